@@ -1,0 +1,2 @@
+//! turnleaf command.
+fn main() {}

@@ -1,0 +1,143 @@
+//! Owns the operating system's file system behind the seam; the only file of the libraries that
+//! names `std::fs`.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Access, Disk, DiskFile, Entry, EntryKind};
+
+/// A directory of the operating system.
+#[derive(Debug)]
+pub struct OsDisk {
+    root: PathBuf,
+}
+
+impl OsDisk {
+    /// A disk rooted at `root`, which need not exist yet.
+    #[must_use]
+    pub fn new(root: &Path) -> OsDisk {
+        OsDisk { root: root.to_owned() }
+    }
+
+    /// Joins a relative path below the root; refuses anything that could leave it.
+    fn at(&self, path: &str) -> io::Result<PathBuf> {
+        let plain = |part| matches!(part, Component::Normal(_));
+        if Path::new(path).components().all(plain) {
+            Ok(self.root.join(path))
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "a path must stay below the store"))
+        }
+    }
+
+    /// Opens without following a link at the last name and without waiting for a pipe's other end,
+    /// then insists on a regular file.
+    fn open_plain(&self, path: &str, options: &mut fs::OpenOptions) -> io::Result<OsFile> {
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let file = options.custom_flags(flags).open(self.at(path)?)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(OsFile { file })
+    }
+}
+
+impl Disk for OsDisk {
+    fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for found in fs::read_dir(self.at(dir)?)? {
+            let found = found?;
+            let Ok(name) = found.file_name().into_string() else { continue };
+            let file_type = found.file_type()?;
+            let odd = file_type.is_symlink() || file_type.is_fifo() || file_type.is_socket();
+            let kind = if file_type.is_file() && !odd {
+                EntryKind::File
+            } else if file_type.is_dir() {
+                EntryKind::Directory
+            } else {
+                EntryKind::Other
+            };
+            entries.push(Entry { name, kind });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.at(dir)?)
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        File::open(self.at(dir)?)?.sync_all()
+    }
+
+    fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        Ok(Arc::new(self.open_plain(path, &mut options)?))
+    }
+
+    fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = File::options();
+        options.read(true).write(access == Access::ReadWrite);
+        Ok(Arc::new(self.open_plain(path, &mut options)?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.at(from)?, self.at(to)?)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        fs::remove_file(self.at(path)?)
+    }
+
+    fn lock(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let locked = self.open_plain(path, &mut options)?;
+        match locked.file.try_lock() {
+            Ok(()) => Ok(Arc::new(locked)),
+            Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct OsFile {
+    file: File,
+}
+
+impl DiskFile for OsFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}

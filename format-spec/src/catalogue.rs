@@ -1,0 +1,307 @@
+//! Owns the payloads of catalogue records, the records of thread 0.
+
+use crate::bytes::{DecodeError, Problem, Source, put_text};
+use crate::chain::ThreadChain;
+use crate::ids::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
+use crate::record::Kind;
+use crate::segment::Class;
+
+/// One run that a published segment takes over. [S:catalogue-4]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The thread.
+    pub thread: ThreadNumber,
+    /// First ordinal.
+    pub first_ordinal: Ordinal,
+    /// One past the last.
+    pub ordinal_end: Ordinal,
+    /// The thread's chain before the first.
+    pub chain_before: ThreadChain,
+    /// The thread's chain after the last.
+    pub chain_after: ThreadChain,
+    /// Sum of the payload lengths in bytes.
+    pub payload_bytes: u64,
+}
+
+/// A fact about the store as a whole. [S:catalogue-2]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogueRecord {
+    /// First record of every catalogue.
+    StoreCreated {
+        /// The store.
+        store: StoreId,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
+    /// The thread exists from here on.
+    ThreadCreated {
+        /// Its number.
+        thread: ThreadNumber,
+        /// Its name outside.
+        id: ThreadId,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
+    /// The segment is complete and holds these runs.
+    SegmentPublished {
+        /// The segment.
+        segment: SegmentId,
+        /// What it is for.
+        class: Class,
+        /// Length of the file in bytes.
+        file_bytes: u64,
+        /// BLAKE3 of every byte before the trailer.
+        digest: [u8; 32],
+        /// What it holds.
+        runs: Vec<Run>,
+    },
+    /// The run of `thread` in `old` is taken over by `new`.
+    Replaced {
+        /// Segment that held the run.
+        old: SegmentId,
+        /// Whose run.
+        thread: ThreadNumber,
+        /// Segment that holds it now.
+        new: SegmentId,
+    },
+    /// The thread was archived, or came back.
+    Archived {
+        /// The thread.
+        thread: ThreadNumber,
+        /// `false`: it came back.
+        archived: bool,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
+    /// The thread was deleted.
+    Deleted {
+        /// The thread.
+        thread: ThreadNumber,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
+    /// Nothing of the thread is left on disk.
+    Purged {
+        /// The thread.
+        thread: ThreadNumber,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
+    /// How far a source has been imported.
+    Import {
+        /// Into which thread.
+        thread: ThreadNumber,
+        /// Bytes of the plain source that are records now.
+        source_bytes: u64,
+        /// Ordinal after the last of them.
+        ordinal_end: Ordinal,
+        /// Length of the source file when it was read, bytes as stored there.
+        file_bytes: u64,
+        /// Its modification time then, Unix nanoseconds.
+        modified_ns: i64,
+        /// Its path then; informative.
+        path: String,
+    },
+    /// A process became the owner.
+    Epoch {
+        /// Greater than every epoch before.
+        epoch: u64,
+        /// Unix milliseconds.
+        at_ms: i64,
+        /// Process id; informative.
+        pid: u32,
+        /// Host name; informative.
+        host: String,
+    },
+    /// A kind that this build does not know; kept.
+    Unknown {
+        /// Its kind.
+        kind: Kind,
+    },
+}
+
+impl CatalogueRecord {
+    /// Kind under which the payload is stored.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            CatalogueRecord::StoreCreated { .. } => Kind::STORE_CREATED,
+            CatalogueRecord::ThreadCreated { .. } => Kind::THREAD_CREATED,
+            CatalogueRecord::SegmentPublished { .. } => Kind::SEGMENT_PUBLISHED,
+            CatalogueRecord::Replaced { .. } => Kind::REPLACED,
+            CatalogueRecord::Archived { archived: true, .. } => Kind::ARCHIVED,
+            CatalogueRecord::Archived { archived: false, .. } => Kind::UNARCHIVED,
+            CatalogueRecord::Deleted { .. } => Kind::DELETED,
+            CatalogueRecord::Purged { .. } => Kind::PURGED,
+            CatalogueRecord::Import { .. } => Kind::IMPORT,
+            CatalogueRecord::Epoch { .. } => Kind::EPOCH,
+            CatalogueRecord::Unknown { kind } => *kind,
+        }
+    }
+
+    /// The payload's bytes.
+    ///
+    /// # Panics
+    /// If a segment has 2^32 runs or more, or for [`CatalogueRecord::Unknown`], which is never
+    /// written.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            CatalogueRecord::StoreCreated { store, at_ms } => {
+                out.extend_from_slice(&store.0);
+                out.extend_from_slice(&at_ms.to_le_bytes());
+            }
+            CatalogueRecord::ThreadCreated { thread, id, at_ms } => {
+                put_stamp(&mut out, *thread, *at_ms);
+                put_text(&mut out, id.as_str());
+            }
+            CatalogueRecord::SegmentPublished { segment, class, file_bytes, digest, runs } => {
+                out.extend_from_slice(&segment.0.to_le_bytes());
+                out.extend_from_slice(&[class.code(), 0, 0, 0]);
+                let count = u32::try_from(runs.len()).expect("runs of a segment fit 32 bits");
+                out.extend_from_slice(&count.to_le_bytes());
+                out.extend_from_slice(&file_bytes.to_le_bytes());
+                out.extend_from_slice(digest);
+                for run in runs {
+                    put_run(&mut out, run);
+                }
+            }
+            CatalogueRecord::Replaced { old, thread, new } => {
+                for value in [old.0, thread.0, new.0] {
+                    out.extend_from_slice(&value.to_le_bytes());
+                }
+            }
+            CatalogueRecord::Archived { thread, at_ms, .. }
+            | CatalogueRecord::Deleted { thread, at_ms }
+            | CatalogueRecord::Purged { thread, at_ms } => put_stamp(&mut out, *thread, *at_ms),
+            CatalogueRecord::Import {
+                thread,
+                source_bytes,
+                ordinal_end,
+                file_bytes,
+                modified_ns,
+                path,
+            } => {
+                for value in [thread.0, *source_bytes, ordinal_end.0, *file_bytes] {
+                    out.extend_from_slice(&value.to_le_bytes());
+                }
+                out.extend_from_slice(&modified_ns.to_le_bytes());
+                put_text(&mut out, path);
+            }
+            CatalogueRecord::Epoch { epoch, at_ms, pid, host } => {
+                out.extend_from_slice(&epoch.to_le_bytes());
+                out.extend_from_slice(&at_ms.to_le_bytes());
+                out.extend_from_slice(&pid.to_le_bytes());
+                put_text(&mut out, host);
+            }
+            CatalogueRecord::Unknown { .. } => panic!("an unknown catalogue record is not written"),
+        }
+        out
+    }
+
+    /// Decodes the payload of a catalogue record.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the payload does not have the layout of its kind. An unknown kind is
+    /// not an error.
+    pub fn decode(kind: Kind, payload: &[u8]) -> Result<CatalogueRecord, DecodeError> {
+        let mut source = Source::new("catalogue record", payload);
+        let record = match kind {
+            Kind::STORE_CREATED => CatalogueRecord::StoreCreated {
+                store: StoreId(source.array()?),
+                at_ms: source.i64()?,
+            },
+            Kind::THREAD_CREATED => {
+                let thread = ThreadNumber(source.u64()?);
+                let at_ms = source.i64()?;
+                let Ok(id) = ThreadId::parse(source.text()?) else {
+                    return source.fail(Problem::Text);
+                };
+                CatalogueRecord::ThreadCreated { thread, id, at_ms }
+            }
+            Kind::SEGMENT_PUBLISHED => published(&mut source)?,
+            Kind::REPLACED => CatalogueRecord::Replaced {
+                old: SegmentId(source.u64()?),
+                thread: ThreadNumber(source.u64()?),
+                new: SegmentId(source.u64()?),
+            },
+            Kind::ARCHIVED | Kind::UNARCHIVED => CatalogueRecord::Archived {
+                thread: ThreadNumber(source.u64()?),
+                archived: kind == Kind::ARCHIVED,
+                at_ms: source.i64()?,
+            },
+            Kind::DELETED => CatalogueRecord::Deleted {
+                thread: ThreadNumber(source.u64()?),
+                at_ms: source.i64()?,
+            },
+            Kind::PURGED => CatalogueRecord::Purged {
+                thread: ThreadNumber(source.u64()?),
+                at_ms: source.i64()?,
+            },
+            Kind::IMPORT => CatalogueRecord::Import {
+                thread: ThreadNumber(source.u64()?),
+                source_bytes: source.u64()?,
+                ordinal_end: Ordinal(source.u64()?),
+                file_bytes: source.u64()?,
+                modified_ns: source.i64()?,
+                path: source.text()?.to_owned(),
+            },
+            Kind::EPOCH => CatalogueRecord::Epoch {
+                epoch: source.u64()?,
+                at_ms: source.i64()?,
+                pid: source.u32()?,
+                host: source.text()?.to_owned(),
+            },
+            kind => return Ok(CatalogueRecord::Unknown { kind }),
+        };
+        source.finish()?;
+        Ok(record)
+    }
+}
+
+fn published(source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {
+    let segment = SegmentId(source.u64()?);
+    let Some(class) = Class::of(source.u8()?) else {
+        return source.fail(Problem::Reserved);
+    };
+    source.zeros(3)?;
+    let count = source.u32()?;
+    let file_bytes = source.u64()?;
+    let digest = source.array()?;
+    // The count is not believed before the bytes are there: a run is pushed only once it was read.
+    let mut runs = Vec::new();
+    for _ in 0..count {
+        let run = Run {
+            thread: ThreadNumber(source.u64()?),
+            first_ordinal: Ordinal(source.u64()?),
+            ordinal_end: Ordinal(source.u64()?),
+            chain_before: ThreadChain(source.u64()?),
+            chain_after: ThreadChain(source.u64()?),
+            payload_bytes: source.u64()?,
+        };
+        if run.first_ordinal >= run.ordinal_end {
+            return source.fail(Problem::Length);
+        }
+        runs.push(run);
+    }
+    Ok(CatalogueRecord::SegmentPublished { segment, class, file_bytes, digest, runs })
+}
+
+fn put_stamp(out: &mut Vec<u8>, thread: ThreadNumber, at_ms: i64) {
+    out.extend_from_slice(&thread.0.to_le_bytes());
+    out.extend_from_slice(&at_ms.to_le_bytes());
+}
+
+fn put_run(out: &mut Vec<u8>, run: &Run) {
+    for value in [
+        run.thread.0,
+        run.first_ordinal.0,
+        run.ordinal_end.0,
+        run.chain_before.0,
+        run.chain_after.0,
+        run.payload_bytes,
+    ] {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}

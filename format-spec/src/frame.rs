@@ -1,0 +1,155 @@
+//! Owns the frame: one batch of one thread in a journal file, with the proof of its place.
+
+use crate::bytes::{DecodeError, Problem, Source, crc};
+use crate::chain::{JournalChain, ThreadChain};
+use crate::ids::{Generation, Ordinal, StoreId, ThreadNumber};
+
+/// First bytes of a frame.
+pub const MAGIC: [u8; 4] = *b"TLFR";
+/// Bytes of a frame header.
+pub const HEADER_BYTES: usize = 96;
+/// Frames begin at multiples of this many bytes; the gap is zero. [S:frame-2]
+pub const ALIGN: u64 = 8;
+/// Largest body in bytes: an atomic batch plus its entry headers. [S:frame-3]
+pub const BODY_BYTES_MAX: usize = 24 << 20;
+
+const MARKER: u8 = 1;
+
+/// A byte position in the journal; ordered by time. [S:frame-5]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct Position {
+    /// Which journal file.
+    pub generation: Generation,
+    /// Bytes from its start.
+    pub offset: u64,
+}
+
+/// Header of one frame. [S:frame-1]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Where the frame begins.
+    pub place: Position,
+    /// Whose records it holds; a marker says 0.
+    pub thread: ThreadNumber,
+    /// Ordinal of the first entry.
+    pub first_ordinal: Ordinal,
+    /// Entries in the body; 0 for a marker.
+    pub entry_count: u32,
+    /// Bytes of the body.
+    pub body_len: u32,
+    /// Everything before this position was durable when the frame was written.
+    pub durable_upto: Position,
+    /// Ownership epoch of the writer.
+    pub epoch: u64,
+    /// The file's chain before this frame.
+    pub journal_chain: JournalChain,
+    /// The thread's chain before `first_ordinal`.
+    pub thread_chain: ThreadChain,
+    /// CRC-32 of the body.
+    pub body_crc: u32,
+}
+
+impl FrameHeader {
+    /// A frame without records, written at a clean close or when idle, so that all before it is
+    /// known to be durable. [S:frame-6]
+    #[must_use]
+    pub fn is_marker(&self) -> bool {
+        self.entry_count == 0
+    }
+
+    /// Bytes from the frame's start to where the next one begins.
+    #[must_use]
+    pub fn stride(&self) -> u64 {
+        (HEADER_BYTES as u64 + u64::from(self.body_len)).next_multiple_of(ALIGN)
+    }
+
+    /// The header's bytes and its checksum.
+    #[must_use]
+    pub fn encode(&self, store: StoreId) -> ([u8; HEADER_BYTES], u32) {
+        let mut out = Vec::with_capacity(HEADER_BYTES);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&96_u16.to_le_bytes());
+        out.extend_from_slice(&[crate::FORMAT_WRITTEN_BY, u8::from(self.is_marker()) * MARKER]);
+        out.extend_from_slice(&self.place.generation.0.to_le_bytes());
+        out.extend_from_slice(&self.place.offset.to_le_bytes());
+        out.extend_from_slice(&self.thread.0.to_le_bytes());
+        out.extend_from_slice(&self.first_ordinal.0.to_le_bytes());
+        out.extend_from_slice(&self.entry_count.to_le_bytes());
+        out.extend_from_slice(&self.body_len.to_le_bytes());
+        out.extend_from_slice(&self.durable_upto.generation.0.to_le_bytes());
+        out.extend_from_slice(&self.durable_upto.offset.to_le_bytes());
+        out.extend_from_slice(&self.epoch.to_le_bytes());
+        out.extend_from_slice(&self.journal_chain.0.to_le_bytes());
+        out.extend_from_slice(&self.thread_chain.0.to_le_bytes());
+        out.extend_from_slice(&self.body_crc.to_le_bytes());
+        let check = crc(&[&store.0, &out]);
+        out.extend_from_slice(&check.to_le_bytes());
+        (out.try_into().expect("the fields add up to the header's size"), check)
+    }
+
+    /// Decodes and checks a header found at `place`; returns it with its checksum. The body is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for bytes that are not a frame of this store at this place.
+    pub fn decode(
+        bytes: &[u8],
+        store: StoreId,
+        place: Position,
+    ) -> Result<(FrameHeader, u32), DecodeError> {
+        let mut source = Source::new("frame", bytes);
+        source.magic(MAGIC)?;
+        let Some(covered) = bytes.get(..HEADER_BYTES - 4) else {
+            return source.fail(Problem::Short);
+        };
+        let check = crc(&[&store.0, covered]);
+        let stored = bytes.get(HEADER_BYTES - 4..HEADER_BYTES).unwrap_or_default();
+        if stored != check.to_le_bytes() {
+            return source.fail(Problem::HeaderChecksum);
+        }
+        if source.u16()? != 96 {
+            return source.fail(Problem::Length);
+        }
+        if source.u8()? > crate::FORMAT_WRITTEN_BY {
+            return source.fail(Problem::Version);
+        }
+        let flags = source.u8()?;
+        let header = Self::fields(&mut source)?;
+        if header.place != place {
+            return source.fail(Problem::Place);
+        }
+        let marker = u8::from(header.is_marker()) * MARKER;
+        if flags != marker || header.is_marker() != (header.body_len == 0) {
+            return source.fail(Problem::Reserved);
+        }
+        if header.body_len as usize > BODY_BYTES_MAX {
+            return source.fail(Problem::Length);
+        }
+        Ok((header, check))
+    }
+
+    fn fields(source: &mut Source<'_>) -> Result<FrameHeader, DecodeError> {
+        Ok(FrameHeader {
+            place: position(source)?,
+            thread: ThreadNumber(source.u64()?),
+            first_ordinal: Ordinal(source.u64()?),
+            entry_count: source.u32()?,
+            body_len: source.u32()?,
+            durable_upto: position(source)?,
+            epoch: source.u64()?,
+            journal_chain: JournalChain(source.u64()?),
+            thread_chain: ThreadChain(source.u64()?),
+            body_crc: source.u32()?,
+        })
+    }
+}
+
+fn position(source: &mut Source<'_>) -> Result<Position, DecodeError> {
+    Ok(Position { generation: Generation(source.u64()?), offset: source.u64()? })
+}
+
+/// CRC-32 of a frame body.
+#[must_use]
+pub fn body_crc(body: &[u8]) -> u32 {
+    crc(&[body])
+}

@@ -1,0 +1,6 @@
+//! Owns what records mean: the fold from lines to turns and items, the redb index and its queries.
+//! It must not know files or segments.
+
+pub mod rows;
+
+pub use turnleaf_format as format;

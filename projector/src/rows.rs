@@ -1,0 +1,146 @@
+//! Owns the rows that the fold produces and the surface through which it reads and writes them; it
+//! must not know how they are stored.
+//!
+//! Two implementations stand behind [`Rows`]: plain maps (tests, and answers without an index) and
+//! a redb transaction. A row holds ids, states, times and ordinals, never payloads: bodies are read
+//! from the log and rendered on demand.
+
+use turnleaf_format::Ordinal;
+
+/// Dense number of a turn id within its thread, given at the first mention of the turn, so that
+/// rows do not repeat the id. Items may mention a turn before (or without) its turn row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TurnNo(pub u32);
+
+/// State of a turn as served (`completed`, `interrupted`, `failed`, `inProgress`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnStatus {
+    /// Began and did not end.
+    InProgress,
+    /// Ended well.
+    Completed,
+    /// Was aborted.
+    Interrupted,
+    /// Ended with an error.
+    Failed,
+}
+
+/// Which served item a row stands for; the served `type` tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // The names are the served tags.
+pub enum ItemKind {
+    UserMessage,
+    HookPrompt,
+    AgentMessage,
+    Plan,
+    Reasoning,
+    CommandExecution,
+    FileChange,
+    McpToolCall,
+    DynamicToolCall,
+    CollabAgentToolCall,
+    SubAgentActivity,
+    WebSearch,
+    ImageView,
+    Sleep,
+    ImageGeneration,
+    EnteredReviewMode,
+    ExitedReviewMode,
+    ContextCompaction,
+}
+
+/// Phase of an agent message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Between tool calls.
+    Commentary,
+    /// Ends the turn.
+    FinalAnswer,
+}
+
+/// One turn, keyed by the ordinal of the record that began it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnRow {
+    /// The turn's number in its thread.
+    pub turn: TurnNo,
+    /// The turn's id.
+    pub id: String,
+    /// Its state.
+    pub status: TurnStatus,
+    /// Ordinal of the record that holds its error.
+    pub error_at: Option<Ordinal>,
+    /// Unix seconds.
+    pub started_at: Option<i64>,
+    /// Unix seconds.
+    pub completed_at: Option<i64>,
+    /// Milliseconds.
+    pub duration_ms: Option<i64>,
+    /// First ordinal of the item that opens the summary (the first user message).
+    pub first_user_item: Option<Ordinal>,
+    /// First ordinal of the item that closes the summary (the final agent message).
+    pub final_agent_item: Option<Ordinal>,
+}
+
+/// One item, keyed by the ordinal of its first record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemRow {
+    /// The turn it belongs to.
+    pub turn: TurnNo,
+    /// Its id, unique within the turn.
+    pub id: String,
+    /// What it is now; a later snapshot may change it.
+    pub kind: ItemKind,
+    /// Phase, for agent messages.
+    pub phase: Option<Phase>,
+    /// Line timestamp of the first record, Unix milliseconds; `None` when it could not be read.
+    pub created_at_ms: Option<i64>,
+    /// Ordinals of the records it is rendered from, ascending: the newest snapshot, or all the parts
+    /// of a merged reasoning item.
+    pub sources: Vec<Ordinal>,
+}
+
+/// A turn id as the thread knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnName {
+    /// Its number.
+    pub turn: TurnNo,
+    /// Key of its turn row; `None` while only items mentioned it.
+    pub row: Option<Ordinal>,
+}
+
+/// What a fold reads and writes of one thread.
+///
+/// `Error` is the storage's; plain maps never fail.
+pub trait Rows {
+    /// Failure of the storage behind the rows.
+    type Error;
+
+    /// Looks a turn id up. When several turns of the thread had the id, the first one answers.
+    fn turn_name(&mut self, id: &str) -> Result<Option<TurnName>, Self::Error>;
+    /// Gives a turn id its number and, once known, the key of its row; replaces what was known.
+    fn put_turn_name(&mut self, id: &str, name: TurnName) -> Result<(), Self::Error>;
+    /// The id of a turn number, for turns that have no row.
+    fn turn_id(&mut self, turn: TurnNo) -> Result<Option<String>, Self::Error>;
+    /// A turn row by its key.
+    fn turn(&mut self, first: Ordinal) -> Result<Option<TurnRow>, Self::Error>;
+    /// Writes a turn row.
+    fn put_turn(&mut self, first: Ordinal, row: &TurnRow) -> Result<(), Self::Error>;
+    /// Keys of the newest `count` turn rows, newest first.
+    fn newest_turns(&mut self, count: usize) -> Result<Vec<Ordinal>, Self::Error>;
+    /// Number of turn rows.
+    fn turn_count(&mut self) -> Result<u64, Self::Error>;
+
+    /// Key of an item row by turn and item id.
+    fn item_key(&mut self, turn: TurnNo, id: &str) -> Result<Option<Ordinal>, Self::Error>;
+    /// An item row by its key.
+    fn item(&mut self, first: Ordinal) -> Result<Option<ItemRow>, Self::Error>;
+    /// Writes an item row (and its id's pointer, and its place in its turn).
+    fn put_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), Self::Error>;
+    /// All items of a turn in the order of their keys.
+    fn items_of(&mut self, turn: TurnNo) -> Result<Vec<(Ordinal, ItemRow)>, Self::Error>;
+    /// Number of item rows.
+    fn item_count(&mut self) -> Result<u64, Self::Error>;
+
+    /// Removes a turn row, its items, and its name.
+    fn remove_turn(&mut self, first: Ordinal) -> Result<(), Self::Error>;
+}
