@@ -1,6 +1,34 @@
 //! Owns the log of a turnleaf store: journal, segments, catalogue, recovery and readers. It must not
 //! know turns, JSON or the index.
+//!
+//! [`Log`] is a store open for writing, [`Snapshot`] one that is only read; both show a [`State`],
+//! from which a [`Reader`] per thread is taken.
 
+mod catalogue;
 pub mod disk;
+mod error;
+mod journal;
+mod layout;
+mod lock;
+mod log;
+mod options;
+mod read;
+mod recovery;
+mod seal;
+mod segment;
+mod state;
+mod view;
 
+pub use catalogue::{ImportFact, ThreadFact};
+pub use error::{Cause, Damage, DiskFailure, ReadError};
+pub use lock::Owner;
+pub use log::{
+    AppendError, BATCH_BYTES_MAX, Begin, Commit, Log, NewRecord, OpenError, OpenReport, Outcome,
+    SealGoal, Snapshot, Staged, Ticket,
+};
+pub use options::Options;
+pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record};
+pub use recovery::{Refusal, TailVerdict};
+pub use seal::{Notes, RunWriter, SealPlan, SealedSegment};
+pub use state::{SegmentInfo, State, Totals};
 pub use turnleaf_format as format;

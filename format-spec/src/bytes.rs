@@ -72,11 +72,18 @@ impl<'a> Source<'a> {
     }
 
     pub(crate) fn fail<T>(&self, problem: Problem) -> Result<T, DecodeError> {
-        Err(DecodeError { what: self.what, at: self.at, problem })
+        Err(DecodeError {
+            what: self.what,
+            at: self.at,
+            problem,
+        })
     }
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let Some(taken) = self.at.checked_add(len).and_then(|end| self.bytes.get(self.at..end))
+        let Some(taken) = self
+            .at
+            .checked_add(len)
+            .and_then(|end| self.bytes.get(self.at..end))
         else {
             return self.fail(Problem::Short);
         };
@@ -111,7 +118,34 @@ impl<'a> Source<'a> {
     }
 
     pub(crate) fn magic(&mut self, magic: [u8; 4]) -> Result<(), DecodeError> {
-        if self.array::<4>()? == magic { Ok(()) } else { self.fail(Problem::Magic) }
+        if self.array::<4>()? == magic {
+            Ok(())
+        } else {
+            self.fail(Problem::Magic)
+        }
+    }
+
+    /// What follows the magic of every file header: `len` of the header, who wrote it, and the
+    /// oldest reader that understands it. The version is judged first, because a newer format may
+    /// give the header another length. [S:version-3]
+    pub(crate) fn preamble(&mut self, len: u16) -> Result<(), DecodeError> {
+        let stored_len = self.u16()?;
+        self.u8()?;
+        self.readable()?;
+        if stored_len == len {
+            Ok(())
+        } else {
+            self.fail(Problem::Length)
+        }
+    }
+
+    /// The oldest reader that understands the structure. [S:version-2]
+    pub(crate) fn readable(&mut self) -> Result<(), DecodeError> {
+        if self.u8()? > crate::FORMAT_WRITTEN_BY {
+            self.fail(Problem::Version)
+        } else {
+            Ok(())
+        }
     }
 
     /// Reserved bytes are zero, so that a later format can give them a meaning. [S:layout-3]
@@ -131,7 +165,33 @@ impl<'a> Source<'a> {
     }
 
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        if self.at == self.bytes.len() { Ok(()) } else { self.fail(Problem::Trailing) }
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            self.fail(Problem::Trailing)
+        }
+    }
+}
+
+/// Checks magic and trailing checksum of a fixed header of `len` bytes; `seed` comes before its bytes
+/// in the checksum. The source that is returned stands after the magic. [S:layout-6]
+pub(crate) fn checked<'a>(
+    what: &'static str,
+    bytes: &'a [u8],
+    magic: [u8; 4],
+    len: usize,
+    seed: &[u8],
+) -> Result<(Source<'a>, u32), DecodeError> {
+    let mut source = Source::new(what, bytes);
+    source.magic(magic)?;
+    let (Some(covered), Some(stored)) = (bytes.get(..len - 4), bytes.get(len - 4..len)) else {
+        return source.fail(Problem::Short);
+    };
+    let check = crc(&[seed, covered]);
+    if stored == check.to_le_bytes() {
+        Ok((source, check))
+    } else {
+        source.fail(Problem::HeaderChecksum)
     }
 }
 
@@ -155,3 +215,6 @@ pub(crate) fn crc(parts: &[&[u8]]) -> u32 {
     }
     hasher.finalize()
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,7 +130,9 @@ impl CatalogueRecord {
             CatalogueRecord::SegmentPublished { .. } => Kind::SEGMENT_PUBLISHED,
             CatalogueRecord::Replaced { .. } => Kind::REPLACED,
             CatalogueRecord::Archived { archived: true, .. } => Kind::ARCHIVED,
-            CatalogueRecord::Archived { archived: false, .. } => Kind::UNARCHIVED,
+            CatalogueRecord::Archived {
+                archived: false, ..
+            } => Kind::UNARCHIVED,
             CatalogueRecord::Deleted { .. } => Kind::DELETED,
             CatalogueRecord::Purged { .. } => Kind::PURGED,
             CatalogueRecord::Import { .. } => Kind::IMPORT,
@@ -156,7 +158,13 @@ impl CatalogueRecord {
                 put_stamp(&mut out, *thread, *at_ms);
                 put_text(&mut out, id.as_str());
             }
-            CatalogueRecord::SegmentPublished { segment, class, file_bytes, digest, runs } => {
+            CatalogueRecord::SegmentPublished {
+                segment,
+                class,
+                file_bytes,
+                digest,
+                runs,
+            } => {
                 out.extend_from_slice(&segment.0.to_le_bytes());
                 out.extend_from_slice(&[class.code(), 0, 0, 0]);
                 let count = u32::try_from(runs.len()).expect("runs of a segment fit 32 bits");
@@ -189,7 +197,12 @@ impl CatalogueRecord {
                 out.extend_from_slice(&modified_ns.to_le_bytes());
                 put_text(&mut out, path);
             }
-            CatalogueRecord::Epoch { epoch, at_ms, pid, host } => {
+            CatalogueRecord::Epoch {
+                epoch,
+                at_ms,
+                pid,
+                host,
+            } => {
                 out.extend_from_slice(&epoch.to_le_bytes());
                 out.extend_from_slice(&at_ms.to_le_bytes());
                 out.extend_from_slice(&pid.to_le_bytes());
@@ -213,7 +226,7 @@ impl CatalogueRecord {
                 at_ms: source.i64()?,
             },
             Kind::THREAD_CREATED => {
-                let thread = ThreadNumber(source.u64()?);
+                let thread = thread(&mut source)?;
                 let at_ms = source.i64()?;
                 let Ok(id) = ThreadId::parse(source.text()?) else {
                     return source.fail(Problem::Text);
@@ -223,24 +236,24 @@ impl CatalogueRecord {
             Kind::SEGMENT_PUBLISHED => published(&mut source)?,
             Kind::REPLACED => CatalogueRecord::Replaced {
                 old: SegmentId(source.u64()?),
-                thread: ThreadNumber(source.u64()?),
+                thread: thread(&mut source)?,
                 new: SegmentId(source.u64()?),
             },
             Kind::ARCHIVED | Kind::UNARCHIVED => CatalogueRecord::Archived {
-                thread: ThreadNumber(source.u64()?),
+                thread: thread(&mut source)?,
                 archived: kind == Kind::ARCHIVED,
                 at_ms: source.i64()?,
             },
             Kind::DELETED => CatalogueRecord::Deleted {
-                thread: ThreadNumber(source.u64()?),
+                thread: thread(&mut source)?,
                 at_ms: source.i64()?,
             },
             Kind::PURGED => CatalogueRecord::Purged {
-                thread: ThreadNumber(source.u64()?),
+                thread: thread(&mut source)?,
                 at_ms: source.i64()?,
             },
             Kind::IMPORT => CatalogueRecord::Import {
-                thread: ThreadNumber(source.u64()?),
+                thread: thread(&mut source)?,
                 source_bytes: source.u64()?,
                 ordinal_end: Ordinal(source.u64()?),
                 file_bytes: source.u64()?,
@@ -260,6 +273,16 @@ impl CatalogueRecord {
     }
 }
 
+/// A thread that the catalogue speaks of; it never speaks of itself. [S:catalogue-3]
+fn thread(source: &mut Source<'_>) -> Result<ThreadNumber, DecodeError> {
+    let thread = ThreadNumber(source.u64()?);
+    if thread == ThreadNumber::CATALOGUE {
+        source.fail(Problem::Reserved)
+    } else {
+        Ok(thread)
+    }
+}
+
 fn published(source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {
     let segment = SegmentId(source.u64()?);
     let Some(class) = Class::of(source.u8()?) else {
@@ -270,7 +293,7 @@ fn published(source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {
     let file_bytes = source.u64()?;
     let digest = source.array()?;
     // The count is not believed before the bytes are there: a run is pushed only once it was read.
-    let mut runs = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     for _ in 0..count {
         let run = Run {
             thread: ThreadNumber(source.u64()?),
@@ -280,12 +303,22 @@ fn published(source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {
             chain_after: ThreadChain(source.u64()?),
             payload_bytes: source.u64()?,
         };
-        if run.first_ordinal >= run.ordinal_end {
+        let ascends = runs.last().is_none_or(|last| last.thread < run.thread);
+        if run.first_ordinal >= run.ordinal_end || !ascends {
             return source.fail(Problem::Length);
         }
         runs.push(run);
     }
-    Ok(CatalogueRecord::SegmentPublished { segment, class, file_bytes, digest, runs })
+    if runs.is_empty() {
+        return source.fail(Problem::Length);
+    }
+    Ok(CatalogueRecord::SegmentPublished {
+        segment,
+        class,
+        file_bytes,
+        digest,
+        runs,
+    })
 }
 
 fn put_stamp(out: &mut Vec<u8>, thread: ThreadNumber, at_ms: i64) {
@@ -305,3 +338,6 @@ fn put_run(out: &mut Vec<u8>, run: &Run) {
         out.extend_from_slice(&value.to_le_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;

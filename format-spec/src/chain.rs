@@ -55,8 +55,14 @@ impl JournalChain {
     /// The value after one more frame.
     #[must_use]
     pub fn after(self, header_crc: u32, body_crc: u32) -> JournalChain {
-        let high =
-            crc(&[&self.0.to_le_bytes(), &header_crc.to_le_bytes(), &body_crc.to_le_bytes()]);
+        let high = crc(&[
+            &self.0.to_le_bytes(),
+            &header_crc.to_le_bytes(),
+            &body_crc.to_le_bytes(),
+        ]);
         JournalChain(u64::from(high) << 32 | u64::from(header_crc))
     }
 }
+
+#[cfg(test)]
+mod tests;

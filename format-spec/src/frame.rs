@@ -1,8 +1,9 @@
 //! Owns the frame: one batch of one thread in a journal file, with the proof of its place.
 
-use crate::bytes::{DecodeError, Problem, Source, crc};
+use crate::bytes::{DecodeError, Problem, Source, checked, crc};
 use crate::chain::{JournalChain, ThreadChain};
 use crate::ids::{Generation, Ordinal, StoreId, ThreadNumber};
+use crate::record::INLINE_HEADER_BYTES;
 
 /// First bytes of a frame.
 pub const MAGIC: [u8; 4] = *b"TLFR";
@@ -64,12 +65,19 @@ impl FrameHeader {
     }
 
     /// The header's bytes and its checksum.
+    ///
+    /// # Panics
+    /// If the fields contradict each other, see `[S:frame-4]`.
     #[must_use]
     pub fn encode(&self, store: StoreId) -> ([u8; HEADER_BYTES], u32) {
+        assert_eq!(self.contradiction(), None, "a frame's fields agree");
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&96_u16.to_le_bytes());
-        out.extend_from_slice(&[crate::FORMAT_WRITTEN_BY, u8::from(self.is_marker()) * MARKER]);
+        out.extend_from_slice(&[
+            crate::FORMAT_READABLE_BY,
+            u8::from(self.is_marker()) * MARKER,
+        ]);
         out.extend_from_slice(&self.place.generation.0.to_le_bytes());
         out.extend_from_slice(&self.place.offset.to_le_bytes());
         out.extend_from_slice(&self.thread.0.to_le_bytes());
@@ -84,7 +92,11 @@ impl FrameHeader {
         out.extend_from_slice(&self.body_crc.to_le_bytes());
         let check = crc(&[&store.0, &out]);
         out.extend_from_slice(&check.to_le_bytes());
-        (out.try_into().expect("the fields add up to the header's size"), check)
+        (
+            out.try_into()
+                .expect("the fields add up to the header's size"),
+            check,
+        )
     }
 
     /// Decodes and checks a header found at `place`; returns it with its checksum. The body is not
@@ -97,35 +109,43 @@ impl FrameHeader {
         store: StoreId,
         place: Position,
     ) -> Result<(FrameHeader, u32), DecodeError> {
-        let mut source = Source::new("frame", bytes);
-        source.magic(MAGIC)?;
-        let Some(covered) = bytes.get(..HEADER_BYTES - 4) else {
-            return source.fail(Problem::Short);
-        };
-        let check = crc(&[&store.0, covered]);
-        let stored = bytes.get(HEADER_BYTES - 4..HEADER_BYTES).unwrap_or_default();
-        if stored != check.to_le_bytes() {
-            return source.fail(Problem::HeaderChecksum);
-        }
-        if source.u16()? != 96 {
+        let (mut source, check) = checked("frame", bytes, MAGIC, HEADER_BYTES, &store.0)?;
+        let stored_len = source.u16()?;
+        source.readable()?;
+        if stored_len != 96 {
             return source.fail(Problem::Length);
-        }
-        if source.u8()? > crate::FORMAT_WRITTEN_BY {
-            return source.fail(Problem::Version);
         }
         let flags = source.u8()?;
         let header = Self::fields(&mut source)?;
         if header.place != place {
             return source.fail(Problem::Place);
         }
-        let marker = u8::from(header.is_marker()) * MARKER;
-        if flags != marker || header.is_marker() != (header.body_len == 0) {
+        if flags != u8::from(header.is_marker()) * MARKER {
             return source.fail(Problem::Reserved);
         }
-        if header.body_len as usize > BODY_BYTES_MAX {
-            return source.fail(Problem::Length);
+        header
+            .contradiction()
+            .map_or(Ok((header, check)), |problem| source.fail(problem))
+    }
+
+    /// What no writer puts into a header. [S:frame-4]
+    fn contradiction(&self) -> Option<Problem> {
+        let nothing = self.thread == ThreadNumber::CATALOGUE
+            && self.first_ordinal == Ordinal(0)
+            && self.thread_chain == ThreadChain::START
+            && self.body_crc == 0
+            && self.body_len == 0;
+        let entries_len = u64::from(self.entry_count) * INLINE_HEADER_BYTES as u64;
+        if self.is_marker() && !nothing {
+            Some(Problem::Reserved)
+        } else if self.body_len as usize > BODY_BYTES_MAX
+            || entries_len > u64::from(self.body_len)
+            || self.durable_upto > self.place
+        {
+            Some(Problem::Length)
+        } else {
+            None
         }
-        Ok((header, check))
     }
 
     fn fields(source: &mut Source<'_>) -> Result<FrameHeader, DecodeError> {
@@ -145,7 +165,10 @@ impl FrameHeader {
 }
 
 fn position(source: &mut Source<'_>) -> Result<Position, DecodeError> {
-    Ok(Position { generation: Generation(source.u64()?), offset: source.u64()? })
+    Ok(Position {
+        generation: Generation(source.u64()?),
+        offset: source.u64()?,
+    })
 }
 
 /// CRC-32 of a frame body.
@@ -153,3 +176,6 @@ fn position(source: &mut Source<'_>) -> Result<Position, DecodeError> {
 pub fn body_crc(body: &[u8]) -> u32 {
     crc(&[body])
 }
+
+#[cfg(test)]
+mod tests;

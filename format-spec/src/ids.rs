@@ -91,7 +91,7 @@ impl ThreadId {
     /// [`InvalidThreadId`] when it does not.
     pub fn parse(text: &str) -> Result<ThreadId, InvalidThreadId> {
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if text.is_empty() || text.len() > Self::BYTES_MAX || !text.as_bytes().iter().all(|b| allowed(b)) {
+        if text.is_empty() || text.len() > Self::BYTES_MAX || !text.as_bytes().iter().all(allowed) {
             return Err(InvalidThreadId);
         }
         Ok(ThreadId(text.to_owned()))
@@ -109,3 +109,6 @@ impl fmt::Display for ThreadId {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! Owns the header of a journal file: which generation it is and how its predecessor ended.
 
-use crate::bytes::{DecodeError, Problem, Source, crc};
+use crate::bytes::{DecodeError, Problem, checked, crc};
 use crate::chain::{JournalChain, ThreadChain};
-use crate::frame::Position;
+use crate::frame::{ALIGN, Position};
 use crate::ids::{Generation, Ordinal, StoreId};
 
 /// First bytes of a journal file.
@@ -58,8 +58,15 @@ pub struct JournalHeader {
 
 impl JournalHeader {
     /// One header copy.
+    ///
+    /// # Panics
+    /// If its places cannot be, see `[S:journal-7]`.
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        assert!(
+            self.is_possible(),
+            "a journal header names places that can be"
+        );
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&512_u16.to_le_bytes());
@@ -79,7 +86,8 @@ impl JournalHeader {
         out.resize(HEADER_BYTES - 4, 0);
         let check = crc(&[&out]);
         out.extend_from_slice(&check.to_le_bytes());
-        out.try_into().expect("the fields add up to the header's size")
+        out.try_into()
+            .expect("the fields add up to the header's size")
     }
 
     /// Decodes and checks one header copy.
@@ -87,29 +95,17 @@ impl JournalHeader {
     /// # Errors
     /// [`DecodeError`] when it is not one.
     pub fn decode(bytes: &[u8]) -> Result<JournalHeader, DecodeError> {
-        let mut source = Source::new("journal header", bytes);
-        source.magic(MAGIC)?;
-        let Some(covered) = bytes.get(..HEADER_BYTES - 4) else {
-            return source.fail(Problem::Short);
-        };
-        let stored = bytes.get(HEADER_BYTES - 4..HEADER_BYTES).unwrap_or_default();
-        if stored != crc(&[covered]).to_le_bytes() {
-            return source.fail(Problem::HeaderChecksum);
-        }
-        if source.u16()? != 512 {
-            return source.fail(Problem::Length);
-        }
-        source.u8()?;
-        if source.u8()? > crate::FORMAT_WRITTEN_BY {
-            return source.fail(Problem::Version);
-        }
+        let (mut source, _) = checked("journal header", bytes, MAGIC, HEADER_BYTES, &[])?;
+        source.preamble(512)?;
         let store = StoreId(source.array()?);
         let generation = Generation(source.u64()?);
         let capacity = source.u64()?;
         let epoch = source.u64()?;
         let oldest_live = Generation(source.u64()?);
-        let previous_end =
-            Position { generation: Generation(source.u64()?), offset: source.u64()? };
+        let previous_end = Position {
+            generation: Generation(source.u64()?),
+            offset: source.u64()?,
+        };
         let previous_chain = JournalChain(source.u64()?);
         let code = source.u8()?;
         let Some(begun) = begun_of(code) else {
@@ -119,11 +115,8 @@ impl JournalHeader {
         let catalogue_sealed_end = Ordinal(source.u64()?);
         let catalogue_chain = ThreadChain(source.u64()?);
         let created_ms = source.i64()?;
-        if capacity < FRAMES_OFFSET || generation.0 == 0 || oldest_live > generation {
-            return source.fail(Problem::Length);
-        }
-        source.zeros(HEADER_BYTES - 4 - 120)?;
-        Ok(JournalHeader {
+        source.zeros(HEADER_BYTES - 4 - 112)?;
+        let header = JournalHeader {
             store,
             generation,
             capacity,
@@ -135,7 +128,27 @@ impl JournalHeader {
             catalogue_sealed_end,
             catalogue_chain,
             created_ms,
-        })
+        };
+        if header.is_possible() {
+            Ok(header)
+        } else {
+            source.fail(Problem::Length)
+        }
+    }
+
+    /// Whether the places agree with each other. [S:journal-7]
+    fn is_possible(&self) -> bool {
+        let previous = self.previous_end;
+        let place = if self.begun == Begun::First {
+            previous == Position::default() && self.previous_chain.0 == 0
+        } else {
+            previous.generation.0 > 0
+                && previous.generation < self.generation
+                && previous.offset >= FRAMES_OFFSET
+                && previous.offset.is_multiple_of(ALIGN)
+        };
+        let live = 1..=self.generation.0;
+        place && self.capacity >= FRAMES_OFFSET && live.contains(&self.oldest_live.0)
     }
 }
 
@@ -149,5 +162,10 @@ fn begun_code(begun: Begun) -> u8 {
 }
 
 fn begun_of(code: u8) -> Option<Begun> {
-    [Begun::First, Begun::Full, Begun::Opened, Begun::Failed].get(usize::from(code)).copied()
+    [Begun::First, Begun::Full, Begun::Opened, Begun::Failed]
+        .get(usize::from(code))
+        .copied()
 }
+
+#[cfg(test)]
+mod tests;

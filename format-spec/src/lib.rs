@@ -13,6 +13,8 @@ mod ids;
 pub mod journal;
 pub mod record;
 pub mod segment;
+#[cfg(test)]
+mod testing;
 
 pub use bytes::{DecodeError, Problem};
 pub use chain::{JournalChain, ThreadChain};

@@ -9,6 +9,8 @@ pub struct Kind(pub u8);
 impl Kind {
     /// One line of a rollout, exact bytes without the line feed.
     pub const LINE: Kind = Kind(0);
+    /// A metadata patch of our own: one JSON object. Left out of exports. [S:record-6]
+    pub const METADATA: Kind = Kind(1);
     /// Catalogue: a store came into being.
     pub const STORE_CREATED: Kind = Kind(128);
     /// Catalogue: a thread came into being.
@@ -69,7 +71,11 @@ impl Flags {
     /// Reads the stored byte; `None` when a reserved bit is set.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Option<Flags> {
-        if bits & !Self::KNOWN == 0 { Some(Flags(bits)) } else { None }
+        if bits & !Self::KNOWN == 0 {
+            Some(Flags(bits))
+        } else {
+            None
+        }
     }
 }
 
@@ -80,6 +86,20 @@ pub struct Chunk {
     pub offset: u64,
     /// For the last chunk, the CRC-32 of the whole record; `None` for the others.
     pub last: Option<u32>,
+}
+
+impl Chunk {
+    /// Whether a chunk of `len` bytes may stand here: all chunks are full but the last, which is
+    /// neither empty nor alone, so that a place in a record is found without reading what is
+    /// before it. [S:record-4]
+    fn fits(self, len: usize) -> bool {
+        let aligned = self.offset.is_multiple_of(INLINE_BYTES_MAX as u64);
+        let sized = match self.last {
+            None => len == INLINE_BYTES_MAX,
+            Some(_) => self.offset > 0 && (1..=INLINE_BYTES_MAX).contains(&len),
+        };
+        aligned && sized
+    }
 }
 
 /// One entry: an inline record, or one chunk of a record over [`INLINE_BYTES_MAX`]. [S:record-1]
@@ -120,13 +140,24 @@ impl<'a> Entry<'a> {
     /// An inline record.
     #[must_use]
     pub fn inline(kind: Kind, flags: Flags, timestamp_ms: i64, bytes: &'a [u8]) -> Entry<'a> {
-        Entry { kind, flags, timestamp_ms, chunk: None, crc: payload_crc(bytes), bytes }
+        Entry {
+            kind,
+            flags,
+            timestamp_ms,
+            chunk: None,
+            crc: payload_crc(bytes),
+            bytes,
+        }
     }
 
     /// Bytes that [`Entry::encode`] appends.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let header = if self.chunk.is_some() { CHUNK_HEADER_BYTES } else { INLINE_HEADER_BYTES };
+        let header = if self.chunk.is_some() {
+            CHUNK_HEADER_BYTES
+        } else {
+            INLINE_HEADER_BYTES
+        };
         header + self.bytes.len()
     }
 
@@ -148,7 +179,10 @@ impl<'a> Entry<'a> {
         let here = self.bytes.len() as u64;
         match self.chunk {
             None => Some((here, self.crc)),
-            Some(Chunk { offset, last: Some(crc) }) => Some((offset + here, crc)),
+            Some(Chunk {
+                offset,
+                last: Some(crc),
+            }) => Some((offset + here, crc)),
             Some(_) => None,
         }
     }
@@ -156,11 +190,23 @@ impl<'a> Entry<'a> {
     /// Appends header and payload.
     ///
     /// # Panics
-    /// If the payload is over [`INLINE_BYTES_MAX`]: callers chunk first.
+    /// If the payload is over [`INLINE_BYTES_MAX`] or is not a chunk of the size that
+    /// `[S:record-4]` asks for: callers chunk first.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        assert!(self.bytes.len() <= INLINE_BYTES_MAX, "an entry holds at most one chunk");
+        assert!(
+            self.bytes.len() <= INLINE_BYTES_MAX,
+            "an entry holds at most one chunk"
+        );
+        assert!(
+            self.chunk.is_none_or(|chunk| chunk.fits(self.bytes.len())),
+            "chunks are full but for the last"
+        );
         let len = u32::try_from(self.bytes.len()).expect("a chunk's length fits 32 bits");
-        let form = if self.chunk.is_some() { FORM_CHUNK } else { FORM_INLINE };
+        let form = if self.chunk.is_some() {
+            FORM_CHUNK
+        } else {
+            FORM_INLINE
+        };
         out.extend_from_slice(&[self.kind.0, self.flags.bits(), form, 0]);
         out.extend_from_slice(&len.to_le_bytes());
         out.extend_from_slice(&self.timestamp_ms.to_le_bytes());
@@ -188,11 +234,18 @@ impl<'a> Entry<'a> {
             FORM_CHUNK => Some(Self::decode_chunk(source)?),
             _ => return source.fail(Problem::Reserved),
         };
-        if len > INLINE_BYTES_MAX {
+        if len > INLINE_BYTES_MAX || chunk.is_some_and(|chunk| !chunk.fits(len)) {
             return source.fail(Problem::Length);
         }
         let bytes = source.take(len)?;
-        Ok(Entry { kind, flags, timestamp_ms, chunk, crc, bytes })
+        Ok(Entry {
+            kind,
+            flags,
+            timestamp_ms,
+            chunk,
+            crc,
+            bytes,
+        })
     }
 
     fn decode_chunk(source: &mut Source<'a>) -> Result<Chunk, DecodeError> {
@@ -205,7 +258,10 @@ impl<'a> Entry<'a> {
         }
         match last {
             0 if record_crc == 0 => Ok(Chunk { offset, last: None }),
-            1 => Ok(Chunk { offset, last: Some(record_crc) }),
+            1 => Ok(Chunk {
+                offset,
+                last: Some(record_crc),
+            }),
             _ => source.fail(Problem::Reserved),
         }
     }
@@ -223,7 +279,10 @@ impl<'a> Entries<'a> {
     /// Reads `count` entries that fill `body` exactly.
     #[must_use]
     pub fn new(body: &'a [u8], count: u32) -> Entries<'a> {
-        Entries { source: Some(Source::new("entry", body)), left: count }
+        Entries {
+            source: Some(Source::new("entry", body)),
+            left: count,
+        }
     }
 }
 
@@ -249,3 +308,6 @@ impl<'a> Iterator for Entries<'a> {
         Some(entry)
     }
 }
+
+#[cfg(test)]
+mod tests;

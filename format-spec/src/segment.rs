@@ -1,8 +1,9 @@
 //! Owns the write-once segment: header, blocks, footer (runs and blocks), trailer.
 
-use crate::bytes::{DecodeError, Problem, Source, crc};
+use crate::bytes::{DecodeError, Problem, Source, checked, crc};
 use crate::chain::ThreadChain;
 use crate::ids::{Ordinal, SegmentId, StoreId, ThreadNumber};
+use crate::record::INLINE_HEADER_BYTES;
 
 /// First bytes of a segment file.
 pub const HEADER_MAGIC: [u8; 4] = *b"TLSG";
@@ -50,7 +51,9 @@ impl Class {
     }
 
     pub(crate) fn of(code: u8) -> Option<Class> {
-        [Class::Run, Class::Pack, Class::Catalogue].get(usize::from(code)).copied()
+        [Class::Run, Class::Pack, Class::Catalogue]
+            .get(usize::from(code))
+            .copied()
     }
 }
 
@@ -82,7 +85,8 @@ impl SegmentHeader {
         out.resize(HEADER_BYTES - 4, 0);
         let check = crc(&[&out]);
         out.extend_from_slice(&check.to_le_bytes());
-        out.try_into().expect("the fields add up to the header's size")
+        out.try_into()
+            .expect("the fields add up to the header's size")
     }
 
     /// Decodes and checks a segment header.
@@ -90,8 +94,8 @@ impl SegmentHeader {
     /// # Errors
     /// [`DecodeError`] when it is not one.
     pub fn decode(bytes: &[u8]) -> Result<SegmentHeader, DecodeError> {
-        let mut source = checked("segment header", bytes, HEADER_MAGIC, HEADER_BYTES, &[])?;
-        version(&mut source, 128)?;
+        let mut source = checked("segment header", bytes, HEADER_MAGIC, HEADER_BYTES, &[])?.0;
+        source.preamble(128)?;
         let store = StoreId(source.array()?);
         let segment = SegmentId(source.u64()?);
         let Some(class) = Class::of(source.u8()?) else {
@@ -100,7 +104,12 @@ impl SegmentHeader {
         source.zeros(7)?;
         let created_ms = source.i64()?;
         source.zeros(HEADER_BYTES - 4 - 48)?;
-        Ok(SegmentHeader { store, segment, class, created_ms })
+        Ok(SegmentHeader {
+            store,
+            segment,
+            class,
+            created_ms,
+        })
     }
 }
 
@@ -154,7 +163,8 @@ impl BlockHeader {
         out.extend_from_slice(&[0; 4]);
         let check = crc(&[&store.0, &segment.0.to_le_bytes(), &out]);
         out.extend_from_slice(&check.to_le_bytes());
-        out.try_into().expect("the fields add up to the header's size")
+        out.try_into()
+            .expect("the fields add up to the header's size")
     }
 
     /// Decodes and checks a block header found at `offset` of `segment`; the stored bytes are not
@@ -169,7 +179,7 @@ impl BlockHeader {
         offset: u64,
     ) -> Result<BlockHeader, DecodeError> {
         let seed = [&store.0[..], &segment.0.to_le_bytes()].concat();
-        let mut source = checked("block", bytes, BLOCK_MAGIC, BLOCK_HEADER_BYTES, &seed)?;
+        let mut source = checked("block", bytes, BLOCK_MAGIC, BLOCK_HEADER_BYTES, &seed)?.0;
         let codec = match source.u8()? {
             0 => Codec::Raw,
             1 => Codec::Zstd,
@@ -193,7 +203,11 @@ impl BlockHeader {
         }
         let raw = header.raw_len as usize;
         let stored = header.stored_len as usize;
-        let fits = raw <= BLOCK_RAW_BYTES_MAX && stored <= raw && header.entry_count > 0;
+        let entries_len = u64::from(header.entry_count) * INLINE_HEADER_BYTES as u64;
+        let fits = raw <= BLOCK_RAW_BYTES_MAX
+            && stored <= raw
+            && header.entry_count > 0
+            && entries_len <= u64::from(header.raw_len);
         if !fits || (codec == Codec::Raw && raw != stored) {
             return source.fail(Problem::Length);
         }
@@ -319,18 +333,64 @@ impl Footer {
         }
         let mut footer = Footer::default();
         for _ in 0..runs {
-            let run = run_row(&mut source)?;
-            let blocks_end = u64::from(run.first_block) + u64::from(run.block_count);
-            if run.first_ordinal >= run.ordinal_end || blocks_end > blocks as u64 {
-                return source.fail(Problem::Length);
-            }
-            footer.runs.push(run);
+            footer.runs.push(run_row(&mut source)?);
         }
         for _ in 0..blocks {
             footer.blocks.push(block_row(&mut source)?);
         }
+        if !footer.agrees() {
+            return source.fail(Problem::Length);
+        }
         source.finish()?;
         Ok(footer)
+    }
+
+    /// Whether runs ascend by thread, share out all blocks in order, and blocks stand apart in the
+    /// file and ascend within their run. [S:footer-4]
+    fn agrees(&self) -> bool {
+        let ascending = self.runs.is_sorted_by(|a, b| a.thread < b.thread);
+        let apart = self
+            .blocks
+            .is_sorted_by(|a, b| a.end().is_some_and(|end| end <= b.offset));
+        let mut next = 0;
+        let shared = self.runs.iter().all(|run| {
+            let from = std::mem::replace(&mut next, run.blocks_end());
+            let own = usize::try_from(from).ok().zip(usize::try_from(next).ok());
+            let own = own
+                .and_then(|(from, end)| self.blocks.get(from..end))
+                .unwrap_or_default();
+            u64::from(run.first_block) == from && run.holds(own)
+        });
+        ascending && apart && shared && next == self.blocks.len() as u64
+    }
+}
+
+impl RunRow {
+    fn blocks_end(&self) -> u64 {
+        u64::from(self.first_block) + u64::from(self.block_count)
+    }
+
+    fn holds(&self, blocks: &[BlockRow]) -> bool {
+        let Some(first) = blocks.first() else {
+            return false;
+        };
+        let notes = self.notes_len == 0 && self.notes_offset == 0 && self.notes_crc == 0
+            || self.notes_len > 0 && self.notes_offset >= HEADER_BYTES as u64;
+        notes
+            && !first.continues
+            && first.first_ordinal == self.first_ordinal
+            && blocks.is_sorted_by_key(|block| block.first_ordinal)
+            && blocks
+                .iter()
+                .all(|block| block.first_ordinal < self.ordinal_end)
+    }
+}
+
+impl BlockRow {
+    /// One past the block's last stored byte in the file.
+    fn end(&self) -> Option<u64> {
+        self.offset
+            .checked_add(BLOCK_HEADER_BYTES as u64 + u64::from(self.stored_len))
     }
 }
 
@@ -363,7 +423,14 @@ fn block_row(source: &mut Source<'_>) -> Result<BlockRow, DecodeError> {
         1 => true,
         _ => return source.fail(Problem::Reserved),
     };
-    Ok(BlockRow { offset, first_ordinal, stored_len, raw_len, entry_count, continues })
+    Ok(BlockRow {
+        offset,
+        first_ordinal,
+        stored_len,
+        raw_len,
+        entry_count,
+        continues,
+    })
 }
 
 /// Last bytes of a segment file: identity again, the footer's place and the file's digest.
@@ -402,7 +469,8 @@ impl Trailer {
         out.extend_from_slice(&[0; 4]);
         let check = crc(&[&out]);
         out.extend_from_slice(&check.to_le_bytes());
-        out.try_into().expect("the fields add up to the trailer's size")
+        out.try_into()
+            .expect("the fields add up to the trailer's size")
     }
 
     /// Decodes and checks a trailer; `file_len` is the length of its file in bytes.
@@ -410,8 +478,8 @@ impl Trailer {
     /// # Errors
     /// [`DecodeError`] when it is not the trailer of a file of that length.
     pub fn decode(bytes: &[u8], file_len: u64) -> Result<Trailer, DecodeError> {
-        let mut source = checked("trailer", bytes, TRAILER_MAGIC, TRAILER_BYTES, &[])?;
-        version(&mut source, 96)?;
+        let mut source = checked("trailer", bytes, TRAILER_MAGIC, TRAILER_BYTES, &[])?.0;
+        source.preamble(96)?;
         let store = StoreId(source.array()?);
         let segment = SegmentId(source.u64()?);
         let footer_offset = source.u64()?;
@@ -426,7 +494,14 @@ impl Trailer {
         if end != Some(file_len) || footer_offset < HEADER_BYTES as u64 {
             return source.fail(Problem::Length);
         }
-        Ok(Trailer { store, segment, footer_offset, footer_len, footer_crc, digest })
+        Ok(Trailer {
+            store,
+            segment,
+            footer_offset,
+            footer_len,
+            footer_crc,
+            digest,
+        })
     }
 }
 
@@ -436,30 +511,5 @@ pub fn section_crc(bytes: &[u8]) -> u32 {
     crc(&[bytes])
 }
 
-/// Checks magic and trailing checksum of a fixed header of `len` bytes; the source stands after the
-/// magic.
-fn checked<'a>(
-    what: &'static str,
-    bytes: &'a [u8],
-    magic: [u8; 4],
-    len: usize,
-    seed: &[u8],
-) -> Result<Source<'a>, DecodeError> {
-    let mut source = Source::new(what, bytes);
-    source.magic(magic)?;
-    let (Some(covered), Some(stored)) = (bytes.get(..len - 4), bytes.get(len - 4..len)) else {
-        return source.fail(Problem::Short);
-    };
-    if stored != crc(&[seed, covered]).to_le_bytes() {
-        return source.fail(Problem::HeaderChecksum);
-    }
-    Ok(source)
-}
-
-fn version(source: &mut Source<'_>, len: u16) -> Result<(), DecodeError> {
-    if source.u16()? != len {
-        return source.fail(Problem::Length);
-    }
-    source.u8()?;
-    if source.u8()? > crate::FORMAT_WRITTEN_BY { source.fail(Problem::Version) } else { Ok(()) }
-}
+#[cfg(test)]
+mod tests;

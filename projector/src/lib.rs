@@ -1,6 +1,11 @@
 //! Owns what records mean: the fold from lines to turns and items, the redb index and its queries.
 //! It must not know files or segments.
 
+pub mod codec;
+pub mod context;
+pub mod fold;
+pub mod index;
+pub mod item;
 pub mod rows;
 
 pub use turnleaf_format as format;

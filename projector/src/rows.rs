@@ -5,15 +5,16 @@
 //! a redb transaction. A row holds ids, states, times and ordinals, never payloads: bodies are read
 //! from the log and rendered on demand.
 
+use bincode::{Decode, Encode};
 use turnleaf_format::Ordinal;
 
 /// Dense number of a turn id within its thread, given at the first mention of the turn, so that
 /// rows do not repeat the id. Items may mention a turn before (or without) its turn row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct TurnNo(pub u32);
 
 /// State of a turn as served (`completed`, `interrupted`, `failed`, `inProgress`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub enum TurnStatus {
     /// Began and did not end.
     InProgress,
@@ -26,7 +27,7 @@ pub enum TurnStatus {
 }
 
 /// Which served item a row stands for; the served `type` tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs)] // The names are the served tags.
 pub enum ItemKind {
     UserMessage,
@@ -50,7 +51,7 @@ pub enum ItemKind {
 }
 
 /// Phase of an agent message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub enum Phase {
     /// Between tool calls.
     Commentary,
@@ -118,8 +119,10 @@ pub trait Rows {
     /// Looks a turn id up. When several turns of the thread had the id, the first one answers.
     fn turn_name(&mut self, id: &str) -> Result<Option<TurnName>, Self::Error>;
     /// Gives a turn id its number and, once known, the key of its row; replaces what was known.
+    /// The fold calls this for the first turn of an id only: a later turn with the same id has a
+    /// row and a number, but the id keeps naming the first.
     fn put_turn_name(&mut self, id: &str, name: TurnName) -> Result<(), Self::Error>;
-    /// The id of a turn number, for turns that have no row.
+    /// The id of a turn number: from its row, or from its name while it has no row.
     fn turn_id(&mut self, turn: TurnNo) -> Result<Option<String>, Self::Error>;
     /// A turn row by its key.
     fn turn(&mut self, first: Ordinal) -> Result<Option<TurnRow>, Self::Error>;
@@ -130,7 +133,8 @@ pub trait Rows {
     /// Number of turn rows.
     fn turn_count(&mut self) -> Result<u64, Self::Error>;
 
-    /// Key of an item row by turn and item id.
+    /// Key of an item row by turn and item id. When several items of a turn have the id (the fold
+    /// writes a new key with a known id), the first one answers.
     fn item_key(&mut self, turn: TurnNo, id: &str) -> Result<Option<Ordinal>, Self::Error>;
     /// An item row by its key.
     fn item(&mut self, first: Ordinal) -> Result<Option<ItemRow>, Self::Error>;
@@ -141,6 +145,6 @@ pub trait Rows {
     /// Number of item rows.
     fn item_count(&mut self) -> Result<u64, Self::Error>;
 
-    /// Removes a turn row, its items, and its name.
+    /// Removes a turn row, its items, and the name of its id if that name points to this row.
     fn remove_turn(&mut self, first: Ordinal) -> Result<(), Self::Error>;
 }

@@ -1,0 +1,114 @@
+//! Owns the failures of the engine: which operation failed on which file, and which bytes are
+//! damaged where.
+
+use std::fmt;
+use std::io;
+
+use turnleaf_format::{DecodeError, Ordinal, ThreadNumber};
+
+/// An operation on a file failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {path}: {source}")]
+pub struct DiskFailure {
+    /// What was tried, as a verb.
+    pub operation: &'static str,
+    /// Path below the store's directory.
+    pub path: String,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Names the operation and the file of an I/O error.
+pub(crate) fn failed(operation: &'static str, path: &str) -> impl FnOnce(io::Error) -> DiskFailure {
+    let path = path.to_owned();
+    move |source| DiskFailure { operation, path, source }
+}
+
+/// Why bytes of the log cannot be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// They do not decode.
+    Decode(DecodeError),
+    /// A block does not inflate to what its header says.
+    Inflate,
+    /// The records do not continue the thread's chain.
+    Chain,
+    /// The digest of the whole segment differs.
+    Digest,
+    /// The file, or the end of it, is not there.
+    Missing,
+    /// The file is longer or shorter than was published.
+    Length,
+    /// The tables of a segment disagree with its blocks or with the catalogue.
+    Tables,
+    /// Two journal files claim one generation.
+    Doubled,
+    /// The device could not read them.
+    Unreadable(io::ErrorKind),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Decode(error) => error.fmt(f),
+            Cause::Inflate => f.write_str("the block does not inflate to its stated size"),
+            Cause::Chain => f.write_str("the records do not continue the thread's chain"),
+            Cause::Digest => f.write_str("the digest of the segment differs"),
+            Cause::Missing => f.write_str("the bytes are not there"),
+            Cause::Length => f.write_str("the file has another length than was published"),
+            Cause::Tables => f.write_str("the segment's tables disagree with what was published"),
+            Cause::Doubled => f.write_str("two journal files claim one generation"),
+            Cause::Unreadable(kind) => write!(f, "the device could not read it ({kind})"),
+        }
+    }
+}
+
+/// Bytes of the log that are lost or cannot be trusted: where, whose, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Path below the store's directory.
+    pub file: String,
+    /// First byte concerned.
+    pub offset: u64,
+    /// Bytes concerned; 0 when unknown.
+    pub length: u64,
+    /// Whose records, when known.
+    pub thread: Option<ThreadNumber>,
+    /// First ordinal lost and one past the last, when known.
+    pub ordinals: Option<(Ordinal, Ordinal)>,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is damaged at byte {}", self.file, self.offset)?;
+        if self.length > 0 {
+            write!(f, " ({} bytes)", self.length)?;
+        }
+        if let Some((first, end)) = self.ordinals {
+            write!(f, ", records {first} to {}", end.0.saturating_sub(1))?;
+        }
+        write!(f, ": {}", self.cause)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// A read did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system refused.
+    #[error(transparent)]
+    Disk(#[from] DiskFailure),
+    /// The bytes are damaged; everything outside the named ordinals stays readable.
+    #[error(transparent)]
+    Damaged(Box<Damage>),
+}
+
+impl From<Damage> for ReadError {
+    fn from(damage: Damage) -> ReadError {
+        ReadError::Damaged(Box::new(damage))
+    }
+}

@@ -1,0 +1,10 @@
+//! Owns the journal: its files, the frames in them and the one place where bytes are appended. It
+//! must not know what records mean or when they are sealed.
+
+mod file;
+mod scan;
+mod writer;
+
+pub(crate) use file::{Header, read_header};
+pub(crate) use scan::{Ending, Scan, ScannedFrame, scan_file};
+pub(crate) use writer::{CataloguePoint, Commit, Inherited, Journal, NewFrame};

@@ -1,0 +1,378 @@
+//! Owns the end of the journal: placing frames, beginning files, failing over, recycling.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use turnleaf_format::frame::{ALIGN, FrameHeader, HEADER_BYTES, Position};
+use turnleaf_format::journal::{Begun, FRAMES_OFFSET, JournalHeader};
+use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
+
+use super::file::begin_file;
+use crate::disk::Disk;
+use crate::error::{DiskFailure, failed};
+use crate::layout::JOURNAL;
+use crate::options::Options;
+use crate::view::JournalFile;
+
+/// Body bytes that one write and sync carry, unless a single frame is larger.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// A batch that has ordinals but no place yet.
+#[derive(Debug, Clone)]
+pub(crate) struct NewFrame {
+    pub(crate) thread: ThreadNumber,
+    pub(crate) first: Ordinal,
+    pub(crate) end: Ordinal,
+    pub(crate) entry_count: u32,
+    pub(crate) body: Arc<Vec<u8>>,
+    pub(crate) body_crc: u32,
+    pub(crate) chain_before: ThreadChain,
+    pub(crate) chain_after: ThreadChain,
+    pub(crate) unfinished: bool,
+    pub(crate) boundary: bool,
+}
+
+impl NewFrame {
+    fn stride(&self) -> u64 {
+        (HEADER_BYTES as u64 + self.body.len() as u64).next_multiple_of(ALIGN)
+    }
+}
+
+/// A frame with its place.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) frame: NewFrame,
+    pub(crate) offset: u64,
+}
+
+/// One write and one sync that make a group of frames durable. It needs nothing of the journal
+/// while it runs, so others may stage the next group meanwhile.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    pub(crate) file: Arc<JournalFile>,
+    pub(crate) frames: Vec<Placed>,
+    offset: u64,
+    bytes: Vec<u8>,
+    chain_after: JournalChain,
+}
+
+impl Commit {
+    /// Writes and syncs.
+    pub(crate) fn run(&self) -> Result<(), DiskFailure> {
+        let path = &self.file.path;
+        self.file.file.write_at(self.offset, &self.bytes).map_err(failed("write", path))?;
+        self.file.file.sync().map_err(failed("sync", path))
+    }
+}
+
+#[derive(Debug)]
+struct LiveFile {
+    file: Arc<JournalFile>,
+    /// Frames that no segment holds yet.
+    unpublished: u64,
+    /// A write or sync of it failed; it is read, but never written again.
+    retired: bool,
+}
+
+/// What a new journal file says about the catalogue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CataloguePoint {
+    pub(crate) sealed_end: Ordinal,
+    pub(crate) chain: ThreadChain,
+}
+
+/// The journal of an owner.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    disk: Arc<dyn Disk>,
+    store: StoreId,
+    pub(crate) epoch: u64,
+    file_bytes: u64,
+    files_max: usize,
+    live: VecDeque<LiveFile>,
+    free: Vec<Arc<JournalFile>>,
+    next_slot: u32,
+    offset: u64,
+    chain: JournalChain,
+    /// Everything before this position is durable.
+    durable: Position,
+    /// The active file takes no further frame.
+    closed: bool,
+    next_generation: Generation,
+    now_ms: i64,
+}
+
+/// How the journal stood before this owner.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    /// Files with frames that may still be needed, oldest first, with the number of such frames.
+    pub(crate) live: Vec<(Arc<JournalFile>, u64)>,
+    /// Files that may be recycled.
+    pub(crate) free: Vec<Arc<JournalFile>>,
+    /// A slot number above all that exist.
+    pub(crate) next_slot: u32,
+    /// A generation above all that exist.
+    pub(crate) next_generation: Generation,
+    /// Where the newest file ends.
+    pub(crate) end: Position,
+    /// The journal chain there.
+    pub(crate) chain: JournalChain,
+}
+
+impl Journal {
+    /// Takes over and begins a new file: a judged tail is never appended to.
+    pub(crate) fn open(
+        disk: &Arc<dyn Disk>,
+        store: StoreId,
+        options: &Options,
+        epoch: u64,
+        inherited: Inherited,
+        point: CataloguePoint,
+        now_ms: i64,
+    ) -> Result<Journal, DiskFailure> {
+        let first = inherited.end.generation == Generation(0);
+        let live = inherited.live.into_iter();
+        let mut journal = Journal {
+            disk: Arc::clone(disk),
+            store,
+            epoch,
+            file_bytes: options.journal_file_bytes,
+            files_max: options.journal_files_max,
+            live: live
+                .map(|(file, unpublished)| LiveFile { file, unpublished, retired: false })
+                .collect(),
+            free: inherited.free,
+            next_slot: inherited.next_slot,
+            offset: inherited.end.offset,
+            chain: inherited.chain,
+            durable: inherited.end,
+            closed: true,
+            next_generation: inherited.next_generation,
+            now_ms,
+        };
+        let begun = if first { Begun::First } else { Begun::Opened };
+        let capacity = options.journal_first_bytes;
+        journal.begin(begun, capacity, point)?;
+        Ok(journal)
+    }
+
+    /// Tells the journal the time, Unix milliseconds, for the headers of new files.
+    pub(crate) fn set_now(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+    }
+
+    /// Whether the group at the head of `pending` needs a new file and the budget has none left.
+    pub(crate) fn over_budget(&self, pending: &VecDeque<NewFrame>) -> bool {
+        let Some(frame) = pending.front() else { return false };
+        let reserve = 2 * usize::from(frame.thread == ThreadNumber::CATALOGUE);
+        !self.fits(frame) && self.live.len() >= self.files_max + reserve
+    }
+
+    /// Files with unpublished frames, the active one included.
+    pub(crate) fn files(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Bytes of all files, free ones included.
+    pub(crate) fn bytes(&self) -> u64 {
+        let live = self.live.iter().map(|live| live.file.capacity);
+        live.chain(self.free.iter().map(|file| file.capacity)).sum()
+    }
+
+    /// The oldest file that is not the active one, when the budget is used up.
+    pub(crate) fn oldest_over_budget(&self) -> Option<Generation> {
+        (self.live.len() >= self.files_max).then(|| self.live[0].file.generation)
+    }
+
+    /// Places the frames at the head of `pending` that one commit carries; begins a new file first
+    /// when not even one fits.
+    pub(crate) fn place(
+        &mut self,
+        pending: &mut VecDeque<NewFrame>,
+        point: CataloguePoint,
+    ) -> Result<Commit, DiskFailure> {
+        if let Some(frame) = pending.front().filter(|frame| !self.fits(frame)) {
+            let needed = FRAMES_OFFSET + frame.stride() + ALIGN;
+            self.begin(Begun::Full, self.file_bytes.max(needed), point)?;
+        }
+        let mut group = Vec::new();
+        let mut end = self.offset;
+        let mut bytes = 0;
+        while let Some(frame) = pending.front() {
+            let reach = end + frame.stride();
+            bytes += frame.body.len();
+            if reach > self.active().capacity || (bytes > GROUP_BYTES && !group.is_empty()) {
+                break;
+            }
+            end = reach;
+            group.extend(pending.pop_front());
+        }
+        Ok(self.encode(group))
+    }
+
+    /// A frame without records, so that a later open knows that all before it was durable.
+    pub(crate) fn marker(&self) -> Option<Commit> {
+        let marker = NewFrame {
+            thread: ThreadNumber::CATALOGUE,
+            first: Ordinal(0),
+            end: Ordinal(0),
+            entry_count: 0,
+            body: Arc::default(),
+            body_crc: turnleaf_format::frame::body_crc(&[]),
+            chain_before: ThreadChain::START,
+            chain_after: ThreadChain::START,
+            unfinished: false,
+            boundary: false,
+        };
+        self.fits(&marker).then(|| self.encode(vec![marker]))
+    }
+
+    /// Moves the end past a commit that ran.
+    pub(crate) fn committed(&mut self, commit: &Commit) {
+        self.offset = commit.offset + commit.bytes.len() as u64;
+        self.chain = commit.chain_after;
+        self.durable = Position { generation: commit.file.generation, offset: self.offset };
+        let records = commit.frames.iter().filter(|placed| placed.frame.entry_count > 0);
+        self.live.back_mut().expect("an open journal has an active file").unpublished +=
+            records.count() as u64;
+    }
+
+    /// Retires the active file for ever after a failed write or sync and places the group's frames
+    /// in a fresh file, whose header says where the retired one ends. [S:journal-6]
+    pub(crate) fn fail_over(
+        &mut self,
+        commit: Commit,
+        point: CataloguePoint,
+    ) -> Result<Commit, DiskFailure> {
+        self.live.back_mut().expect("an open journal has an active file").retired = true;
+        let frames: Vec<NewFrame> = commit.frames.into_iter().map(|placed| placed.frame).collect();
+        let needed: u64 = frames.iter().map(NewFrame::stride).sum();
+        let capacity = self.file_bytes.max(FRAMES_OFFSET + needed + ALIGN);
+        self.begin(Begun::Failed, capacity, point)?;
+        Ok(self.encode(frames))
+    }
+
+    /// Notes that a segment holds one more frame of `generation`.
+    pub(crate) fn released(&mut self, generation: Generation) {
+        let found = self.live.iter_mut().find(|live| live.file.generation == generation);
+        if let Some(live) = found {
+            live.unpublished = live.unpublished.saturating_sub(1);
+        }
+    }
+
+    /// Lets go of files at the old end that nobody needs: they become free, or are removed when
+    /// they were retired. A file that a reader holds waits.
+    pub(crate) fn recycle(&mut self) -> Result<(), DiskFailure> {
+        while self.live.len() > 1 {
+            let oldest = &self.live[0];
+            if oldest.unpublished > 0 || Arc::strong_count(&oldest.file) > 1 {
+                break;
+            }
+            if oldest.retired {
+                self.remove_file(&Arc::clone(&oldest.file))?;
+            } else {
+                self.free.push(Arc::clone(&oldest.file));
+            }
+            self.live.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Removes free files beyond `keep`.
+    pub(crate) fn trim(&mut self, keep: usize) -> Result<(), DiskFailure> {
+        while self.free.len() > keep {
+            if let Some(file) = self.free.pop() {
+                self.remove_file(&file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_file(&self, file: &JournalFile) -> Result<(), DiskFailure> {
+        self.disk.remove(&file.path).map_err(failed("remove", &file.path))?;
+        self.disk.sync_dir(JOURNAL).map_err(failed("sync the directory", JOURNAL))
+    }
+
+    fn active(&self) -> &Arc<JournalFile> {
+        &self.live.back().expect("an open journal has an active file").file
+    }
+
+    fn fits(&self, frame: &NewFrame) -> bool {
+        !self.closed && self.offset + frame.stride() <= self.active().capacity
+    }
+
+    fn begin(
+        &mut self,
+        begun: Begun,
+        capacity: u64,
+        point: CataloguePoint,
+    ) -> Result<(), DiskFailure> {
+        // INVARIANT: once a beginning was tried, the active file takes no further frame and the
+        // generation is not used again, even when it fails: a header that reached the disk all the
+        // same must not contradict what happened later. [S:journal-7]
+        self.closed = true;
+        let generation = self.next_generation;
+        self.next_generation = Generation(generation.0 + 1);
+        // INVARIANT: a file is free only when no frame in it is needed and no reader holds it.
+        let place = self.free.iter().position(|file| file.capacity >= capacity);
+        let recycled = place.map(|place| self.free.swap_remove(place));
+        let capacity = recycled.as_ref().map_or(capacity, |file| file.capacity);
+        let slot = recycled.as_ref().map_or(self.next_slot, |file| file.slot);
+        let oldest_live = self.live.front().map_or(generation, |live| live.file.generation);
+        let header = JournalHeader {
+            store: self.store,
+            generation,
+            capacity,
+            epoch: self.epoch,
+            oldest_live,
+            previous_end: self.durable,
+            previous_chain: self.chain,
+            begun,
+            catalogue_sealed_end: point.sealed_end,
+            catalogue_chain: point.chain,
+            created_ms: self.now_ms,
+        };
+        let file = begin_file(&*self.disk, slot, recycled.as_ref(), &header)?;
+        if recycled.is_none() {
+            self.next_slot += 1;
+        }
+        self.live.push_back(LiveFile { file: Arc::new(file), unpublished: 0, retired: false });
+        self.offset = FRAMES_OFFSET;
+        self.chain = JournalChain::start(self.store, generation);
+        self.durable = Position { generation, offset: FRAMES_OFFSET };
+        self.closed = false;
+        Ok(())
+    }
+
+    fn encode(&self, frames: Vec<NewFrame>) -> Commit {
+        let file = Arc::clone(self.active());
+        let total: u64 = frames.iter().map(NewFrame::stride).sum();
+        let mut bytes = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
+        let mut chain = self.chain;
+        let mut placed = Vec::with_capacity(frames.len());
+        for frame in frames {
+            let offset = self.offset + bytes.len() as u64;
+            let header = FrameHeader {
+                place: Position { generation: file.generation, offset },
+                thread: frame.thread,
+                first_ordinal: frame.first,
+                entry_count: frame.entry_count,
+                body_len: u32::try_from(frame.body.len()).expect("a body is at most 24 MiB"),
+                durable_upto: self.durable,
+                epoch: self.epoch,
+                journal_chain: chain,
+                thread_chain: frame.chain_before,
+                body_crc: frame.body_crc,
+            };
+            let (head, check) = header.encode(self.store);
+            bytes.extend_from_slice(&head);
+            bytes.extend_from_slice(&frame.body);
+            let padded = usize::try_from(header.stride()).unwrap_or(0);
+            let start = usize::try_from(offset - self.offset).unwrap_or(0);
+            bytes.resize(start + padded, 0);
+            chain = chain.after(check, header.body_crc);
+            placed.push(Placed { frame, offset });
+        }
+        Commit { file, frames: placed, offset: self.offset, bytes, chain_after: chain }
+    }
+}

@@ -1,0 +1,48 @@
+//! Owns the names of files below the store's directory. [S:names-2]
+
+use turnleaf_format::segment::Class;
+use turnleaf_format::{Generation, SegmentId};
+
+/// The lock file of the owner process.
+pub(crate) const LOCK: &str = "LOCK";
+/// Directory of the journal files.
+pub(crate) const JOURNAL: &str = "journal";
+/// Directory of run and pack segments.
+pub(crate) const SEGMENTS: &str = "segments";
+/// Directory of the catalogue's segments.
+pub(crate) const CATALOGUE: &str = "catalogue";
+/// Directory of copies of what a repair cut.
+pub(crate) const QUARANTINE: &str = "quarantine";
+/// All directories of a store.
+pub(crate) const DIRECTORIES: [&str; 4] = [JOURNAL, SEGMENTS, CATALOGUE, QUARANTINE];
+/// Ending of files that are being written; void after a crash.
+pub(crate) const TEMPORARY: &str = ".tmp";
+
+pub(crate) fn journal_path(slot: u32) -> String {
+    format!("{JOURNAL}/{slot:08x}.tlj")
+}
+
+pub(crate) fn journal_slot(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".tlj").filter(|digits| digits.len() == 8)?;
+    u32::from_str_radix(digits, 16).ok()
+}
+
+pub(crate) fn segment_dir(class: Class) -> &'static str {
+    match class {
+        Class::Run | Class::Pack => SEGMENTS,
+        Class::Catalogue => CATALOGUE,
+    }
+}
+
+pub(crate) fn segment_path(class: Class, segment: SegmentId) -> String {
+    format!("{}/{:016x}.tls", segment_dir(class), segment.0)
+}
+
+pub(crate) fn segment_of(name: &str) -> Option<SegmentId> {
+    let digits = name.strip_suffix(".tls").filter(|digits| digits.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok().map(SegmentId)
+}
+
+pub(crate) fn torn_path(generation: Generation, offset: u64) -> String {
+    format!("{QUARANTINE}/torn-{generation}-{offset}.bin")
+}

@@ -1,0 +1,275 @@
+//! Owns the commit of staged groups: placing them, moving the end, failing over, and what durable
+//! catalogue records change.
+
+use std::sync::Arc;
+
+use turnleaf_format::catalogue::{CatalogueRecord, Run};
+use turnleaf_format::record::Entries;
+use turnleaf_format::segment::Class;
+use turnleaf_format::{SegmentId, ThreadNumber};
+
+use super::{Log, Ticket, Unsealed};
+use crate::error::DiskFailure;
+use crate::journal::{self, CataloguePoint, NewFrame};
+use crate::view::{FrameRef, JournalFile, RunRef, SegmentFile, ThreadView};
+
+/// One write and one sync that make a group of batches durable.
+#[derive(Debug)]
+pub struct Commit(journal::Commit);
+
+impl Commit {
+    /// Writes and syncs; blocks for as long as the device takes.
+    ///
+    /// # Errors
+    /// When the device refuses. Hand the result to [`Log::finish_commit`] in either case.
+    pub fn run(&self) -> Result<(), DiskFailure> {
+        self.0.run()
+    }
+}
+
+/// What [`Log::begin_commit`] found.
+#[derive(Debug)]
+pub enum Begin {
+    /// Nothing is staged, or a group is being written.
+    Idle,
+    /// The journal is at its budget: something must be sealed first.
+    OverBudget,
+    /// Run this, then finish it.
+    Commit(Commit),
+}
+
+/// What became of a staged batch.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It is not known yet.
+    Pending,
+    /// It is durable.
+    Durable,
+    /// It is not durable and never will be.
+    Failed(Arc<DiskFailure>),
+}
+
+impl Log {
+    /// Takes the staged group, if there is one and no other is being written.
+    pub fn begin_commit(&mut self) -> Begin {
+        if self.in_flight || self.pending.is_empty() {
+            return Begin::Idle;
+        }
+        if self.sealing && self.journal.over_budget(&self.pending) {
+            return Begin::OverBudget;
+        }
+        let point = self.catalogue_point();
+        match self.journal.place(&mut self.pending, point) {
+            Ok(commit) => {
+                self.in_flight = true;
+                Begin::Commit(Commit(commit))
+            }
+            Err(failure) => {
+                self.fail_staged(failure);
+                Begin::Idle
+            }
+        }
+    }
+
+    /// Moves the end past a group that became durable. After a failure the active file is retired
+    /// for ever and the group is written to a fresh one; when that fails too, it and everything
+    /// staged behind it has failed, and nothing of it will ever be seen.
+    pub fn finish_commit(&mut self, commit: Commit, result: Result<(), DiskFailure>) {
+        self.in_flight = false;
+        let point = self.catalogue_point();
+        let durable = match result {
+            Ok(()) => Ok(commit.0),
+            Err(failure) => {
+                tracing::warn!(%failure, "a journal file is retired");
+                self.journal.fail_over(commit.0, point).and_then(|again| {
+                    again.run()?;
+                    Ok(again)
+                })
+            }
+        };
+        match durable {
+            Ok(commit) => self.settle(&commit),
+            Err(failure) => self.fail_staged(failure),
+        }
+    }
+
+    /// Commits everything that is staged, on the caller's thread.
+    ///
+    /// # Errors
+    /// The failure of the last group, if it failed. [`Log::outcome`] tells for each batch.
+    pub fn commit_all(&mut self) -> Result<(), DiskFailure> {
+        loop {
+            match self.begin_commit() {
+                Begin::Commit(commit) => {
+                    let result = commit.run();
+                    self.finish_commit(commit, result);
+                }
+                Begin::OverBudget => return Ok(()),
+                Begin::Idle => return Ok(()),
+            }
+        }
+    }
+
+    /// What became of a batch.
+    #[must_use]
+    pub fn outcome(&self, ticket: Ticket) -> Outcome {
+        if ticket.0 > self.settled {
+            return Outcome::Pending;
+        }
+        let failed = self.failures.iter().find(|(range, _)| range.contains(&ticket.0));
+        failed.map_or(Outcome::Durable, |(_, failure)| Outcome::Failed(Arc::clone(failure)))
+    }
+
+    /// Writes a marker, so that a later open knows that everything before was durable: at a clean
+    /// close, and after an idle second.
+    ///
+    /// # Errors
+    /// When the device refuses; nothing is lost.
+    pub fn mark(&mut self) -> Result<(), DiskFailure> {
+        if self.in_flight || !self.pending.is_empty() {
+            return Ok(());
+        }
+        if let Some(marker) = self.journal.marker() {
+            marker.run()?;
+            self.journal.committed(&marker);
+        }
+        Ok(())
+    }
+
+    fn catalogue_point(&self) -> CataloguePoint {
+        let view = self.state.threads.get(&ThreadNumber::CATALOGUE);
+        let (sealed_end, chain) = view.map(|view| view.sealed()).unwrap_or_default();
+        CataloguePoint { sealed_end, chain }
+    }
+
+    fn settle(&mut self, commit: &journal::Commit) {
+        self.journal.committed(commit);
+        for placed in &commit.frames {
+            self.settled += 1;
+            self.push_frame(&commit.file, &placed.frame, placed.offset);
+            if placed.frame.thread == ThreadNumber::CATALOGUE {
+                self.apply_facts(&placed.frame);
+            }
+        }
+        self.forget_settled();
+        self.shrink_tail();
+    }
+
+    /// Fails the group in flight and everything staged behind it: their ordinals are free again.
+    fn fail_staged(&mut self, failure: DiskFailure) {
+        tracing::warn!(%failure, "staged batches failed");
+        self.pending.clear();
+        self.staged_ends.clear();
+        self.staged_ids.clear();
+        self.failures.push_back((self.settled + 1..self.staged + 1, Arc::new(failure)));
+        if self.failures.len() > 1024 {
+            self.failures.pop_front();
+        }
+        self.settled = self.staged;
+    }
+
+    fn push_frame(&mut self, file: &Arc<JournalFile>, frame: &NewFrame, offset: u64) {
+        let view = self.view_mut(frame.thread);
+        view.push_frame(FrameRef {
+            file: Arc::clone(file),
+            offset,
+            body_len: u32::try_from(frame.body.len()).expect("a body is at most 24 MiB"),
+            body_crc: frame.body_crc,
+            entry_count: frame.entry_count,
+            first: frame.first,
+            end: frame.end,
+            chain_before: frame.chain_before,
+            chain_after: frame.chain_after,
+            unfinished: frame.unfinished,
+            boundary: frame.boundary,
+            body: Some(Arc::clone(&frame.body)),
+        });
+        let bytes = frame.body.len();
+        let unsealed = self.unsealed.entry(frame.thread).or_default();
+        *unsealed = unsealed.and(bytes as u64, frame.boundary);
+        self.tail.push_back((frame.thread, frame.first, bytes));
+        self.tail_bytes += bytes;
+    }
+
+    pub(super) fn view_mut(&mut self, thread: ThreadNumber) -> &mut ThreadView {
+        let view = self.state.threads.entry(thread);
+        Arc::make_mut(view.or_insert_with(|| Arc::new(ThreadView::new(thread))))
+    }
+
+    /// Threads whose staged frames are all settled are described by their view alone.
+    fn forget_settled(&mut self) {
+        if self.pending.is_empty() {
+            self.staged_ends.clear();
+            self.staged_ids.clear();
+        }
+    }
+
+    /// Lets go of the oldest bodies in memory.
+    fn shrink_tail(&mut self) {
+        while self.tail_bytes > self.options.tail_cache_bytes {
+            let Some((thread, first, bytes)) = self.tail.pop_front() else { break };
+            self.tail_bytes -= bytes;
+            if let Some(view) = self.state.threads.get_mut(&thread) {
+                let at = view.frames.partition_point(|frame| frame.first < first);
+                if view.frames.get(at).is_some_and(|f| f.first == first && f.body.is_some()) {
+                    Arc::make_mut(view).frames[at].body = None;
+                }
+            }
+        }
+    }
+
+    /// Lets durable catalogue records take effect.
+    fn apply_facts(&mut self, frame: &NewFrame) {
+        for entry in Entries::new(&frame.body, frame.entry_count) {
+            let entry = entry.expect("a frame that was just encoded decodes");
+            let fact = CatalogueRecord::decode(entry.kind, entry.bytes)
+                .expect("a catalogue record that was just encoded decodes");
+            let agrees = self.state.catalogue.apply(&fact);
+            assert!(agrees, "the owner stages only facts that agree with the catalogue");
+            match &fact {
+                CatalogueRecord::ThreadCreated { thread, .. } => {
+                    self.view_mut(*thread);
+                }
+                CatalogueRecord::SegmentPublished { segment, class, runs, .. } => {
+                    self.publish(*segment, *class, runs);
+                }
+                CatalogueRecord::Replaced { old, .. } => self.doom_if_unused(*old),
+                _ => {}
+            }
+        }
+    }
+
+    fn publish(&mut self, segment: SegmentId, class: Class, runs: &[Run]) {
+        let file = Arc::new(SegmentFile { segment, class });
+        self.segment_files.insert(segment, Arc::clone(&file));
+        for run in runs {
+            self.take_over(run.thread, RunRef {
+                file: Arc::clone(&file),
+                first: run.first_ordinal,
+                end: run.ordinal_end,
+                chain_before: run.chain_before,
+                chain_after: run.chain_after,
+                payload_bytes: run.payload_bytes,
+            });
+        }
+    }
+
+    /// Lets a run of a segment take over; the journal learns which frames it no longer needs.
+    pub(super) fn take_over(&mut self, thread: ThreadNumber, run: RunRef) {
+        let released = self.view_mut(thread).take_over(run);
+        match self.state.threads.get(&thread).filter(|view| !view.frames.is_empty()) {
+            Some(view) => self.unsealed.insert(thread, Unsealed::of(view)),
+            None => self.unsealed.remove(&thread),
+        };
+        for frame in released {
+            self.journal.released(frame.file.generation);
+        }
+    }
+
+    fn doom_if_unused(&mut self, segment: SegmentId) {
+        let fact = self.state.catalogue.segments.get(&segment);
+        if fact.is_some_and(|fact| fact.live.is_empty()) {
+            self.doomed.extend(self.segment_files.remove(&segment));
+        }
+    }
+}

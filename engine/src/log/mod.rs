@@ -1,0 +1,144 @@
+//! Owns a store for writing: stages batches, commits groups of them, seals, publishes. One process
+//! has it at a time; within the process its caller serialises the calls.
+//!
+//! A commit is three calls, so that the write and the sync run without the log: [`Log::begin_commit`]
+//! takes the staged group, [`Commit::run`] makes it durable, [`Log::finish_commit`] moves the end.
+//! A second group may be staged meanwhile, but is not written before the first returned. [S:frame-7]
+
+mod commit;
+mod open;
+mod seal;
+mod stage;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use turnleaf_format::record::{Flags, Kind};
+use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
+
+pub use commit::{Begin, Commit, Outcome};
+pub use seal::SealGoal;
+pub use open::{OpenError, OpenReport, Snapshot};
+pub use stage::{AppendError, BATCH_BYTES_MAX, Staged};
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Damage, DiskFailure};
+use crate::journal::{Journal, NewFrame};
+use crate::options::Options;
+use crate::state::State;
+use crate::view::{SegmentFile, ThreadView};
+
+/// A record to be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewRecord<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its properties.
+    pub flags: Flags,
+    /// When it was received, Unix milliseconds.
+    pub timestamp_ms: i64,
+    /// Its exact bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Names a staged batch until its outcome is known; later tickets are later batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// How much of a thread only the journal holds, in body bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unsealed {
+    bytes: u64,
+    /// What lies before its newest boundary.
+    before_boundary: u64,
+}
+
+impl Unsealed {
+    fn of(view: &ThreadView) -> Unsealed {
+        view.frames.iter().fold(Unsealed::default(), |sum, frame| {
+            sum.and(u64::from(frame.body_len), frame.boundary)
+        })
+    }
+
+    fn and(self, bytes: u64, boundary: bool) -> Unsealed {
+        let before_boundary = if boundary { self.bytes } else { self.before_boundary };
+        Unsealed { bytes: self.bytes + bytes, before_boundary }
+    }
+}
+
+/// A store that is open for writing.
+#[derive(Debug)]
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    options: Options,
+    state: State,
+    journal: Journal,
+    now_ms: i64,
+    /// Batches that were staged and are not being written yet, oldest first.
+    pending: VecDeque<NewFrame>,
+    /// Whether a group is being written.
+    in_flight: bool,
+    /// Frames staged so far; a ticket is this count after its last frame.
+    staged: u64,
+    /// Frames whose outcome is known.
+    settled: u64,
+    /// Tickets that failed, with the reason.
+    failures: VecDeque<(Range<u64>, Arc<DiskFailure>)>,
+    /// End and chain of threads with staged frames.
+    staged_ends: HashMap<ThreadNumber, (Ordinal, ThreadChain)>,
+    /// Threads whose creation is staged.
+    staged_ids: HashMap<ThreadId, ThreadNumber>,
+    /// Threads that an import holds.
+    leases: HashSet<ThreadNumber>,
+    /// Threads with damage; they take no appends.
+    quarantined: HashSet<ThreadNumber>,
+    /// What the journal holds of threads of which it holds anything.
+    unsealed: HashMap<ThreadNumber, Unsealed>,
+    /// Frames whose bodies are in memory, oldest first, and their bytes.
+    tail: VecDeque<(ThreadNumber, Ordinal, usize)>,
+    tail_bytes: usize,
+    /// Every segment in use, shared with the views; a count of one means that no view needs it.
+    segment_files: HashMap<SegmentId, Arc<SegmentFile>>,
+    /// Replaced segments whose files are to be removed.
+    doomed: Vec<Arc<SegmentFile>>,
+    /// Whether sealing takes place; without it the journal knows no budget.
+    sealing: bool,
+    /// Whether a seal is under way.
+    seal_in_flight: bool,
+    damage: Vec<Damage>,
+    /// Held for its lock.
+    _lock: Arc<dyn DiskFile>,
+}
+
+impl Log {
+    /// What is known of the store now; staged batches are not part of it.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Tells the log the time, Unix milliseconds; it stamps catalogue records and file headers.
+    pub fn set_now(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        self.journal.set_now(now_ms);
+    }
+
+    /// Switches sealing off (or on again): a test switch and the fallback when no space is left for
+    /// segments. Everything works without it; the journal then grows.
+    pub fn set_sealing(&mut self, sealing: bool) {
+        self.sealing = sealing;
+    }
+
+    /// Damage that was found when the store was opened.
+    #[must_use]
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// Bytes of all journal files, recycled ones included, and the number of files in use.
+    #[must_use]
+    pub fn journal_size(&self) -> (u64, usize) {
+        (self.journal.bytes(), self.journal.files())
+    }
+}

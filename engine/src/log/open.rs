@@ -1,0 +1,366 @@
+//! Owns the opening of a store: for writing (lock, replay, named repairs, a new journal file), or
+//! for reading alone, which writes nothing.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use turnleaf_format::catalogue::CatalogueRecord;
+use turnleaf_format::frame::Position;
+use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
+
+use super::{Log, Unsealed};
+use crate::catalogue::Catalogue;
+use crate::disk::{Disk, DiskFile, read_exact_at};
+use crate::error::{Damage, DiskFailure, failed};
+use crate::journal::{CataloguePoint, Inherited, Journal};
+use crate::layout::{DIRECTORIES, QUARANTINE, segment_path, torn_path};
+use crate::lock::{self, LockError, Owner};
+use crate::options::Options;
+use crate::recovery::{Refusal, ReplayError, Replayed, Survey, TailVerdict, replay, survey};
+use crate::segment::Segments;
+use crate::state::State;
+use crate::view::{JournalFile, SegmentFile, ThreadView};
+
+/// Why a store was not opened. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be opened as it stands.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Another process has it.
+    #[error("the store is owned by {}", owner_text(.0.as_ref()))]
+    Owned(Option<Owner>),
+    /// The system refused.
+    #[error(transparent)]
+    Disk(#[from] DiskFailure),
+    /// The options cannot work.
+    #[error("invalid option: {0}")]
+    Options(&'static str),
+}
+
+fn owner_text(owner: Option<&Owner>) -> String {
+    owner.map_or_else(|| "another process".to_owned(), ToString::to_string)
+}
+
+impl From<ReplayError> for OpenError {
+    fn from(error: ReplayError) -> OpenError {
+        match error {
+            ReplayError::Refused(refusal) => OpenError::Refused(refusal),
+            ReplayError::Disk(failure) => OpenError::Disk(failure),
+        }
+    }
+}
+
+/// What opening found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Whether the store was created.
+    pub created: bool,
+    /// How the newest journal file ended.
+    pub tail: TailVerdict,
+    /// Where the bytes of a torn tail were copied to, below the store's directory.
+    pub torn_copy: Option<String>,
+    /// Damage that was found; nothing of it was changed.
+    pub damage: Vec<Damage>,
+    /// Names that do not belong to the store; left alone.
+    pub foreign: Vec<String>,
+}
+
+/// A store that is read while nobody, or somebody else, owns it. Nothing is ever written.
+#[derive(Debug)]
+pub struct Snapshot {
+    state: State,
+    report: OpenReport,
+    journal_bytes: u64,
+}
+
+impl Snapshot {
+    /// Reads what stands there now.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(disk: &Arc<dyn Disk>, options: &Options) -> Result<Snapshot, OpenError> {
+        options.validate().map_err(OpenError::Options)?;
+        let survey = survey(&**disk)?;
+        let journal_bytes = survey.journal.iter().map(|file| file.len).sum();
+        let replayed = replay(disk, &survey, options)?;
+        let report = report_of(&replayed, &survey);
+        let state = state_of(
+            replayed.store,
+            replayed.catalogue,
+            replayed.threads,
+            replayed.segments,
+        );
+        Ok(Snapshot { state, report, journal_bytes })
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How it was found.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Bytes of all journal files.
+    #[must_use]
+    pub fn journal_bytes(&self) -> u64 {
+        self.journal_bytes
+    }
+}
+
+impl Log {
+    /// Opens the store for writing, and creates it where nothing stands. `fresh` is the random
+    /// identity of a store that is created.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a store that exists is unchanged then.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        owner: &Owner,
+        fresh: StoreId,
+    ) -> Result<(Log, OpenReport), OpenError> {
+        options.validate().map_err(OpenError::Options)?;
+        disk.create_dir("").map_err(failed("create", "the store's directory"))?;
+        let guard = lock::take(&*disk, owner).map_err(|error| match error {
+            LockError::Owned(owner) => OpenError::Owned(owner),
+            LockError::Disk(failure) => OpenError::Disk(failure),
+        })?;
+        let survey = survey(&*disk)?;
+        let (replayed, created) = match replay(&disk, &survey, &options) {
+            Ok(replayed) => (replayed, false),
+            Err(ReplayError::Refused(Refusal::NoStore)) if is_new(&survey) => {
+                create_directories(&*disk)?;
+                (nothing(&disk, &options, fresh, &survey), true)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut report = report_of(&replayed, &survey);
+        report.created = created;
+        report.torn_copy = keep_torn(&*disk, &replayed)?;
+        reap(&*disk, &survey, &replayed);
+        let mut log = assemble(disk, options, owner, replayed, guard)?;
+        log.announce(owner, created);
+        log.commit_all()?;
+        Ok((log, report))
+    }
+
+    /// Writes a marker and gives the store up. What the journal holds stays there.
+    ///
+    /// # Errors
+    /// When the marker could not be written; nothing acknowledged is lost by that.
+    pub fn close(mut self) -> Result<(), DiskFailure> {
+        self.commit_all()?;
+        self.mark()
+    }
+
+    fn announce(&mut self, owner: &Owner, created: bool) {
+        let at_ms = owner.since_ms;
+        let mut facts = Vec::new();
+        if created {
+            facts.push(CatalogueRecord::StoreCreated { store: self.state.store, at_ms });
+        }
+        let (pid, host) = (owner.pid, owner.host.clone());
+        facts.push(CatalogueRecord::Epoch { epoch: self.journal.epoch, at_ms, pid, host });
+        self.stage_catalogue(&facts);
+    }
+}
+
+/// A creation that a crash interrupted left no journal header behind, and so no store.
+fn is_new(survey: &Survey) -> bool {
+    let begun = |file: &crate::recovery::FileEvidence| {
+        matches!(file.header, crate::journal::Header::Blank)
+    };
+    survey.segments.is_empty() && survey.catalogue.is_empty() && survey.journal.iter().all(begun)
+}
+
+fn create_directories(disk: &dyn Disk) -> Result<(), DiskFailure> {
+    for dir in DIRECTORIES {
+        disk.create_dir(dir).map_err(failed("create the directory", dir))?;
+    }
+    // DURABILITY: the directories are durable before the first file in them is.
+    disk.sync_dir("").map_err(failed("sync the directory", "the store's directory"))
+}
+
+fn nothing(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    store: StoreId,
+    survey: &Survey,
+) -> Replayed {
+    let (descriptors, blocks) = (options.descriptors_max, options.block_cache_bytes);
+    let catalogue = ThreadView::new(ThreadNumber::CATALOGUE);
+    let slots = survey.journal.iter().map(|file| file.slot + 1);
+    Replayed {
+        store,
+        catalogue: Catalogue::default(),
+        threads: HashMap::from([(ThreadNumber::CATALOGUE, catalogue)]),
+        segments: Arc::new(Segments::new(Arc::clone(disk), store, descriptors, blocks)),
+        files: Vec::new(),
+        free: Vec::new(),
+        next_slot: slots.max().unwrap_or(0),
+        next_generation: Generation(1),
+        end: Position::default(),
+        chain: JournalChain(0),
+        tail: TailVerdict::Clean,
+        newest_len: 0,
+        damage: Vec::new(),
+    }
+}
+
+/// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
+/// [R:tail-2]
+fn keep_torn(disk: &dyn Disk, replayed: &Replayed) -> Result<Option<String>, DiskFailure> {
+    let TailVerdict::Torn { offset } = replayed.tail else { return Ok(None) };
+    let Some(file) = replayed.files.last() else { return Ok(None) };
+    let path = torn_path(file.generation, offset);
+    let len = usize::try_from(replayed.newest_len.saturating_sub(offset)).unwrap_or(0);
+    let mut bytes = read_exact_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    let copy = match disk.create(&path) {
+        // An earlier open made the copy and did not come further.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            disk.remove(&path).map_err(failed("remove", &path))?;
+            disk.create(&path)
+        }
+        created => created,
+    };
+    let copy = copy.map_err(failed("create", &path))?;
+    copy.write_at(0, &bytes).map_err(failed("write", &path))?;
+    copy.sync().map_err(failed("sync", &path))?;
+    disk.sync_dir(QUARANTINE).map_err(failed("sync the directory", QUARANTINE))?;
+    Ok(Some(path))
+}
+
+/// Repair: removes unfinished files and segments that nothing mentions. With damage in the store
+/// nothing is removed: what looks unused may be all that is left.
+fn reap(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
+    if !replayed.damage.is_empty() {
+        return;
+    }
+    let facts = &replayed.catalogue.segments;
+    let used = |id: &&turnleaf_format::SegmentId| {
+        facts.get(*id).is_some_and(|fact| !fact.live.is_empty())
+    };
+    let catalogue = &replayed.threads[&ThreadNumber::CATALOGUE].runs;
+    let class = turnleaf_format::segment::Class::Run;
+    let unused = survey.segments.iter().filter(|id| !used(id));
+    let mut paths: Vec<String> = unused.map(|id| segment_path(class, *id)).collect();
+    let covered = |id: &turnleaf_format::SegmentId| {
+        !catalogue.iter().any(|run| run.file.segment == *id)
+    };
+    let class = turnleaf_format::segment::Class::Catalogue;
+    let old = survey.catalogue.iter().filter(|id| covered(id));
+    paths.extend(old.map(|id| segment_path(class, *id)));
+    paths.extend(survey.temporaries.iter().cloned());
+    let blank = |file: &&crate::recovery::FileEvidence| {
+        matches!(file.header, crate::journal::Header::Blank)
+    };
+    paths.extend(survey.journal.iter().filter(blank).map(|file| file.path.clone()));
+    for path in paths {
+        if let Err(error) = disk.remove(&path) {
+            tracing::warn!(%error, path, "an unused file stays");
+        }
+    }
+}
+
+fn report_of(replayed: &Replayed, survey: &Survey) -> OpenReport {
+    OpenReport {
+        created: false,
+        tail: replayed.tail.clone(),
+        torn_copy: None,
+        damage: replayed.damage.clone(),
+        foreign: survey.foreign.clone(),
+    }
+}
+
+fn state_of(
+    store: StoreId,
+    catalogue: Catalogue,
+    threads: HashMap<ThreadNumber, ThreadView>,
+    segments: Arc<Segments>,
+) -> State {
+    let threads = threads.into_iter().map(|(thread, view)| (thread, Arc::new(view))).collect();
+    State { store, catalogue, threads, segments }
+}
+
+fn assemble(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    owner: &Owner,
+    replayed: Replayed,
+    guard: Arc<dyn DiskFile>,
+) -> Result<Log, OpenError> {
+    let mut needed: HashMap<Generation, u64> = HashMap::new();
+    let mut unsealed = HashMap::new();
+    let mut segment_files: HashMap<_, Arc<SegmentFile>> = HashMap::new();
+    let mut quarantined: HashSet<ThreadNumber> = HashSet::new();
+    for (thread, view) in &replayed.threads {
+        for frame in &view.frames {
+            *needed.entry(frame.file.generation).or_default() += 1;
+        }
+        if !view.frames.is_empty() {
+            unsealed.insert(*thread, Unsealed::of(view));
+        }
+        let runs = view.runs.iter().map(|run| (run.file.segment, Arc::clone(&run.file)));
+        segment_files.extend(runs);
+    }
+    quarantined.extend(replayed.damage.iter().filter_map(|damage| damage.thread));
+    let count = |file: Arc<JournalFile>| {
+        let frames = needed.get(&file.generation).copied().unwrap_or(0);
+        (file, frames)
+    };
+    let inherited = Inherited {
+        live: replayed.files.into_iter().map(count).collect(),
+        free: replayed.free,
+        next_slot: replayed.next_slot,
+        next_generation: replayed.next_generation,
+        end: replayed.end,
+        chain: replayed.chain,
+    };
+    let view = &replayed.threads[&ThreadNumber::CATALOGUE];
+    let (sealed_end, chain): (Ordinal, ThreadChain) = view.sealed();
+    let point = CataloguePoint { sealed_end, chain };
+    let (epoch, now_ms) = (replayed.catalogue.epoch + 1, owner.since_ms);
+    let journal =
+        Journal::open(&disk, replayed.store, &options, epoch, inherited, point, now_ms)?;
+    let damage = replayed.damage;
+    let state = state_of(
+        replayed.store,
+        replayed.catalogue,
+        replayed.threads,
+        replayed.segments,
+    );
+    Ok(Log {
+        disk,
+        options,
+        state,
+        journal,
+        now_ms,
+        pending: VecDeque::new(),
+        in_flight: false,
+        staged: 0,
+        settled: 0,
+        failures: VecDeque::new(),
+        staged_ends: HashMap::new(),
+        staged_ids: HashMap::new(),
+        leases: HashSet::new(),
+        quarantined,
+        unsealed,
+        tail: VecDeque::new(),
+        tail_bytes: 0,
+        segment_files,
+        doomed: Vec::new(),
+        sealing: true,
+        seal_in_flight: false,
+        damage,
+        _lock: guard,
+    })
+}

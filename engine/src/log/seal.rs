@@ -1,0 +1,258 @@
+//! Owns the sealer as a step function: plan, (run elsewhere), publish, clean up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use turnleaf_format::catalogue::CatalogueRecord;
+use turnleaf_format::segment::Class;
+use turnleaf_format::{Generation, ThreadNumber};
+
+use super::{AppendError, Log, Ticket};
+use crate::error::{DiskFailure, ReadError, failed};
+use crate::layout::{TEMPORARY, segment_path};
+use crate::read::Reader;
+use crate::seal::{Part, RunWriter, SealPlan, SealedSegment};
+use crate::view::{RunRef, SegmentFile};
+
+/// Catalogue segments below this size are written anew together with what follows them.
+const CATALOGUE_MERGE_BYTES: u64 = 4 << 20;
+
+/// How much a sealing step takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealGoal {
+    /// What is due: threads with enough in the journal, and the oldest file when the journal is at
+    /// its budget.
+    Due,
+    /// Everything that the journal holds, but for the catalogue.
+    Everything,
+}
+
+impl Log {
+    /// Plans the next segment, if one is to be written. Only one plan is under way at a time.
+    pub fn plan_seal(&mut self, goal: SealGoal) -> Option<SealPlan> {
+        if self.seal_in_flight || (goal == SealGoal::Due && !self.sealing) {
+            return None;
+        }
+        let parts = match goal {
+            SealGoal::Due => self.due_parts()?,
+            SealGoal::Everything => self.pack_parts(None)?,
+        };
+        self.seal_in_flight = true;
+        let class = match parts.as_slice() {
+            [part] if part.reader.view.thread == ThreadNumber::CATALOGUE => Class::Catalogue,
+            [part] if !self.is_small(part.reader.view.thread) => Class::Run,
+            _ => Class::Pack,
+        };
+        Some(SealPlan {
+            disk: Arc::clone(&self.disk),
+            store: self.state.store,
+            segment: self.state.catalogue.next_segment(),
+            class,
+            parts,
+            now_ms: self.now_ms,
+        })
+    }
+
+    /// Takes back a plan whose run failed, or publishes what it wrote: the returned ticket settles
+    /// with the next commit. A catalogue segment needs no commit.
+    ///
+    /// # Errors
+    /// The failure of the run.
+    pub fn finish_seal(
+        &mut self,
+        result: Result<SealedSegment, ReadError>,
+    ) -> Result<Option<Ticket>, ReadError> {
+        self.seal_in_flight = false;
+        let sealed = result?;
+        if sealed.sealed.class == Class::Catalogue {
+            self.take_over_catalogue(&sealed);
+            return Ok(None);
+        }
+        Ok(Some(self.stage_segment(&sealed, &[])))
+    }
+
+    /// Stages the publication of a segment, with further facts in the same batch.
+    pub fn stage_segment(&mut self, done: &SealedSegment, more: &[CatalogueRecord]) -> Ticket {
+        let sealed = &done.sealed;
+        let mut facts = vec![CatalogueRecord::SegmentPublished {
+            segment: sealed.segment,
+            class: sealed.class,
+            file_bytes: sealed.file_bytes,
+            digest: sealed.digest,
+            runs: sealed.runs.clone(),
+        }];
+        facts.extend(done.replaces.iter().map(|(old, thread)| CatalogueRecord::Replaced {
+            old: *old,
+            thread: *thread,
+            new: sealed.segment,
+        }));
+        facts.extend_from_slice(more);
+        self.stage_catalogue(&facts)
+    }
+
+    /// Removes files that nothing needs any more: replaced segments that no reader holds, journal
+    /// files beyond the recycled ones that `keep_free` allows.
+    ///
+    /// # Errors
+    /// When the disk refuses; the rest is tried at the next call.
+    pub fn clean_up(&mut self, keep_free: usize) -> Result<(), DiskFailure> {
+        self.journal.recycle()?;
+        self.journal.trim(keep_free)?;
+        let mut kept = Vec::new();
+        for file in std::mem::take(&mut self.doomed) {
+            if Arc::strong_count(&file) > 1 {
+                kept.push(file);
+                continue;
+            }
+            self.state.segments.forget(file.segment);
+            let path = segment_path(file.class, file.segment);
+            self.disk.remove(&path).map_err(failed("remove", &path))?;
+        }
+        self.doomed = kept;
+        Ok(())
+    }
+
+    /// Hands a thread to one import: appends to it are refused until the lease is returned. The
+    /// thread must have no staged batch.
+    ///
+    /// # Errors
+    /// [`AppendError::NoThread`], [`AppendError::Busy`], [`AppendError::Quarantined`].
+    pub fn lease(&mut self, thread: ThreadNumber) -> Result<(), AppendError> {
+        self.state.thread(thread).ok_or(AppendError::NoThread)?;
+        if self.quarantined.contains(&thread) {
+            return Err(AppendError::Quarantined);
+        }
+        if self.staged_ends.contains_key(&thread) || !self.leases.insert(thread) {
+            return Err(AppendError::Busy);
+        }
+        Ok(())
+    }
+
+    /// Ends a lease.
+    pub fn return_lease(&mut self, thread: ThreadNumber) {
+        self.leases.remove(&thread);
+    }
+
+    /// Begins a segment for a leased thread, drained of what the journal and packs hold of it.
+    ///
+    /// # Errors
+    /// When the disk refuses or what is to be drained is damaged.
+    ///
+    /// # Panics
+    /// If the thread is not leased.
+    pub fn begin_run(&mut self, thread: ThreadNumber) -> Result<RunWriter, ReadError> {
+        assert!(self.leases.contains(&thread), "a run is begun under a lease");
+        let reader = self.state.reader(thread).expect("a leased thread has a view");
+        let plan = SealPlan {
+            disk: Arc::clone(&self.disk),
+            store: self.state.store,
+            segment: self.state.catalogue.next_segment(),
+            class: Class::Run,
+            parts: Vec::new(),
+            now_ms: self.now_ms,
+        };
+        RunWriter::begin(&plan, Part::of(reader))
+    }
+
+    /// Removes the unfinished file of a run that was abandoned, if it is still there.
+    pub fn abandon_run(&mut self, run: RunWriter) {
+        let path = format!("{}{TEMPORARY}", segment_path(Class::Run, run.segment()));
+        drop(run);
+        if let Err(error) = self.disk.remove(&path) {
+            tracing::debug!(%error, path, "an abandoned segment file stays until the next open");
+        }
+    }
+
+    fn due_parts(&self) -> Option<Vec<Part>> {
+        if let Some(oldest) = self.journal.oldest_over_budget() {
+            if let Some(parts) = self.pack_parts(Some(oldest)) {
+                return Some(parts);
+            }
+            return self.catalogue_part(oldest).map(|part| vec![part]);
+        }
+        let large = self.unsealed.keys().filter(|thread| self.may_seal(**thread));
+        let ready = large.filter(|thread| !self.is_small(**thread)).min()?;
+        self.state.reader(*ready).map(|reader| vec![Part::of(reader)])
+    }
+
+    /// Parts for a pack: threads with frames in `oldest` (or any), up to the size of a segment. A
+    /// thread that is worth its own segment comes alone.
+    fn pack_parts(&self, oldest: Option<Generation>) -> Option<Vec<Part>> {
+        let held = |thread: &ThreadNumber| {
+            let first = self.state.threads.get(thread).and_then(|view| view.frames.first());
+            first.is_some_and(|frame| oldest.is_none_or(|at| frame.file.generation <= at))
+        };
+        let mut threads: Vec<ThreadNumber> = self.unsealed.keys().copied().collect();
+        threads.retain(|thread| self.may_seal(*thread) && held(thread));
+        threads.sort_unstable();
+        if let Some(large) = threads.iter().find(|thread| !self.is_small(**thread)) {
+            return self.state.reader(*large).map(|reader| vec![Part::of(reader)]);
+        }
+        let mut parts = Vec::new();
+        let mut bytes = 0;
+        for thread in threads {
+            bytes += self.unsealed.get(&thread).map_or(0, |unsealed| unsealed.bytes);
+            if bytes > self.options.segment_bytes_max && !parts.is_empty() {
+                break;
+            }
+            parts.extend(self.state.reader(thread).map(Part::of_journal));
+        }
+        (!parts.is_empty()).then_some(parts)
+    }
+
+    /// Whether a thread's runs may be moved: not while an import or a staged publication has it,
+    /// and not when part of it is damaged.
+    fn may_seal(&self, thread: ThreadNumber) -> bool {
+        let holes = |view: &Arc<crate::view::ThreadView>| !view.holes.is_empty();
+        thread != ThreadNumber::CATALOGUE
+            && !self.leases.contains(&thread)
+            && !self.quarantined.contains(&thread)
+            && !self.state.threads.get(&thread).is_some_and(holes)
+    }
+
+    /// Whether a thread is not worth a segment of its own yet: it is with enough bytes in journal
+    /// and packs, and with a quarter of that before a boundary.
+    fn is_small(&self, thread: ThreadNumber) -> bool {
+        let packed = self.state.threads.get(&thread).map_or(0, |view| view.pack_bytes());
+        let journal = self.unsealed.get(&thread).copied().unwrap_or_default();
+        journal.bytes + packed < self.options.seal_bytes_min
+            && journal.before_boundary < self.options.seal_bytes_min / 4
+    }
+
+    fn catalogue_part(&self, oldest: Generation) -> Option<Part> {
+        let view = self.state.threads.get(&ThreadNumber::CATALOGUE)?;
+        let first = view.frames.first()?;
+        if first.file.generation > oldest || !view.holes.is_empty() {
+            return None;
+        }
+        let reader: Reader = self.state.reader(ThreadNumber::CATALOGUE)?;
+        let mut part = Part::of_journal(reader);
+        if let Some(run) = view.runs.last().filter(|run| run.payload_bytes < CATALOGUE_MERGE_BYTES) {
+            part.from = run.first;
+        }
+        Some(part)
+    }
+
+    fn take_over_catalogue(&mut self, done: &SealedSegment) {
+        let sealed = &done.sealed;
+        let file = Arc::new(SegmentFile { segment: sealed.segment, class: sealed.class });
+        for run in &sealed.runs {
+            let view = self.view_mut(ThreadNumber::CATALOGUE);
+            let covered: BTreeMap<_, _> = view
+                .runs
+                .iter()
+                .filter(|old| old.first >= run.first_ordinal && old.end <= run.ordinal_end)
+                .map(|old| (old.file.segment, Arc::clone(&old.file)))
+                .collect();
+            self.take_over(ThreadNumber::CATALOGUE, RunRef {
+                file: Arc::clone(&file),
+                first: run.first_ordinal,
+                end: run.ordinal_end,
+                chain_before: run.chain_before,
+                chain_after: run.chain_after,
+                payload_bytes: run.payload_bytes,
+            });
+            self.doomed.extend(covered.into_values());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Owns the sizes that shape a log; plain data.
+
+/// Sizes of a log. The defaults are the product's; tests make them small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Size of the first journal file in bytes.
+    pub journal_first_bytes: u64,
+    /// Size of every further journal file in bytes.
+    pub journal_file_bytes: u64,
+    /// Journal files in use before what is left in the oldest is packed, and appends wait.
+    pub journal_files_max: usize,
+    /// Journal bytes of one thread (with its runs in packs) that make it worth a segment.
+    pub seal_bytes_min: u64,
+    /// Raw bytes of a segment after which a boundary begins the next one.
+    pub segment_boundary_bytes: u64,
+    /// Raw bytes of a segment after which the next one begins without a boundary.
+    pub segment_bytes_max: u64,
+    /// Segment files kept open.
+    pub descriptors_max: usize,
+    /// Inflated blocks kept in memory, bytes.
+    pub block_cache_bytes: usize,
+    /// Newest journal bytes kept in memory for readers.
+    pub tail_cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            journal_first_bytes: 4 << 20,
+            journal_file_bytes: 32 << 20,
+            journal_files_max: 16,
+            seal_bytes_min: 4 << 20,
+            segment_boundary_bytes: 8 << 20,
+            segment_bytes_max: 64 << 20,
+            descriptors_max: 32,
+            block_cache_bytes: 16 << 20,
+            tail_cache_bytes: 8 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// Refuses sizes that could not work.
+    ///
+    /// # Errors
+    /// A sentence that names the option.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        let smallest = turnleaf_format::journal::FRAMES_OFFSET + 4096;
+        if self.journal_first_bytes < smallest || self.journal_file_bytes < smallest {
+            return Err("a journal file needs room for its header and some frames (12 KiB)");
+        }
+        if self.journal_files_max < 2 {
+            return Err("journal_files_max must be at least 2");
+        }
+        if self.descriptors_max == 0 {
+            return Err("descriptors_max must be at least 1");
+        }
+        Ok(())
+    }
+}

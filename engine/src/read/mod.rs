@@ -1,0 +1,201 @@
+//! Owns reading by ordinal, in both directions and by list, over segment runs and journal frames
+//! alike. It must not know who asks.
+//!
+//! Every byte that is returned was checked: a block or frame by its checksum, an entry by its own.
+
+mod assemble;
+mod units;
+mod verify;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use turnleaf_format::record::Entry;
+use turnleaf_format::{Ordinal, ThreadChain};
+
+pub(crate) use verify::verify;
+pub use assemble::{PARSED_BYTES_MAX, Payload, Record};
+use assemble::Assembler;
+use units::Units;
+
+use crate::error::{Cause, Damage, ReadError};
+use crate::segment::Segments;
+use crate::view::ThreadView;
+
+/// What one thread holds at one moment; cheap to clone, unaffected by later appends and seals.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub(crate) view: Arc<ThreadView>,
+    pub(crate) segments: Arc<Segments>,
+    pub(crate) store: turnleaf_format::StoreId,
+}
+
+impl Reader {
+    /// One past the newest record.
+    #[must_use]
+    pub fn end(&self) -> Ordinal {
+        self.view.end
+    }
+
+    /// The thread chain at [`Reader::end`].
+    #[must_use]
+    pub fn chain(&self) -> ThreadChain {
+        self.view.chain
+    }
+
+    /// Ordinals that are known to be lost, with the reason.
+    #[must_use]
+    pub fn holes(&self) -> Vec<Damage> {
+        self.view.holes.iter().map(|hole| hole.damage.clone()).collect()
+    }
+
+    /// Visits the entries of the records `from..end` in order: an inline record is one entry, a
+    /// large one several chunks. Nothing larger than a chunk is ever in memory.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] at the first damage; everything before it has been visited, and
+    /// reading can go on after the ordinals it names.
+    pub fn entries(
+        &self,
+        from: Ordinal,
+        end: Ordinal,
+        visit: &mut dyn FnMut(Ordinal, &Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        for unit in Units::forward(self, from, end) {
+            for entry in unit?.entries() {
+                let (ordinal, entry) = entry?;
+                if ordinal >= end {
+                    return Ok(());
+                }
+                if ordinal >= from && visit(ordinal, &entry).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the records `from..end` in order, each whole; one over [`PARSED_BYTES_MAX`] comes
+    /// as [`Payload::Opaque`].
+    ///
+    /// # Errors
+    /// As [`Reader::entries`].
+    pub fn records(
+        &self,
+        from: Ordinal,
+        end: Ordinal,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut assembler = Assembler::default();
+        self.entries(from, end, &mut |ordinal, entry| assembler.take(ordinal, entry, visit))
+    }
+
+    /// Visits the records before `end`, newest first, each whole.
+    ///
+    /// # Errors
+    /// As [`Reader::entries`], in the other direction.
+    pub fn records_back(
+        &self,
+        end: Ordinal,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut upper = end.min(self.view.end);
+        for unit in Units::backward(self, upper) {
+            let unit = unit?;
+            let entries = unit.entries().collect::<Result<Vec<_>, _>>()?;
+            let begins = |(ordinal, entry): &&(Ordinal, Entry<'_>)| entry.begins() && *ordinal < upper;
+            let here: Vec<_> = entries.iter().filter(begins).collect();
+            let Some((lowest, _)) = here.first() else {
+                // Only chunks of a record that begins in an earlier unit.
+                continue;
+            };
+            let flow = if here.iter().all(|(_, entry)| entry.chunk.is_none()) {
+                here.iter().rev().try_for_each(|(at, entry)| visit(&Record::inline(*at, entry)))
+            } else {
+                self.back_over_chunks(*lowest, upper, visit)?
+            };
+            if flow.is_break() {
+                return Ok(());
+            }
+            upper = *lowest;
+        }
+        Ok(())
+    }
+
+    /// The records with these ordinals, in the order given; neighbouring ones share their reads.
+    ///
+    /// # Errors
+    /// As [`Reader::entries`]; also when an ordinal is not in the thread.
+    pub fn get(&self, ordinals: &[Ordinal]) -> Result<Vec<Record<'static>>, ReadError> {
+        let mut sorted = ordinals.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut found: Vec<Record<'static>> = Vec::with_capacity(sorted.len());
+        let mut assembler = Assembler::default();
+        let mut keep = |record: &Record<'_>| {
+            found.push(record.to_owned_record());
+            ControlFlow::Continue(())
+        };
+        for unit in Units::listed(self, &sorted) {
+            for entry in unit?.entries() {
+                let (ordinal, entry) = entry?;
+                if sorted.binary_search(&ordinal).is_ok() {
+                    let _ = assembler.take(ordinal, &entry, &mut keep);
+                }
+            }
+        }
+        let at = |ordinal: &Ordinal| found.binary_search_by_key(ordinal, |record| record.ordinal);
+        ordinals
+            .iter()
+            .map(|ordinal| match at(ordinal) {
+                Ok(index) => Ok(found[index].clone()),
+                Err(_) => Err(self.absent(*ordinal).into()),
+            })
+            .collect()
+    }
+
+    /// Notes of the segments that hold the thread, with the ordinals they cover, ascending.
+    ///
+    /// # Errors
+    /// As [`Reader::entries`].
+    pub fn notes(&self) -> Result<Vec<(Ordinal, Ordinal, Vec<u8>)>, ReadError> {
+        let mut notes = Vec::new();
+        for run in &self.view.runs {
+            let segment = self.segments.get(run.file.segment, run.file.class)?;
+            if let Some(row) = segment.run(self.view.thread) {
+                notes.push((run.first, run.end, segment.notes(row)?));
+            }
+        }
+        Ok(notes)
+    }
+
+    fn absent(&self, ordinal: Ordinal) -> Damage {
+        let hole = self.view.holes.iter().find(|hole| (hole.first..hole.end).contains(&ordinal));
+        hole.map_or_else(
+            || Damage {
+                file: String::new(),
+                offset: 0,
+                length: 0,
+                thread: Some(self.view.thread),
+                ordinals: Some((ordinal, ordinal.plus(1))),
+                cause: Cause::Missing,
+            },
+            |hole| hole.damage.clone(),
+        )
+    }
+
+    /// Records of which some are chunked: read forwards, handed out backwards.
+    fn back_over_chunks(
+        &self,
+        from: Ordinal,
+        end: Ordinal,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let mut records = Vec::new();
+        self.records(from, end, &mut |record| {
+            records.push(record.to_owned_record());
+            ControlFlow::Continue(())
+        })?;
+        Ok(records.iter().rev().try_for_each(visit))
+    }
+}

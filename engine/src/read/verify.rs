@@ -1,0 +1,52 @@
+//! Owns the check of a whole thread: every record is read, and the chain must lead from the first
+//! to the last.
+
+use std::ops::ControlFlow;
+
+use turnleaf_format::{Ordinal, ThreadChain};
+
+use super::Reader;
+use crate::error::{Cause, Damage, ReadError};
+use crate::state::Totals;
+
+/// Reads every record, hands every damage to `report`, and goes on behind it.
+pub(crate) fn verify(
+    reader: &Reader,
+    report: &mut dyn FnMut(&Damage),
+) -> Result<Totals, ReadError> {
+    let (thread, end) = (reader.view.thread, reader.end());
+    let mut totals = Totals::default();
+    let mut chain = ThreadChain::START;
+    let mut from = Ordinal(0);
+    let mut whole = true;
+    while from < end {
+        let read = reader.entries(from, end, &mut |ordinal, entry| {
+            if let Some((len, crc)) = entry.whole() {
+                chain = chain.after(thread, ordinal, entry.kind, entry.flags, len, crc);
+                totals.records += 1;
+                totals.bytes += len;
+            }
+            ControlFlow::Continue(())
+        });
+        match read {
+            Ok(()) => break,
+            Err(ReadError::Damaged(damage)) => {
+                whole = false;
+                from = damage.ordinals.map_or(end, |(_, after)| after).max(from.plus(1));
+                report(&damage);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if whole && chain != reader.chain() {
+        report(&Damage {
+            file: String::new(),
+            offset: 0,
+            length: 0,
+            thread: Some(thread),
+            ordinals: Some((Ordinal(0), end)),
+            cause: Cause::Chain,
+        });
+    }
+    Ok(totals)
+}

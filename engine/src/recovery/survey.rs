@@ -1,0 +1,88 @@
+//! Owns the collection of evidence: which files stand in the store and what their headers say.
+
+use std::io;
+use std::sync::Arc;
+
+use turnleaf_format::SegmentId;
+use turnleaf_format::segment::Class;
+
+use crate::disk::{Access, Disk, DiskFile, EntryKind};
+use crate::error::{DiskFailure, failed};
+use crate::journal::{Header, read_header};
+use crate::layout::{CATALOGUE, JOURNAL, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of};
+
+/// One journal file as it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct FileEvidence {
+    pub(crate) slot: u32,
+    pub(crate) path: String,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) header: Header,
+    pub(crate) len: u64,
+}
+
+/// Everything that stands in the store, by name; only journal headers were read.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    pub(crate) journal: Vec<FileEvidence>,
+    pub(crate) segments: Vec<SegmentId>,
+    pub(crate) catalogue: Vec<SegmentId>,
+    /// Unfinished files of an earlier owner.
+    pub(crate) temporaries: Vec<String>,
+    /// Names that are not ours.
+    pub(crate) foreign: Vec<String>,
+}
+
+/// Collects the evidence.
+pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
+    let mut survey = Survey::default();
+    for name in names(disk, JOURNAL, &mut survey.foreign)? {
+        match journal_slot(&name) {
+            Some(slot) => survey.journal.push(journal_evidence(disk, slot)?),
+            None => survey.foreign.push(format!("{JOURNAL}/{name}")),
+        }
+    }
+    for (dir, class) in [(SEGMENTS, Class::Run), (CATALOGUE, Class::Catalogue)] {
+        for name in names(disk, dir, &mut survey.foreign)? {
+            let path = format!("{dir}/{name}");
+            match segment_of(&name) {
+                Some(segment) if class == Class::Catalogue => survey.catalogue.push(segment),
+                Some(segment) => survey.segments.push(segment),
+                None if name.ends_with(TEMPORARY) => survey.temporaries.push(path),
+                None => survey.foreign.push(path),
+            }
+        }
+    }
+    Ok(survey)
+}
+
+fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, DiskFailure> {
+    let path = journal_path(slot);
+    let file = disk.open(&path, Access::ReadWrite);
+    // A store on a read-only medium is still readable.
+    let file = file.or_else(|_| disk.open(&path, Access::Read)).map_err(failed("open", &path))?;
+    let header = read_header(&*file, &path)?;
+    let len = file.len().map_err(failed("measure", &path))?;
+    Ok(FileEvidence { slot, path, file, header, len })
+}
+
+/// Names of regular files; a directory that does not exist has none.
+fn names(
+    disk: &dyn Disk,
+    dir: &str,
+    foreign: &mut Vec<String>,
+) -> Result<Vec<String>, DiskFailure> {
+    let entries = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(failed("list", dir))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        if entry.kind == EntryKind::File {
+            files.push(entry.name);
+        } else {
+            foreign.push(format!("{dir}/{}", entry.name));
+        }
+    }
+    Ok(files)
+}

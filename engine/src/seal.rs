@@ -1,0 +1,187 @@
+//! Owns the making of segments from what a thread holds: what to seal next, and the writing of a
+//! run. It must not know who decides when.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use turnleaf_format::catalogue::Run;
+use turnleaf_format::record::Entry;
+use turnleaf_format::segment::Class;
+use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadNumber};
+
+use crate::disk::Disk;
+use crate::error::ReadError;
+use crate::read::Reader;
+use crate::segment::{Sealed, SegmentWriter};
+use crate::view::ThreadView;
+
+/// Makes the notes of a run from its records; a pure function of them.
+pub type Notes<'a> = &'a dyn Fn(&Reader, Ordinal, Ordinal) -> Vec<u8>;
+
+/// A segment to be written: it needs nothing of the log while it is.
+#[derive(Debug)]
+pub struct SealPlan {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) store: StoreId,
+    pub(crate) segment: SegmentId,
+    pub(crate) class: Class,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) now_ms: i64,
+}
+
+/// What one thread gives to a segment.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) reader: Reader,
+    pub(crate) from: Ordinal,
+    pub(crate) end: Ordinal,
+    /// Segments whose run of the thread the new one takes over.
+    pub(crate) replaces: Vec<SegmentId>,
+}
+
+impl Part {
+    /// Everything of a thread that no own segment holds: its runs in packs and its journal frames.
+    pub(crate) fn of(reader: Reader) -> Part {
+        let view = &reader.view;
+        let replaces: Vec<SegmentId> =
+            view.trailing_packs().map(|run| run.file.segment).collect();
+        let from = view.trailing_packs().last().map_or(view.sealed().0, |run| run.first);
+        let end = view.end;
+        Part { reader, from, end, replaces }
+    }
+
+    /// Only what the journal holds; runs in packs stay where they are.
+    pub(crate) fn of_journal(reader: Reader) -> Part {
+        let (from, end) = (reader.view.sealed().0, reader.view.end);
+        Part { reader, from, end, replaces: Vec::new() }
+    }
+
+    fn thread(&self) -> ThreadNumber {
+        self.reader.view.thread
+    }
+
+    /// Copies the part's entries into the open segment, as a run.
+    fn write(&self, writer: &mut SegmentWriter) -> Result<(), ReadError> {
+        writer.begin_run(self.thread(), self.from, chain_at(&self.reader.view, self.from));
+        let mut wrote = Ok(());
+        self.reader.entries(self.from, self.end, &mut |_, entry| {
+            wrote = writer.push(entry);
+            if wrote.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(wrote?)
+    }
+}
+
+/// The thread chain at an ordinal where a run or frame begins.
+fn chain_at(view: &ThreadView, ordinal: Ordinal) -> turnleaf_format::ThreadChain {
+    let run = view.runs.iter().find(|run| run.first == ordinal).map(|run| run.chain_before);
+    let frame = || view.frames.iter().find(|frame| frame.first == ordinal);
+    run.or_else(|| frame().map(|frame| frame.chain_before)).unwrap_or(view.chain)
+}
+
+/// A segment that was written and may be published.
+#[derive(Debug)]
+pub struct SealedSegment {
+    pub(crate) sealed: Sealed,
+    pub(crate) replaces: Vec<(SegmentId, ThreadNumber)>,
+}
+
+impl SealPlan {
+    /// Writes the segment: every byte is durable and was read back when this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses or a record to be sealed is damaged; then nothing has changed.
+    pub fn run(&self, notes: Notes<'_>) -> Result<SealedSegment, ReadError> {
+        let mut writer =
+            SegmentWriter::create(&self.disk, self.store, self.segment, self.class, self.now_ms)?;
+        let mut replaces = Vec::new();
+        for part in &self.parts {
+            part.write(&mut writer)?;
+            writer.end_run(&notes(&part.reader, part.from, part.end))?;
+            let old = part.replaces.iter().map(|segment| (*segment, part.thread()));
+            replaces.extend(old);
+        }
+        Ok(SealedSegment { sealed: writer.finish()?, replaces })
+    }
+}
+
+/// Writes records of one thread straight into a segment, after what the journal still holds of it:
+/// the way of a large import. The thread takes no other append meanwhile.
+pub struct RunWriter {
+    thread: ThreadNumber,
+    segment: SegmentId,
+    writer: SegmentWriter,
+    part: Part,
+    next: Ordinal,
+}
+
+impl RunWriter {
+    pub(crate) fn begin(
+        plan: &SealPlan,
+        part: Part,
+    ) -> Result<RunWriter, ReadError> {
+        let mut writer =
+            SegmentWriter::create(&plan.disk, plan.store, plan.segment, plan.class, plan.now_ms)?;
+        part.write(&mut writer)?;
+        let (thread, next) = (part.thread(), part.end);
+        Ok(RunWriter { thread, segment: plan.segment, writer, next, part })
+    }
+
+    /// Adds the next entry.
+    ///
+    /// # Errors
+    /// When the disk refuses; the run is then abandoned by dropping it.
+    pub fn push(&mut self, entry: &Entry<'_>) -> Result<(), ReadError> {
+        self.writer.push(entry)?;
+        self.next = self.next.plus(u64::from(entry.completes()));
+        Ok(())
+    }
+
+    /// Raw bytes in the segment so far, what was taken over from the journal included.
+    #[must_use]
+    pub fn raw_bytes(&self) -> u64 {
+        self.writer.raw_bytes()
+    }
+
+    /// The segment that is being written.
+    pub(crate) fn segment(&self) -> SegmentId {
+        self.segment
+    }
+
+    /// Ordinal of the next record.
+    #[must_use]
+    pub fn next(&self) -> Ordinal {
+        self.next
+    }
+
+    /// What the segment takes over from the journal and from packs: its reader and range.
+    #[must_use]
+    pub fn taken_over(&self) -> (&Reader, Ordinal, Ordinal) {
+        (&self.part.reader, self.part.from, self.part.end)
+    }
+
+    /// Completes the segment: every byte is durable and was read back when this returns.
+    ///
+    /// # Errors
+    /// As [`SealPlan::run`].
+    pub fn finish(mut self, notes: &[u8]) -> Result<SealedSegment, ReadError> {
+        self.writer.end_run(notes)?;
+        let thread = self.thread;
+        let replaces = self.part.replaces.iter().map(|segment| (*segment, thread)).collect();
+        Ok(SealedSegment { sealed: self.writer.finish()?, replaces })
+    }
+}
+
+impl std::fmt::Debug for RunWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunWriter").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+impl SealedSegment {
+    /// The runs of the segment.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.sealed.runs
+    }
+}

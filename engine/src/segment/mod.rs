@@ -1,0 +1,13 @@
+//! Owns segment files: writing them whole, opening them, reading and verifying their blocks. It
+//! must not know which records belong in which segment.
+
+mod cache;
+mod read;
+mod write;
+
+pub(crate) use cache::Segments;
+pub(crate) use read::{Block, OpenSegment};
+pub(crate) use write::{Sealed, SegmentWriter};
+
+#[cfg(test)]
+mod tests;

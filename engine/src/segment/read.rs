@@ -1,0 +1,340 @@
+//! Owns the reading of one segment: open by trailer and footer, read blocks, verify everything.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use turnleaf_format::record::Entries;
+use turnleaf_format::segment::{
+    BLOCK_HEADER_BYTES, BlockHeader, BlockRow, Class, Codec, Footer, HEADER_BYTES, RunRow,
+    SegmentHeader, TRAILER_BYTES, Trailer, section_crc,
+};
+use turnleaf_format::{DecodeError, Ordinal, Problem, SegmentId, StoreId, ThreadChain};
+
+use crate::disk::{Access, Disk, DiskFile, read_exact_at};
+use crate::error::{Cause, Damage, DiskFailure, ReadError};
+use crate::layout::segment_path;
+
+/// Largest footer that is read into memory: far above what the segment bounds allow.
+const FOOTER_BYTES_MAX: u64 = 64 << 20;
+/// Bytes read at once when a whole segment is digested.
+const DIGEST_BYTES: usize = 1 << 20;
+
+/// An open segment with its tables.
+#[derive(Debug)]
+pub(crate) struct OpenSegment {
+    path: String,
+    file: Arc<dyn DiskFile>,
+    store: StoreId,
+    segment: SegmentId,
+    trailer: Trailer,
+    footer: Footer,
+}
+
+/// One inflated block whose checksums were checked.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) header: BlockHeader,
+    pub(crate) raw: Vec<u8>,
+}
+
+impl OpenSegment {
+    /// Opens the published segment.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        store: StoreId,
+        segment: SegmentId,
+        class: Class,
+    ) -> Result<OpenSegment, ReadError> {
+        let path = segment_path(class, segment);
+        match disk.open(&path, Access::Read) {
+            Ok(file) => Self::of_file(file, &path, store, segment),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(damage(&path, 0, 0, Cause::Missing).into())
+            }
+            Err(source) => {
+                Err(DiskFailure { operation: "open", path: path.clone(), source }.into())
+            }
+        }
+    }
+
+    /// Reads header, trailer and footer of a file.
+    pub(crate) fn of_file(
+        file: Arc<dyn DiskFile>,
+        path: &str,
+        store: StoreId,
+        segment: SegmentId,
+    ) -> Result<OpenSegment, ReadError> {
+        let len = file.len().map_err(crate::error::failed("measure", path))?;
+        let tail = len.saturating_sub(TRAILER_BYTES as u64);
+        let bytes = read(&*file, path, tail, TRAILER_BYTES)?;
+        let at = |offset| move |error| damage(path, offset, 0, Cause::Decode(error));
+        let trailer = Trailer::decode(&bytes, len).map_err(at(tail))?;
+        let header = SegmentHeader::decode(&read(&*file, path, 0, HEADER_BYTES)?).map_err(at(0))?;
+        let ids = [(header.store, header.segment), (trailer.store, trailer.segment)];
+        if ids.iter().any(|id| *id != (store, segment)) {
+            let what = if ids[0] == (store, segment) { "trailer" } else { "segment header" };
+            let error = DecodeError { what, at: 8, problem: Problem::Place };
+            return Err(damage(path, 0, 0, Cause::Decode(error)).into());
+        }
+        if trailer.footer_len > FOOTER_BYTES_MAX {
+            return Err(damage(path, tail, 0, Cause::Tables).into());
+        }
+        let offset = trailer.footer_offset;
+        let footer_len = usize::try_from(trailer.footer_len).unwrap_or(usize::MAX);
+        let bytes = read(&*file, path, offset, footer_len)?;
+        if section_crc(&bytes) != trailer.footer_crc {
+            let error = DecodeError { what: "footer", at: 0, problem: Problem::BodyChecksum };
+            return Err(damage(path, offset, trailer.footer_len, Cause::Decode(error)).into());
+        }
+        let footer = Footer::decode(&bytes).map_err(at(offset))?;
+        Ok(OpenSegment { path: path.to_owned(), file, store, segment, trailer, footer })
+    }
+
+    /// BLAKE3 that the trailer states.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.trailer.digest
+    }
+
+    /// Runs by thread number.
+    pub(crate) fn runs(&self) -> &[RunRow] {
+        &self.footer.runs
+    }
+
+    /// The run of a thread.
+    pub(crate) fn run(&self, thread: turnleaf_format::ThreadNumber) -> Option<&RunRow> {
+        self.footer.runs.iter().find(|run| run.thread == thread)
+    }
+
+    /// All blocks.
+    pub(crate) fn blocks(&self) -> &[BlockRow] {
+        &self.footer.blocks
+    }
+
+    /// Indices of a run's blocks.
+    pub(crate) fn blocks_of(run: &RunRow) -> Range<usize> {
+        run.first_block as usize..(run.first_block + run.block_count) as usize
+    }
+
+    /// Notes of a run; empty when there are none.
+    pub(crate) fn notes(&self, run: &RunRow) -> Result<Vec<u8>, ReadError> {
+        if run.notes_len == 0 {
+            return Ok(Vec::new());
+        }
+        let len = run.notes_len as usize;
+        let bytes = read(&*self.file, &self.path, run.notes_offset, len)?;
+        if section_crc(&bytes) != run.notes_crc {
+            let error = DecodeError { what: "notes", at: 0, problem: Problem::BodyChecksum };
+            let length = u64::from(run.notes_len);
+            return Err(damage(&self.path, run.notes_offset, length, Cause::Decode(error)).into());
+        }
+        Ok(bytes)
+    }
+
+    /// Reads neighbouring blocks with one read. The first damaged one ends the list with its error.
+    pub(crate) fn read_blocks(&self, wanted: Range<usize>) -> Vec<Result<Block, ReadError>> {
+        let rows = &self.footer.blocks[wanted.clone()];
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+            return Vec::new();
+        };
+        let end = last.offset + BLOCK_HEADER_BYTES as u64 + u64::from(last.stored_len);
+        let len = usize::try_from(end - first.offset).unwrap_or(usize::MAX);
+        let bytes = match read(&*self.file, &self.path, first.offset, len) {
+            Ok(bytes) => bytes,
+            // One unreadable sector must cost one block: read them one by one.
+            Err(_) if rows.len() > 1 => {
+                return wanted.flat_map(|index| self.read_blocks(index..index + 1)).collect();
+            }
+            Err(error) => return vec![Err(self.place(error, wanted.start))],
+        };
+        let mut blocks = Vec::with_capacity(rows.len());
+        for (index, row) in wanted.zip(rows) {
+            let start = usize::try_from(row.offset - first.offset).unwrap_or(usize::MAX);
+            let block = self.inflate(row, bytes.get(start..).unwrap_or_default());
+            blocks.push(block.map_err(|cause| self.block_damage(index, cause).into()));
+        }
+        blocks
+    }
+
+    /// Says which ordinals the block at `index` holds, judged by its neighbours in the table.
+    pub(crate) fn block_damage(&self, index: usize, cause: Cause) -> Damage {
+        let row = self.footer.blocks[index];
+        let run = self.footer.runs.iter().find(|run| Self::blocks_of(run).contains(&index));
+        let end = run.map(|run| {
+            let next = self.footer.blocks.get(index + 1);
+            match next.filter(|_| Self::blocks_of(run).contains(&(index + 1))) {
+                Some(next) => Ordinal(next.first_ordinal.0 + u64::from(next.continues)),
+                None => run.ordinal_end,
+            }
+        });
+        Damage {
+            file: self.path.clone(),
+            offset: row.offset,
+            length: BLOCK_HEADER_BYTES as u64 + u64::from(row.stored_len),
+            thread: run.map(|run| run.thread),
+            ordinals: end.map(|end| (row.first_ordinal, end)),
+            cause,
+        }
+    }
+
+    /// The segment's tables disagree with what was published.
+    pub(crate) fn tables_damage(&self) -> Damage {
+        damage(&self.path, self.trailer.footer_offset, self.trailer.footer_len, Cause::Tables)
+    }
+
+    fn place(&self, error: ReadError, index: usize) -> ReadError {
+        match error {
+            ReadError::Disk(failure) => {
+                let cause = Cause::Unreadable(failure.source.kind());
+                self.block_damage(index, cause).into()
+            }
+            ReadError::Damaged(damage) => self.block_damage(index, damage.cause).into(),
+        }
+    }
+
+    fn inflate(&self, row: &BlockRow, bytes: &[u8]) -> Result<Block, Cause> {
+        let header = BlockHeader::decode(bytes, self.store, self.segment, row.offset)
+            .map_err(Cause::Decode)?;
+        let agrees = header.first_ordinal == row.first_ordinal
+            && header.stored_len == row.stored_len
+            && header.raw_len == row.raw_len
+            && header.entry_count == row.entry_count;
+        if !agrees {
+            return Err(Cause::Tables);
+        }
+        let stored_end = BLOCK_HEADER_BYTES + header.stored_len as usize;
+        let stored = bytes.get(BLOCK_HEADER_BYTES..stored_end).ok_or(Cause::Missing)?;
+        if section_crc(stored) != header.stored_crc {
+            let what = DecodeError { what: "block", at: 0, problem: Problem::BodyChecksum };
+            return Err(Cause::Decode(what));
+        }
+        let raw = match header.codec {
+            Codec::Raw => stored.to_vec(),
+            // The header bounds the inflated size before anything is allocated. [S:block-3]
+            Codec::Zstd => zstd::bulk::decompress(stored, header.raw_len as usize)
+                .map_err(|_| Cause::Inflate)?,
+        };
+        if raw.len() != header.raw_len as usize {
+            return Err(Cause::Inflate);
+        }
+        Ok(Block { header, raw })
+    }
+
+    /// Reads every byte: digest, every block, every entry, every chain, every note. `report` gets
+    /// each damage; the first one is also the error.
+    pub(crate) fn verify(&self, report: &mut dyn FnMut(&Damage)) -> Result<Verified, ReadError> {
+        let mut first = None;
+        let mut note = |damage: Damage| {
+            report(&damage);
+            first.get_or_insert(damage);
+        };
+        let mut verified = Verified::default();
+        for run in &self.footer.runs {
+            self.verify_run(run, &mut verified, &mut note);
+            match self.notes(run) {
+                Ok(_) => {}
+                Err(ReadError::Damaged(damage)) => note(*damage),
+                Err(ReadError::Disk(failure)) => return Err(failure.into()),
+            }
+        }
+        if self.digest_of_file()? != self.trailer.digest {
+            note(damage(&self.path, 0, self.trailer.footer_offset, Cause::Digest));
+        }
+        first.map_or(Ok(verified), |damage| Err(damage.into()))
+    }
+
+    fn verify_run(&self, run: &RunRow, verified: &mut Verified, note: &mut dyn FnMut(Damage)) {
+        let mut chain = run.chain_before;
+        for index in Self::blocks_of(run) {
+            let read = self.read_blocks(index..index + 1).pop();
+            let checked = match read {
+                Some(Ok(block)) if block.header.chain != chain => {
+                    chain = block.header.chain;
+                    Err(self.block_damage(index, Cause::Chain))
+                }
+                Some(Ok(block)) => chain_through(&block, verified)
+                    .map(|after| chain = after)
+                    .map_err(|error| self.block_damage(index, Cause::Decode(error))),
+                Some(Err(ReadError::Damaged(damage))) => Err(*damage),
+                Some(Err(ReadError::Disk(failure))) => {
+                    Err(self.block_damage(index, Cause::Unreadable(failure.source.kind())))
+                }
+                None => Err(self.block_damage(index, Cause::Missing)),
+            };
+            if let Err(damage) = checked {
+                note(damage);
+                // Later blocks are judged from their own stated chain.
+                if let Some(Ok(next)) = self.read_next(run, index) {
+                    chain = next.header.chain;
+                } else {
+                    chain = run.chain_after;
+                }
+            }
+        }
+        if chain != run.chain_after {
+            let last = Self::blocks_of(run).end.saturating_sub(1);
+            note(self.block_damage(last, Cause::Chain));
+        }
+    }
+
+    fn read_next(&self, run: &RunRow, index: usize) -> Option<Result<Block, ReadError>> {
+        let next = index + 1;
+        if Self::blocks_of(run).contains(&next) {
+            self.read_blocks(next..next + 1).pop()
+        } else {
+            None
+        }
+    }
+
+    fn digest_of_file(&self) -> Result<[u8; 32], ReadError> {
+        let end = self.trailer.footer_offset + self.trailer.footer_len;
+        let mut digest = blake3::Hasher::new();
+        let mut at = 0;
+        while at < end {
+            let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(DIGEST_BYTES);
+            digest.update(&read(&*self.file, &self.path, at, len)?);
+            at += len as u64;
+        }
+        Ok(*digest.finalize().as_bytes())
+    }
+}
+
+/// What a verification has read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// Complete records.
+    pub(crate) records: u64,
+    /// Their payload bytes.
+    pub(crate) bytes: u64,
+}
+
+/// The chain after a block's records; counts them.
+fn chain_through(block: &Block, verified: &mut Verified) -> Result<ThreadChain, DecodeError> {
+    let mut chain = block.header.chain;
+    let mut ordinal = block.header.first_ordinal;
+    for entry in Entries::new(&block.raw, block.header.entry_count) {
+        let entry = entry?;
+        if let Some((len, crc)) = entry.whole() {
+            chain = chain.after(block.header.thread, ordinal, entry.kind, entry.flags, len, crc);
+            ordinal = ordinal.plus(1);
+            verified.records += 1;
+            verified.bytes += len;
+        }
+    }
+    Ok(chain)
+}
+
+fn damage(path: &str, offset: u64, length: u64, cause: Cause) -> Damage {
+    Damage { file: path.to_owned(), offset, length, thread: None, ordinals: None, cause }
+}
+
+fn read(file: &dyn DiskFile, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, ReadError> {
+    // A length is believed only as far as the file reaches.
+    let size = file.len().map_err(crate::error::failed("measure", path))?;
+    if offset.saturating_add(len as u64) > size {
+        return Err(damage(path, offset, len as u64, Cause::Missing).into());
+    }
+    read_exact_at(file, offset, len).map_err(|source| {
+        DiskFailure { operation: "read", path: path.to_owned(), source }.into()
+    })
+}

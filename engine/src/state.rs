@@ -1,0 +1,171 @@
+//! Owns what is known of a store at one moment: catalogue, thread views, segments, for the owner
+//! and for readers alike.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use turnleaf_format::segment::Class;
+use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
+
+use crate::catalogue::{Catalogue, ThreadFact};
+use crate::error::{Cause, Damage, ReadError};
+use crate::read::Reader;
+use crate::segment::{OpenSegment, Segments};
+use crate::view::ThreadView;
+
+/// What is known of a store at one moment.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) store: StoreId,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) threads: HashMap<ThreadNumber, Arc<ThreadView>>,
+    pub(crate) segments: Arc<Segments>,
+}
+
+/// One segment, for reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Path below the store's directory.
+    pub path: String,
+    /// Whether it holds runs of several threads.
+    pub pack: bool,
+    /// Length of the file in bytes.
+    pub file_bytes: u64,
+    /// Payload bytes of the runs that are in use.
+    pub payload_bytes: u64,
+    /// Runs in use: thread, first ordinal, one past the last.
+    pub runs: Vec<(ThreadNumber, Ordinal, Ordinal)>,
+}
+
+/// What a verification has read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records.
+    pub records: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+}
+
+impl State {
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// The number of a thread that is not deleted.
+    #[must_use]
+    pub fn thread_number(&self, id: &ThreadId) -> Option<ThreadNumber> {
+        self.catalogue.numbers.get(id).copied()
+    }
+
+    /// All threads that are not deleted, by number.
+    pub fn threads(&self) -> impl Iterator<Item = (ThreadNumber, &ThreadFact)> {
+        let all = self.catalogue.threads.iter();
+        all.filter(|(_, fact)| !fact.deleted).map(|(number, fact)| (*number, fact))
+    }
+
+    /// One thread that is not deleted.
+    #[must_use]
+    pub fn thread(&self, thread: ThreadNumber) -> Option<&ThreadFact> {
+        self.catalogue.threads.get(&thread).filter(|fact| !fact.deleted)
+    }
+
+    /// What the thread holds now. Thread 0 is the catalogue.
+    #[must_use]
+    pub fn reader(&self, thread: ThreadNumber) -> Option<Reader> {
+        let view = Arc::clone(self.threads.get(&thread)?);
+        Some(Reader { view, segments: Arc::clone(&self.segments), store: self.store })
+    }
+
+    /// Segments in use, by number.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let facts = self.catalogue.segments.iter().filter(|(_, fact)| !fact.live.is_empty());
+        let info = facts.map(|(segment, fact)| SegmentInfo {
+            segment: *segment,
+            path: crate::layout::segment_path(fact.class, *segment),
+            pack: fact.class == Class::Pack,
+            file_bytes: fact.file_bytes,
+            payload_bytes: fact.live.values().map(|run| run.payload_bytes).sum(),
+            runs: fact
+                .live
+                .values()
+                .map(|run| (run.thread, run.first_ordinal, run.ordinal_end))
+                .collect(),
+        });
+        info.collect()
+    }
+
+    /// Payload bytes of the thread that only the journal holds.
+    #[must_use]
+    pub fn journal_bytes(&self, thread: ThreadNumber) -> u64 {
+        self.threads.get(&thread).map_or(0, |view| view.journal_bytes())
+    }
+
+    /// Reads every byte of a segment and compares it with what was published; hands every damage
+    /// to `report`.
+    ///
+    /// # Errors
+    /// Only for failures of the system that are not about the bytes.
+    pub fn verify_segment(
+        &self,
+        segment: SegmentId,
+        report: &mut dyn FnMut(&Damage),
+    ) -> Result<Totals, ReadError> {
+        let Some(fact) = self.catalogue.segments.get(&segment) else {
+            return Ok(Totals::default());
+        };
+        let path = crate::layout::segment_path(fact.class, segment);
+        let all = |cause| Damage {
+            file: path.clone(),
+            offset: 0,
+            length: fact.file_bytes,
+            thread: fact.live.keys().next().copied(),
+            ordinals: fact.live.values().next().map(|run| (run.first_ordinal, run.ordinal_end)),
+            cause,
+        };
+        let opened: Arc<OpenSegment> = match self.segments.get(segment, fact.class) {
+            Ok(opened) => opened,
+            Err(ReadError::Damaged(damage)) => {
+                report(&all(damage.cause));
+                return Ok(Totals::default());
+            }
+            Err(error) => return Err(error),
+        };
+        let published = fact.live.values().all(|run| {
+            opened.run(run.thread).is_some_and(|row| {
+                row.first_ordinal == run.first_ordinal
+                    && row.ordinal_end == run.ordinal_end
+                    && row.chain_before == run.chain_before
+                    && row.chain_after == run.chain_after
+            })
+        });
+        if opened.digest() != fact.digest || !published {
+            report(&all(Cause::Tables));
+        }
+        match opened.verify(report) {
+            Ok(verified) => Ok(Totals { records: verified.records, bytes: verified.bytes }),
+            Err(ReadError::Damaged(_)) => Ok(Totals::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads every record of a thread, checks its chain from the first to the last and hands every
+    /// damage to `report`.
+    ///
+    /// # Errors
+    /// Only for failures of the system that are not about the bytes.
+    pub fn verify_thread(
+        &self,
+        thread: ThreadNumber,
+        report: &mut dyn FnMut(&Damage),
+    ) -> Result<Totals, ReadError> {
+        let Some(reader) = self.reader(thread) else {
+            return Ok(Totals::default());
+        };
+        crate::read::verify(&reader, report)
+    }
+}

@@ -1,0 +1,107 @@
+//! Tests of the value codec.
+
+use proptest::prelude::*;
+use turnleaf_format::Ordinal;
+
+use super::{Malformed, SMALL_BYTES_MAX, TooLarge, VALUE_BYTES_MAX, VERSION, decode, encode};
+use crate::index::test_rows::{item_rows, turn_rows};
+use crate::rows::{ItemKind, ItemRow, Phase, TurnName, TurnNo, TurnRow, TurnStatus};
+
+fn turn() -> TurnRow {
+    TurnRow {
+        turn: TurnNo(7),
+        id: "t7".into(),
+        status: TurnStatus::Failed,
+        error_at: Some(Ordinal(300)),
+        started_at: Some(-1),
+        completed_at: Some(1_783_591_204),
+        duration_ms: None,
+        first_user_item: Some(Ordinal(1)),
+        final_agent_item: None,
+    }
+}
+
+fn item() -> ItemRow {
+    ItemRow {
+        turn: TurnNo(70_000),
+        id: "msg_1".into(),
+        kind: ItemKind::ContextCompaction,
+        phase: Some(Phase::FinalAnswer),
+        created_at_ms: Some(1_783_591_204_000),
+        sources: vec![Ordinal(0), Ordinal(251), Ordinal(u64::MAX)],
+    }
+}
+
+#[test]
+fn the_bytes_are_fixed() {
+    let golden: &[u8] = &[
+        1, 7, 2, b't', b'7', 3, 1, 251, 44, 1, 1, 1, 1, 252, 72, 127, 158, 212, 0, 1, 1, 0,
+    ];
+    assert_eq!(encode(&turn()), Ok(golden.to_vec()));
+    assert_eq!(decode(golden), Ok(turn()));
+    let golden: &[u8] = &[
+        1, 252, 112, 17, 1, 0, 5, b'm', b's', b'g', b'_', b'1', 17, 1, 1, 1, 253, 64, 66, 246, 135,
+        62, 3, 0, 0, 3, 0, 251, 251, 0, 253, 255, 255, 255, 255, 255, 255, 255, 255,
+    ];
+    assert_eq!(encode(&item()), Ok(golden.to_vec()));
+    assert_eq!(decode(golden), Ok(item()));
+    let name = TurnName { turn: TurnNo(3), row: Some(Ordinal(9)) };
+    assert_eq!(encode(&name), Ok(vec![1, 3, 1, 9]));
+    assert_eq!(decode(&[1, 3, 1, 9]), Ok(name));
+}
+
+#[test]
+fn other_bytes_are_refused() {
+    let bytes = encode(&item()).expect("the item is small");
+    let check = |bytes: &[u8], expect| assert_eq!(decode::<ItemRow>(bytes), Err(expect));
+    check(&[], Malformed::Version);
+    check(&[VERSION + 1, 0], Malformed::Version);
+    check(&[&bytes[..], &[0]].concat(), Malformed::Trailing);
+    for end in 1..bytes.len() {
+        check(&bytes[..end], Malformed::Body);
+    }
+    // A length of 2^40 is refused before memory is asked for.
+    let huge = [&[VERSION, 0, 253][..], &(1_u64 << 40).to_le_bytes()].concat();
+    check(&huge, Malformed::Body);
+}
+
+#[test]
+fn large_values_have_a_limit() {
+    let sized = |bytes: usize| ItemRow { id: "x".repeat(bytes), ..item() };
+    for bytes in [SMALL_BYTES_MAX, 70_000, VALUE_BYTES_MAX - 100] {
+        let encoded = encode(&sized(bytes)).expect("the row is within the limit");
+        assert_eq!(decode(&encoded), Ok(sized(bytes)));
+    }
+    let parts = ItemRow { sources: (0..100_000).map(Ordinal).collect(), ..item() };
+    assert_eq!(decode(&encode(&parts).expect("the row is within the limit")), Ok(parts));
+    assert!(matches!(encode(&sized(VALUE_BYTES_MAX)), Err(TooLarge { .. })));
+    let over = vec![VERSION; VALUE_BYTES_MAX + 1];
+    assert_eq!(decode::<ItemRow>(&over), Err(Malformed::Body));
+}
+
+proptest! {
+    #[test]
+    fn rows_come_back(turn in turn_rows(), item in item_rows()) {
+        prop_assert_eq!(decode(&encode(&turn).expect("small")), Ok(turn));
+        prop_assert_eq!(decode(&encode(&item).expect("small")), Ok(item));
+    }
+
+    #[test]
+    fn any_bytes_give_an_answer(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Some(first) = bytes.first_mut() {
+            *first = VERSION;
+        }
+        let _ = decode::<TurnRow>(&bytes);
+        let _ = decode::<ItemRow>(&bytes);
+        let _ = decode::<TurnName>(&bytes);
+        let _ = decode::<Vec<String>>(&bytes);
+    }
+
+    #[test]
+    fn a_value_has_one_encoding(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        let bytes = [&[VERSION], &bytes[..]].concat();
+        if let Ok(row) = decode::<ItemRow>(&bytes) {
+            prop_assert_eq!(decode(&encode(&row).expect("small")), Ok(row));
+        }
+    }
+}

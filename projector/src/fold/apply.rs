@@ -1,0 +1,205 @@
+//! Owns the step from a decoded record to rows and state, as far as both modes share it.
+
+use turnleaf_format::Ordinal;
+
+use super::effect::{Decoded, Effect, Git, PathFamily, Rejection, SessionMeta};
+use super::state::{AnomalyKind, At, Mode, ThreadMeta, ThreadState};
+use super::{legacy, paginated};
+use crate::item::{LegacyHead, UserText};
+use crate::rows::Rows;
+
+/// Takes one record into rows and state.
+///
+/// Records of a thread come in the order of their ordinals, each once. The same records lead to the
+/// same rows and state however they are cut into batches.
+///
+/// # Errors
+/// Those of the rows; nothing in a record is an error.
+pub fn apply<R: Rows>(
+    rows: &mut R,
+    state: &mut ThreadState,
+    ordinal: Ordinal,
+    decoded: &Decoded<'_>,
+) -> Result<(), R::Error> {
+    match &decoded.effect {
+        Effect::Blank | Effect::Pending => return Ok(()),
+        Effect::Continued => {
+            state.note(AnomalyKind::AfterLineEnd, ordinal);
+            return Ok(());
+        }
+        Effect::Rejected(reason) => {
+            state.note(AnomalyKind::Rejected(*reason), ordinal);
+            // The line owns its place: what follows leaves no gap.
+            if let Some(upstream) = decoded.upstream_ordinal {
+                state.upstream_next = state.upstream_next.max(upstream.saturating_add(1));
+            }
+            return Ok(());
+        }
+        Effect::BareHead(head) => {
+            state.note(AnomalyKind::Rejected(Rejection::NoEnvelope), ordinal);
+            if state.meta.id.is_none() {
+                state.meta.created_at_ms = state.meta.created_at_ms.or(head.created_at_ms);
+            }
+            return Ok(());
+        }
+        Effect::Metadata(metadata) => {
+            if let Some(name) = &metadata.name {
+                state.meta.name = (!name.is_empty()).then(|| ThreadMeta::shown(name));
+            }
+            return Ok(());
+        }
+        _ => {}
+    }
+    if let Effect::SessionMeta(meta) = &decoded.effect {
+        take_head(state, ordinal, meta);
+    }
+    let is_own = check_upstream_ordinal(state, ordinal, decoded.upstream_ordinal);
+    learn(state, ordinal, decoded, is_own);
+    match state.mode() {
+        Mode::Legacy if is_ghost(decoded) => Ok(()),
+        Mode::Legacy => {
+            legacy::apply(rows, state, ordinal, decoded)?;
+            state.records += 1;
+            Ok(())
+        }
+        Mode::Paginated => {
+            state.records += 1;
+            if is_own { paginated::apply(rows, state, ordinal, decoded) } else { Ok(()) }
+        }
+    }
+}
+
+fn is_ghost(decoded: &Decoded<'_>) -> bool {
+    matches!(&decoded.effect, Effect::Response(head) if head.is_ghost)
+}
+
+fn take_head(state: &mut ThreadState, ordinal: Ordinal, meta: &SessionMeta<'_>) {
+    if state.head_at.is_some() {
+        return;
+    }
+    state.head_at = Some(At(ordinal));
+    state.head_paths = PathFamily::of(&meta.cwd);
+    state.declared = Some(if meta.is_paginated { Mode::Paginated } else { Mode::Legacy });
+    state.own_history_start = meta.own_history_start.unwrap_or(0);
+}
+
+/// Counts what is wrong with upstream ordinals; says whether the record is the thread's own.
+fn check_upstream_ordinal(
+    state: &mut ThreadState,
+    ordinal: Ordinal,
+    upstream: Option<u64>,
+) -> bool {
+    if state.declared != Some(Mode::Paginated) {
+        return true;
+    }
+    let expected = state.upstream_next;
+    let Some(upstream) = upstream else {
+        state.note(AnomalyKind::OrdinalMissing, ordinal);
+        return expected >= state.own_history_start;
+    };
+    if upstream > expected {
+        state.note(AnomalyKind::OrdinalGap, ordinal);
+    } else if upstream < expected {
+        state.note(AnomalyKind::OrdinalRepeated, ordinal);
+    }
+    state.upstream_next = expected.max(upstream.saturating_add(1));
+    upstream >= state.own_history_start
+}
+
+/// Takes the thread's facts from a record (rules 16).
+fn learn(state: &mut ThreadState, ordinal: Ordinal, decoded: &Decoded<'_>, is_own: bool) {
+    match decoded.timestamp_ms {
+        Some(at) => state.meta.updated_at_ms = state.meta.updated_at_ms.max(Some(at)),
+        None => state.note(AnomalyKind::Timestamp, ordinal),
+    }
+    let mode = state.mode();
+    let meta = &mut state.meta;
+    match &decoded.effect {
+        Effect::SessionMeta(session) => learn_session(meta, session),
+        Effect::TurnContext(context) => {
+            meta.model = Some(context.model.to_string());
+            meta.effort = context.effort.as_deref().map(str::to_owned);
+            if meta.cwd.as_deref().is_none_or(str::is_empty) {
+                meta.cwd = Some(context.cwd.to_string());
+            }
+        }
+        Effect::Settings(settings) => {
+            meta.model = Some(settings.model.to_string());
+            meta.effort = settings.effort.as_deref().map(str::to_owned);
+            meta.model_provider = Some(settings.model_provider.to_string());
+            meta.cwd = Some(settings.cwd.to_string());
+        }
+        Effect::TokenCount(Some(total)) => meta.tokens_used = Some((*total).max(0)),
+        Effect::Compacted(compacted) => {
+            if let Some(window) = &compacted.window_id {
+                meta.window_id = Some(window.to_string());
+            }
+        }
+        Effect::TurnStarted { .. } => {
+            let after = meta.recency_at_ms.map(|old| old.saturating_add(1));
+            meta.recency_at_ms = decoded.timestamp_ms.max(after);
+        }
+        Effect::Goal(objective) if is_own => {
+            let objective = objective.trim();
+            if meta.preview.is_none() && !objective.is_empty() {
+                meta.preview = Some(ThreadMeta::shown(objective));
+            }
+        }
+        Effect::Item(LegacyHead::UserMessage { user }) if is_own => learn_user_text(meta, user),
+        Effect::Item(LegacyHead::Item { item, is_begin: false, .. })
+            if is_own && mode == Mode::Paginated =>
+        {
+            if let Some(user) = &item.user {
+                learn_user_text(meta, user);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn learn_session(meta: &mut ThreadMeta, session: &SessionMeta<'_>) {
+    if meta.id.as_deref().is_some_and(|id| id != session.id) {
+        return;
+    }
+    let is_head = meta.id.is_none();
+    let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
+    meta.memory_mode = owned(&session.memory_mode).or(meta.memory_mode.take());
+    if let Some(Git { commit, branch, repository_url }) = &session.git {
+        meta.git_commit = owned(commit);
+        meta.git_branch = owned(branch);
+        meta.git_repository_url = owned(repository_url);
+    }
+    if !is_head {
+        return;
+    }
+    meta.id = Some(session.id.to_string());
+    meta.session_id = owned(&session.session_id).or(Some(session.id.to_string()));
+    meta.forked_from = owned(&session.forked_from);
+    meta.parent = owned(&session.parent);
+    meta.created_at_ms = session.created_at_ms;
+    meta.cwd = Some(session.cwd.to_string());
+    meta.cli_version = Some(session.cli_version.to_string());
+    meta.source = Some(session.source.to_string());
+    meta.thread_source = owned(&session.thread_source);
+    meta.agent_nickname = owned(&session.agent_nickname);
+    meta.agent_role = owned(&session.agent_role);
+    meta.agent_path = owned(&session.agent_path);
+    meta.model_provider = owned(&session.model_provider);
+    meta.first_window_id = owned(&session.window_id);
+    meta.window_id = meta.first_window_id.clone();
+}
+
+fn learn_user_text(meta: &mut ThreadMeta, user: &UserText<'_>) {
+    if let Some(preview) = user.preview() {
+        if meta.preview.is_none() {
+            meta.preview = Some(ThreadMeta::shown(preview));
+        }
+        if meta.first_user_message.is_none() {
+            meta.first_user_message = Some(ThreadMeta::shown(preview));
+        }
+    }
+    if meta.title.is_none() {
+        let title = user.title().filter(|title| !title.is_empty());
+        meta.title = title.map(ThreadMeta::shown);
+    }
+}

@@ -1,0 +1,230 @@
+//! Owns the step from bytes to a decoded record: stateless, total, and the hot path of a rebuild.
+//!
+//! A line is checked as UTF-8 once. In the written key order the payload is cut out by position and
+//! its typed reading, which must consume it entirely, is the proof that the line is JSON; any other
+//! line takes the general way, whose answer is final.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::effect::{BareHead, Decoded, Effect, MetadataHead, PathFamily, Rejection};
+use super::event::event;
+use super::json::{Text, has_lone_surrogate};
+use super::payload::{
+    compacted, cow, is_communication_metadata, is_world_state, read, session_meta, turn_context,
+};
+use super::response::{Communication, response};
+use super::time::timestamp_ms;
+
+/// Records over this many bytes are kept and never parsed.
+pub const OPAQUE_BYTES: usize = 64 << 20;
+
+/// How the bytes given to [`decode_part`] stand to the lines of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Part {
+    /// The record came without a line feed: what does not parse may still be completed.
+    pub unterminated: bool,
+    /// Bytes that earlier records of the same line hold; 0 for a record that begins its line.
+    pub head_bytes: usize,
+}
+
+/// Decodes one line.
+#[must_use]
+pub fn decode(line: &[u8]) -> Decoded<'_> {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    if line.iter().all(u8::is_ascii_whitespace) {
+        return Decoded::bare(Effect::Blank);
+    }
+    if line.len() > OPAQUE_BYTES {
+        return Decoded::bare(Effect::Rejected(Rejection::TooLarge));
+    }
+    let Ok(text) = std::str::from_utf8(line) else {
+        return Decoded::bare(Effect::Rejected(Rejection::NotUtf8));
+    };
+    if has_lone_surrogate(text) {
+        return Decoded::bare(Effect::Rejected(Rejection::NotJson));
+    }
+    let text = text.trim_ascii();
+    written_form(text)
+        .map(|envelope| finish(envelope, line))
+        .filter(Decoded::is_accepted)
+        .unwrap_or_else(|| general_form(text, line))
+}
+
+/// Decodes a record that may hold a piece of a line only.
+///
+/// `joined` is the whole line so far: the bytes of the earlier records of the line, then this
+/// record's.
+#[must_use]
+pub fn decode_part(joined: &[u8], part: Part) -> Decoded<'_> {
+    let head = &joined[..part.head_bytes.min(joined.len())];
+    if !head.is_empty() && is_complete_line(head) {
+        return Decoded::bare(Effect::Continued);
+    }
+    let decoded = decode(joined);
+    match decoded.effect {
+        Effect::Rejected(_) | Effect::BareHead(_) if part.unterminated => {
+            Decoded::bare(Effect::Pending)
+        }
+        _ => decoded,
+    }
+}
+
+/// Whether the bytes are a record already, although no line feed ends them.
+#[must_use]
+pub fn is_complete_line(bytes: &[u8]) -> bool {
+    decode(bytes).is_accepted()
+}
+
+/// Decodes a record of our own about the thread, `{"name": ..}`.
+#[must_use]
+pub fn decode_metadata(bytes: &[u8]) -> Decoded<'_> {
+    #[derive(Deserialize)]
+    struct Keys<'a> {
+        #[serde(borrow)]
+        name: Option<Text<'a>>,
+    }
+    let keys = std::str::from_utf8(bytes).ok().and_then(read::<Keys<'_>>);
+    Decoded::bare(match keys {
+        Some(keys) => Effect::Metadata(MetadataHead { name: cow(keys.name) }),
+        None => Effect::Rejected(Rejection::Payload),
+    })
+}
+
+/// Whether the line is a compaction that makes everything before it needless for resuming.
+///
+/// Lines in the written key order name their type in front; one that hides it further back is no
+/// boundary, which costs nothing but the chance to cut there.
+#[must_use]
+pub fn is_boundary(line: &[u8]) -> bool {
+    const LOOK_AT: usize = 256;
+    static TAG: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"compacted\""));
+    if TAG.find(&line[..line.len().min(LOOK_AT)]).is_none() {
+        return false;
+    }
+    matches!(decode(line).effect, Effect::Compacted(compacted) if compacted.is_usable)
+}
+
+struct Envelope<'a> {
+    timestamp_ms: Option<i64>,
+    upstream_ordinal: Option<u64>,
+    kind: &'a str,
+    payload: &'a str,
+}
+
+/// The envelope of a line in the written key order without spaces; nothing of it is proved yet.
+fn written_form(line: &str) -> Option<Envelope<'_>> {
+    let rest = line.strip_prefix("{\"timestamp\":\"")?;
+    let (timestamp, rest) = plain_string(rest)?;
+    let (upstream_ordinal, rest) = match rest.strip_prefix(",\"ordinal\":") {
+        Some(rest) => {
+            let end = rest.find(',')?;
+            let digits = &rest[..end];
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit())
+                && (digits == "0" || !digits.starts_with('0'));
+            (Some(digits.parse().ok().filter(|_| is_number)?), &rest[end..])
+        }
+        None => (None, rest),
+    };
+    let (kind, rest) = plain_string(rest.strip_prefix(",\"type\":\"")?)?;
+    let payload = rest.strip_prefix(",\"payload\":")?.strip_suffix('}')?;
+    Some(Envelope { timestamp_ms: timestamp_ms(timestamp), upstream_ordinal, kind, payload })
+}
+
+/// A short string without escapes, and what follows its closing quote.
+fn plain_string(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().take(64).position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+    (text.as_bytes()[end] == b'"').then(|| (&text[..end], &text[end + 1..]))
+}
+
+#[derive(Deserialize)]
+struct Keys<'a> {
+    #[serde(borrow)]
+    timestamp: Option<Text<'a>>,
+    #[serde(default)]
+    ordinal: Option<u64>,
+    #[serde(rename = "type", borrow)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+}
+
+fn general_form<'a>(text: &'a str, line: &[u8]) -> Decoded<'a> {
+    let Some(keys) = read::<Keys<'_>>(text) else {
+        let reason = match read::<&RawValue>(text) {
+            Some(_) => Rejection::NoEnvelope,
+            None => Rejection::NotJson,
+        };
+        return Decoded::bare(Effect::Rejected(reason));
+    };
+    let at = keys.timestamp.as_ref().and_then(|text| timestamp_ms(text.as_str()));
+    let (Some(_), Some(kind), Some(payload)) = (&keys.timestamp, &keys.kind, keys.payload) else {
+        let id = keys.id.and_then(|raw| read::<Text<'_>>(raw.get()));
+        let is_head = keys.timestamp.is_some() && keys.kind.is_none() && keys.payload.is_none();
+        return Decoded::bare(match id.filter(|_| is_head) {
+            Some(id) => Effect::BareHead(BareHead { id: id.0, created_at_ms: at }),
+            None => Effect::Rejected(Rejection::NoEnvelope),
+        });
+    };
+    let payload = payload.get();
+    finish_with(kind.as_str(), payload, line, at, keys.ordinal)
+}
+
+fn finish<'a>(envelope: Envelope<'a>, line: &[u8]) -> Decoded<'a> {
+    let Envelope { timestamp_ms, upstream_ordinal, kind, payload } = envelope;
+    finish_with(kind, payload, line, timestamp_ms, upstream_ordinal)
+}
+
+fn finish_with<'a>(
+    kind: &str,
+    payload: &'a str,
+    line: &[u8],
+    timestamp_ms: Option<i64>,
+    upstream_ordinal: Option<u64>,
+) -> Decoded<'a> {
+    let (effect, kept, paths) = match effect(kind, payload, line) {
+        Ok(done) => done,
+        Err(reason) => (Effect::Rejected(reason), false, None),
+    };
+    Decoded { timestamp_ms, upstream_ordinal, kept, paths, effect }
+}
+
+type Done<'a> = (Effect<'a>, bool, Option<PathFamily>);
+
+fn effect<'a>(kind: &str, payload: &'a str, line: &[u8]) -> Result<Done<'a>, Rejection> {
+    let kept = |effect: Option<Effect<'a>>| match effect {
+        Some(effect) => Ok((effect, true, None)),
+        None => Err(Rejection::Payload),
+    };
+    match kind {
+        "event_msg" => {
+            event(payload, line).map(|event| (event.effect, event.kept, event.paths))
+        }
+        "response_item" => match response(payload) {
+            Some(item) => Ok((Effect::Response(item.head), item.kept, None)),
+            None => Err(Rejection::Payload),
+        },
+        "turn_context" => match turn_context(payload) {
+            Some((context, paths)) => Ok((Effect::TurnContext(context), true, Some(paths))),
+            None => Err(Rejection::Payload),
+        },
+        "session_meta" => {
+            kept(session_meta(payload).map(|meta| Effect::SessionMeta(Box::new(meta))))
+        }
+        "compacted" => kept(compacted(payload).map(Effect::Compacted)),
+        "world_state" => kept(is_world_state(payload).then_some(Effect::Ignored)),
+        "inter_agent_communication" => {
+            let message = read::<Communication<'_>>(payload);
+            kept(message.and_then(|message| message.check()).map(|()| Effect::InterAgent))
+        }
+        "inter_agent_communication_metadata" => {
+            kept(is_communication_metadata(payload).then_some(Effect::Ignored))
+        }
+        _ => Err(Rejection::UnknownType),
+    }
+}

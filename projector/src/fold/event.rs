@@ -1,0 +1,289 @@
+//! Owns the acceptance of `event_msg` payloads; item events are the item module's.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::effect::{Effect, PathFamily, Rejection, Settings, TurnTimes};
+use super::json::{Object, Str, Text, tag};
+use super::payload::{cow, is_approval_policy, read};
+use crate::item::{self, LegacyHead};
+use crate::rows::ItemKind;
+
+/// A decoded event.
+pub(super) struct Event<'a> {
+    pub(super) effect: Effect<'a>,
+    /// Whether the persistence policy of legacy threads keeps it.
+    pub(super) kept: bool,
+    pub(super) paths: Option<PathFamily>,
+}
+
+impl<'a> Event<'a> {
+    fn kept(effect: Effect<'a>) -> Event<'a> {
+        Event { effect, kept: true, paths: None }
+    }
+}
+
+/// Decodes a payload, or says why the reference rejects it.
+pub(super) fn event<'a>(payload: &'a str, line: &[u8]) -> Result<Event<'a>, Rejection> {
+    let tag = tag(payload).ok_or(Rejection::Payload)?;
+    let own = match tag.as_ref() {
+        "task_started" | "turn_started" => turn_started(payload),
+        "task_complete" | "turn_complete" => turn_completed(payload, line),
+        "turn_aborted" => turn_aborted(payload),
+        "thread_rolled_back" => rolled_back(payload),
+        "token_count" => token_count(payload),
+        "thread_goal_updated" => goal(payload),
+        "thread_settings_applied" => return settings(payload).ok_or(Rejection::Payload),
+        _ => return item_event(&tag, payload),
+    };
+    own.map(Event::kept).ok_or(Rejection::Payload)
+}
+
+fn item_event<'a>(tag: &str, payload: &'a str) -> Result<Event<'a>, Rejection> {
+    let raw: &'a RawValue = serde_json::from_str(payload).map_err(|_| Rejection::Payload)?;
+    match item::legacy_head(tag, raw) {
+        Ok(Some(head)) => {
+            let kept = is_kept(tag, &head);
+            Ok(Event { effect: Effect::Item(head), kept, paths: None })
+        }
+        Ok(None) if tag == "warning" => {
+            read::<Warning<'_>>(payload).ok_or(Rejection::Payload)?;
+            Ok(Event { effect: Effect::Ignored, kept: false, paths: None })
+        }
+        Ok(None) if is_silent(tag) => {
+            Ok(Event { effect: Effect::Ignored, kept: false, paths: None })
+        }
+        Ok(None) => Err(Rejection::UnknownEvent),
+        Err(_) => Err(Rejection::Payload),
+    }
+}
+
+fn is_kept(tag: &str, head: &LegacyHead<'_>) -> bool {
+    match tag {
+        "user_message" | "agent_message" | "agent_reasoning" | "agent_reasoning_raw_content"
+        | "entered_review_mode" | "exited_review_mode" | "patch_apply_end" | "context_compacted"
+        | "mcp_tool_call_end" | "web_search_end" | "image_generation_end" | "sub_agent_activity" => {
+            true
+        }
+        "item_completed" => match head {
+            LegacyHead::Item { item, .. } => matches!(item.kind, ItemKind::Plan | ItemKind::Sleep),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Events that say nothing about items and turns: known, so that they count as records.
+fn is_silent(tag: &str) -> bool {
+    matches!(
+        tag,
+        "agent_message_content_delta" | "agent_message_delta" | "agent_reasoning_delta"
+            | "agent_reasoning_raw_content_delta" | "agent_reasoning_section_break"
+            | "background_event" | "deprecation_notice" | "elicitation_request"
+            | "exec_approval_request" | "exec_command_output_delta" | "get_history_entry_response"
+            | "guardian_warning" | "hook_completed" | "hook_started"
+            | "list_custom_prompts_response" | "list_skills_response"
+            | "mcp_list_tools_response" | "mcp_startup_complete" | "mcp_startup_update"
+            | "model_reroute" | "model_verification" | "patch_apply_updated" | "plan_delta"
+            | "plan_update" | "raw_response_completed" | "raw_response_item"
+            | "realtime_conversation_closed" | "realtime_conversation_list_voices_response"
+            | "realtime_conversation_realtime" | "realtime_conversation_sdp"
+            | "realtime_conversation_started" | "reasoning_content_delta"
+            | "reasoning_raw_content_delta" | "request_permissions" | "request_user_input"
+            | "session_configured" | "shutdown_complete" | "skills_update_available"
+            | "stream_error" | "terminal_interaction" | "thread_name_updated" | "turn_diff"
+            | "turn_moderation_metadata" | "undo_completed" | "undo_started"
+    )
+}
+
+#[derive(Deserialize)]
+struct Warning<'a> {
+    #[serde(rename = "message", borrow)]
+    _message: Str<'a>,
+}
+
+#[derive(Deserialize)]
+struct TurnStarted<'a> {
+    #[serde(borrow)]
+    turn_id: Text<'a>,
+    started_at: Option<i64>,
+    #[serde(rename = "model_context_window")]
+    _model_context_window: Option<i64>,
+}
+
+fn turn_started(payload: &str) -> Option<Effect<'_>> {
+    let keys: TurnStarted<'_> = read(payload)?;
+    Some(Effect::TurnStarted { id: keys.turn_id.0, started_at: keys.started_at })
+}
+
+#[derive(Deserialize)]
+struct TurnCompleted<'a> {
+    #[serde(borrow)]
+    turn_id: Text<'a>,
+    #[serde(rename = "last_agent_message", borrow)]
+    _last_agent_message: Option<Str<'a>>,
+    error: Option<Object>,
+    started_at: Option<i64>,
+    completed_at: Option<i64>,
+    duration_ms: Option<i64>,
+}
+
+fn turn_completed<'a>(payload: &'a str, line: &[u8]) -> Option<Effect<'a>> {
+    let keys: TurnCompleted<'_> = read(payload)?;
+    // The error is read when a turn is served; a line whose error cannot be read is no record.
+    let has_error = keys.error.is_some();
+    if has_error {
+        item::turn_error(line)?;
+    }
+    let times = TurnTimes {
+        started_at: keys.started_at,
+        completed_at: keys.completed_at,
+        duration_ms: keys.duration_ms,
+    };
+    Some(Effect::TurnCompleted { id: keys.turn_id.0, has_error, times })
+}
+
+#[derive(Deserialize)]
+struct TurnAborted<'a> {
+    #[serde(borrow)]
+    turn_id: Option<Text<'a>>,
+    #[serde(rename = "reason")]
+    _reason: AbortReason,
+    started_at: Option<i64>,
+    completed_at: Option<i64>,
+    duration_ms: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AbortReason {
+    Interrupted,
+    Replaced,
+    ReviewEnded,
+    BudgetLimited,
+}
+
+fn turn_aborted(payload: &str) -> Option<Effect<'_>> {
+    let keys: TurnAborted<'_> = read(payload)?;
+    let times = TurnTimes {
+        started_at: keys.started_at,
+        completed_at: keys.completed_at,
+        duration_ms: keys.duration_ms,
+    };
+    Some(Effect::TurnAborted { id: cow(keys.turn_id), times })
+}
+
+fn rolled_back(payload: &str) -> Option<Effect<'_>> {
+    #[derive(Deserialize)]
+    struct Keys {
+        num_turns: u32,
+    }
+    Some(Effect::RolledBack(read::<Keys>(payload)?.num_turns))
+}
+
+#[derive(Deserialize)]
+struct TokenCount {
+    info: Option<TokenInfo>,
+    #[serde(rename = "rate_limits")]
+    _rate_limits: Option<Object>,
+}
+
+#[derive(Deserialize)]
+struct TokenInfo {
+    total_token_usage: TokenUsage,
+    #[serde(rename = "last_token_usage")]
+    _last_token_usage: TokenUsage,
+    #[serde(rename = "model_context_window")]
+    _model_context_window: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[allow(dead_code)] // Most are read for their types only.
+struct TokenUsage {
+    input_tokens: i64,
+    cached_input_tokens: i64,
+    output_tokens: i64,
+    reasoning_output_tokens: i64,
+    total_tokens: i64,
+}
+
+fn token_count(payload: &str) -> Option<Effect<'_>> {
+    let keys: TokenCount = read(payload)?;
+    Some(Effect::TokenCount(keys.info.map(|info| info.total_token_usage.total_tokens)))
+}
+
+#[derive(Deserialize)]
+struct GoalEvent<'a> {
+    #[serde(rename = "threadId", borrow)]
+    _thread_id: Str<'a>,
+    #[serde(borrow)]
+    goal: Goal<'a>,
+}
+
+#[derive(Deserialize)]
+struct Goal<'a> {
+    #[serde(borrow)]
+    objective: Text<'a>,
+    #[serde(rename = "status")]
+    _status: GoalStatus,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum GoalStatus {
+    Active,
+    Paused,
+    Blocked,
+    UsageLimited,
+    BudgetLimited,
+    Complete,
+}
+
+fn goal(payload: &str) -> Option<Effect<'_>> {
+    let keys: GoalEvent<'_> = read(payload)?;
+    let objective: Cow<'_, str> = keys.goal.objective.0;
+    Some(Effect::Goal(objective))
+}
+
+#[derive(Deserialize)]
+struct SettingsEvent<'a> {
+    #[serde(borrow)]
+    thread_settings: SettingsKeys<'a>,
+}
+
+#[derive(Deserialize)]
+struct SettingsKeys<'a> {
+    #[serde(borrow)]
+    model: Text<'a>,
+    #[serde(borrow)]
+    model_provider_id: Text<'a>,
+    #[serde(borrow)]
+    approval_policy: &'a RawValue,
+    #[serde(rename = "approvals_reviewer", borrow)]
+    _approvals_reviewer: Str<'a>,
+    #[serde(rename = "permission_profile")]
+    _permission_profile: Object,
+    #[serde(borrow)]
+    cwd: Text<'a>,
+    #[serde(borrow)]
+    reasoning_effort: Option<Text<'a>>,
+    #[serde(rename = "collaboration_mode")]
+    _collaboration_mode: Object,
+}
+
+fn settings(payload: &str) -> Option<Event<'_>> {
+    let keys = read::<SettingsEvent<'_>>(payload)?.thread_settings;
+    let family = PathFamily::of(keys.cwd.as_str())?;
+    if !is_approval_policy(keys.approval_policy.get()) {
+        return None;
+    }
+    let settings = Settings {
+        cwd: keys.cwd.0,
+        model: keys.model.0,
+        model_provider: keys.model_provider_id.0,
+        effort: cow(keys.reasoning_effort),
+    };
+    Some(Event { effect: Effect::Settings(Box::new(settings)), kept: true, paths: Some(family) })
+}

@@ -1,0 +1,353 @@
+//! Owns the interpretation of legacy threads (rules 11): a replay that opens, fills and closes
+//! turns.
+
+use turnleaf_format::Ordinal;
+
+use super::effect::{Decoded, Effect, TurnTimes};
+use super::state::{AnomalyKind, At, OpenTurn, ThreadState};
+use crate::item::{InTurn, LegacyHead, LegacyUse};
+use crate::rows::{ItemKind, ItemRow, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus};
+
+pub(super) fn apply<R: Rows>(
+    rows: &mut R,
+    state: &mut ThreadState,
+    ordinal: Ordinal,
+    decoded: &Decoded<'_>,
+) -> Result<(), R::Error> {
+    let mut replay = Replay { rows, state, ordinal, created_at_ms: decoded.timestamp_ms };
+    match &decoded.effect {
+        Effect::TurnStarted { id, started_at } => {
+            replay.finish()?;
+            replay.open(id, true, *started_at)
+        }
+        Effect::TurnCompleted { id, times, .. } => replay.complete(id, *times),
+        Effect::TurnAborted { id, times } => replay.abort(id.as_deref(), *times),
+        Effect::RolledBack(turns) => replay.roll_back(*turns),
+        Effect::Compacted(_) => {
+            replay.ensure_open()?;
+            if let Some(open) = &mut replay.state.open {
+                open.saw_compaction = true;
+            }
+            Ok(())
+        }
+        Effect::Response(head) => match &head.hook {
+            Some(hook) => {
+                let id = match &hook.id {
+                    Some(id) => id.to_string(),
+                    None => format!("rollout-{}-hook", ordinal.0),
+                };
+                replay.push(id, ItemKind::HookPrompt, None)
+            }
+            None => Ok(()),
+        },
+        Effect::Item(head) => replay.item_event(head),
+        _ => Ok(()),
+    }
+}
+
+/// One step of the replay.
+struct Replay<'a, R> {
+    rows: &'a mut R,
+    state: &'a mut ThreadState,
+    ordinal: Ordinal,
+    created_at_ms: Option<i64>,
+}
+
+impl<R: Rows> Replay<'_, R> {
+    fn item_event(&mut self, head: &LegacyHead<'_>) -> Result<(), R::Error> {
+        match head {
+            LegacyHead::UserMessage { .. } => {
+                let splits = self.state.open.as_ref().is_some_and(|open| {
+                    !open.explicit && (open.has_items || !open.saw_compaction)
+                });
+                if splits {
+                    self.finish()?;
+                }
+                self.push_numbered(ItemKind::UserMessage, None)
+            }
+            LegacyHead::AgentMessage { is_empty: true, .. }
+            | LegacyHead::Reasoning { is_empty: true } => Ok(()),
+            LegacyHead::AgentMessage { phase, .. } => {
+                self.push_numbered(ItemKind::AgentMessage, *phase)
+            }
+            LegacyHead::Reasoning { .. } => self.reason(),
+            LegacyHead::ContextCompacted => self.push_numbered(ItemKind::ContextCompaction, None),
+            LegacyHead::Upsert { id, kind, turn: InTurn::Current, .. } => {
+                let turn = self.ensure_open()?;
+                self.upsert(turn, id, *kind, None)
+            }
+            LegacyHead::Upsert { id, kind, turn: InTurn::ById(turn_id), .. } => {
+                self.upsert_by_id(turn_id, id, *kind, None)
+            }
+            LegacyHead::Review { kind, turn_id, item_id } => {
+                let id = match item_id {
+                    Some(id) => id.to_string(),
+                    None => self.next_number(),
+                };
+                self.review(turn_id.as_deref(), &id, *kind)
+            }
+            LegacyHead::Item { turn_id, item, .. } => match item.legacy {
+                LegacyUse::Ignored => Ok(()),
+                LegacyUse::Upsert => self.upsert_by_id(turn_id, &item.id, item.kind, item.phase),
+                LegacyUse::Review => self.review(Some(turn_id), &item.id, item.kind),
+            },
+            LegacyHead::Error { affects_turn: true } => {
+                let ordinal = self.ordinal;
+                self.change_open(|row| {
+                    row.status = TurnStatus::Failed;
+                    row.error_at = Some(ordinal);
+                })
+            }
+            LegacyHead::Error { affects_turn: false } | LegacyHead::NoItem => Ok(()),
+        }
+    }
+
+    /// Opens a turn with this record as its first.
+    fn open(&mut self, id: &str, explicit: bool, started_at: Option<i64>) -> Result<(), R::Error> {
+        let turn = self.state.take_turn_no();
+        if self.rows.turn_name(id)?.is_none() {
+            self.rows.put_turn_name(id, TurnName { turn, row: Some(self.ordinal) })?;
+        }
+        let row = TurnRow {
+            turn,
+            id: id.to_owned(),
+            status: if explicit { TurnStatus::InProgress } else { TurnStatus::Completed },
+            error_at: None,
+            started_at,
+            completed_at: None,
+            duration_ms: None,
+            first_user_item: None,
+            final_agent_item: None,
+        };
+        self.rows.put_turn(self.ordinal, &row)?;
+        self.state.open = Some(OpenTurn {
+            first: At(self.ordinal),
+            turn,
+            id: id.to_owned(),
+            explicit,
+            saw_compaction: false,
+            has_items: false,
+            last_reasoning: None,
+        });
+        Ok(())
+    }
+
+    /// The current turn, opened with an implicit id when there is none.
+    fn ensure_open(&mut self) -> Result<TurnNo, R::Error> {
+        if self.state.open.is_none() {
+            let id = format!("rollout-{}", self.state.records);
+            self.open(&id, false, None)?;
+        }
+        Ok(self.state.open.as_ref().expect("a turn was opened above").turn)
+    }
+
+    /// Closes the current turn; one that holds nothing and that no record began vanishes.
+    fn finish(&mut self) -> Result<(), R::Error> {
+        match self.state.open.take() {
+            Some(open) if !open.has_items && !open.explicit && !open.saw_compaction => {
+                self.rows.remove_turn(open.first.0)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn complete(&mut self, id: &str, times: TurnTimes) -> Result<(), R::Error> {
+        let change = |row: &mut TurnRow| {
+            row.completed_at = times.completed_at;
+            row.duration_ms = times.duration_ms;
+            if row.status == TurnStatus::InProgress {
+                row.status = TurnStatus::Completed;
+            }
+        };
+        match self.finished(Some(id))? {
+            Some(key) => self.change(key, change),
+            None => {
+                self.change_open(change)?;
+                self.finish()
+            }
+        }
+    }
+
+    fn abort(&mut self, id: Option<&str>, times: TurnTimes) -> Result<(), R::Error> {
+        let change = |row: &mut TurnRow| {
+            row.status = TurnStatus::Interrupted;
+            row.completed_at = times.completed_at;
+            row.duration_ms = times.duration_ms;
+        };
+        match self.finished(id)? {
+            Some(key) => self.change(key, change),
+            None => self.change_open(change),
+        }
+    }
+
+    /// Key of the finished turn that an event names; `None` when it is about the current turn.
+    fn finished(&mut self, id: Option<&str>) -> Result<Option<Ordinal>, R::Error> {
+        match id {
+            Some(id) if !self.is_open(id) => {
+                Ok(self.rows.turn_name(id)?.and_then(|name| name.row))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn is_open(&self, id: &str) -> bool {
+        self.state.open.as_ref().is_some_and(|open| open.id == id)
+    }
+
+    fn change_open(&mut self, change: impl FnOnce(&mut TurnRow)) -> Result<(), R::Error> {
+        match self.state.open.as_ref().map(|open| open.first.0) {
+            Some(key) => self.change(key, change),
+            None => Ok(()),
+        }
+    }
+
+    fn change(
+        &mut self,
+        key: Ordinal,
+        change: impl FnOnce(&mut TurnRow),
+    ) -> Result<(), R::Error> {
+        match self.rows.turn(key)? {
+            Some(mut row) => {
+                change(&mut row);
+                self.rows.put_turn(key, &row)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the newest turns, and counts the items that are left: numbers are given again.
+    fn roll_back(&mut self, turns: u32) -> Result<(), R::Error> {
+        const AT_ONCE: usize = 256;
+        self.finish()?;
+        let mut left = usize::try_from(turns).unwrap_or(usize::MAX);
+        while left > 0 {
+            let newest = self.rows.newest_turns(left.min(AT_ONCE))?;
+            if newest.is_empty() {
+                break;
+            }
+            left -= newest.len();
+            for key in newest {
+                self.rows.remove_turn(key)?;
+            }
+        }
+        self.state.numbered_items = self.rows.item_count()?;
+        Ok(())
+    }
+
+    fn next_number(&mut self) -> String {
+        self.state.numbered_items += 1;
+        format!("item-{}", self.state.numbered_items)
+    }
+
+    fn push_numbered(&mut self, kind: ItemKind, phase: Option<Phase>) -> Result<(), R::Error> {
+        let id = self.next_number();
+        self.push(id, kind, phase)
+    }
+
+    /// Appends an item to the current turn.
+    fn push(&mut self, id: String, kind: ItemKind, phase: Option<Phase>) -> Result<(), R::Error> {
+        let turn = self.ensure_open()?;
+        let key = self.ordinal;
+        self.insert(turn, id, kind, phase)?;
+        match kind {
+            ItemKind::UserMessage => self.change_open(|row| {
+                row.first_user_item = row.first_user_item.or(Some(key));
+            }),
+            ItemKind::AgentMessage => self.change_open(|row| row.final_agent_item = Some(key)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a new item, last in its turn.
+    fn insert(
+        &mut self,
+        turn: TurnNo,
+        id: String,
+        kind: ItemKind,
+        phase: Option<Phase>,
+    ) -> Result<(), R::Error> {
+        let sources = vec![self.ordinal];
+        let row = ItemRow { turn, id, kind, phase, created_at_ms: self.created_at_ms, sources };
+        self.rows.put_item(self.ordinal, &row)?;
+        if let Some(open) = self.state.open.as_mut().filter(|open| open.turn == turn) {
+            open.has_items = true;
+            let is_reasoning = kind == ItemKind::Reasoning;
+            open.last_reasoning = is_reasoning.then_some(At(self.ordinal));
+        }
+        Ok(())
+    }
+
+    /// Adds to the reasoning item that is last in the current turn, or begins one.
+    fn reason(&mut self) -> Result<(), R::Error> {
+        let last = self.state.open.as_ref().and_then(|open| open.last_reasoning);
+        let Some(key) = last.map(|at| at.0) else {
+            return self.push_numbered(ItemKind::Reasoning, None);
+        };
+        if let Some(mut row) = self.rows.item(key)? {
+            row.sources.push(self.ordinal);
+            self.rows.put_item(key, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the item of that id in place, or appends it to the turn.
+    fn upsert(
+        &mut self,
+        turn: TurnNo,
+        id: &str,
+        kind: ItemKind,
+        phase: Option<Phase>,
+    ) -> Result<(), R::Error> {
+        let Some(key) = self.rows.item_key(turn, id)? else {
+            return self.insert(turn, id.to_owned(), kind, phase);
+        };
+        let Some(old) = self.rows.item(key)? else { return Ok(()) };
+        let row = ItemRow { kind, phase, sources: vec![self.ordinal], ..old };
+        if let Some(open) = &mut self.state.open
+            && open.last_reasoning == Some(At(key))
+        {
+            open.last_reasoning = None;
+        }
+        self.rows.put_item(key, &row)
+    }
+
+    /// Upserts into the current turn if it has the id, else the first turn that has it.
+    fn upsert_by_id(
+        &mut self,
+        turn_id: &str,
+        id: &str,
+        kind: ItemKind,
+        phase: Option<Phase>,
+    ) -> Result<(), R::Error> {
+        let open = self.state.open.as_ref().filter(|open| open.id == turn_id);
+        let turn = match open {
+            Some(open) => Some(open.turn),
+            None => self.rows.turn_name(turn_id)?.map(|name| name.turn),
+        };
+        match turn {
+            Some(turn) => self.upsert(turn, id, kind, phase),
+            None => {
+                self.state.note(AnomalyKind::UnknownTurn, self.ordinal);
+                Ok(())
+            }
+        }
+    }
+
+    /// A review may begin a turn that no record announced.
+    fn review(
+        &mut self,
+        turn_id: Option<&str>,
+        id: &str,
+        kind: ItemKind,
+    ) -> Result<(), R::Error> {
+        let Some(turn_id) = turn_id else {
+            let turn = self.ensure_open()?;
+            return self.upsert(turn, id, kind, None);
+        };
+        if !self.is_open(turn_id) && self.rows.turn_name(turn_id)?.is_none() {
+            self.finish()?;
+            self.open(turn_id, false, None)?;
+        }
+        self.upsert_by_id(turn_id, id, kind, None)
+    }
+}

@@ -1,0 +1,8 @@
+//! Owns the proof that the fold keeps the rules: the shared cases, and properties over them.
+
+mod anomalies;
+mod cases;
+mod conformance;
+mod facts;
+mod properties;
+mod time;

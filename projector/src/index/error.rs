@@ -1,0 +1,222 @@
+//! Owns the failures of the index and the one gate through which redb is called; it must not know
+//! rows.
+
+use std::io;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use turnleaf_format::ThreadNumber;
+
+use crate::codec::Malformed;
+
+/// A table of the index; its number is part of every checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Table {
+    /// What the index was built for.
+    Meta = 0,
+    /// Watermark, fold state, counts and digest per thread.
+    Threads = 1,
+    /// Turn rows by first ordinal.
+    Turns = 2,
+    /// Item rows by first ordinal.
+    Items = 3,
+    /// Turn ids by turn number.
+    TurnNumbers = 4,
+    /// Turn numbers by hash of the turn id.
+    TurnNames = 5,
+    /// First ordinals by turn number and hash of the item id.
+    ItemIds = 6,
+    /// First ordinals by turn number.
+    TurnItems = 7,
+}
+
+/// Where in the index a call was; `None` when it concerns all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// What was being done: `open`, `read`, `commit`, `close`.
+    pub operation: &'static str,
+    /// In which table.
+    pub table: Option<Table>,
+    /// For which thread.
+    pub thread: Option<ThreadNumber>,
+}
+
+/// How the index is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// A value does not match its checksum.
+    #[error("a value does not match its checksum")]
+    Checksum,
+    /// A page of the file does not match its checksum.
+    #[error("a block of the file does not match its checksum")]
+    Block,
+    /// A value has its checksum but not the form of its table.
+    #[error(transparent)]
+    Value(#[from] Malformed),
+    /// A row points to a row that is not there.
+    #[error("a row points to a row that is not there")]
+    Dangling,
+    /// redb found it, or its structures lead outside of the file.
+    #[error("redb: {0}")]
+    Engine(String),
+}
+
+/// Failure of a call into the index. The log is never affected; what to do is in the variant.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The disk failed. Close the index and open it again; it is not corrupt.
+    #[error("the index cannot {} ({:?}, thread {:?}): {source}", place.operation, place.table, place.thread)]
+    Io {
+        /// Where.
+        place: Place,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is wrong. Answer from the log, move the file aside and rebuild.
+    #[error("the index is damaged ({:?}, thread {:?}): {damage}", place.table, place.thread)]
+    Damaged {
+        /// Where.
+        place: Place,
+        /// How.
+        damage: Damage,
+    },
+    /// The file belongs to another store, layout or projection. Rebuild.
+    #[error("the index was built for another store or version")]
+    Stale,
+    /// redb panicked. Treat as damage.
+    #[error("redb panicked ({:?}, thread {:?}): {message}", place.table, place.thread)]
+    Panicked {
+        /// Where.
+        place: Place,
+        /// The panic's message.
+        message: String,
+    },
+    /// A row is larger than the index stores. Skip the record that asked for it.
+    #[error("a row of {bytes} bytes is too large ({:?}, thread {:?})", place.table, place.thread)]
+    RowTooLarge {
+        /// Where.
+        place: Place,
+        /// Its size.
+        bytes: usize,
+    },
+}
+
+impl Place {
+    pub(super) fn new(operation: &'static str) -> Place {
+        Place { operation, table: None, thread: None }
+    }
+
+    pub(super) fn table(self, table: Table) -> Place {
+        Place { table: Some(table), ..self }
+    }
+
+    pub(super) fn thread(self, thread: u64) -> Place {
+        Place { thread: Some(ThreadNumber(thread)), ..self }
+    }
+
+    pub(super) fn damaged(self, damage: impl Into<Damage>) -> IndexError {
+        IndexError::Damaged { place: self, damage: damage.into() }
+    }
+}
+
+/// What a call behind the gate failed with.
+pub(super) enum Fault {
+    Redb(redb::Error),
+    Index(IndexError),
+}
+
+impl From<IndexError> for Fault {
+    fn from(error: IndexError) -> Fault {
+        Fault::Index(error)
+    }
+}
+
+macro_rules! redb_faults {
+    ($($name:ident)*) => {$(
+        impl From<redb::$name> for Fault {
+            fn from(error: redb::$name) -> Fault {
+                Fault::Redb(error.into())
+            }
+        }
+    )*};
+}
+redb_faults!(DatabaseError TransactionError TableError StorageError CommitError SetDurabilityError);
+
+/// Calls into redb. A panic inside becomes an error, because bad bytes in the file can cause one.
+pub(super) fn guarded<T>(
+    place: Place,
+    call: impl FnOnce() -> Result<T, Fault>,
+) -> Result<T, IndexError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(Fault::Index(error))) => Err(error),
+        Ok(Err(Fault::Redb(error))) => Err(translate(place, error)),
+        Err(payload) => {
+            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+            Err(IndexError::Panicked { place, message: text.unwrap_or_default() })
+        }
+    }
+}
+
+fn translate(place: Place, error: redb::Error) -> IndexError {
+    match error {
+        redb::Error::Io(source) => translate_io(place, source),
+        redb::Error::PreviousIo => {
+            IndexError::Io { place, source: io::Error::other("an earlier operation failed") }
+        }
+        redb::Error::DatabaseAlreadyOpen => {
+            IndexError::Io { place, source: io::ErrorKind::WouldBlock.into() }
+        }
+        redb::Error::UpgradeRequired(_) => IndexError::Stale,
+        redb::Error::ValueTooLarge(bytes) => IndexError::RowTooLarge { place, bytes },
+        redb::Error::LockPoisoned(_) | redb::Error::DatabaseClosed => {
+            IndexError::Panicked { place, message: error.to_string() }
+        }
+        other => place.damaged(Damage::Engine(other.to_string())),
+    }
+}
+
+/// A read outside of the file is a wild page number, not a failing disk.
+fn translate_io(place: Place, source: io::Error) -> IndexError {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    match source.kind() {
+        InvalidData if super::blocks::is_mismatch(&source) => place.damaged(Damage::Block),
+        InvalidData | InvalidInput | UnexpectedEof => {
+            place.damaged(Damage::Engine(source.to_string()))
+        }
+        _ => IndexError::Io { place, source },
+    }
+}
+
+/// Something of redb whose drop does work, and may panic on a damaged file: dropped behind the
+/// gate.
+pub(super) struct Guarded<T>(Option<T>);
+
+impl<T> Guarded<T> {
+    pub(super) fn new(value: T) -> Guarded<T> {
+        Guarded(Some(value))
+    }
+
+    pub(super) fn into_inner(mut self) -> T {
+        self.0.take().expect("a value is held until it is taken or dropped")
+    }
+}
+
+impl<T> Deref for Guarded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("a value is held until it is taken or dropped")
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            // What a drop reports, nobody can act on: the next call or open finds it again.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+        }
+    }
+}

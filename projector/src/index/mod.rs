@@ -1,0 +1,159 @@
+//! Owns the redb index: rows, watermarks and digests per thread, and the pages read from them. It
+//! must not know records, files or segments; the caller brings the storage.
+//!
+//! The index is fast, not trusted. Every value carries a checksum bound to its key, every block of
+//! the file one of its own, every thread a count and a digest of its rows, and every call into redb
+//! is made behind `catch_unwind`. Doubt is an [`IndexError`], never a wrong row; then the caller
+//! answers from the log, moves the file aside and rebuilds.
+
+mod batch;
+mod blocks;
+mod error;
+mod keys;
+mod layer;
+mod page;
+mod reader;
+mod seal;
+#[cfg(test)]
+pub(crate) mod test_rows;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::sync::Arc;
+
+use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, TableHandle};
+use turnleaf_format::{Ordinal, StoreId, ThreadChain};
+
+pub use batch::{Batch, ThreadRows};
+pub use error::{Damage, IndexError, Place, Table};
+pub use page::{Anchor, InvalidToken, Order, Page, PageRequest, PageToken, Spot};
+pub use reader::Reader;
+pub use redb::StorageBackend;
+
+use blocks::Blocks;
+use error::{Fault, Guarded, guarded};
+use layer::Snapshot;
+use seal::{seal, unseal};
+use view::View;
+
+/// Version of what rows mean: raised whenever the fold or a row changes, so that an index of an
+/// older build is rebuilt.
+pub const PROJECTION_VERSION: u32 = 1;
+/// Version of tables, keys, checksums and blocks.
+const SCHEMA_VERSION: u32 = 1;
+
+const META: TableDefinition<&[u8; 1], &[u8]> = TableDefinition::new("meta");
+const META_KEY: [u8; 1] = [0];
+
+/// What the index knows of a thread as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ThreadRow {
+    /// Everything before this ordinal is applied.
+    pub applied_end: Ordinal,
+    /// The thread chain there.
+    pub chain: ThreadChain,
+    /// The fold's state there, encoded; empty when none was stored.
+    pub state: Vec<u8>,
+    /// Number of turn rows.
+    pub turn_rows: u64,
+    /// Number of item rows.
+    pub item_rows: u64,
+    /// Number of rows in all tables.
+    pub rows: u64,
+    /// Wrapping sum of the hashes of those rows.
+    pub digest: u64,
+    /// One past the largest key that a turn row or item row ever had.
+    pub row_end: u64,
+    /// One past the largest turn number that was ever used.
+    pub turn_end: u64,
+}
+
+/// The open index of one store.
+///
+/// It has one writer at a time and any number of readers beside it.
+pub struct Index {
+    db: Guarded<Database>,
+}
+
+impl Index {
+    /// Opens the index that `backend` holds, or makes an empty one in an empty backend. `cache_bytes`
+    /// bounds redb's cache; 16 to 64 MiB are enough, because the page cache serves its misses.
+    ///
+    /// # Errors
+    /// [`IndexError::Stale`] when it was built for another store or version; damage, a panic of redb
+    /// or an I/O error. In each case the log has all that the index had.
+    pub fn create_or_open(
+        backend: impl StorageBackend,
+        store: StoreId,
+        cache_bytes: usize,
+    ) -> Result<Index, IndexError> {
+        let place = Place::new("open");
+        guarded(place, || {
+            let backend = Blocks::new(backend);
+            let db = Builder::new().set_cache_size(cache_bytes).create_with_backend(backend)?;
+            let db = Guarded::new(db);
+            let is_new = db.begin_read()?.list_tables()?.next().is_none();
+            if is_new {
+                create(&db, store)?;
+            }
+            check(&db, store, place)?;
+            Ok(Index { db })
+        })
+    }
+
+    /// Begins a batch. Only one exists at a time: a second one waits for the first, for ever if both
+    /// are on one thread of execution.
+    ///
+    /// # Errors
+    /// Damage, a panic of redb or an I/O error.
+    pub fn writer(&self) -> Result<Batch, IndexError> {
+        let txn = guarded(Place::new("begin"), || Ok(Guarded::new(self.db.begin_write()?)))?;
+        Ok(Batch::new(View::new(&self.snapshot()?), txn))
+    }
+
+    /// Begins a read of the newest committed state. Keep it for one page only: it pins the pages
+    /// that later batches free, and the file grows.
+    ///
+    /// # Errors
+    /// Damage, a panic of redb or an I/O error.
+    pub fn reader(&self) -> Result<Reader, IndexError> {
+        Ok(Reader::new(View::new(&self.snapshot()?)))
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, IndexError> {
+        guarded(Place::new("begin"), || Ok(Arc::new(Guarded::new(self.db.begin_read()?))))
+    }
+}
+
+fn meta(store: StoreId) -> Vec<u8> {
+    let mut body = Vec::with_capacity(28);
+    body.extend_from_slice(&SCHEMA_VERSION.to_le_bytes());
+    body.extend_from_slice(&PROJECTION_VERSION.to_le_bytes());
+    body.extend_from_slice(&store.0);
+    body
+}
+
+fn create(db: &Database, store: StoreId) -> Result<(), Fault> {
+    let mut txn = db.begin_write()?;
+    txn.set_durability(Durability::Immediate)?;
+    txn.set_quick_repair(true);
+    view::create(&txn)?;
+    let mut value = meta(store);
+    value.extend_from_slice(&seal(Table::Meta, &META_KEY, &value));
+    txn.open_table(META)?.insert(&META_KEY, value.as_slice())?;
+    Ok(txn.commit()?)
+}
+
+fn check(db: &Database, store: StoreId, place: Place) -> Result<(), Fault> {
+    let place = place.table(Table::Meta);
+    let txn = db.begin_read()?;
+    if !txn.list_tables()?.any(|table| table.name() == META.name()) {
+        return Err(Fault::Index(place.damaged(Damage::Dangling)));
+    }
+    let value = txn.open_table(META)?.get(&META_KEY)?;
+    let value = value.ok_or(place.damaged(Damage::Dangling))?;
+    let body = unseal(Table::Meta, &META_KEY, value.value());
+    let body = body.ok_or(place.damaged(Damage::Checksum))?;
+    if body == meta(store) { Ok(()) } else { Err(Fault::Index(IndexError::Stale)) }
+}

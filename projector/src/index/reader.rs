@@ -1,0 +1,131 @@
+//! Owns reading: the answers of one page, from one state of the index.
+
+use turnleaf_format::{Ordinal, ThreadNumber};
+
+use super::page::{Page, PageRequest};
+use super::view::{Known, View};
+use super::{IndexError, ThreadRow};
+use crate::rows::{ItemRow, TurnName, TurnNo, TurnRow};
+
+/// One state of the index.
+///
+/// Every method fails on damage, a panic of redb or an I/O error, and never answers with a row that
+/// does not match its checksum.
+pub struct Reader {
+    view: View,
+}
+
+#[allow(clippy::missing_errors_doc)] // The same for all; the type says it.
+impl Reader {
+    pub(super) fn new(view: View) -> Reader {
+        Reader { view }
+    }
+
+    /// What is known of a thread.
+    pub fn thread(&self, thread: ThreadNumber) -> Result<Option<ThreadRow>, IndexError> {
+        self.view.thread(thread.0)
+    }
+
+    /// Threads after a thread, in the order of their numbers.
+    pub fn threads(
+        &self,
+        after: Option<ThreadNumber>,
+        limit: usize,
+    ) -> Result<Vec<(ThreadNumber, ThreadRow)>, IndexError> {
+        self.view.threads(after, limit)
+    }
+
+    /// A page of a thread's turns.
+    pub fn turns_page(
+        &self,
+        thread: ThreadNumber,
+        request: &PageRequest,
+    ) -> Result<Page<TurnRow>, IndexError> {
+        self.view.turns_page(Known::nothing(thread), request)
+    }
+
+    /// A page of a thread's items, or of those of one turn.
+    pub fn items_page(
+        &self,
+        thread: ThreadNumber,
+        turn: Option<TurnNo>,
+        request: &PageRequest,
+    ) -> Result<Page<ItemRow>, IndexError> {
+        self.view.items_page(Known::nothing(thread), turn, request)
+    }
+
+    /// All items of a turn, oldest first.
+    pub fn items_of(
+        &self,
+        thread: ThreadNumber,
+        turn: TurnNo,
+    ) -> Result<Vec<(Ordinal, ItemRow)>, IndexError> {
+        self.view.items_of(Known::nothing(thread), turn)
+    }
+
+    /// A turn by its key.
+    pub fn turn(
+        &self,
+        thread: ThreadNumber,
+        first: Ordinal,
+    ) -> Result<Option<TurnRow>, IndexError> {
+        self.view.turn(Known::nothing(thread), first)
+    }
+
+    /// An item by its key.
+    pub fn item(
+        &self,
+        thread: ThreadNumber,
+        first: Ordinal,
+    ) -> Result<Option<ItemRow>, IndexError> {
+        self.view.item(Known::nothing(thread), first)
+    }
+
+    /// What a turn id names; the first turn of the id.
+    pub fn turn_name(
+        &self,
+        thread: ThreadNumber,
+        id: &str,
+    ) -> Result<Option<TurnName>, IndexError> {
+        self.view.turn_name(Known::nothing(thread), id)
+    }
+
+    /// The id of a turn number.
+    pub fn turn_id(
+        &self,
+        thread: ThreadNumber,
+        turn: TurnNo,
+    ) -> Result<Option<String>, IndexError> {
+        let number = self.view.number(Known::nothing(thread), turn)?;
+        Ok(number.map(|number| number.id))
+    }
+
+    /// The turn that an id names, with its key, if it has a row.
+    pub fn turn_by_id(
+        &self,
+        thread: ThreadNumber,
+        id: &str,
+    ) -> Result<Option<(Ordinal, TurnRow)>, IndexError> {
+        let name = self.turn_name(thread, id)?;
+        let Some(first) = name.and_then(|name| name.row) else { return Ok(None) };
+        Ok(self.turn(thread, first)?.map(|row| (first, row)))
+    }
+
+    /// The first item of an id in a turn, with its key.
+    pub fn item_by_id(
+        &self,
+        thread: ThreadNumber,
+        turn: TurnNo,
+        id: &str,
+    ) -> Result<Option<(Ordinal, ItemRow)>, IndexError> {
+        self.view.item_by_id(Known::nothing(thread), turn, id)
+    }
+
+    /// Reads all rows of a thread and compares them with its counts and digest.
+    pub fn verify_thread(&self, thread: ThreadNumber) -> Result<bool, IndexError> {
+        let row = self.thread(thread)?.unwrap_or_default();
+        let (tally, turn_rows, item_rows) = self.view.tally(thread.0)?;
+        Ok((tally.digest, tally.rows) == (row.digest, row.rows)
+            && (turn_rows, item_rows) == (row.turn_rows, row.item_rows))
+    }
+}

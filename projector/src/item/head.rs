@@ -1,0 +1,164 @@
+//! Owns what a fold reads of a canonical item; it must not know how the item is served.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::shapes::{MessagePhase, UserInput};
+use super::turn_item::{Extension, TurnItem};
+use super::wire::Text;
+use super::{Rejected, scan};
+use crate::rows::{ItemKind, Phase};
+
+/// Marks where the request itself begins in a text that an editor put together.
+const REQUEST_MARKER: &str = "## My request for Codex:";
+/// Objects around an item: its payload and its line.
+const ITEM_DEPTH: usize = 2;
+
+/// What the fold needs of the item inside `item_started` and `item_completed`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemHead<'a> {
+    /// The item's id, unique within its turn; may be empty.
+    pub id: Cow<'a, str>,
+    /// Which served item it becomes.
+    pub kind: ItemKind,
+    /// Phase, for agent messages.
+    pub phase: Option<Phase>,
+    /// What the user wrote, for user messages.
+    pub user: Option<UserText<'a>>,
+    /// What a legacy replay does with it.
+    pub legacy: LegacyUse,
+}
+
+/// What a legacy replay does with an item event (rules 11.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegacyUse {
+    /// Nothing: a legacy event covers it, or it is a plan without text.
+    Ignored,
+    /// Upsert into the turn that the event names; dropped when no turn has that id.
+    Upsert,
+    /// As `Upsert`, but a turn id that no turn has opens a new non-explicit turn.
+    Review,
+}
+
+/// What a user wrote, from which the thread's preview and title are taken (rules 16).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserText<'a> {
+    /// All text parts, joined without a separator, untrimmed.
+    pub text: Cow<'a, str>,
+    /// Whether images (by URL or by path) came with it.
+    pub has_images: bool,
+}
+
+impl UserText<'_> {
+    /// The request itself: what follows the request marker, else everything; trimmed, not empty.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        let text = match self.text.split_once(REQUEST_MARKER) {
+            Some((_, request)) => request.trim(),
+            None => self.text.trim(),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The title, or `[Image]` for images without text.
+    #[must_use]
+    pub fn preview(&self) -> Option<&str> {
+        self.title().or(self.has_images.then_some("[Image]"))
+    }
+}
+
+/// Decodes the `item` of an `item_started` or `item_completed` payload.
+///
+/// # Errors
+///
+/// Says why the reference would reject the line.
+pub fn turn_item_head(item: &RawValue) -> Result<ItemHead<'_>, Rejected> {
+    scan::check(item.get(), ITEM_DEPTH)?;
+    let item = serde_json::from_str(item.get()).map_err(|error| Rejected::from_json(&error))?;
+    Ok(head(item))
+}
+
+/// The head of a decoded item.
+pub(super) fn head(item: TurnItem<'_>) -> ItemHead<'_> {
+    let legacy = legacy_use(&item);
+    let phase = match &item {
+        TurnItem::AgentMessage(message) => message.phase.map(phase),
+        _ => None,
+    };
+    let user = match &item {
+        TurnItem::UserMessage(message) => Some(user_text(&message.content)),
+        _ => None,
+    };
+    let (kind, Text(id)) = identity(item);
+    ItemHead { id, kind, phase, user, legacy }
+}
+
+/// The served phase.
+pub(super) fn phase(phase: MessagePhase) -> Phase {
+    match phase {
+        MessagePhase::Commentary => Phase::Commentary,
+        MessagePhase::FinalAnswer => Phase::FinalAnswer,
+    }
+}
+
+fn legacy_use(item: &TurnItem<'_>) -> LegacyUse {
+    match item {
+        TurnItem::Plan(plan) if plan.text.is_empty() => LegacyUse::Ignored,
+        TurnItem::Plan(_)
+        | TurnItem::HookPrompt(_)
+        | TurnItem::CommandExecution(_)
+        | TurnItem::DynamicToolCall(_)
+        | TurnItem::CollabAgentToolCall(_)
+        | TurnItem::SubAgentActivity(_)
+        | TurnItem::Extension(_) => LegacyUse::Upsert,
+        TurnItem::EnteredReviewMode(_) | TurnItem::ExitedReviewMode(_) => LegacyUse::Review,
+        TurnItem::UserMessage(_)
+        | TurnItem::AgentMessage(_)
+        | TurnItem::Reasoning(_)
+        | TurnItem::WebSearch(_)
+        | TurnItem::ImageView(_)
+        | TurnItem::ImageGeneration(_)
+        | TurnItem::FileChange(_)
+        | TurnItem::McpToolCall(_)
+        | TurnItem::ContextCompaction(_) => LegacyUse::Ignored,
+    }
+}
+
+fn identity(item: TurnItem<'_>) -> (ItemKind, Text<'_>) {
+    match item {
+        TurnItem::UserMessage(item) => (ItemKind::UserMessage, item.id),
+        TurnItem::HookPrompt(item) => (ItemKind::HookPrompt, item.id),
+        TurnItem::AgentMessage(item) => (ItemKind::AgentMessage, item.id),
+        TurnItem::Plan(item) => (ItemKind::Plan, item.id),
+        TurnItem::Reasoning(item) => (ItemKind::Reasoning, item.id),
+        TurnItem::CommandExecution(item) => (ItemKind::CommandExecution, item.id),
+        TurnItem::DynamicToolCall(item) => (ItemKind::DynamicToolCall, item.id),
+        TurnItem::CollabAgentToolCall(item) => (ItemKind::CollabAgentToolCall, item.id),
+        TurnItem::SubAgentActivity(item) => (ItemKind::SubAgentActivity, item.id),
+        TurnItem::WebSearch(item) => (ItemKind::WebSearch, item.id),
+        TurnItem::ImageView(item) => (ItemKind::ImageView, item.id),
+        TurnItem::Extension(Extension::Image(item)) => (ItemKind::ImageGeneration, item.id),
+        TurnItem::Extension(Extension::Sleep(item)) => (ItemKind::Sleep, item.id),
+        TurnItem::Extension(Extension::Search(item)) => (ItemKind::WebSearch, item.id),
+        TurnItem::ImageGeneration(item) => (ItemKind::ImageGeneration, item.id),
+        TurnItem::EnteredReviewMode(item) => (ItemKind::EnteredReviewMode, item.id),
+        TurnItem::ExitedReviewMode(item) => (ItemKind::ExitedReviewMode, item.id),
+        TurnItem::FileChange(item) => (ItemKind::FileChange, item.id),
+        TurnItem::McpToolCall(item) => (ItemKind::McpToolCall, item.id),
+        TurnItem::ContextCompaction(item) => (ItemKind::ContextCompaction, item.id),
+    }
+}
+
+fn user_text<'a>(content: &[UserInput<'a>]) -> UserText<'a> {
+    let mut text = String::new();
+    let mut has_images = false;
+    for input in content {
+        match input {
+            UserInput::Text(part) => text.push_str(&part.text.text()),
+            UserInput::Image(_) | UserInput::LocalImage(_) => has_images = true,
+            _ => {}
+        }
+    }
+    UserText { text: Cow::Owned(text), has_images }
+}

@@ -1,0 +1,47 @@
+//! Owns the content of items: what a fold must know about a payload (heads), and the JSON that is
+//! served for it (rendering). It must not know turns, rows or ordinals.
+//!
+//! Heads are the hot path of a rebuild: borrowed, typed, large fields skipped. Rendering happens
+//! per page and reads the same typed structs, so that both accept exactly the same payloads.
+
+mod commands;
+mod error;
+mod events;
+mod head;
+mod hook;
+mod legacy;
+mod paths;
+mod render;
+mod review;
+mod scan;
+mod serve_event;
+mod serve_item;
+mod served;
+mod shapes;
+mod turn_item;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use head::{ItemHead, LegacyUse, UserText, turn_item_head};
+pub use hook::hook_prompt_head;
+pub use legacy::{HookPromptHead, InTurn, LegacyHead, legacy_head};
+pub use render::{render, turn_error};
+pub(crate) use scan::check as check_json;
+
+/// Why a payload does not decode; the whole line is rejected then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected(pub &'static str);
+
+impl Rejected {
+    /// The reason behind a failed decode, in words that do not depend on the payload.
+    fn from_json(error: &serde_json::Error) -> Self {
+        match error.classify() {
+            serde_json::error::Category::Data => {
+                Rejected("unknown variant, missing field or wrong type")
+            }
+            _ => Rejected("not a JSON value"),
+        }
+    }
+}

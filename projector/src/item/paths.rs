@@ -1,0 +1,157 @@
+//! Owns path texts: from `file:` URIs and bare paths to native text. It must not know this host:
+//! the shape of a path decides whose it is.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+
+use super::wire::Text;
+
+/// A place in a file system as payloads write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Absolute, `/` separated.
+    Posix(String),
+    /// With a drive or a server; actions that resolve a path are not served for it.
+    Windows(String),
+    /// Anything else, kept as written: relative paths, and URIs that stand for no text.
+    Other(String),
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::deserialize(from)?;
+        place(&text).ok_or_else(|| de::Error::custom("expected a file URI or a path"))
+    }
+}
+
+impl Place {
+    /// The path as its own host family writes it.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Place::Posix(text) | Place::Windows(text) | Place::Other(text) => text,
+        }
+    }
+
+    /// `path` seen from here; `None` when this is not a POSIX directory.
+    pub(super) fn join(&self, path: &str) -> Option<String> {
+        let Place::Posix(base) = self else { return None };
+        // The home directory is not known here, and `~` below the base would be a lie.
+        if path == "~" || path.starts_with("~/") {
+            return Some(path.to_owned());
+        }
+        match path.starts_with('/') {
+            true => Some(normal(path)),
+            false => Some(normal(&format!("{base}/{path}"))),
+        }
+    }
+}
+
+/// An absolute path of any family; `None` for a relative one.
+pub(super) fn absolute(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    if is_windows(&text) {
+        return Some(text);
+    }
+    if !text.starts_with('/') {
+        return None;
+    }
+    let normal = normal(&text);
+    Some(if normal == text { text } else { Cow::Owned(normal) })
+}
+
+fn place(text: &str) -> Option<Place> {
+    let scheme = text.split_once(':').map(|(scheme, rest)| (scheme, rest));
+    match scheme {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => uri(text, rest),
+        // One letter is a drive; a longer scheme is somebody else's URI.
+        Some((scheme, _)) if scheme.len() > 1 && is_scheme(scheme) => None,
+        _ if is_windows(text) => Some(Place::Windows(text.to_owned())),
+        _ if text.starts_with('/') => Some(Place::Posix(text.to_owned())),
+        _ => Some(Place::Other(text.to_owned())),
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    text.as_bytes()[0].is_ascii_alphabetic() && text.bytes().all(is_part)
+}
+
+fn is_windows(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let has_drive = matches!(bytes, [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
+    has_drive || text.starts_with("\\\\")
+}
+
+fn uri(text: &str, rest: &str) -> Option<Place> {
+    if rest.contains(['?', '#']) {
+        return None;
+    }
+    let (host, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", rest),
+    };
+    if host.contains(['@', ':']) {
+        return None;
+    }
+    let as_written = || Some(Place::Other(text.to_owned()));
+    let Some(path) = percent_decoded(path).filter(|path| !path.contains('\0')) else {
+        return as_written();
+    };
+    let path = normal(&path);
+    let host = if host.eq_ignore_ascii_case("localhost") { "" } else { host };
+    match (host, drive(&path)) {
+        ("", None) => Some(Place::Posix(path)),
+        ("", Some(drive)) => Some(Place::Windows(drive.replace('/', "\\"))),
+        (_, _) if path == "/" => as_written(),
+        (host, _) => Some(Place::Windows(format!("\\\\{host}{}", path.replace('/', "\\")))),
+    }
+}
+
+/// `C:/x` of `/C:/x`; a bare drive gets its root.
+fn drive(path: &str) -> Option<String> {
+    let path = path.strip_prefix('/')?;
+    match path.as_bytes() {
+        [drive, b':'] if drive.is_ascii_alphabetic() => Some(format!("{path}/")),
+        [drive, b':', b'/', ..] if drive.is_ascii_alphabetic() => Some(path.to_owned()),
+        _ => None,
+    }
+}
+
+/// `None` when the decoded bytes are not UTF-8: such a path has no text.
+fn percent_decoded(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let digits = bytes.get(at + 1..at + 3).filter(|_| byte == b'%');
+        let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let value = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match value.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(value) => {
+                decoded.push(value);
+                at += 3;
+            }
+            None => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// Resolves `.`, `..` and empty segments of an absolute path by its text alone.
+fn normal(path: &str) -> String {
+    let mut segments = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            name => segments.push(name),
+        }
+    }
+    format!("/{}", segments.join("/"))
+}

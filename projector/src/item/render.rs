@@ -1,0 +1,79 @@
+//! Owns the way from a source line to the served item or error; it must not know where lines come
+//! from.
+
+use serde_json::value::RawValue;
+use serde_json::Value;
+
+use super::error;
+use super::events::{ErrorEvent, Event, event};
+use super::wire::split_fields;
+use super::{hook, serve_event, served};
+
+/// The served item from the exact lines of its source records, oldest first.
+///
+/// Only reasoning has several sources, which it joins; of other items the newest line counts.
+/// `None` when a line does not decode or makes no item.
+#[must_use]
+pub fn render(item_id: &str, lines: &[&[u8]]) -> Option<Value> {
+    let (newest, older) = lines.split_last()?;
+    match older {
+        [] => snapshot(item_id, newest),
+        _ => reasoning(item_id, lines).or_else(|| snapshot(item_id, newest)),
+    }
+}
+
+/// The served error of a turn from a `task_complete` line that has one, or from an `error` line.
+#[must_use]
+pub fn turn_error(line: &[u8]) -> Option<Value> {
+    let (line_type, payload) = envelope(line)?;
+    if line_type != "event_msg" {
+        return None;
+    }
+    let [event_type, inner] = split_fields(payload, ["type", "error"])?;
+    let error = match text(event_type?)?.as_str() {
+        "error" => payload,
+        "task_complete" | "turn_complete" => inner?,
+        _ => return None,
+    };
+    let error: Option<ErrorEvent<'_>> = serde_json::from_str(error.get()).ok()?;
+    error.as_ref().map(error::served)
+}
+
+/// The item as one line shows it.
+fn snapshot(item_id: &str, line: &[u8]) -> Option<Value> {
+    let (line_type, payload) = envelope(line)?;
+    match line_type.as_str() {
+        "response_item" => hook::served(item_id, payload),
+        "event_msg" => serve_event::served(item_id, &read_event(payload)?),
+        _ => None,
+    }
+}
+
+/// Summary and content parts in the order of their lines.
+fn reasoning(item_id: &str, lines: &[&[u8]]) -> Option<Value> {
+    let (mut summary, mut content) = (Vec::new(), Vec::new());
+    for line in lines {
+        let (_, payload) = envelope(line)?;
+        match read_event(payload)? {
+            Event::Reasoning(part) => summary.push(part.text.value()),
+            Event::RawReasoning(part) => content.push(part.text.value()),
+            _ => return None,
+        }
+    }
+    Some(served::reasoning(item_id, Value::Array(summary), Value::Array(content)))
+}
+
+fn envelope(line: &[u8]) -> Option<(String, &RawValue)> {
+    let line: &RawValue = serde_json::from_slice(line).ok()?;
+    let [line_type, payload] = split_fields(line, ["type", "payload"])?;
+    Some((text(line_type?)?, payload?))
+}
+
+fn read_event(payload: &RawValue) -> Option<Event<'_>> {
+    let [event_type] = split_fields(payload, ["type"])?;
+    event(&text(event_type?)?, payload)?.ok()
+}
+
+fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
