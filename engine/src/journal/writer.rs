@@ -91,11 +91,17 @@ pub(crate) struct Journal {
     files_max: usize,
     live: VecDeque<LiveFile>,
     free: Vec<Arc<JournalFile>>,
+    /// Files that failed once and hold nothing that is needed.
+    retired: Vec<Arc<JournalFile>>,
     next_slot: u32,
     offset: u64,
     chain: JournalChain,
     /// Everything before this position is durable.
     durable: Position,
+    /// The newest durable header says that files from this generation on are needed.
+    /// INVARIANT: no such file is overwritten or removed, although all in it may be sealed since: a
+    /// crash in the middle of that would look like a file that was lost. [S:journal-8]
+    stated_oldest: Generation,
     /// The active file takes no further frame.
     closed: bool,
     next_generation: Generation,
@@ -111,6 +117,8 @@ pub(crate) struct Inherited {
     pub(crate) free: Vec<Arc<JournalFile>>,
     /// A slot number above all that exist.
     pub(crate) next_slot: u32,
+    /// The newest header says that files from here on are needed.
+    pub(crate) stated_oldest: Generation,
     /// A generation above all that exist.
     pub(crate) next_generation: Generation,
     /// Where the newest file ends.
@@ -142,10 +150,12 @@ impl Journal {
                 .map(|(file, unpublished)| LiveFile { file, unpublished, retired: false })
                 .collect(),
             free: inherited.free,
+            retired: Vec::new(),
             next_slot: inherited.next_slot,
             offset: inherited.end.offset,
             chain: inherited.chain,
             durable: inherited.end,
+            stated_oldest: inherited.stated_oldest,
             closed: true,
             next_generation: inherited.next_generation,
             now_ms,
@@ -161,11 +171,11 @@ impl Journal {
         self.now_ms = now_ms;
     }
 
-    /// Whether the group at the head of `pending` needs a new file and the budget has none left.
-    pub(crate) fn over_budget(&self, pending: &VecDeque<NewFrame>) -> bool {
-        let Some(frame) = pending.front() else { return false };
-        let reserve = 2 * usize::from(frame.thread == ThreadNumber::CATALOGUE);
-        !self.fits(frame) && self.live.len() >= self.files_max + reserve
+    /// Whether the batch at the head needs a new file and the budget has none left. Facts are never
+    /// refused: publishing segments is what makes room.
+    pub(crate) fn over_budget(&self, batches: &VecDeque<NewFrame>) -> bool {
+        let waits = batches.front().is_some_and(|frame| !self.fits(frame));
+        waits && self.live.len() >= self.files_max
     }
 
     /// Files with unpublished frames, the active one included.
@@ -184,28 +194,32 @@ impl Journal {
         (self.live.len() >= self.files_max).then(|| self.live[0].file.generation)
     }
 
-    /// Places the frames at the head of `pending` that one commit carries; begins a new file first
+    /// Places the frames that one commit carries, facts before batches; begins a new file first
     /// when not even one fits.
     pub(crate) fn place(
         &mut self,
-        pending: &mut VecDeque<NewFrame>,
+        facts: &mut VecDeque<NewFrame>,
+        batches: &mut VecDeque<NewFrame>,
         point: CataloguePoint,
     ) -> Result<Commit, DiskFailure> {
-        if let Some(frame) = pending.front().filter(|frame| !self.fits(frame)) {
+        let head = facts.front().or(batches.front());
+        if let Some(frame) = head.filter(|frame| !self.fits(frame)) {
             let needed = FRAMES_OFFSET + frame.stride() + ALIGN;
             self.begin(Begun::Full, self.file_bytes.max(needed), point)?;
         }
         let mut group = Vec::new();
         let mut end = self.offset;
         let mut bytes = 0;
-        while let Some(frame) = pending.front() {
-            let reach = end + frame.stride();
-            bytes += frame.body.len();
-            if reach > self.active().capacity || (bytes > GROUP_BYTES && !group.is_empty()) {
-                break;
+        for queue in [facts, batches] {
+            while let Some(frame) = queue.front() {
+                let reach = end + frame.stride();
+                bytes += frame.body.len();
+                if reach > self.active().capacity || (bytes > GROUP_BYTES && !group.is_empty()) {
+                    return Ok(self.encode(group));
+                }
+                end = reach;
+                group.extend(queue.pop_front());
             }
-            end = reach;
-            group.extend(pending.pop_front());
         }
         Ok(self.encode(group))
     }
@@ -260,32 +274,48 @@ impl Journal {
         }
     }
 
-    /// Lets go of files at the old end that nobody needs: they become free, or are removed when
-    /// they were retired. A file that a reader holds waits.
-    pub(crate) fn recycle(&mut self) -> Result<(), DiskFailure> {
+    /// Lets go of files at the old end that nobody needs: they become free, or, when they were
+    /// retired, wait for their removal. A file that a reader holds stays.
+    pub(crate) fn recycle(&mut self) {
         while self.live.len() > 1 {
             let oldest = &self.live[0];
+            // A reader that holds the file holds it for ever as far as we know.
             if oldest.unpublished > 0 || Arc::strong_count(&oldest.file) > 1 {
                 break;
             }
-            if oldest.retired {
-                self.remove_file(&Arc::clone(&oldest.file))?;
-            } else {
-                self.free.push(Arc::clone(&oldest.file));
-            }
+            // A retired file is never written again; it goes when trimming may remove it.
+            let (file, retired) = (Arc::clone(&oldest.file), oldest.retired);
             self.live.pop_front();
+            if retired { self.retired.push(file) } else { self.free.push(file) }
         }
-        Ok(())
     }
 
     /// Removes free files beyond `keep`.
     pub(crate) fn trim(&mut self, keep: usize) -> Result<(), DiskFailure> {
         while self.free.len() > keep {
-            if let Some(file) = self.free.pop() {
-                self.remove_file(&file)?;
-            }
+            let removable = |file: &Arc<JournalFile>| file.generation < self.stated_oldest;
+            let Some(place) = self.free.iter().position(removable) else { break };
+            let file = self.free.swap_remove(place);
+            self.remove_file(&file)?;
+        }
+        while let Some(file) = self.retired.pop_if(|file| file.generation < self.stated_oldest) {
+            self.remove_file(&file)?;
         }
         Ok(())
+    }
+
+    /// Begins a small file when nothing else is needed, so that the large ones can go.
+    pub(crate) fn restart(
+        &mut self,
+        capacity: u64,
+        point: CataloguePoint,
+    ) -> Result<(), DiskFailure> {
+        self.recycle();
+        let idle = self.live.len() == 1 && self.free.is_empty();
+        if idle && self.active().capacity <= capacity {
+            return Ok(());
+        }
+        self.begin(Begun::Full, capacity, point)
     }
 
     fn remove_file(&self, file: &JournalFile) -> Result<(), DiskFailure> {
@@ -313,8 +343,10 @@ impl Journal {
         self.closed = true;
         let generation = self.next_generation;
         self.next_generation = Generation(generation.0 + 1);
-        // INVARIANT: a file is free only when no frame in it is needed and no reader holds it.
-        let place = self.free.iter().position(|file| file.capacity >= capacity);
+        let usable = |file: &Arc<JournalFile>| {
+            file.capacity >= capacity && file.generation < self.stated_oldest
+        };
+        let place = self.free.iter().position(usable);
         let recycled = place.map(|place| self.free.swap_remove(place));
         let capacity = recycled.as_ref().map_or(capacity, |file| file.capacity);
         let slot = recycled.as_ref().map_or(self.next_slot, |file| file.slot);
@@ -340,6 +372,7 @@ impl Journal {
         self.offset = FRAMES_OFFSET;
         self.chain = JournalChain::start(self.store, generation);
         self.durable = Position { generation, offset: FRAMES_OFFSET };
+        self.stated_oldest = oldest_live;
         self.closed = false;
         Ok(())
     }

@@ -52,14 +52,16 @@ pub enum Outcome {
 impl Log {
     /// Takes the staged group, if there is one and no other is being written.
     pub fn begin_commit(&mut self) -> Begin {
-        if self.in_flight || self.pending.is_empty() {
+        if self.in_flight || !self.has_staged() {
             return Begin::Idle;
         }
-        if self.sealing && self.journal.over_budget(&self.pending) {
+        self.journal.recycle();
+        let waits = self.facts.frames.is_empty() && self.journal.over_budget(&self.batches.frames);
+        if self.sealing && waits {
             return Begin::OverBudget;
         }
         let point = self.catalogue_point();
-        match self.journal.place(&mut self.pending, point) {
+        match self.journal.place(&mut self.facts.frames, &mut self.batches.frames, point) {
             Ok(commit) => {
                 self.in_flight = true;
                 Begin::Commit(Commit(commit))
@@ -93,19 +95,16 @@ impl Log {
         }
     }
 
-    /// Commits everything that is staged, on the caller's thread.
-    ///
-    /// # Errors
-    /// The failure of the last group, if it failed. [`Log::outcome`] tells for each batch.
-    pub fn commit_all(&mut self) -> Result<(), DiskFailure> {
+    /// Commits what is staged, on the caller's thread, until nothing is or the journal is at its
+    /// budget. [`Log::outcome`] tells what became of each batch.
+    pub fn commit_all(&mut self) {
         loop {
             match self.begin_commit() {
                 Begin::Commit(commit) => {
                     let result = commit.run();
                     self.finish_commit(commit, result);
                 }
-                Begin::OverBudget => return Ok(()),
-                Begin::Idle => return Ok(()),
+                Begin::OverBudget | Begin::Idle => return,
             }
         }
     }
@@ -113,11 +112,18 @@ impl Log {
     /// What became of a batch.
     #[must_use]
     pub fn outcome(&self, ticket: Ticket) -> Outcome {
-        if ticket.0 > self.settled {
+        let queue = if ticket.of_facts { &self.facts } else { &self.batches };
+        if ticket.count > queue.settled {
             return Outcome::Pending;
         }
-        let failed = self.failures.iter().find(|(range, _)| range.contains(&ticket.0));
+        let failed = queue.failures.iter().find(|(range, _)| range.contains(&ticket.count));
         failed.map_or(Outcome::Durable, |(_, failure)| Outcome::Failed(Arc::clone(failure)))
+    }
+
+    /// Whether a batch or fact waits for a commit that did not begin yet.
+    #[must_use]
+    pub fn has_staged(&self) -> bool {
+        !self.facts.frames.is_empty() || !self.batches.frames.is_empty()
     }
 
     /// Writes a marker, so that a later open knows that everything before was durable: at a clean
@@ -126,7 +132,7 @@ impl Log {
     /// # Errors
     /// When the device refuses; nothing is lost.
     pub fn mark(&mut self) -> Result<(), DiskFailure> {
-        if self.in_flight || !self.pending.is_empty() {
+        if self.in_flight || self.has_staged() {
             return Ok(());
         }
         if let Some(marker) = self.journal.marker() {
@@ -136,7 +142,7 @@ impl Log {
         Ok(())
     }
 
-    fn catalogue_point(&self) -> CataloguePoint {
+    pub(super) fn catalogue_point(&self) -> CataloguePoint {
         let view = self.state.threads.get(&ThreadNumber::CATALOGUE);
         let (sealed_end, chain) = view.map(|view| view.sealed()).unwrap_or_default();
         CataloguePoint { sealed_end, chain }
@@ -145,10 +151,12 @@ impl Log {
     fn settle(&mut self, commit: &journal::Commit) {
         self.journal.committed(commit);
         for placed in &commit.frames {
-            self.settled += 1;
             self.push_frame(&commit.file, &placed.frame, placed.offset);
             if placed.frame.thread == ThreadNumber::CATALOGUE {
+                self.facts.settled += 1;
                 self.apply_facts(&placed.frame);
+            } else {
+                self.batches.settled += 1;
             }
         }
         self.forget_settled();
@@ -158,14 +166,11 @@ impl Log {
     /// Fails the group in flight and everything staged behind it: their ordinals are free again.
     fn fail_staged(&mut self, failure: DiskFailure) {
         tracing::warn!(%failure, "staged batches failed");
-        self.pending.clear();
+        let failure = Arc::new(failure);
+        self.facts.fail(&failure);
+        self.batches.fail(&failure);
         self.staged_ends.clear();
         self.staged_ids.clear();
-        self.failures.push_back((self.settled + 1..self.staged + 1, Arc::new(failure)));
-        if self.failures.len() > 1024 {
-            self.failures.pop_front();
-        }
-        self.settled = self.staged;
     }
 
     fn push_frame(&mut self, file: &Arc<JournalFile>, frame: &NewFrame, offset: u64) {
@@ -198,7 +203,7 @@ impl Log {
 
     /// Threads whose staged frames are all settled are described by their view alone.
     fn forget_settled(&mut self) {
-        if self.pending.is_empty() {
+        if !self.has_staged() {
             self.staged_ends.clear();
             self.staged_ids.clear();
         }

@@ -9,6 +9,8 @@ mod commit;
 mod open;
 mod seal;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
@@ -42,9 +44,44 @@ pub struct NewRecord<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Names a staged batch until its outcome is known; later tickets are later batches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
+/// Names a staged batch until its outcome is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    of_facts: bool,
+    /// Frames of the queue up to and including the batch's last.
+    count: u64,
+}
+
+/// Frames that wait for their commit, first in, first out.
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<NewFrame>,
+    /// Frames that ever entered.
+    staged: u64,
+    /// Frames whose outcome is known.
+    settled: u64,
+    /// Frames that failed, with the reason; the newest thousand failures.
+    failures: VecDeque<(Range<u64>, Arc<DiskFailure>)>,
+}
+
+impl Queue {
+    fn push(&mut self, frames: Vec<NewFrame>) -> u64 {
+        self.staged += frames.len() as u64;
+        self.frames.extend(frames);
+        self.staged
+    }
+
+    fn fail(&mut self, failure: &Arc<DiskFailure>) {
+        self.frames.clear();
+        if self.settled < self.staged {
+            self.failures.push_back((self.settled + 1..self.staged + 1, Arc::clone(failure)));
+        }
+        if self.failures.len() > 1000 {
+            self.failures.pop_front();
+        }
+        self.settled = self.staged;
+    }
+}
 
 /// How much of a thread only the journal holds, in body bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,16 +112,13 @@ pub struct Log {
     state: State,
     journal: Journal,
     now_ms: i64,
-    /// Batches that were staged and are not being written yet, oldest first.
-    pending: VecDeque<NewFrame>,
+    /// Staged catalogue facts; they go before batches, so that publishing a segment never waits for
+    /// the room that it makes.
+    facts: Queue,
+    /// Staged batches.
+    batches: Queue,
     /// Whether a group is being written.
     in_flight: bool,
-    /// Frames staged so far; a ticket is this count after its last frame.
-    staged: u64,
-    /// Frames whose outcome is known.
-    settled: u64,
-    /// Tickets that failed, with the reason.
-    failures: VecDeque<(Range<u64>, Arc<DiskFailure>)>,
     /// End and chain of threads with staged frames.
     staged_ends: HashMap<ThreadNumber, (Ordinal, ThreadChain)>,
     /// Threads whose creation is staged.

@@ -8,7 +8,7 @@ use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
-use super::{Log, Unsealed};
+use super::{Log, Outcome, Queue, Unsealed};
 use crate::catalogue::Catalogue;
 use crate::disk::{Disk, DiskFile, read_exact_at};
 use crate::error::{Damage, DiskFailure, failed};
@@ -33,6 +33,9 @@ pub enum OpenError {
     /// The system refused.
     #[error(transparent)]
     Disk(#[from] DiskFailure),
+    /// The first batch, which says who owns the store now, did not become durable.
+    #[error("the store cannot be written: {0}")]
+    NotWritable(Arc<DiskFailure>),
     /// The options cannot work.
     #[error("invalid option: {0}")]
     Options(&'static str),
@@ -145,8 +148,7 @@ impl Log {
         report.torn_copy = keep_torn(&*disk, &replayed)?;
         reap(&*disk, &survey, &replayed);
         let mut log = assemble(disk, options, owner, replayed, guard)?;
-        log.announce(owner, created);
-        log.commit_all()?;
+        log.announce(owner, created)?;
         Ok((log, report))
     }
 
@@ -155,11 +157,11 @@ impl Log {
     /// # Errors
     /// When the marker could not be written; nothing acknowledged is lost by that.
     pub fn close(mut self) -> Result<(), DiskFailure> {
-        self.commit_all()?;
+        self.commit_all();
         self.mark()
     }
 
-    fn announce(&mut self, owner: &Owner, created: bool) {
+    fn announce(&mut self, owner: &Owner, created: bool) -> Result<(), OpenError> {
         let at_ms = owner.since_ms;
         let mut facts = Vec::new();
         if created {
@@ -167,7 +169,12 @@ impl Log {
         }
         let (pid, host) = (owner.pid, owner.host.clone());
         facts.push(CatalogueRecord::Epoch { epoch: self.journal.epoch, at_ms, pid, host });
-        self.stage_catalogue(&facts);
+        let ticket = self.stage_catalogue(&facts);
+        self.commit_all();
+        match self.outcome(ticket) {
+            Outcome::Failed(failure) => Err(OpenError::NotWritable(failure)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -204,6 +211,7 @@ fn nothing(
         files: Vec::new(),
         free: Vec::new(),
         next_slot: slots.max().unwrap_or(0),
+        stated_oldest: Generation(1),
         next_generation: Generation(1),
         end: Position::default(),
         chain: JournalChain(0),
@@ -321,6 +329,7 @@ fn assemble(
         live: replayed.files.into_iter().map(count).collect(),
         free: replayed.free,
         next_slot: replayed.next_slot,
+        stated_oldest: replayed.stated_oldest,
         next_generation: replayed.next_generation,
         end: replayed.end,
         chain: replayed.chain,
@@ -344,11 +353,9 @@ fn assemble(
         state,
         journal,
         now_ms,
-        pending: VecDeque::new(),
+        facts: Queue::default(),
+        batches: Queue::default(),
         in_flight: false,
-        staged: 0,
-        settled: 0,
-        failures: VecDeque::new(),
         staged_ends: HashMap::new(),
         staged_ids: HashMap::new(),
         leases: HashSet::new(),

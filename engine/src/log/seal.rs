@@ -30,7 +30,10 @@ pub enum SealGoal {
 impl Log {
     /// Plans the next segment, if one is to be written. Only one plan is under way at a time.
     pub fn plan_seal(&mut self, goal: SealGoal) -> Option<SealPlan> {
-        if self.seal_in_flight || (goal == SealGoal::Due && !self.sealing) {
+        // A publication that waits for its commit is under way too: its runs must not be planned
+        // again.
+        let under_way = self.seal_in_flight || !self.facts.frames.is_empty() || self.in_flight;
+        if under_way || (goal == SealGoal::Due && !self.sealing) {
             return None;
         }
         let parts = match goal {
@@ -96,7 +99,7 @@ impl Log {
     /// # Errors
     /// When the disk refuses; the rest is tried at the next call.
     pub fn clean_up(&mut self, keep_free: usize) -> Result<(), DiskFailure> {
-        self.journal.recycle()?;
+        self.journal.recycle();
         self.journal.trim(keep_free)?;
         let mut kept = Vec::new();
         for file in std::mem::take(&mut self.doomed) {
@@ -110,6 +113,20 @@ impl Log {
         }
         self.doomed = kept;
         Ok(())
+    }
+
+    /// Gives back the space of journal files that nothing needs: worth it after everything was
+    /// sealed.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing is lost.
+    pub fn shrink_journal(&mut self) -> Result<(), DiskFailure> {
+        if self.in_flight || self.has_staged() {
+            return Ok(());
+        }
+        let point = self.catalogue_point();
+        self.journal.restart(self.options.journal_first_bytes, point)?;
+        self.clean_up(0)
     }
 
     /// Hands a thread to one import: appends to it are refused until the lease is returned. The

@@ -152,10 +152,11 @@ impl Log {
             builder.push(record);
         }
         let (frames, end, chain) = builder.finish();
-        self.staged += frames.len() as u64;
-        self.pending.extend(frames);
+        let of_facts = thread == ThreadNumber::CATALOGUE;
+        let queue = if of_facts { &mut self.facts } else { &mut self.batches };
+        let count = queue.push(frames);
         self.staged_ends.insert(thread, (end, chain));
-        Staged { ticket: Ticket(self.staged), first, end }
+        Staged { ticket: Ticket { of_facts, count }, first, end }
     }
 }
 

@@ -378,17 +378,16 @@ fn run_units_listed(
     for at in &wanted {
         let place = blocks.start + at;
         match reader.segments.cached_block(run.file.segment, place) {
-            Some(block) => {
-                units.push(Ok(block_unit(&segment, place, block)));
-            }
+            Some(block) => units.push((place, Ok(block_unit(&segment, place, block)))),
             None => missing.push(place),
         }
     }
     for group in neighbours(&missing) {
-        units.extend(block_units(reader, index, &segment, group, true));
+        let places = group.clone();
+        units.extend(places.zip(block_units(reader, index, &segment, group, true)));
     }
-    units.sort_by_key(|unit| unit.as_ref().map_or(Ordinal(0), |unit| unit.first));
-    units
+    units.sort_by_key(|(place, _)| *place);
+    units.into_iter().map(|(_, unit)| unit).collect()
 }
 
 /// The units of neighbouring frames: from memory where they are still there, else with one read.
@@ -429,10 +428,14 @@ fn frame_unit(
     if let Some(body) = &frame.body {
         return Ok(unit(Arc::clone(body)));
     }
-    let start = usize::try_from(frame.offset - span_offset).unwrap_or(usize::MAX);
     let len = usize::try_from(length).unwrap_or(usize::MAX);
-    let bytes = match span.and_then(|span| span.get(start..start + len)) {
-        Some(bytes) => bytes.to_vec(),
+    // A span is read only over frames of one file, in order.
+    let within = |span: &'_ [u8]| {
+        let start = usize::try_from(frame.offset.checked_sub(span_offset)?).ok()?;
+        span.get(start..start.checked_add(len)?).map(<[u8]>::to_vec)
+    };
+    let bytes = match span.and_then(within) {
+        Some(bytes) => bytes,
         None => read_exact_at(&*frame.file.file, frame.offset, len).map_err(|error| {
             unit(Arc::default()).damage(Cause::Unreadable(error.kind()))
         })?,

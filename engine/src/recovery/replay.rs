@@ -33,6 +33,7 @@ pub(crate) struct Replayed {
     /// Journal files that may be recycled.
     pub(crate) free: Vec<Arc<JournalFile>>,
     pub(crate) next_slot: u32,
+    pub(crate) stated_oldest: Generation,
     pub(crate) next_generation: Generation,
     pub(crate) end: Position,
     pub(crate) chain: JournalChain,
@@ -98,6 +99,7 @@ pub(crate) fn replay(
         files: journal.files,
         free: free.flatten().collect(),
         next_slot: slots.max().unwrap_or(0),
+        stated_oldest: set.oldest_live,
         next_generation: Generation(set.highest.0 + 1),
         end: journal.end,
         chain: journal.chain,

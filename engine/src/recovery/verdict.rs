@@ -38,6 +38,8 @@ pub(crate) struct FileSet {
     /// Files that hold nothing that is needed.
     pub(crate) free: Vec<usize>,
     pub(crate) damage: Vec<Damage>,
+    /// The newest header needs files from this generation on.
+    pub(crate) oldest_live: Generation,
     /// Highest generation that any header names.
     pub(crate) highest: Generation,
 }
@@ -84,7 +86,7 @@ pub(crate) fn choose_files(files: &[FileEvidence]) -> Result<FileSet, Refusal> {
     chain.reverse();
     // Older generations, and beginnings that never came into use.
     free.extend(by_generation.into_values().map(|(index, _)| index));
-    Ok(FileSet { store, chain, free, damage, highest })
+    Ok(FileSet { store, chain, free, damage, oldest_live, highest })
 }
 
 /// How the newest journal file ends. [R:tail-1]
