@@ -4,6 +4,7 @@
 //! A value is a version byte and its bincode body. What is written here can always be derived from
 //! the log again, so a new version is a rebuild and never a migration.
 
+mod id;
 #[cfg(test)]
 mod tests;
 
@@ -62,7 +63,11 @@ pub fn encode<T: Encode>(value: &T) -> Result<Vec<u8>, TooLarge> {
     bytes.push(VERSION);
     bincode::encode_into_std_write(value, &mut bytes, config::standard())
         .expect("plain fields encode into memory");
-    if bytes.len() > VALUE_BYTES_MAX { Err(TooLarge { bytes: bytes.len() }) } else { Ok(bytes) }
+    if bytes.len() > VALUE_BYTES_MAX {
+        Err(TooLarge { bytes: bytes.len() })
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Decodes a value that fills `bytes` completely. Total: any bytes give a value or an error, and
@@ -106,8 +111,15 @@ fn shift(ordinal: &mut Ordinal, by: u64) {
 
 impl Shift for TurnRow {
     fn shift(&mut self, by: u64) {
-        let places = [&mut self.error_at, &mut self.first_user_item, &mut self.final_agent_item];
-        places.into_iter().flatten().for_each(|place| shift(place, by));
+        let places = [
+            &mut self.error_at,
+            &mut self.first_user_item,
+            &mut self.final_agent_item,
+        ];
+        places
+            .into_iter()
+            .flatten()
+            .for_each(|place| shift(place, by));
     }
 }
 
@@ -120,7 +132,7 @@ impl Shift for ItemRow {
 impl Encode for TurnRow {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         self.turn.encode(encoder)?;
-        self.id.encode(encoder)?;
+        id::encode(&self.id, encoder)?;
         self.status.encode(encoder)?;
         self.error_at.map(|at| at.0).encode(encoder)?;
         (self.started_at, self.completed_at, self.duration_ms).encode(encoder)?;
@@ -133,7 +145,7 @@ impl<C> Decode<C> for TurnRow {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         Ok(TurnRow {
             turn: Decode::decode(decoder)?,
-            id: Decode::decode(decoder)?,
+            id: id::decode(decoder)?,
             status: Decode::decode(decoder)?,
             error_at: place(decoder)?,
             started_at: Decode::decode(decoder)?,
@@ -148,12 +160,14 @@ impl<C> Decode<C> for TurnRow {
 impl Encode for ItemRow {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         self.turn.encode(encoder)?;
-        self.id.encode(encoder)?;
+        id::encode(&self.id, encoder)?;
         self.kind.encode(encoder)?;
         self.phase.encode(encoder)?;
         self.created_at_ms.encode(encoder)?;
         (self.sources.len() as u64).encode(encoder)?;
-        self.sources.iter().try_for_each(|source| source.0.encode(encoder))
+        self.sources
+            .iter()
+            .try_for_each(|source| source.0.encode(encoder))
     }
 }
 
@@ -161,11 +175,14 @@ impl<C> Decode<C> for ItemRow {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         Ok(ItemRow {
             turn: Decode::decode(decoder)?,
-            id: Decode::decode(decoder)?,
+            id: id::decode(decoder)?,
             kind: Decode::decode(decoder)?,
             phase: Decode::decode(decoder)?,
             created_at_ms: Decode::decode(decoder)?,
-            sources: Vec::<u64>::decode(decoder)?.into_iter().map(Ordinal).collect(),
+            sources: Vec::<u64>::decode(decoder)?
+                .into_iter()
+                .map(Ordinal)
+                .collect(),
         })
     }
 }
@@ -179,13 +196,34 @@ impl Encode for TurnName {
 
 impl<C> Decode<C> for TurnName {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        Ok(TurnName { turn: Decode::decode(decoder)?, row: place(decoder)? })
+        Ok(TurnName {
+            turn: Decode::decode(decoder)?,
+            row: place(decoder)?,
+        })
     }
 }
 
 bincode::impl_borrow_decode!(TurnRow);
 bincode::impl_borrow_decode!(ItemRow);
 bincode::impl_borrow_decode!(TurnName);
+
+/// An id within another value, in its short form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Id(pub(crate) String);
+
+impl Encode for Id {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        id::encode(&self.0, encoder)
+    }
+}
+
+impl<C> Decode<C> for Id {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        id::decode(decoder).map(Id)
+    }
+}
+
+bincode::impl_borrow_decode!(Id);
 
 fn place<D: Decoder>(decoder: &mut D) -> Result<Option<Ordinal>, DecodeError> {
     Ok(Option::<u64>::decode(decoder)?.map(Ordinal))

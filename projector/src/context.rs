@@ -79,13 +79,18 @@ impl ContextScan {
         }
         self.look_at(&decoded.effect);
         self.is_done = self.saw_compaction && self.saw_turn && !self.to_the_start;
-        if self.is_done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.is_done {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     /// What the records fed so far amount to.
     #[must_use]
     pub fn finish(mut self) -> ContextRange {
-        self.skipped.retain(|ordinal| self.first.is_some_and(|first| *ordinal > first));
+        self.skipped
+            .retain(|ordinal| self.first.is_some_and(|first| *ordinal > first));
         self.skipped.reverse();
         ContextRange {
             start: self.first,
@@ -95,7 +100,7 @@ impl ContextScan {
     }
 
     /// Leaves out what the runtime does not read: lines that are no records, snapshots that its
-    /// legacy loader drops, and directories that do not exist on the thread's family of hosts.
+    /// legacy loader drops, and paths that it refuses or that name no place on the thread's hosts.
     fn is_for_the_model(&self, decoded: &Decoded<'_>) -> bool {
         let is_foreign = match (decoded.paths, self.head_paths) {
             (Some(family), Some(home)) => family != home,
@@ -103,7 +108,7 @@ impl ContextScan {
         };
         let is_dropped = self.mode == Mode::Legacy
             && matches!(&decoded.effect, Effect::Response(head) if head.is_ghost);
-        decoded.is_accepted() && !is_foreign && !is_dropped
+        decoded.is_accepted() && !decoded.is_lenient && !is_foreign && !is_dropped
     }
 
     fn look_at(&mut self, effect: &Effect<'_>) {
@@ -111,7 +116,11 @@ impl ContextScan {
         match effect {
             Effect::Compacted(compacted) if compacted.is_usable => self.saw_compaction = true,
             Effect::Compacted(_) | Effect::RolledBack(_) => self.to_the_start = true,
-            Effect::Item(LegacyHead::Item { turn_id, item, is_begin: false }) => {
+            Effect::Item(LegacyHead::Item {
+                turn_id,
+                item,
+                is_begin: false,
+            }) => {
                 segment.has_user_turn |=
                     segment.takes(Some(turn_id)) && item.kind == ItemKind::UserMessage;
             }

@@ -1,1 +1,42 @@
-//! stub
+//! Owns the facade: it wires the log and the index into one store of thread history. It must not
+//! know bytes of the format or rules of the fold.
+//!
+//! ```no_run
+//! use turnleaf::{ItemsView, Order, Store, TurnsRequest};
+//!
+//! # fn main() -> Result<(), turnleaf::Error> {
+//! let store = Store::open(std::path::Path::new("history"))?;
+//! let page = store.turns(&TurnsRequest {
+//!     thread: "019f0000-0000-7000-8000-000000000001".into(),
+//!     cursor: None,
+//!     limit: 20,
+//!     order: Order::Descending,
+//!     items: ItemsView::Summary,
+//! })?;
+//! println!("{} turns", page.turns.len());
+//! # Ok(())
+//! # }
+//! ```
+
+mod append;
+mod error;
+mod import;
+mod index_file;
+mod leaves;
+mod open;
+mod sealer;
+mod source;
+mod verify;
+
+pub use append::{Appended, Line};
+pub use error::{Error, ErrorKind};
+pub use import::{ImportProgress, ImportSource, Imported, Skip};
+pub use leaves::{
+    AnomalyCount, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread, SortKey,
+    ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest,
+};
+pub use open::{Store, system_owner};
+pub use source::ThreadSummary;
+pub use turnleaf_engine::{Damage, OpenReport, Options, Owner, SegmentInfo, TailVerdict};
+pub use turnleaf_projector::index::Order;
+pub use verify::{Stats, VerifyReport};

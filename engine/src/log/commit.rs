@@ -192,6 +192,7 @@ impl Log {
         let bytes = frame.body.len();
         let unsealed = self.unsealed.entry(frame.thread).or_default();
         *unsealed = unsealed.and(bytes as u64, frame.boundary);
+        self.seal_due |= !self.is_small(frame.thread) || self.journal.oldest_over_budget().is_some();
         self.tail.push_back((frame.thread, frame.first, bytes));
         self.tail_bytes += bytes;
     }

@@ -140,6 +140,8 @@ pub struct Log {
     sealing: bool,
     /// Whether a seal is under way.
     seal_in_flight: bool,
+    /// Whether something may have become worth sealing since the last plan.
+    seal_due: bool,
     damage: Vec<Damage>,
     /// Held for its lock.
     _lock: Arc<dyn DiskFile>,
@@ -162,6 +164,18 @@ impl Log {
     /// segments. Everything works without it; the journal then grows.
     pub fn set_sealing(&mut self, sealing: bool) {
         self.sealing = sealing;
+    }
+
+    /// Whether sealing takes place.
+    #[must_use]
+    pub fn is_sealing(&self) -> bool {
+        self.sealing
+    }
+
+    /// Whether it is worth asking for a plan.
+    #[must_use]
+    pub fn seal_is_due(&self) -> bool {
+        self.sealing && self.seal_due
     }
 
     /// Damage that was found when the store was opened.

@@ -75,9 +75,30 @@ pub struct Snapshot {
     state: State,
     report: OpenReport,
     journal_bytes: u64,
+    /// Held for its lock, when the reader is the owner.
+    _lock: Option<Arc<dyn DiskFile>>,
 }
 
 impl Snapshot {
+    /// Takes the ownership of a store that exists, and reads it: nobody can write meanwhile.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_owned(
+        disk: &Arc<dyn Disk>,
+        options: &Options,
+        owner: &Owner,
+    ) -> Result<Snapshot, OpenError> {
+        // A store is never created by reading: without a journal there is no lock to take.
+        if survey(&**disk)?.journal.is_empty() {
+            return Err(Refusal::NoStore.into());
+        }
+        let guard = take_lock(&**disk, owner)?;
+        let mut snapshot = Snapshot::open(disk, options)?;
+        snapshot._lock = Some(guard);
+        Ok(snapshot)
+    }
+
     /// Reads what stands there now.
     ///
     /// # Errors
@@ -94,7 +115,7 @@ impl Snapshot {
             replayed.threads,
             replayed.segments,
         );
-        Ok(Snapshot { state, report, journal_bytes })
+        Ok(Snapshot { state, report, journal_bytes, _lock: None })
     }
 
     /// What was found.
@@ -130,10 +151,7 @@ impl Log {
     ) -> Result<(Log, OpenReport), OpenError> {
         options.validate().map_err(OpenError::Options)?;
         disk.create_dir("").map_err(failed("create", "the store's directory"))?;
-        let guard = lock::take(&*disk, owner).map_err(|error| match error {
-            LockError::Owned(owner) => OpenError::Owned(owner),
-            LockError::Disk(failure) => OpenError::Disk(failure),
-        })?;
+        let guard = take_lock(&*disk, owner)?;
         let survey = survey(&*disk)?;
         let (replayed, created) = match replay(&disk, &survey, &options) {
             Ok(replayed) => (replayed, false),
@@ -176,6 +194,13 @@ impl Log {
             _ => Ok(()),
         }
     }
+}
+
+fn take_lock(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, OpenError> {
+    lock::take(disk, owner).map_err(|error| match error {
+        LockError::Owned(owner) => OpenError::Owned(owner),
+        LockError::Disk(failure) => OpenError::Disk(failure),
+    })
 }
 
 /// A creation that a crash interrupted left no journal header behind, and so no store.
@@ -367,6 +392,7 @@ fn assemble(
         doomed: Vec::new(),
         sealing: true,
         seal_in_flight: false,
+        seal_due: true,
         damage,
         _lock: guard,
     })

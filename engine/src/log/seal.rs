@@ -37,9 +37,11 @@ impl Log {
             return None;
         }
         let parts = match goal {
-            SealGoal::Due => self.due_parts()?,
-            SealGoal::Everything => self.pack_parts(None)?,
+            SealGoal::Due => self.due_parts(),
+            SealGoal::Everything => self.pack_parts(None),
         };
+        self.seal_due = parts.is_some();
+        let parts = parts?;
         self.seal_in_flight = true;
         let class = match parts.as_slice() {
             [part] if part.reader.view.thread == ThreadNumber::CATALOGUE => Class::Catalogue,
@@ -229,7 +231,7 @@ impl Log {
 
     /// Whether a thread is not worth a segment of its own yet: it is with enough bytes in journal
     /// and packs, and with a quarter of that before a boundary.
-    fn is_small(&self, thread: ThreadNumber) -> bool {
+    pub(super) fn is_small(&self, thread: ThreadNumber) -> bool {
         let packed = self.state.threads.get(&thread).map_or(0, |view| view.pack_bytes());
         let journal = self.unsealed.get(&thread).copied().unwrap_or_default();
         journal.bytes + packed < self.options.seal_bytes_min

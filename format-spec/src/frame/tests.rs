@@ -103,7 +103,10 @@ fn what_no_writer_says_is_refused() {
     for (name, at, value, expected) in cases {
         assert_eq!(forge(at, value), Some(expected), "{name}");
     }
-    assert_eq!(forge(44, &u32::try_from(BODY_BYTES_MAX).unwrap().to_le_bytes()), None);
+    assert_eq!(
+        forge(44, &u32::try_from(BODY_BYTES_MAX).unwrap().to_le_bytes()),
+        None
+    );
 }
 
 #[test]

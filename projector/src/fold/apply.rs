@@ -64,7 +64,11 @@ pub fn apply<R: Rows>(
         }
         Mode::Paginated => {
             state.records += 1;
-            if is_own { paginated::apply(rows, state, ordinal, decoded) } else { Ok(()) }
+            if is_own {
+                paginated::apply(rows, state, ordinal, decoded)
+            } else {
+                Ok(())
+            }
         }
     }
 }
@@ -79,7 +83,11 @@ fn take_head(state: &mut ThreadState, ordinal: Ordinal, meta: &SessionMeta<'_>) 
     }
     state.head_at = Some(At(ordinal));
     state.head_paths = PathFamily::of(&meta.cwd);
-    state.declared = Some(if meta.is_paginated { Mode::Paginated } else { Mode::Legacy });
+    state.declared = Some(if meta.is_paginated {
+        Mode::Paginated
+    } else {
+        Mode::Legacy
+    });
     state.own_history_start = meta.own_history_start.unwrap_or(0);
 }
 
@@ -146,9 +154,11 @@ fn learn(state: &mut ThreadState, ordinal: Ordinal, decoded: &Decoded<'_>, is_ow
             }
         }
         Effect::Item(LegacyHead::UserMessage { user }) if is_own => learn_user_text(meta, user),
-        Effect::Item(LegacyHead::Item { item, is_begin: false, .. })
-            if is_own && mode == Mode::Paginated =>
-        {
+        Effect::Item(LegacyHead::Item {
+            item,
+            is_begin: false,
+            ..
+        }) if is_own && mode == Mode::Paginated => {
             if let Some(user) = &item.user {
                 learn_user_text(meta, user);
             }
@@ -164,7 +174,12 @@ fn learn_session(meta: &mut ThreadMeta, session: &SessionMeta<'_>) {
     let is_head = meta.id.is_none();
     let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
     meta.memory_mode = owned(&session.memory_mode).or(meta.memory_mode.take());
-    if let Some(Git { commit, branch, repository_url }) = &session.git {
+    if let Some(Git {
+        commit,
+        branch,
+        repository_url,
+    }) = &session.git
+    {
         meta.git_commit = owned(commit);
         meta.git_branch = owned(branch);
         meta.git_repository_url = owned(repository_url);

@@ -10,8 +10,8 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::effect::{BareHead, Decoded, Effect, MetadataHead, PathFamily, Rejection};
-use super::event::event;
+use super::effect::{BareHead, Decoded, Effect, MetadataHead, Rejection};
+use super::event::{Event, event};
 use super::json::{Text, has_lone_surrogate};
 use super::payload::{
     compacted, cow, is_communication_metadata, is_world_state, read, session_meta, turn_context,
@@ -60,9 +60,14 @@ pub fn decode(line: &[u8]) -> Decoded<'_> {
 /// record's.
 #[must_use]
 pub fn decode_part(joined: &[u8], part: Part) -> Decoded<'_> {
-    let head = &joined[..part.head_bytes.min(joined.len())];
+    let (head, rest) = joined.split_at(part.head_bytes.min(joined.len()));
     if !head.is_empty() && is_complete_line(head) {
-        return Decoded::bare(Effect::Continued);
+        let is_end = rest.iter().all(u8::is_ascii_whitespace);
+        return Decoded::bare(if is_end {
+            Effect::Blank
+        } else {
+            Effect::Continued
+        });
     }
     let decoded = decode(joined);
     match decoded.effect {
@@ -89,7 +94,9 @@ pub fn decode_metadata(bytes: &[u8]) -> Decoded<'_> {
     }
     let keys = std::str::from_utf8(bytes).ok().and_then(read::<Keys<'_>>);
     Decoded::bare(match keys {
-        Some(keys) => Effect::Metadata(MetadataHead { name: cow(keys.name) }),
+        Some(keys) => Effect::Metadata(MetadataHead {
+            name: cow(keys.name),
+        }),
         None => Effect::Rejected(Rejection::Payload),
     })
 }
@@ -125,18 +132,29 @@ fn written_form(line: &str) -> Option<Envelope<'_>> {
             let digits = &rest[..end];
             let is_number = digits.bytes().all(|byte| byte.is_ascii_digit())
                 && (digits == "0" || !digits.starts_with('0'));
-            (Some(digits.parse().ok().filter(|_| is_number)?), &rest[end..])
+            (
+                Some(digits.parse().ok().filter(|_| is_number)?),
+                &rest[end..],
+            )
         }
         None => (None, rest),
     };
     let (kind, rest) = plain_string(rest.strip_prefix(",\"type\":\"")?)?;
     let payload = rest.strip_prefix(",\"payload\":")?.strip_suffix('}')?;
-    Some(Envelope { timestamp_ms: timestamp_ms(timestamp), upstream_ordinal, kind, payload })
+    Some(Envelope {
+        timestamp_ms: timestamp_ms(timestamp),
+        upstream_ordinal,
+        kind,
+        payload,
+    })
 }
 
 /// A short string without escapes, and what follows its closing quote.
 fn plain_string(text: &str) -> Option<(&str, &str)> {
-    let end = text.bytes().take(64).position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+    let end = text
+        .bytes()
+        .take(64)
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
     (text.as_bytes()[end] == b'"').then(|| (&text[..end], &text[end + 1..]))
 }
 
@@ -162,12 +180,18 @@ fn general_form<'a>(text: &'a str, line: &[u8]) -> Decoded<'a> {
         };
         return Decoded::bare(Effect::Rejected(reason));
     };
-    let at = keys.timestamp.as_ref().and_then(|text| timestamp_ms(text.as_str()));
+    let at = keys
+        .timestamp
+        .as_ref()
+        .and_then(|text| timestamp_ms(text.as_str()));
     let (Some(_), Some(kind), Some(payload)) = (&keys.timestamp, &keys.kind, keys.payload) else {
         let id = keys.id.and_then(|raw| read::<Text<'_>>(raw.get()));
         let is_head = keys.timestamp.is_some() && keys.kind.is_none() && keys.payload.is_none();
         return Decoded::bare(match id.filter(|_| is_head) {
-            Some(id) => Effect::BareHead(BareHead { id: id.0, created_at_ms: at }),
+            Some(id) => Effect::BareHead(BareHead {
+                id: id.0,
+                created_at_ms: at,
+            }),
             None => Effect::Rejected(Rejection::NoEnvelope),
         });
     };
@@ -176,7 +200,12 @@ fn general_form<'a>(text: &'a str, line: &[u8]) -> Decoded<'a> {
 }
 
 fn finish<'a>(envelope: Envelope<'a>, line: &[u8]) -> Decoded<'a> {
-    let Envelope { timestamp_ms, upstream_ordinal, kind, payload } = envelope;
+    let Envelope {
+        timestamp_ms,
+        upstream_ordinal,
+        kind,
+        payload,
+    } = envelope;
     finish_with(kind, payload, line, timestamp_ms, upstream_ordinal)
 }
 
@@ -187,44 +216,53 @@ fn finish_with<'a>(
     timestamp_ms: Option<i64>,
     upstream_ordinal: Option<u64>,
 ) -> Decoded<'a> {
-    let (effect, kept, paths) = match effect(kind, payload, line) {
-        Ok(done) => done,
-        Err(reason) => (Effect::Rejected(reason), false, None),
-    };
-    Decoded { timestamp_ms, upstream_ordinal, kept, paths, effect }
+    let Event {
+        effect,
+        kept,
+        paths,
+        is_lenient,
+    } = effect(kind, payload, line)
+        .unwrap_or_else(|reason| Event::new(Effect::Rejected(reason), false));
+    Decoded {
+        timestamp_ms,
+        upstream_ordinal,
+        kept,
+        paths,
+        is_lenient,
+        effect,
+    }
 }
 
-type Done<'a> = (Effect<'a>, bool, Option<PathFamily>);
-
-fn effect<'a>(kind: &str, payload: &'a str, line: &[u8]) -> Result<Done<'a>, Rejection> {
-    let kept = |effect: Option<Effect<'a>>| match effect {
-        Some(effect) => Ok((effect, true, None)),
-        None => Err(Rejection::Payload),
-    };
-    match kind {
-        "event_msg" => {
-            event(payload, line).map(|event| (event.effect, event.kept, event.paths))
+fn effect<'a>(kind: &str, payload: &'a str, line: &[u8]) -> Result<Event<'a>, Rejection> {
+    let effect = match kind {
+        "event_msg" => return event(payload, line),
+        "response_item" => {
+            let item = response(payload).ok_or(Rejection::Payload)?;
+            return Ok(Event::new(Effect::Response(item.head), item.kept));
         }
-        "response_item" => match response(payload) {
-            Some(item) => Ok((Effect::Response(item.head), item.kept, None)),
-            None => Err(Rejection::Payload),
-        },
-        "turn_context" => match turn_context(payload) {
-            Some((context, paths)) => Ok((Effect::TurnContext(context), true, Some(paths))),
-            None => Err(Rejection::Payload),
-        },
-        "session_meta" => {
-            kept(session_meta(payload).map(|meta| Effect::SessionMeta(Box::new(meta))))
+        "turn_context" => {
+            let (context, family) = turn_context(payload).ok_or(Rejection::Payload)?;
+            let event = Event::new(Effect::TurnContext(context), true);
+            return Ok(Event {
+                paths: Some(family),
+                ..event
+            });
         }
-        "compacted" => kept(compacted(payload).map(Effect::Compacted)),
-        "world_state" => kept(is_world_state(payload).then_some(Effect::Ignored)),
+        "session_meta" => session_meta(payload).map(|meta| Effect::SessionMeta(Box::new(meta))),
+        "compacted" => compacted(payload).map(Effect::Compacted),
+        "world_state" => is_world_state(payload).then_some(Effect::Ignored),
         "inter_agent_communication" => {
             let message = read::<Communication<'_>>(payload);
-            kept(message.and_then(|message| message.check()).map(|()| Effect::InterAgent))
+            message
+                .and_then(|message| message.check())
+                .map(|()| Effect::InterAgent)
         }
         "inter_agent_communication_metadata" => {
-            kept(is_communication_metadata(payload).then_some(Effect::Ignored))
+            is_communication_metadata(payload).then_some(Effect::Ignored)
         }
-        _ => Err(Rejection::UnknownType),
-    }
+        _ => return Err(Rejection::UnknownType),
+    };
+    effect
+        .map(|effect| Event::new(effect, true))
+        .ok_or(Rejection::Payload)
 }

@@ -15,6 +15,9 @@ pub struct Decoded<'a> {
     pub kept: bool,
     /// Host family of an absolute path that only its own family of hosts reads.
     pub paths: Option<PathFamily>,
+    /// Whether the reference refuses the line although it is accepted here: a bare path where a
+    /// `file:` URI belongs. Such a record counts, but is not handed to the runtime's model.
+    pub is_lenient: bool,
     /// What it does.
     pub effect: Effect<'a>,
 }
@@ -22,7 +25,14 @@ pub struct Decoded<'a> {
 impl<'a> Decoded<'a> {
     /// A record without envelope data.
     pub(super) fn bare(effect: Effect<'a>) -> Decoded<'a> {
-        Decoded { timestamp_ms: None, upstream_ordinal: None, kept: false, paths: None, effect }
+        Decoded {
+            timestamp_ms: None,
+            upstream_ordinal: None,
+            kept: false,
+            paths: None,
+            is_lenient: false,
+            effect,
+        }
     }
 
     /// Whether the line is one that readers take: it counts as a record of the thread.
@@ -92,7 +102,7 @@ pub enum Effect<'a> {
     Rejected(Rejection),
     /// The line has not ended, and what is there is not a record yet.
     Pending,
-    /// The line was complete before this record continued it.
+    /// The line was complete before this record went on with it; what it adds has no meaning.
     Continued,
     /// A head line from before lines had envelopes.
     BareHead(BareHead<'a>),

@@ -8,20 +8,26 @@ use serde_json::value::RawValue;
 use super::effect::{Effect, PathFamily, Rejection, Settings, TurnTimes};
 use super::json::{Object, Str, Text, tag};
 use super::payload::{cow, is_approval_policy, read};
-use crate::item::{self, LegacyHead};
+use crate::item::{self, ItemHead, LegacyHead};
 use crate::rows::ItemKind;
 
-/// A decoded event.
+/// A decoded payload, of an event or of any other record.
 pub(super) struct Event<'a> {
     pub(super) effect: Effect<'a>,
     /// Whether the persistence policy of legacy threads keeps it.
     pub(super) kept: bool,
     pub(super) paths: Option<PathFamily>,
+    pub(super) is_lenient: bool,
 }
 
 impl<'a> Event<'a> {
-    fn kept(effect: Effect<'a>) -> Event<'a> {
-        Event { effect, kept: true, paths: None }
+    pub(super) fn new(effect: Effect<'a>, kept: bool) -> Event<'a> {
+        Event {
+            effect,
+            kept,
+            paths: None,
+            is_lenient: false,
+        }
     }
 }
 
@@ -38,7 +44,8 @@ pub(super) fn event<'a>(payload: &'a str, line: &[u8]) -> Result<Event<'a>, Reje
         "thread_settings_applied" => return settings(payload).ok_or(Rejection::Payload),
         _ => return item_event(&tag, payload),
     };
-    own.map(Event::kept).ok_or(Rejection::Payload)
+    own.map(|effect| Event::new(effect, true))
+        .ok_or(Rejection::Payload)
 }
 
 fn item_event<'a>(tag: &str, payload: &'a str) -> Result<Event<'a>, Rejection> {
@@ -46,15 +53,17 @@ fn item_event<'a>(tag: &str, payload: &'a str) -> Result<Event<'a>, Rejection> {
     match item::legacy_head(tag, raw) {
         Ok(Some(head)) => {
             let kept = is_kept(tag, &head);
-            Ok(Event { effect: Effect::Item(head), kept, paths: None })
+            let is_lenient = has_bare_path(&head, payload);
+            Ok(Event {
+                is_lenient,
+                ..Event::new(Effect::Item(head), kept)
+            })
         }
         Ok(None) if tag == "warning" => {
             read::<Warning<'_>>(payload).ok_or(Rejection::Payload)?;
-            Ok(Event { effect: Effect::Ignored, kept: false, paths: None })
+            Ok(Event::new(Effect::Ignored, false))
         }
-        Ok(None) if is_silent(tag) => {
-            Ok(Event { effect: Effect::Ignored, kept: false, paths: None })
-        }
+        Ok(None) if is_silent(tag) => Ok(Event::new(Effect::Ignored, false)),
         Ok(None) => Err(Rejection::UnknownEvent),
         Err(_) => Err(Rejection::Payload),
     }
@@ -62,11 +71,18 @@ fn item_event<'a>(tag: &str, payload: &'a str) -> Result<Event<'a>, Rejection> {
 
 fn is_kept(tag: &str, head: &LegacyHead<'_>) -> bool {
     match tag {
-        "user_message" | "agent_message" | "agent_reasoning" | "agent_reasoning_raw_content"
-        | "entered_review_mode" | "exited_review_mode" | "patch_apply_end" | "context_compacted"
-        | "mcp_tool_call_end" | "web_search_end" | "image_generation_end" | "sub_agent_activity" => {
-            true
-        }
+        "user_message"
+        | "agent_message"
+        | "agent_reasoning"
+        | "agent_reasoning_raw_content"
+        | "entered_review_mode"
+        | "exited_review_mode"
+        | "patch_apply_end"
+        | "context_compacted"
+        | "mcp_tool_call_end"
+        | "web_search_end"
+        | "image_generation_end"
+        | "sub_agent_activity" => true,
         "item_completed" => match head {
             LegacyHead::Item { item, .. } => matches!(item.kind, ItemKind::Plan | ItemKind::Sleep),
             _ => false,
@@ -75,26 +91,95 @@ fn is_kept(tag: &str, head: &LegacyHead<'_>) -> bool {
     }
 }
 
+/// Whether a command's directory or a viewed image stands as a bare path, not as a `file:` URI.
+fn has_bare_path(head: &LegacyHead<'_>, payload: &str) -> bool {
+    let (LegacyHead::Upsert { kind, .. }
+    | LegacyHead::Item {
+        item: ItemHead { kind, .. },
+        ..
+    }) = head
+    else {
+        return false;
+    };
+    let written: &[u8] = match kind {
+        ItemKind::CommandExecution => b"\"cwd\":\"file:",
+        ItemKind::ImageView => b"\"path\":\"file:",
+        _ => return false,
+    };
+    // Quotes inside of strings are escaped, so this finds keys only.
+    if memchr::memmem::find(payload.as_bytes(), written).is_some() {
+        return false;
+    }
+    #[derive(Deserialize)]
+    struct Places<'a> {
+        #[serde(borrow)]
+        cwd: Option<Text<'a>>,
+        #[serde(borrow)]
+        path: Option<Text<'a>>,
+        #[serde(borrow)]
+        item: Option<Box<Places<'a>>>,
+    }
+    let Some(places) = read::<Places<'_>>(payload) else {
+        return false;
+    };
+    let places = places
+        .item
+        .map_or([places.cwd, places.path], |item| [item.cwd, item.path]);
+    places
+        .iter()
+        .flatten()
+        .any(|place| !place.as_str().starts_with("file:"))
+}
+
 /// Events that say nothing about items and turns: known, so that they count as records.
 fn is_silent(tag: &str) -> bool {
     matches!(
         tag,
-        "agent_message_content_delta" | "agent_message_delta" | "agent_reasoning_delta"
-            | "agent_reasoning_raw_content_delta" | "agent_reasoning_section_break"
-            | "background_event" | "deprecation_notice" | "elicitation_request"
-            | "exec_approval_request" | "exec_command_output_delta" | "get_history_entry_response"
-            | "guardian_warning" | "hook_completed" | "hook_started"
-            | "list_custom_prompts_response" | "list_skills_response"
-            | "mcp_list_tools_response" | "mcp_startup_complete" | "mcp_startup_update"
-            | "model_reroute" | "model_verification" | "patch_apply_updated" | "plan_delta"
-            | "plan_update" | "raw_response_completed" | "raw_response_item"
-            | "realtime_conversation_closed" | "realtime_conversation_list_voices_response"
-            | "realtime_conversation_realtime" | "realtime_conversation_sdp"
-            | "realtime_conversation_started" | "reasoning_content_delta"
-            | "reasoning_raw_content_delta" | "request_permissions" | "request_user_input"
-            | "session_configured" | "shutdown_complete" | "skills_update_available"
-            | "stream_error" | "terminal_interaction" | "thread_name_updated" | "turn_diff"
-            | "turn_moderation_metadata" | "undo_completed" | "undo_started"
+        "agent_message_content_delta"
+            | "agent_message_delta"
+            | "agent_reasoning_delta"
+            | "agent_reasoning_raw_content_delta"
+            | "agent_reasoning_section_break"
+            | "background_event"
+            | "deprecation_notice"
+            | "elicitation_request"
+            | "exec_approval_request"
+            | "exec_command_output_delta"
+            | "get_history_entry_response"
+            | "guardian_warning"
+            | "hook_completed"
+            | "hook_started"
+            | "list_custom_prompts_response"
+            | "list_skills_response"
+            | "mcp_list_tools_response"
+            | "mcp_startup_complete"
+            | "mcp_startup_update"
+            | "model_reroute"
+            | "model_verification"
+            | "patch_apply_updated"
+            | "plan_delta"
+            | "plan_update"
+            | "raw_response_completed"
+            | "raw_response_item"
+            | "realtime_conversation_closed"
+            | "realtime_conversation_list_voices_response"
+            | "realtime_conversation_realtime"
+            | "realtime_conversation_sdp"
+            | "realtime_conversation_started"
+            | "reasoning_content_delta"
+            | "reasoning_raw_content_delta"
+            | "request_permissions"
+            | "request_user_input"
+            | "session_configured"
+            | "shutdown_complete"
+            | "skills_update_available"
+            | "stream_error"
+            | "terminal_interaction"
+            | "thread_name_updated"
+            | "turn_diff"
+            | "turn_moderation_metadata"
+            | "undo_completed"
+            | "undo_started"
     )
 }
 
@@ -115,7 +200,10 @@ struct TurnStarted<'a> {
 
 fn turn_started(payload: &str) -> Option<Effect<'_>> {
     let keys: TurnStarted<'_> = read(payload)?;
-    Some(Effect::TurnStarted { id: keys.turn_id.0, started_at: keys.started_at })
+    Some(Effect::TurnStarted {
+        id: keys.turn_id.0,
+        started_at: keys.started_at,
+    })
 }
 
 #[derive(Deserialize)]
@@ -142,7 +230,11 @@ fn turn_completed<'a>(payload: &'a str, line: &[u8]) -> Option<Effect<'a>> {
         completed_at: keys.completed_at,
         duration_ms: keys.duration_ms,
     };
-    Some(Effect::TurnCompleted { id: keys.turn_id.0, has_error, times })
+    Some(Effect::TurnCompleted {
+        id: keys.turn_id.0,
+        has_error,
+        times,
+    })
 }
 
 #[derive(Deserialize)]
@@ -172,7 +264,10 @@ fn turn_aborted(payload: &str) -> Option<Effect<'_>> {
         completed_at: keys.completed_at,
         duration_ms: keys.duration_ms,
     };
-    Some(Effect::TurnAborted { id: cow(keys.turn_id), times })
+    Some(Effect::TurnAborted {
+        id: cow(keys.turn_id),
+        times,
+    })
 }
 
 fn rolled_back(payload: &str) -> Option<Effect<'_>> {
@@ -211,7 +306,9 @@ struct TokenUsage {
 
 fn token_count(payload: &str) -> Option<Effect<'_>> {
     let keys: TokenCount = read(payload)?;
-    Some(Effect::TokenCount(keys.info.map(|info| info.total_token_usage.total_tokens)))
+    Some(Effect::TokenCount(
+        keys.info.map(|info| info.total_token_usage.total_tokens),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -285,5 +382,8 @@ fn settings(payload: &str) -> Option<Event<'_>> {
         model_provider: keys.model_provider_id.0,
         effort: cow(keys.reasoning_effort),
     };
-    Some(Event { effect: Effect::Settings(Box::new(settings)), kept: true, paths: Some(family) })
+    Some(Event {
+        paths: Some(family),
+        ..Event::new(Effect::Settings(Box::new(settings)), true)
+    })
 }

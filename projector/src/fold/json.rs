@@ -143,7 +143,9 @@ pub(super) fn tag(json: &str) -> Option<Cow<'_, str>> {
         #[serde(rename = "type", borrow)]
         tag: Text<'a>,
     }
-    serde_json::from_str::<Tagged<'_>>(json).ok().map(|tagged| tagged.tag.0)
+    serde_json::from_str::<Tagged<'_>>(json)
+        .ok()
+        .map(|tagged| tagged.tag.0)
 }
 
 /// Whether a string of the line escapes half of a surrogate pair, which no text can hold.

@@ -14,7 +14,12 @@ pub(super) fn apply<R: Rows>(
     ordinal: Ordinal,
     decoded: &Decoded<'_>,
 ) -> Result<(), R::Error> {
-    let mut replay = Replay { rows, state, ordinal, created_at_ms: decoded.timestamp_ms };
+    let mut replay = Replay {
+        rows,
+        state,
+        ordinal,
+        created_at_ms: decoded.timestamp_ms,
+    };
     match &decoded.effect {
         Effect::TurnStarted { id, started_at } => {
             replay.finish()?;
@@ -57,9 +62,10 @@ impl<R: Rows> Replay<'_, R> {
     fn item_event(&mut self, head: &LegacyHead<'_>) -> Result<(), R::Error> {
         match head {
             LegacyHead::UserMessage { .. } => {
-                let splits = self.state.open.as_ref().is_some_and(|open| {
-                    !open.explicit && (open.has_items || !open.saw_compaction)
-                });
+                let splits =
+                    self.state.open.as_ref().is_some_and(|open| {
+                        !open.explicit && (open.has_items || !open.saw_compaction)
+                    });
                 if splits {
                     self.finish()?;
                 }
@@ -72,14 +78,26 @@ impl<R: Rows> Replay<'_, R> {
             }
             LegacyHead::Reasoning { .. } => self.reason(),
             LegacyHead::ContextCompacted => self.push_numbered(ItemKind::ContextCompaction, None),
-            LegacyHead::Upsert { id, kind, turn: InTurn::Current, .. } => {
+            LegacyHead::Upsert {
+                id,
+                kind,
+                turn: InTurn::Current,
+                ..
+            } => {
                 let turn = self.ensure_open()?;
                 self.upsert(turn, id, *kind, None)
             }
-            LegacyHead::Upsert { id, kind, turn: InTurn::ById(turn_id), .. } => {
-                self.upsert_by_id(turn_id, id, *kind, None)
-            }
-            LegacyHead::Review { kind, turn_id, item_id } => {
+            LegacyHead::Upsert {
+                id,
+                kind,
+                turn: InTurn::ById(turn_id),
+                ..
+            } => self.upsert_by_id(turn_id, id, *kind, None),
+            LegacyHead::Review {
+                kind,
+                turn_id,
+                item_id,
+            } => {
                 let id = match item_id {
                     Some(id) => id.to_string(),
                     None => self.next_number(),
@@ -98,7 +116,10 @@ impl<R: Rows> Replay<'_, R> {
                     row.error_at = Some(ordinal);
                 })
             }
-            LegacyHead::Error { affects_turn: false } | LegacyHead::NoItem => Ok(()),
+            LegacyHead::Error {
+                affects_turn: false,
+            }
+            | LegacyHead::NoItem => Ok(()),
         }
     }
 
@@ -106,12 +127,22 @@ impl<R: Rows> Replay<'_, R> {
     fn open(&mut self, id: &str, explicit: bool, started_at: Option<i64>) -> Result<(), R::Error> {
         let turn = self.state.take_turn_no();
         if self.rows.turn_name(id)?.is_none() {
-            self.rows.put_turn_name(id, TurnName { turn, row: Some(self.ordinal) })?;
+            self.rows.put_turn_name(
+                id,
+                TurnName {
+                    turn,
+                    row: Some(self.ordinal),
+                },
+            )?;
         }
         let row = TurnRow {
             turn,
             id: id.to_owned(),
-            status: if explicit { TurnStatus::InProgress } else { TurnStatus::Completed },
+            status: if explicit {
+                TurnStatus::InProgress
+            } else {
+                TurnStatus::Completed
+            },
             error_at: None,
             started_at,
             completed_at: None,
@@ -138,7 +169,12 @@ impl<R: Rows> Replay<'_, R> {
             let id = format!("rollout-{}", self.state.records);
             self.open(&id, false, None)?;
         }
-        Ok(self.state.open.as_ref().expect("a turn was opened above").turn)
+        Ok(self
+            .state
+            .open
+            .as_ref()
+            .expect("a turn was opened above")
+            .turn)
     }
 
     /// Closes the current turn; one that holds nothing and that no record began vanishes.
@@ -183,9 +219,7 @@ impl<R: Rows> Replay<'_, R> {
     /// Key of the finished turn that an event names; `None` when it is about the current turn.
     fn finished(&mut self, id: Option<&str>) -> Result<Option<Ordinal>, R::Error> {
         match id {
-            Some(id) if !self.is_open(id) => {
-                Ok(self.rows.turn_name(id)?.and_then(|name| name.row))
-            }
+            Some(id) if !self.is_open(id) => Ok(self.rows.turn_name(id)?.and_then(|name| name.row)),
             _ => Ok(None),
         }
     }
@@ -201,11 +235,7 @@ impl<R: Rows> Replay<'_, R> {
         }
     }
 
-    fn change(
-        &mut self,
-        key: Ordinal,
-        change: impl FnOnce(&mut TurnRow),
-    ) -> Result<(), R::Error> {
+    fn change(&mut self, key: Ordinal, change: impl FnOnce(&mut TurnRow)) -> Result<(), R::Error> {
         match self.rows.turn(key)? {
             Some(mut row) => {
                 change(&mut row);
@@ -267,7 +297,14 @@ impl<R: Rows> Replay<'_, R> {
         phase: Option<Phase>,
     ) -> Result<(), R::Error> {
         let sources = vec![self.ordinal];
-        let row = ItemRow { turn, id, kind, phase, created_at_ms: self.created_at_ms, sources };
+        let row = ItemRow {
+            turn,
+            id,
+            kind,
+            phase,
+            created_at_ms: self.created_at_ms,
+            sources,
+        };
         self.rows.put_item(self.ordinal, &row)?;
         if let Some(open) = self.state.open.as_mut().filter(|open| open.turn == turn) {
             open.has_items = true;
@@ -279,7 +316,11 @@ impl<R: Rows> Replay<'_, R> {
 
     /// Adds to the reasoning item that is last in the current turn, or begins one.
     fn reason(&mut self) -> Result<(), R::Error> {
-        let last = self.state.open.as_ref().and_then(|open| open.last_reasoning);
+        let last = self
+            .state
+            .open
+            .as_ref()
+            .and_then(|open| open.last_reasoning);
         let Some(key) = last.map(|at| at.0) else {
             return self.push_numbered(ItemKind::Reasoning, None);
         };
@@ -301,8 +342,15 @@ impl<R: Rows> Replay<'_, R> {
         let Some(key) = self.rows.item_key(turn, id)? else {
             return self.insert(turn, id.to_owned(), kind, phase);
         };
-        let Some(old) = self.rows.item(key)? else { return Ok(()) };
-        let row = ItemRow { kind, phase, sources: vec![self.ordinal], ..old };
+        let Some(old) = self.rows.item(key)? else {
+            return Ok(());
+        };
+        let row = ItemRow {
+            kind,
+            phase,
+            sources: vec![self.ordinal],
+            ..old
+        };
         if let Some(open) = &mut self.state.open
             && open.last_reasoning == Some(At(key))
         {
@@ -334,12 +382,7 @@ impl<R: Rows> Replay<'_, R> {
     }
 
     /// A review may begin a turn that no record announced.
-    fn review(
-        &mut self,
-        turn_id: Option<&str>,
-        id: &str,
-        kind: ItemKind,
-    ) -> Result<(), R::Error> {
+    fn review(&mut self, turn_id: Option<&str>, id: &str, kind: ItemKind) -> Result<(), R::Error> {
         let Some(turn_id) = turn_id else {
             let turn = self.ensure_open()?;
             return self.upsert(turn, id, kind, None);

@@ -66,7 +66,11 @@ impl Rows for MemRows {
     }
 
     fn item_key(&mut self, turn: TurnNo, id: &str) -> Result<Option<Ordinal>, Infallible> {
-        Ok(self.item_keys.get(&turn).and_then(|keys| keys.get(id)).copied())
+        Ok(self
+            .item_keys
+            .get(&turn)
+            .and_then(|keys| keys.get(id))
+            .copied())
     }
 
     fn item(&mut self, first: Ordinal) -> Result<Option<ItemRow>, Infallible> {
@@ -91,8 +95,14 @@ impl Rows for MemRows {
     }
 
     fn remove_turn(&mut self, first: Ordinal) -> Result<(), Infallible> {
-        let Some(row) = self.turns.remove(&first) else { return Ok(()) };
-        if self.names.get(&row.id).is_some_and(|name| name.row == Some(first)) {
+        let Some(row) = self.turns.remove(&first) else {
+            return Ok(());
+        };
+        if self
+            .names
+            .get(&row.id)
+            .is_some_and(|name| name.row == Some(first))
+        {
             self.names.remove(&row.id);
         }
         self.ids.remove(&row.turn);

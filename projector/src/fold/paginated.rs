@@ -16,22 +16,46 @@ pub(super) fn apply<R: Rows>(
 ) -> Result<(), R::Error> {
     let (id, status, error_at, times) = match &decoded.effect {
         Effect::TurnStarted { id, started_at } => {
-            let times = TurnTimes { started_at: *started_at, ..TurnTimes::default() };
+            let times = TurnTimes {
+                started_at: *started_at,
+                ..TurnTimes::default()
+            };
             (id, TurnStatus::InProgress, None, times)
         }
-        Effect::TurnCompleted { id, has_error: true, times } => {
-            (id, TurnStatus::Failed, Some(ordinal), *times)
-        }
-        Effect::TurnCompleted { id, has_error: false, times } => {
-            (id, TurnStatus::Completed, None, *times)
-        }
-        Effect::TurnAborted { id: Some(id), times } => (id, TurnStatus::Interrupted, None, *times),
-        Effect::Item(LegacyHead::Item { turn_id, item, is_begin: false }) => {
+        Effect::TurnCompleted {
+            id,
+            has_error: true,
+            times,
+        } => (id, TurnStatus::Failed, Some(ordinal), *times),
+        Effect::TurnCompleted {
+            id,
+            has_error: false,
+            times,
+        } => (id, TurnStatus::Completed, None, *times),
+        Effect::TurnAborted {
+            id: Some(id),
+            times,
+        } => (id, TurnStatus::Interrupted, None, *times),
+        Effect::Item(LegacyHead::Item {
+            turn_id,
+            item,
+            is_begin: false,
+        }) => {
             return put_item(rows, state, ordinal, turn_id, item, decoded.timestamp_ms);
         }
         _ => return Ok(()),
     };
-    put_turn(rows, state, ordinal, Snapshot { id, status, error_at, times })
+    put_turn(
+        rows,
+        state,
+        ordinal,
+        Snapshot {
+            id,
+            status,
+            error_at,
+            times,
+        },
+    )
 }
 
 struct Snapshot<'a> {
@@ -55,7 +79,13 @@ fn put_turn<R: Rows>(
         None => None,
     };
     if name.and_then(|name| name.row).is_none() {
-        rows.put_turn_name(snapshot.id, TurnName { turn, row: Some(ordinal) })?;
+        rows.put_turn_name(
+            snapshot.id,
+            TurnName {
+                turn,
+                row: Some(ordinal),
+            },
+        )?;
     }
     let started_before = old.as_ref().and_then(|row| row.started_at);
     let mut row = TurnRow {
@@ -76,11 +106,21 @@ fn put_turn<R: Rows>(
 
 /// Sets the summary pointers of a changed turn from its items.
 fn point(row: &mut TurnRow, items: &[(Ordinal, ItemRow)]) {
-    let first_user = || items.iter().find(|(_, item)| item.kind == ItemKind::UserMessage);
-    row.first_user_item = row.first_user_item.or_else(|| first_user().map(|(key, _)| *key));
+    let first_user = || {
+        items
+            .iter()
+            .find(|(_, item)| item.kind == ItemKind::UserMessage)
+    };
+    row.first_user_item = row
+        .first_user_item
+        .or_else(|| first_user().map(|(key, _)| *key));
     let last_agent = |phase: Option<Phase>| {
         let is_it = |item: &ItemRow| item.kind == ItemKind::AgentMessage && item.phase == phase;
-        items.iter().rev().find(|(_, item)| is_it(item)).map(|(key, _)| *key)
+        items
+            .iter()
+            .rev()
+            .find(|(_, item)| is_it(item))
+            .map(|(key, _)| *key)
     };
     let ended = row.status != TurnStatus::InProgress;
     row.final_agent_item = last_agent(Some(Phase::FinalAnswer))
@@ -99,19 +139,26 @@ fn put_item<R: Rows>(
     let name = match rows.turn_name(turn_id)? {
         Some(name) => name,
         None => {
-            let name = TurnName { turn: state.take_turn_no(), row: None };
+            let name = TurnName {
+                turn: state.take_turn_no(),
+                row: None,
+            };
             rows.put_turn_name(turn_id, name)?;
             name
         }
     };
     let key = put_snapshot(rows, ordinal, name.turn, item, created_at_ms)?;
-    let Some(turn_key) = name.row else { return Ok(()) };
+    let Some(turn_key) = name.row else {
+        return Ok(());
+    };
     let opens = item.kind == ItemKind::UserMessage;
     let closes = item.kind == ItemKind::AgentMessage && item.phase == Some(Phase::FinalAnswer);
     if !opens && !closes {
         return Ok(());
     }
-    let Some(mut row) = rows.turn(turn_key)? else { return Ok(()) };
+    let Some(mut row) = rows.turn(turn_key)? else {
+        return Ok(());
+    };
     if opens {
         row.first_user_item = row.first_user_item.or(Some(key));
     } else {

@@ -20,19 +20,6 @@ pub(super) fn cow(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.map(|text| text.0)
 }
 
-/// Whether `text` has the form of a UUID, hyphenated or not.
-fn is_uuid(text: &str) -> bool {
-    let hyphens = match text.len() {
-        32 => return text.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        36 => [8, 13, 18, 23],
-        _ => return false,
-    };
-    text.bytes().enumerate().all(|(at, byte)| match hyphens.contains(&at) {
-        true => byte == b'-',
-        false => byte.is_ascii_hexdigit(),
-    })
-}
-
 #[derive(Deserialize)]
 struct SessionMetaKeys<'a> {
     #[serde(borrow)]
@@ -114,16 +101,15 @@ struct GitKeys<'a> {
     repository_url: Option<Text<'a>>,
 }
 
-/// `session_meta`.
+/// `session_meta`. Ids are taken as they are: which texts name a thread is not for the fold to say.
 pub(super) fn session_meta(payload: &str) -> Option<SessionMeta<'_>> {
     let keys: SessionMetaKeys<'_> = read(payload)?;
-    let ids = [Some(&keys.id), keys.session_id.as_ref(), keys.forked_from_id.as_ref()];
-    if !ids.into_iter().flatten().all(|id| is_uuid(id.as_str())) {
-        return None;
-    }
     // Tools are written in one of two forms; a mixture of them is refused.
     let tools = keys.dynamic_tools.unwrap_or_default();
-    if tools.windows(2).any(|two| two[0].kind.is_some() != two[1].kind.is_some()) {
+    if tools
+        .windows(2)
+        .any(|two| two[0].kind.is_some() != two[1].kind.is_some())
+    {
         return None;
     }
     Some(SessionMeta {
@@ -153,7 +139,9 @@ pub(super) fn session_meta(payload: &str) -> Option<SessionMeta<'_>> {
 }
 
 fn source(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
-    let Some(raw) = raw.map(RawValue::get) else { return Some(Cow::Borrowed("vscode")) };
+    let Some(raw) = raw.map(RawValue::get) else {
+        return Some(Cow::Borrowed("vscode"));
+    };
     if raw.starts_with('{') {
         return Some(Cow::Borrowed(raw));
     }
@@ -199,7 +187,10 @@ pub(super) fn compacted(payload: &str) -> Option<Compacted<'_>> {
     };
     let window_number = keys.window_number.or(old_number);
     let is_usable = keys.replacement_history.is_some() && window_number.is_some();
-    Some(Compacted { is_usable, window_id })
+    Some(Compacted {
+        is_usable,
+        window_id,
+    })
 }
 
 #[derive(Deserialize)]
@@ -259,8 +250,8 @@ pub(super) fn turn_context(payload: &str) -> Option<(TurnContext<'_>, PathFamily
         "danger-full-access" | "read-only" | "external-sandbox" | "workspace-write"
     );
     let profile = keys.permission_profile.map(|raw| tag(raw.get()));
-    let profile_is_known =
-        profile.is_none_or(|tag| matches!(tag.as_deref(), Some("managed" | "disabled" | "external")));
+    let profile_is_known = profile
+        .is_none_or(|tag| matches!(tag.as_deref(), Some("managed" | "disabled" | "external")));
     if !sandbox_is_known || !profile_is_known || !is_approval_policy(keys.approval_policy.get()) {
         return None;
     }

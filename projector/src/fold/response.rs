@@ -23,15 +23,21 @@ pub(super) fn response(payload: &str) -> Option<Response<'_>> {
     match tag.as_ref() {
         "message" => head = message(payload)?,
         "agent_message" => {
-            serde_json::from_str::<AgentMessage<'_>>(payload).ok()?.check()?;
+            serde_json::from_str::<AgentMessage<'_>>(payload)
+                .ok()?
+                .check()?;
             head.proves_user_turn = true;
         }
-        "reasoning" => serde_json::from_str::<Reasoning<'_>>(payload).ok()?.check()?,
+        "reasoning" => serde_json::from_str::<Reasoning<'_>>(payload)
+            .ok()?
+            .check()?,
         "function_call" => accept::<FunctionCall<'_>>(payload)?,
         "function_call_output" => accept_output::<FunctionCallOutput<'_>>(payload)?,
         "custom_tool_call" => accept::<CustomToolCall<'_>>(payload)?,
         "custom_tool_call_output" => accept_output::<CustomToolCallOutput<'_>>(payload)?,
-        "local_shell_call" => serde_json::from_str::<ShellCall<'_>>(payload).ok()?.check()?,
+        "local_shell_call" => serde_json::from_str::<ShellCall<'_>>(payload)
+            .ok()?
+            .check()?,
         "tool_search_call" => accept::<ToolSearchCall<'_>>(payload)?,
         "tool_search_output" => accept::<ToolSearchOutput<'_>>(payload)?,
         "web_search_call" => accept::<WebSearchCall<'_>>(payload)?,
@@ -60,10 +66,16 @@ fn message(payload: &str) -> Option<ResponseHead<'_>> {
     let mut head = ResponseHead::default();
     match message.role.as_str() {
         "user" if memchr::memmem::find(payload.as_bytes(), b"hook_prompt").is_some() => {
-            head.hook = serde_json::from_str(payload).ok().and_then(item::hook_prompt_head);
+            head.hook = serde_json::from_str(payload)
+                .ok()
+                .and_then(item::hook_prompt_head);
         }
         "assistant" if message.content.count == 1 => {
-            let text = message.content.first.as_ref().and_then(|part| part.0.text());
+            let text = message
+                .content
+                .first
+                .as_ref()
+                .and_then(|part| part.0.text());
             head.proves_user_turn = text.is_some_and(is_communication);
         }
         _ => {}
@@ -76,7 +88,9 @@ fn is_communication(text: Str<'_>) -> bool {
     if !text.0[1..].trim_start().starts_with('{') {
         return false;
     }
-    let Ok(text) = serde_json::from_str::<Text<'_>>(text.0) else { return false };
+    let Ok(text) = serde_json::from_str::<Text<'_>>(text.0) else {
+        return false;
+    };
     serde_json::from_str::<Communication<'_>>(text.as_str()).is_ok_and(|c| c.check().is_some())
 }
 
@@ -101,12 +115,14 @@ pub(super) struct Communication<'a> {
 
 impl Communication<'_> {
     pub(super) fn check(&self) -> Option<()> {
-        (is_agent_path(self.author.as_str()) && is_agent_path(self.recipient.as_str())).then_some(())
+        (is_agent_path(self.author.as_str()) && is_agent_path(self.recipient.as_str()))
+            .then_some(())
     }
 }
 
 fn is_agent_path(path: &str) -> bool {
-    path.strip_prefix("/root").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix("/root")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[derive(Deserialize)]
@@ -195,7 +211,12 @@ impl<'a> TryFrom<ContentKeys<'a>> for Content<'a> {
             PartKind::InputAudio => keys.audio_url,
             PartKind::EncryptedContent => keys.encrypted_content,
         };
-        value.map(|value| Content { kind: keys.kind, value }).ok_or("a part lacks its content")
+        value
+            .map(|value| Content {
+                kind: keys.kind,
+                value,
+            })
+            .ok_or("a part lacks its content")
     }
 }
 
@@ -228,7 +249,10 @@ struct AgentMessage<'a> {
 impl AgentMessage<'_> {
     fn check(&self) -> Option<()> {
         let known = [PartKind::InputText, PartKind::EncryptedContent];
-        self.content.iter().all(|part| known.contains(&part.kind)).then_some(())
+        self.content
+            .iter()
+            .all(|part| known.contains(&part.kind))
+            .then_some(())
     }
 }
 
@@ -313,7 +337,10 @@ impl Output<'_> {
             b'"' => Some(()),
             b'[' => {
                 let parts: Vec<Content<'_>> = serde_json::from_str(self.0.get()).ok()?;
-                parts.iter().all(|part| part.kind != PartKind::OutputText).then_some(())
+                parts
+                    .iter()
+                    .all(|part| part.kind != PartKind::OutputText)
+                    .then_some(())
             }
             _ => None,
         }

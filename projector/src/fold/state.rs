@@ -78,7 +78,10 @@ impl ThreadState {
     /// A new thread that is interpreted as `mode`, whatever it declares.
     #[must_use]
     pub fn forced(mode: Mode) -> ThreadState {
-        ThreadState { forced: Some(mode), ..ThreadState::default() }
+        ThreadState {
+            forced: Some(mode),
+            ..ThreadState::default()
+        }
     }
 
     /// How records are interpreted now.
@@ -89,14 +92,25 @@ impl ThreadState {
 
     pub(super) fn take_turn_no(&mut self) -> TurnNo {
         let turn = TurnNo(self.turns);
-        self.turns = self.turns.checked_add(1).expect("a thread has fewer than 2^32 turns");
+        self.turns = self
+            .turns
+            .checked_add(1)
+            .expect("a thread has fewer than 2^32 turns");
         turn
     }
 
     pub(super) fn note(&mut self, kind: AnomalyKind, ordinal: Ordinal) {
-        match self.anomalies.iter_mut().find(|anomaly| anomaly.kind == kind) {
+        match self
+            .anomalies
+            .iter_mut()
+            .find(|anomaly| anomaly.kind == kind)
+        {
             Some(anomaly) => anomaly.count += 1,
-            None => self.anomalies.push(Anomaly { kind, count: 1, first: At(ordinal) }),
+            None => self.anomalies.push(Anomaly {
+                kind,
+                count: 1,
+                first: At(ordinal),
+            }),
         }
     }
 }

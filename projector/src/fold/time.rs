@@ -4,7 +4,9 @@
 /// names no zone and is read as UTC); `None` for anything else.
 pub(super) fn timestamp_ms(text: &str) -> Option<i64> {
     utc_ms(text.as_bytes()).or_else(|| {
-        text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+        text.parse::<jiff::Timestamp>()
+            .ok()
+            .map(jiff::Timestamp::as_millisecond)
     })
 }
 
@@ -21,9 +23,16 @@ fn utc_ms(text: &[u8]) -> Option<i64> {
         (b':', [b'.', digits @ .., b'Z']) => fraction_ms(digits)?,
         _ => return None,
     };
-    let (year, month, day) = (number(&head[..4])?, number(&head[5..7])?, number(&head[8..10])?);
-    let (hour, minute, second) =
-        (number(&head[11..13])?, number(&head[14..16])?, number(&head[17..])?);
+    let (year, month, day) = (
+        number(&head[..4])?,
+        number(&head[5..7])?,
+        number(&head[8..10])?,
+    );
+    let (hour, minute, second) = (
+        number(&head[11..13])?,
+        number(&head[14..16])?,
+        number(&head[17..])?,
+    );
     let days_max = days_of_month(year, month)?;
     if day < 1 || day > days_max || hour > 23 || minute > 59 || second > 59 {
         return None;
@@ -34,7 +43,9 @@ fn utc_ms(text: &[u8]) -> Option<i64> {
 
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |sum, digit| {
-        digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
+        digit
+            .is_ascii_digit()
+            .then(|| sum * 10 + i64::from(digit - b'0'))
     })
 }
 

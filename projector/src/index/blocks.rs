@@ -7,7 +7,8 @@
 //!
 //! The file is a sequence of groups: one block of 1024 little-endian CRC-32, then 1024 blocks of
 //! 4096 bytes. 0 stands for a block that was never written and holds zeros. Block 0, redb's header,
-//! is not covered: it is rewritten in place, alone, and has checksums that redb does verify.
+//! is not covered: it is rewritten in place, alone, and its halves have checksums that redb does
+//! verify. A wrong bit there leads at most to the commit before, and its watermark says so.
 //!
 //! DURABILITY: checksums are written before each sync of redb and need no order of their own: a
 //! block that differs from its checksum after a crash was written since the last sync, and redb's
@@ -16,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
@@ -30,6 +32,18 @@ const GROUP_BYTES: u64 = (GROUP_BLOCKS + 1) * BLOCK_BYTES;
 #[error("block {block} of the index does not match its checksum")]
 struct Mismatch {
     block: u64,
+}
+
+/// The caller's backend panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the backend of the index panicked")]
+struct BackendPanicked;
+
+/// Whether an error says that the caller's backend panicked.
+pub(super) fn is_panic(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<BackendPanicked>())
 }
 
 /// Whether an error of a read says that a block does not match.
@@ -79,7 +93,17 @@ fn placed(offset: u64) -> u64 {
 
 impl<B: StorageBackend> Blocks<B> {
     pub(super) fn new(inner: B) -> Blocks<B> {
-        Blocks { inner, groups: Mutex::new(BTreeMap::new()) }
+        Blocks {
+            inner,
+            groups: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Calls the caller's backend. Its panic must not unwind through redb, whose destructors would
+    /// call it again, and a panic in a destructor ends the process.
+    fn below<T>(&self, call: impl FnOnce(&B) -> io::Result<T>) -> io::Result<T> {
+        catch_unwind(AssertUnwindSafe(|| call(&self.inner)))
+            .unwrap_or_else(|_| Err(io::Error::other(BackendPanicked)))
     }
 
     fn groups(&self) -> MutexGuard<'_, BTreeMap<u64, Group>> {
@@ -92,36 +116,48 @@ impl<B: StorageBackend> Blocks<B> {
             Entry::Occupied(entry) => Ok(act(entry.into_mut())),
             Entry::Vacant(entry) => {
                 let mut bytes = vec![0; BLOCK];
-                if number * GROUP_BYTES + BLOCK_BYTES <= self.inner.len()? {
-                    self.inner.read(number * GROUP_BYTES, &mut bytes)?;
+                if number * GROUP_BYTES + BLOCK_BYTES <= self.below(B::len)? {
+                    self.below(|inner| inner.read(number * GROUP_BYTES, &mut bytes))?;
                 }
-                Ok(act(entry.insert(Group { bytes, is_written: true })))
+                Ok(act(entry.insert(Group {
+                    bytes,
+                    is_written: true,
+                })))
             }
         }
     }
 
     fn verify(&self, block: u64, bytes: &[u8]) -> io::Result<()> {
         let stored: [u8; 4] = self.with_group(block, |group| {
-            group.bytes[Group::at(block)].try_into().expect("a checksum has four bytes")
+            group.bytes[Group::at(block)]
+                .try_into()
+                .expect("a checksum has four bytes")
         })?;
         let unwritten = stored == [0; 4] && bytes.iter().all(|byte| *byte == 0);
         if block == 0 || unwritten || stored == checksum(bytes) {
             return Ok(());
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, Mismatch { block }))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            Mismatch { block },
+        ))
     }
 
     /// A whole block, verified.
     fn block(&self, block: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; BLOCK];
-        self.inner.read(placed(block * BLOCK_BYTES), &mut bytes)?;
+        self.below(|inner| inner.read(placed(block * BLOCK_BYTES), &mut bytes))?;
         self.verify(block, &bytes)?;
         Ok(bytes)
     }
 
     fn write_checksums(&self) -> io::Result<()> {
-        for (number, group) in self.groups().iter_mut().filter(|(_, group)| !group.is_written) {
-            self.inner.write(number * GROUP_BYTES, &group.bytes)?;
+        for (number, group) in self
+            .groups()
+            .iter_mut()
+            .filter(|(_, group)| !group.is_written)
+        {
+            self.below(|inner| inner.write(number * GROUP_BYTES, &group.bytes))?;
             group.is_written = true;
         }
         Ok(())
@@ -164,8 +200,12 @@ fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops
 
 impl<B: StorageBackend> StorageBackend for Blocks<B> {
     fn len(&self) -> Result<u64, io::Error> {
-        let len = self.inner.len()?;
+        let len = self.below(B::len)?;
         let rest = (len % GROUP_BYTES).saturating_sub(BLOCK_BYTES);
+        // Only an empty file may become an index.
+        if !len.is_multiple_of(BLOCK_BYTES) || len == BLOCK_BYTES {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         Ok(len / GROUP_BYTES * GROUP_BLOCKS * BLOCK_BYTES + rest)
     }
 
@@ -174,7 +214,9 @@ impl<B: StorageBackend> StorageBackend for Blocks<B> {
         if end.is_none_or(|end| end > self.len().unwrap_or(u64::MAX)) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Self::stretches(offset, out.len(), |at, part| self.inner.read(at, &mut out[part]))?;
+        Self::stretches(offset, out.len(), |at, part| {
+            self.below(|inner| inner.read(at, &mut out[part]))
+        })?;
         for (block, inside, part) in pieces(offset, out.len()) {
             if block == 0 {
                 continue;
@@ -198,12 +240,12 @@ impl<B: StorageBackend> StorageBackend for Blocks<B> {
         }
         let groups_end = new_end.div_ceil(GROUP_BLOCKS);
         self.groups().retain(|number, _| *number < groups_end);
-        self.inner.set_len((new_end + groups_end) * BLOCK_BYTES)
+        self.below(|inner| inner.set_len((new_end + groups_end) * BLOCK_BYTES))
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
         self.write_checksums()?;
-        self.inner.sync_data()
+        self.below(B::sync_data)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
@@ -220,7 +262,9 @@ impl<B: StorageBackend> StorageBackend for Blocks<B> {
                 checksums.push((block, checksum(&whole)));
             }
         }
-        Self::stretches(offset, data.len(), |at, part| self.inner.write(at, &data[part]))?;
+        Self::stretches(offset, data.len(), |at, part| {
+            self.below(|inner| inner.write(at, &data[part]))
+        })?;
         for (block, checksum) in checksums {
             self.with_group(block, |group| group.set(block, checksum))?;
         }
@@ -229,7 +273,7 @@ impl<B: StorageBackend> StorageBackend for Blocks<B> {
 
     fn close(&self) -> Result<(), io::Error> {
         let written = self.write_checksums();
-        self.inner.close()?;
+        self.below(B::close)?;
         written
     }
 }

@@ -1,8 +1,9 @@
 //! Owns the failures of the index and the one gate through which redb is called; it must not know
 //! rows.
 
+use std::fmt;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use turnleaf_format::ThreadNumber;
@@ -34,7 +35,7 @@ pub enum Table {
 /// Where in the index a call was; `None` when it concerns all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// What was being done: `open`, `read`, `commit`, `close`.
+    /// What was being done: `open`, `begin`, `read`, `commit`, `compact`.
     pub operation: &'static str,
     /// In which table.
     pub table: Option<Table>,
@@ -66,7 +67,7 @@ pub enum Damage {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The disk failed. Close the index and open it again; it is not corrupt.
-    #[error("the index cannot {} ({:?}, thread {:?}): {source}", place.operation, place.table, place.thread)]
+    #[error("I/O error in the index, {place}: {source}")]
     Io {
         /// Where.
         place: Place,
@@ -74,7 +75,7 @@ pub enum IndexError {
         source: io::Error,
     },
     /// The file is wrong. Answer from the log, move the file aside and rebuild.
-    #[error("the index is damaged ({:?}, thread {:?}): {damage}", place.table, place.thread)]
+    #[error("the index is damaged, {place}: {damage}")]
     Damaged {
         /// Where.
         place: Place,
@@ -84,8 +85,8 @@ pub enum IndexError {
     /// The file belongs to another store, layout or projection. Rebuild.
     #[error("the index was built for another store or version")]
     Stale,
-    /// redb panicked. Treat as damage.
-    #[error("redb panicked ({:?}, thread {:?}): {message}", place.table, place.thread)]
+    /// redb or the storage below it panicked. Treat as damage.
+    #[error("a panic in the index, {place}: {message}")]
     Panicked {
         /// Where.
         place: Place,
@@ -93,7 +94,7 @@ pub enum IndexError {
         message: String,
     },
     /// A row is larger than the index stores. Skip the record that asked for it.
-    #[error("a row of {bytes} bytes is too large ({:?}, thread {:?})", place.table, place.thread)]
+    #[error("a row of {bytes} bytes is too large, {place}")]
     RowTooLarge {
         /// Where.
         place: Place,
@@ -102,21 +103,62 @@ pub enum IndexError {
     },
 }
 
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Threads => "threads",
+            Table::Turns => "turns",
+            Table::Items => "items",
+            Table::TurnNumbers => "turn_numbers",
+            Table::TurnNames => "turn_names",
+            Table::ItemIds => "item_ids",
+            Table::TurnItems => "turn_items",
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.operation)?;
+        if let Some(table) = self.table {
+            write!(f, " of {}", table.name())?;
+        }
+        match self.thread {
+            Some(thread) => write!(f, " for thread {thread}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Place {
     pub(super) fn new(operation: &'static str) -> Place {
-        Place { operation, table: None, thread: None }
+        Place {
+            operation,
+            table: None,
+            thread: None,
+        }
     }
 
     pub(super) fn table(self, table: Table) -> Place {
-        Place { table: Some(table), ..self }
+        Place {
+            table: Some(table),
+            ..self
+        }
     }
 
     pub(super) fn thread(self, thread: u64) -> Place {
-        Place { thread: Some(ThreadNumber(thread)), ..self }
+        Place {
+            thread: Some(ThreadNumber(thread)),
+            ..self
+        }
     }
 
     pub(super) fn damaged(self, damage: impl Into<Damage>) -> IndexError {
-        IndexError::Damaged { place: self, damage: damage.into() }
+        IndexError::Damaged {
+            place: self,
+            damage: damage.into(),
+        }
     }
 }
 
@@ -141,7 +183,8 @@ macro_rules! redb_faults {
         }
     )*};
 }
-redb_faults!(DatabaseError TransactionError TableError StorageError CommitError SetDurabilityError);
+redb_faults!(DatabaseError TransactionError TableError StorageError CommitError);
+redb_faults!(CompactionError SetDurabilityError);
 
 /// Calls into redb. A panic inside becomes an error, because bad bytes in the file can cause one.
 pub(super) fn guarded<T>(
@@ -153,9 +196,14 @@ pub(super) fn guarded<T>(
         Ok(Err(Fault::Index(error))) => Err(error),
         Ok(Err(Fault::Redb(error))) => Err(translate(place, error)),
         Err(payload) => {
-            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned());
             let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-            Err(IndexError::Panicked { place, message: text.unwrap_or_default() })
+            Err(IndexError::Panicked {
+                place,
+                message: text.unwrap_or_default(),
+            })
         }
     }
 }
@@ -163,17 +211,20 @@ pub(super) fn guarded<T>(
 fn translate(place: Place, error: redb::Error) -> IndexError {
     match error {
         redb::Error::Io(source) => translate_io(place, source),
-        redb::Error::PreviousIo => {
-            IndexError::Io { place, source: io::Error::other("an earlier operation failed") }
-        }
-        redb::Error::DatabaseAlreadyOpen => {
-            IndexError::Io { place, source: io::ErrorKind::WouldBlock.into() }
-        }
+        redb::Error::PreviousIo => IndexError::Io {
+            place,
+            source: io::Error::other("an earlier operation failed"),
+        },
+        redb::Error::DatabaseAlreadyOpen => IndexError::Io {
+            place,
+            source: io::ErrorKind::WouldBlock.into(),
+        },
         redb::Error::UpgradeRequired(_) => IndexError::Stale,
         redb::Error::ValueTooLarge(bytes) => IndexError::RowTooLarge { place, bytes },
-        redb::Error::LockPoisoned(_) | redb::Error::DatabaseClosed => {
-            IndexError::Panicked { place, message: error.to_string() }
-        }
+        redb::Error::LockPoisoned(_) | redb::Error::DatabaseClosed => IndexError::Panicked {
+            place,
+            message: error.to_string(),
+        },
         other => place.damaged(Damage::Engine(other.to_string())),
     }
 }
@@ -182,6 +233,10 @@ fn translate(place: Place, error: redb::Error) -> IndexError {
 fn translate_io(place: Place, source: io::Error) -> IndexError {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match source.kind() {
+        _ if super::blocks::is_panic(&source) => IndexError::Panicked {
+            place,
+            message: source.to_string(),
+        },
         InvalidData if super::blocks::is_mismatch(&source) => place.damaged(Damage::Block),
         InvalidData | InvalidInput | UnexpectedEof => {
             place.damaged(Damage::Engine(source.to_string()))
@@ -200,7 +255,9 @@ impl<T> Guarded<T> {
     }
 
     pub(super) fn into_inner(mut self) -> T {
-        self.0.take().expect("a value is held until it is taken or dropped")
+        self.0
+            .take()
+            .expect("a value is held until it is taken or dropped")
     }
 }
 
@@ -208,7 +265,17 @@ impl<T> Deref for Guarded<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("a value is held until it is taken or dropped")
+        self.0
+            .as_ref()
+            .expect("a value is held until it is taken or dropped")
+    }
+}
+
+impl<T> DerefMut for Guarded<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0
+            .as_mut()
+            .expect("a value is held until it is taken or dropped")
     }
 }
 

@@ -27,7 +27,11 @@ pub(super) fn number(thread: u64, turn: TurnNo) -> NumberKey {
 }
 
 pub(super) fn name(thread: u64, hash: u32, turn: TurnNo) -> NameKey {
-    join(&[&thread.to_be_bytes(), &hash.to_be_bytes(), &turn.0.to_be_bytes()])
+    join(&[
+        &thread.to_be_bytes(),
+        &hash.to_be_bytes(),
+        &turn.0.to_be_bytes(),
+    ])
 }
 
 pub(super) fn item_id(thread: u64, turn: TurnNo, hash: u32, first: Ordinal) -> ItemIdKey {
@@ -36,7 +40,11 @@ pub(super) fn item_id(thread: u64, turn: TurnNo, hash: u32, first: Ordinal) -> I
 }
 
 pub(super) fn turn_item(thread: u64, turn: TurnNo, first: Ordinal) -> TurnItemKey {
-    join(&[&thread.to_be_bytes(), &turn.0.to_be_bytes(), &first.0.to_be_bytes()])
+    join(&[
+        &thread.to_be_bytes(),
+        &turn.0.to_be_bytes(),
+        &first.0.to_be_bytes(),
+    ])
 }
 
 /// Smallest and largest key that begin with `prefix`.
@@ -49,17 +57,24 @@ pub(super) fn span<const N: usize>(prefix: &[u8]) -> ([u8; N], [u8; N]) {
 
 /// The thread of any key.
 pub(super) fn thread_of(key: &[u8]) -> u64 {
-    u64::from_be_bytes(*key.first_chunk().expect("keys begin with the thread number"))
+    u64::from_be_bytes(
+        *key.first_chunk()
+            .expect("keys begin with the thread number"),
+    )
 }
 
 /// The ordinal that ends a key.
 pub(super) fn ordinal_of(key: &[u8]) -> Ordinal {
-    Ordinal(u64::from_be_bytes(*key.last_chunk().expect("the key ends with an ordinal")))
+    Ordinal(u64::from_be_bytes(
+        *key.last_chunk().expect("the key ends with an ordinal"),
+    ))
 }
 
 /// The turn number that ends a key.
 pub(super) fn turn_of(key: &[u8]) -> TurnNo {
-    TurnNo(u32::from_be_bytes(*key.last_chunk().expect("the key ends with a turn number")))
+    TurnNo(u32::from_be_bytes(
+        *key.last_chunk().expect("the key ends with a turn number"),
+    ))
 }
 
 fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {

@@ -8,8 +8,8 @@ use std::collections::btree_map;
 use std::sync::Arc;
 
 use redb::{
-    AccessGuard, Range, ReadOnlyTable, ReadTransaction, TableDefinition, TypeName,
-    Value, WriteTransaction,
+    AccessGuard, Range, ReadOnlyTable, ReadTransaction, TableDefinition, TypeName, Value,
+    WriteTransaction,
 };
 
 use super::error::{Damage, Fault, Guarded, Place, Table, guarded};
@@ -64,7 +64,11 @@ pub(super) enum Below {
 
 impl Below {
     pub(super) fn when(condition: bool) -> Below {
-        if condition { Below::Look } else { Below::Nothing }
+        if condition {
+            Below::Look
+        } else {
+            Below::Nothing
+        }
     }
 }
 
@@ -114,11 +118,16 @@ impl<const N: usize, V: Sealed> Copy for Schema<N, V> {}
 
 impl<const N: usize, V: Sealed> Schema<N, V> {
     pub(super) const fn new(table: Table, name: &'static str) -> Self {
-        Schema { table, definition: TableDefinition::new(name) }
+        Schema {
+            table,
+            definition: TableDefinition::new(name),
+        }
     }
 
     fn place(&self, operation: &'static str, key: &[u8]) -> Place {
-        Place::new(operation).table(self.table).thread(keys::thread_of(key))
+        Place::new(operation)
+            .table(self.table)
+            .thread(keys::thread_of(key))
     }
 
     /// The body of a stored value.
@@ -162,13 +171,24 @@ impl<const N: usize, V: Sealed> Schema<N, V> {
     }
 }
 
-type Head<V, const N: usize> =
-    Option<(AccessGuard<'static, &'static [u8; N]>, AccessGuard<'static, V>)>;
+/// Takes a row; answers whether to go on.
+pub(super) type Visit<'f, const N: usize> =
+    dyn FnMut(&[u8; N], &[u8]) -> Result<bool, IndexError> + 'f;
+
+type Head<V, const N: usize> = Option<(
+    AccessGuard<'static, &'static [u8; N]>,
+    AccessGuard<'static, V>,
+)>;
 
 impl<const N: usize, V: Sealed> Layer<N, V> {
     pub(super) fn new(schema: Schema<N, V>, snapshot: &Snapshot) -> Self {
         let snapshot = Arc::clone(snapshot);
-        Layer { schema, snapshot, below: OnceCell::new(), changes: BTreeMap::new() }
+        Layer {
+            schema,
+            snapshot,
+            below: OnceCell::new(),
+            changes: BTreeMap::new(),
+        }
     }
 
     pub(super) fn into_changes(self) -> Changes<N> {
@@ -193,7 +213,11 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
     /// Forgets the changes of a thread.
     pub(super) fn forget(&mut self, thread: u64) {
         let (low, high) = keys::span::<N>(&thread.to_be_bytes());
-        let gone: Vec<[u8; N]> = self.changes.range(low..=high).map(|(key, _)| *key).collect();
+        let gone: Vec<[u8; N]> = self
+            .changes
+            .range(low..=high)
+            .map(|(key, _)| *key)
+            .collect();
         gone.iter().for_each(|key| _ = self.changes.remove(key));
     }
 
@@ -211,7 +235,9 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
             return Ok(None);
         }
         guarded(self.schema.place("read", key), || {
-            let Some(value) = self.table()?.get(key)? else { return Ok(None) };
+            let Some(value) = self.table()?.get(key)? else {
+                return Ok(None);
+            };
             let body = self.schema.body(key, value.value())?;
             Ok(Some(read(body)?))
         })
@@ -223,7 +249,7 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
         (low, high): ([u8; N], [u8; N]),
         order: Order,
         below: Below,
-        visit: &mut dyn FnMut(&[u8; N], &[u8]) -> Result<bool, IndexError>,
+        visit: &mut Visit<'_, N>,
     ) -> Result<(), IndexError> {
         if low > high {
             return Ok(());
@@ -243,14 +269,16 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
         mut above: btree_map::Range<'_, [u8; N], Option<Vec<u8>>>,
         mut below: Option<Range<'static, &'static [u8; N], V>>,
         order: Order,
-        visit: &mut dyn FnMut(&[u8; N], &[u8]) -> Result<bool, IndexError>,
+        visit: &mut Visit<'_, N>,
     ) -> Result<(), Fault> {
         let mut step_above = || match order {
             Order::Ascending => above.next(),
             Order::Descending => above.next_back(),
         };
         let mut step_below = || -> Result<Head<V, N>, Fault> {
-            let Some(range) = &mut below else { return Ok(None) };
+            let Some(range) = &mut below else {
+                return Ok(None);
+            };
             let entry = match order {
                 Order::Ascending => range.next(),
                 Order::Descending => range.next_back(),
@@ -265,7 +293,11 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
                 (None, Some(_)) => Ordering::Greater,
                 (Some((key, _)), Some((below_key, _))) => {
                     let ascending = (*key).cmp(below_key.value());
-                    if order == Order::Ascending { ascending } else { ascending.reverse() }
+                    if order == Order::Ascending {
+                        ascending
+                    } else {
+                        ascending.reverse()
+                    }
                 }
             };
             // A changed row hides the one of the same key below it.

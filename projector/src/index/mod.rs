@@ -14,10 +14,12 @@ mod layer;
 mod page;
 mod reader;
 mod seal;
+mod tables;
 #[cfg(test)]
 pub(crate) mod test_rows;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod view;
 
 use std::sync::Arc;
@@ -25,11 +27,12 @@ use std::sync::Arc;
 use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, TableHandle};
 use turnleaf_format::{Ordinal, StoreId, ThreadChain};
 
-pub use batch::{Batch, ThreadRows};
+pub use batch::Batch;
 pub use error::{Damage, IndexError, Place, Table};
 pub use page::{Anchor, InvalidToken, Order, Page, PageRequest, PageToken, Spot};
 pub use reader::Reader;
 pub use redb::StorageBackend;
+pub use thread::ThreadRows;
 
 use blocks::Blocks;
 use error::{Fault, Guarded, guarded};
@@ -69,6 +72,20 @@ pub struct ThreadRow {
     pub turn_end: u64,
 }
 
+impl ThreadRow {
+    /// The fold's state at the watermark.
+    ///
+    /// # Errors
+    /// Damage when the bytes are not a state.
+    pub fn fold_state<S: bincode::Decode<()>>(
+        &self,
+        thread: turnleaf_format::ThreadNumber,
+    ) -> Result<S, IndexError> {
+        let place = Place { operation: "read", table: Some(Table::Threads), thread: Some(thread) };
+        crate::codec::decode(&self.state).map_err(|error| place.damaged(error))
+    }
+}
+
 /// The open index of one store.
 ///
 /// It has one writer at a time and any number of readers beside it.
@@ -77,12 +94,13 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index that `backend` holds, or makes an empty one in an empty backend. `cache_bytes`
-    /// bounds redb's cache; 16 to 64 MiB are enough, because the page cache serves its misses.
+    /// Opens the index that `backend` holds, or makes an empty one in an empty backend.
+    /// `cache_bytes` bounds redb's cache; 16 to 64 MiB are enough, because the page cache serves
+    /// its misses.
     ///
     /// # Errors
-    /// [`IndexError::Stale`] when it was built for another store or version; damage, a panic of redb
-    /// or an I/O error. In each case the log has all that the index had.
+    /// [`IndexError::Stale`] when it was built for another store or version; damage, a panic of
+    /// redb or an I/O error. In each case the log has all that the index had.
     pub fn create_or_open(
         backend: impl StorageBackend,
         store: StoreId,
@@ -91,7 +109,9 @@ impl Index {
         let place = Place::new("open");
         guarded(place, || {
             let backend = Blocks::new(backend);
-            let db = Builder::new().set_cache_size(cache_bytes).create_with_backend(backend)?;
+            let db = Builder::new()
+                .set_cache_size(cache_bytes)
+                .create_with_backend(backend)?;
             let db = Guarded::new(db);
             let is_new = db.begin_read()?.list_tables()?.next().is_none();
             if is_new {
@@ -102,13 +122,15 @@ impl Index {
         })
     }
 
-    /// Begins a batch. Only one exists at a time: a second one waits for the first, for ever if both
-    /// are on one thread of execution.
+    /// Begins a batch. Only one exists at a time: a second one waits for the first, for ever if
+    /// both are on one thread of execution.
     ///
     /// # Errors
     /// Damage, a panic of redb or an I/O error.
     pub fn writer(&self) -> Result<Batch, IndexError> {
-        let txn = guarded(Place::new("begin"), || Ok(Guarded::new(self.db.begin_write()?)))?;
+        let txn = guarded(Place::new("begin"), || {
+            Ok(Guarded::new(self.db.begin_write()?))
+        })?;
         Ok(Batch::new(View::new(&self.snapshot()?), txn))
     }
 
@@ -121,8 +143,19 @@ impl Index {
         Ok(Reader::new(View::new(&self.snapshot()?)))
     }
 
+    /// Rewrites the file without its free pages; says whether it became smaller. Needs that no
+    /// reader is left.
+    ///
+    /// # Errors
+    /// Damage, a panic of redb or an I/O error.
+    pub fn compact(&mut self) -> Result<bool, IndexError> {
+        guarded(Place::new("compact"), || Ok(self.db.compact()?))
+    }
+
     fn snapshot(&self) -> Result<Snapshot, IndexError> {
-        guarded(Place::new("begin"), || Ok(Arc::new(Guarded::new(self.db.begin_read()?))))
+        guarded(Place::new("begin"), || {
+            Ok(Arc::new(Guarded::new(self.db.begin_read()?)))
+        })
     }
 }
 
@@ -138,7 +171,7 @@ fn create(db: &Database, store: StoreId) -> Result<(), Fault> {
     let mut txn = db.begin_write()?;
     txn.set_durability(Durability::Immediate)?;
     txn.set_quick_repair(true);
-    view::create(&txn)?;
+    tables::create(&txn)?;
     let mut value = meta(store);
     value.extend_from_slice(&seal(Table::Meta, &META_KEY, &value));
     txn.open_table(META)?.insert(&META_KEY, value.as_slice())?;
@@ -155,5 +188,9 @@ fn check(db: &Database, store: StoreId, place: Place) -> Result<(), Fault> {
     let value = value.ok_or(place.damaged(Damage::Dangling))?;
     let body = unseal(Table::Meta, &META_KEY, value.value());
     let body = body.ok_or(place.damaged(Damage::Checksum))?;
-    if body == meta(store) { Ok(()) } else { Err(Fault::Index(IndexError::Stale)) }
+    if body == meta(store) {
+        Ok(())
+    } else {
+        Err(Fault::Index(IndexError::Stale))
+    }
 }

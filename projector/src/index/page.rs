@@ -38,7 +38,9 @@ impl PageRequest {
     /// Smallest and largest ordinal of the answer; `None` when nothing can lie there.
     pub(super) fn span(&self) -> Option<(Ordinal, Ordinal)> {
         let all = (Ordinal(0), Ordinal(u64::MAX));
-        let Some(Anchor { at, include }) = self.anchor else { return Some(all) };
+        let Some(Anchor { at, include }) = self.anchor else {
+            return Some(all);
+        };
         let step = u64::from(!include);
         match self.order {
             Order::Ascending => Some((Ordinal(at.0.checked_add(step)?), all.1)),
@@ -61,14 +63,20 @@ impl<T> Page<T> {
     #[must_use]
     pub fn next(&self) -> Option<Anchor> {
         let (at, _) = self.rows.last().filter(|_| self.more)?;
-        Some(Anchor { at: *at, include: false })
+        Some(Anchor {
+            at: *at,
+            include: false,
+        })
     }
 
     /// Where a page in the opposite order begins: it returns this page's first row again. Present
     /// whenever the page is not empty.
     #[must_use]
     pub fn backwards(&self) -> Option<Anchor> {
-        self.rows.first().map(|(at, _)| Anchor { at: *at, include: true })
+        self.rows.first().map(|(at, _)| Anchor {
+            at: *at,
+            include: true,
+        })
     }
 }
 
@@ -115,13 +123,19 @@ impl PageToken {
     /// The token for a place in a thread's turns.
     #[must_use]
     pub fn turns(thread: ThreadNumber, anchor: Anchor) -> PageToken {
-        PageToken { spot: Spot::Turns(thread, anchor.at), include: anchor.include }
+        PageToken {
+            spot: Spot::Turns(thread, anchor.at),
+            include: anchor.include,
+        }
     }
 
     /// The token for a place in a thread's items.
     #[must_use]
     pub fn items(thread: ThreadNumber, anchor: Anchor) -> PageToken {
-        PageToken { spot: Spot::Items(thread, anchor.at), include: anchor.include }
+        PageToken {
+            spot: Spot::Items(thread, anchor.at),
+            include: anchor.include,
+        }
     }
 
     /// The anchor, if this is a token of that thread's turns.
@@ -130,7 +144,10 @@ impl PageToken {
     /// [`InvalidToken`] for another thread or list.
     pub fn in_turns(&self, of: ThreadNumber) -> Result<Anchor, InvalidToken> {
         match self.spot {
-            Spot::Turns(thread, at) if thread == of => Ok(Anchor { at, include: self.include }),
+            Spot::Turns(thread, at) if thread == of => Ok(Anchor {
+                at,
+                include: self.include,
+            }),
             _ => Err(InvalidToken),
         }
     }
@@ -141,7 +158,10 @@ impl PageToken {
     /// [`InvalidToken`] for another thread or list.
     pub fn in_items(&self, of: ThreadNumber) -> Result<Anchor, InvalidToken> {
         match self.spot {
-            Spot::Items(thread, at) if thread == of => Ok(Anchor { at, include: self.include }),
+            Spot::Items(thread, at) if thread == of => Ok(Anchor {
+                at,
+                include: self.include,
+            }),
             _ => Err(InvalidToken),
         }
     }
@@ -171,7 +191,9 @@ impl PageToken {
         bytes.extend_from_slice(&token_checksum(&bytes, store));
         let digits = b"0123456789abcdef";
         let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        nibbles.map(|nibble| char::from(digits[usize::from(nibble)])).collect()
+        nibbles
+            .map(|nibble| char::from(digits[usize::from(nibble)]))
+            .collect()
     }
 
     /// Reads a text. Total: only a text that [`PageToken::to_text`] made for this store passes.
@@ -184,19 +206,28 @@ impl PageToken {
         if checksum != token_checksum(body, store) {
             return Err(InvalidToken);
         }
-        let word = |at: usize| *body[at..].first_chunk::<8>().expect("the body has 20 bytes");
+        let word = |at: usize| {
+            *body[at..]
+                .first_chunk::<8>()
+                .expect("the body has 20 bytes")
+        };
         let thread = ThreadNumber(u64::from_be_bytes(word(4)));
         let at = Ordinal(u64::from_be_bytes(word(12)));
         let spot = match (body[0], body[1], body[2]) {
             (TOKEN_VERSION, 1, 0) => Spot::Turns(thread, at),
             (TOKEN_VERSION, 2, 0) => Spot::Items(thread, at),
-            (TOKEN_VERSION, 3, list) => {
-                Spot::Threads { list, key: i64::from_be_bytes(word(12)), thread }
-            }
+            (TOKEN_VERSION, 3, list) => Spot::Threads {
+                list,
+                key: i64::from_be_bytes(word(12)),
+                thread,
+            },
             _ => return Err(InvalidToken),
         };
         match body[3] {
-            include @ 0..=1 => Ok(PageToken { spot, include: include == 1 }),
+            include @ 0..=1 => Ok(PageToken {
+                spot,
+                include: include == 1,
+            }),
             _ => Err(InvalidToken),
         }
     }

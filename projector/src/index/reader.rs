@@ -3,7 +3,8 @@
 use turnleaf_format::{Ordinal, ThreadNumber};
 
 use super::page::{Page, PageRequest};
-use super::view::{Known, View};
+use super::tables::Known;
+use super::view::View;
 use super::{IndexError, ThreadRow};
 use crate::rows::{ItemRow, TurnName, TurnNo, TurnRow};
 
@@ -97,7 +98,7 @@ impl Reader {
         turn: TurnNo,
     ) -> Result<Option<String>, IndexError> {
         let number = self.view.number(Known::nothing(thread), turn)?;
-        Ok(number.map(|number| number.id))
+        Ok(number.map(|number| number.id.0))
     }
 
     /// The turn that an id names, with its key, if it has a row.
@@ -107,7 +108,9 @@ impl Reader {
         id: &str,
     ) -> Result<Option<(Ordinal, TurnRow)>, IndexError> {
         let name = self.turn_name(thread, id)?;
-        let Some(first) = name.and_then(|name| name.row) else { return Ok(None) };
+        let Some(first) = name.and_then(|name| name.row) else {
+            return Ok(None);
+        };
         Ok(self.turn(thread, first)?.map(|row| (first, row)))
     }
 

@@ -35,7 +35,12 @@ pub(super) fn row_hash(table: Table, key: &[u8], body: &[u8]) -> u64 {
 /// by the rows.
 pub(super) fn id_hash(id: &str) -> u32 {
     let hash = absorb(SEED, id.as_bytes());
-    u32::from_be_bytes(*hash.to_be_bytes().first_chunk().expect("eight bytes have four"))
+    u32::from_be_bytes(
+        *hash
+            .to_be_bytes()
+            .first_chunk()
+            .expect("eight bytes have four"),
+    )
 }
 
 fn absorb(mut state: u64, bytes: &[u8]) -> u64 {

@@ -16,11 +16,21 @@ fn statuses() -> impl Strategy<Value = TurnStatus> {
 
 fn kinds() -> impl Strategy<Value = ItemKind> {
     use ItemKind::{AgentMessage, CommandExecution, Reasoning, Sleep, UserMessage};
-    prop::sample::select(vec![UserMessage, AgentMessage, Reasoning, CommandExecution, Sleep])
+    prop::sample::select(vec![
+        UserMessage,
+        AgentMessage,
+        Reasoning,
+        CommandExecution,
+        Sleep,
+    ])
 }
 
 fn phases() -> impl Strategy<Value = Option<Phase>> {
-    prop::sample::select(vec![None, Some(Phase::Commentary), Some(Phase::FinalAnswer)])
+    prop::sample::select(vec![
+        None,
+        Some(Phase::Commentary),
+        Some(Phase::FinalAnswer),
+    ])
 }
 
 /// Any turn rows.
@@ -45,16 +55,22 @@ pub(crate) fn turn_rows() -> impl Strategy<Value = TurnRow> {
 /// Any item rows.
 pub(crate) fn item_rows() -> impl Strategy<Value = ItemRow> {
     let sources = prop::collection::vec(ordinals(), 0..5);
-    (any::<u32>(), ".{0,40}", kinds(), phases(), any::<Option<i64>>(), sources).prop_map(
-        |(turn, id, kind, phase, created_at_ms, sources)| ItemRow {
+    (
+        any::<u32>(),
+        ".{0,40}",
+        kinds(),
+        phases(),
+        any::<Option<i64>>(),
+        sources,
+    )
+        .prop_map(|(turn, id, kind, phase, created_at_ms, sources)| ItemRow {
             turn: TurnNo(turn),
             id,
             kind,
             phase,
             created_at_ms,
             sources,
-        },
-    )
+        })
 }
 
 /// A plain turn row.

@@ -17,7 +17,10 @@ pub(super) fn line<'a>(argv: impl IntoIterator<Item = &'a Str<'a>>) -> String {
 
 /// The served actions. A `read` is resolved below `cwd`, and left out where that is impossible.
 pub(super) fn actions(parsed: &[ParsedCommand<'_>], cwd: &Place) -> Vec<Value> {
-    parsed.iter().filter_map(|command| action(command, cwd)).collect()
+    parsed
+        .iter()
+        .filter_map(|command| action(command, cwd))
+        .collect()
 }
 
 /// The one action of a command that nobody parsed.

@@ -39,7 +39,10 @@ pub(super) enum TurnKind {
 impl ErrorInfo {
     /// Whether the turn failed, and not only a request that concerned it.
     pub(super) fn affects_turn(self) -> bool {
-        !matches!(self, ErrorInfo::ThreadRollbackFailed | ErrorInfo::ActiveTurnNotSteerable { .. })
+        !matches!(
+            self,
+            ErrorInfo::ThreadRollbackFailed | ErrorInfo::ActiveTurnNotSteerable { .. }
+        )
     }
 
     fn served(self) -> Value {
@@ -56,18 +59,18 @@ impl ErrorInfo {
             ErrorInfo::SandboxError => json!("sandboxError"),
             ErrorInfo::ThreadRollbackFailed => json!("threadRollbackFailed"),
             ErrorInfo::Other => json!("other"),
-            ErrorInfo::HttpConnectionFailed { http_status_code: code } => {
-                status("httpConnectionFailed", code)
-            }
-            ErrorInfo::ResponseStreamConnectionFailed { http_status_code: code } => {
-                status("responseStreamConnectionFailed", code)
-            }
-            ErrorInfo::ResponseStreamDisconnected { http_status_code: code } => {
-                status("responseStreamDisconnected", code)
-            }
-            ErrorInfo::ResponseTooManyFailedAttempts { http_status_code: code } => {
-                status("responseTooManyFailedAttempts", code)
-            }
+            ErrorInfo::HttpConnectionFailed {
+                http_status_code: code,
+            } => status("httpConnectionFailed", code),
+            ErrorInfo::ResponseStreamConnectionFailed {
+                http_status_code: code,
+            } => status("responseStreamConnectionFailed", code),
+            ErrorInfo::ResponseStreamDisconnected {
+                http_status_code: code,
+            } => status("responseStreamDisconnected", code),
+            ErrorInfo::ResponseTooManyFailedAttempts {
+                http_status_code: code,
+            } => status("responseTooManyFailedAttempts", code),
             ErrorInfo::ActiveTurnNotSteerable { turn_kind } => {
                 let kind = match turn_kind {
                     TurnKind::Review => "review",

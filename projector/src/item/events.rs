@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::collab::{CollabEvent, collab_event};
 use super::error::ErrorInfo;
 use super::paths::Place;
 use super::shapes::{
-    ActivityKind, AgentStates, AgentStatus, Changes, EndStatus, ExecSource, ImageDetail,
-    MemoryCitation, MessagePhase, ParsedCommand, ReviewOutput, ReviewTarget, SearchAction,
-    TextElement, ToolContent, ToolResult,
+    ActivityKind, Changes, EndStatus, ExecSource, ImageDetail, MemoryCitation, MessagePhase,
+    ParsedCommand, ReviewOutput, ReviewTarget, SearchAction, TextElement, ToolContent, ToolResult,
 };
 use super::turn_item::TurnItem;
-use super::wire::{AbsolutePath, AgentPath, Any, Effort, Empty, List, Str, Text, ThreadId, tagged};
+use super::wire::{AbsolutePath, AgentPath, Any, Empty, List, Str, Text, ThreadId, tagged};
 
 /// A legacy event that concerns items, or an error.
 #[derive(Debug)]
@@ -39,16 +39,7 @@ pub(super) enum Event<'a> {
     ViewImage(ViewImage<'a>),
     ImageBegin(CallBegin<'a>),
     ImageEnd(ImageEnd<'a>),
-    SpawnBegin(Box<SpawnBegin<'a>>),
-    SpawnEnd(Box<SpawnEnd<'a>>),
-    InteractionBegin(InteractionBegin<'a>),
-    InteractionEnd(Box<InteractionEnd<'a>>),
-    WaitingBegin(WaitingBegin<'a>),
-    WaitingEnd(WaitingEnd<'a>),
-    CloseBegin(AgentBegin<'a>),
-    CloseEnd(AgentEnd<'a>),
-    ResumeBegin(AgentBegin<'a>),
-    ResumeEnd(AgentEnd<'a>),
+    Collab(Box<CollabEvent<'a>>),
     Activity(Activity<'a>),
     EnteredReview(EnteredReview<'a>),
     ExitedReview(ExitedReview<'a>),
@@ -89,23 +80,16 @@ pub(super) fn event<'a>(
         "view_image_tool_call" => read!(ViewImage),
         "image_generation_begin" => read!(ImageBegin),
         "image_generation_end" => read!(ImageEnd),
-        "collab_agent_spawn_begin" => read!(SpawnBegin),
-        "collab_agent_spawn_end" => read!(SpawnEnd),
-        "collab_agent_interaction_begin" => read!(InteractionBegin),
-        "collab_agent_interaction_end" => read!(InteractionEnd),
-        "collab_waiting_begin" => read!(WaitingBegin),
-        "collab_waiting_end" => read!(WaitingEnd),
-        "collab_close_begin" => read!(CloseBegin),
-        "collab_close_end" => read!(CloseEnd),
-        "collab_resume_begin" => read!(ResumeBegin),
-        "collab_resume_end" => read!(ResumeEnd),
         "sub_agent_activity" => read!(Activity),
         "entered_review_mode" => read!(EnteredReview),
         "exited_review_mode" => read!(ExitedReview),
         "item_started" => read!(ItemStarted),
         "item_completed" => read!(ItemCompleted),
         "error" => read!(Error),
-        _ => return None,
+        _ => {
+            let event = collab_event(event_type, text)?;
+            event.map(|event| Event::Collab(Box::new(event)))
+        }
     })
 }
 
@@ -408,80 +392,6 @@ pub(super) struct ImageEnd<'a> {
     pub(super) revised_prompt: Option<Str<'a>>,
     pub(super) result: Str<'a>,
     pub(super) saved_path: Option<AbsolutePath<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct SpawnBegin<'a> {
-    pub(super) call_id: Text<'a>,
-    pub(super) sender_thread_id: ThreadId<'a>,
-    pub(super) prompt: Str<'a>,
-    pub(super) model: Str<'a>,
-    pub(super) reasoning_effort: Effort<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct SpawnEnd<'a> {
-    pub(super) call_id: Text<'a>,
-    pub(super) sender_thread_id: ThreadId<'a>,
-    pub(super) new_thread_id: Option<ThreadId<'a>>,
-    pub(super) prompt: Str<'a>,
-    pub(super) model: Str<'a>,
-    pub(super) reasoning_effort: Effort<'a>,
-    pub(super) status: AgentStatus<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct InteractionBegin<'a> {
-    pub(super) call_id: Text<'a>,
-    pub(super) sender_thread_id: ThreadId<'a>,
-    pub(super) receiver_thread_id: ThreadId<'a>,
-    pub(super) prompt: Str<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct InteractionEnd<'a> {
-    pub(super) call_id: Text<'a>,
-    pub(super) sender_thread_id: ThreadId<'a>,
-    pub(super) receiver_thread_id: ThreadId<'a>,
-    pub(super) prompt: Str<'a>,
-    pub(super) status: AgentStatus<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct WaitingBegin<'a> {
-    pub(super) call_id: Text<'a>,
-    pub(super) sender_thread_id: ThreadId<'a>,
-    pub(super) receiver_thread_ids: Vec<ThreadId<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct WaitingEnd<'a> {
-    pub(super) call_id: Text<'a>,
-    pub(super) sender_thread_id: ThreadId<'a>,
-    pub(super) statuses: AgentStates<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct AgentBegin<'a> {
-    pub(super) call_id: Text<'a>,
-    pub(super) sender_thread_id: ThreadId<'a>,
-    pub(super) receiver_thread_id: ThreadId<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct AgentEnd<'a> {
-    pub(super) call_id: Text<'a>,
-    pub(super) sender_thread_id: ThreadId<'a>,
-    pub(super) receiver_thread_id: ThreadId<'a>,
-    pub(super) status: AgentStatus<'a>,
 }
 
 #[derive(Debug, Deserialize)]

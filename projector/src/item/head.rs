@@ -12,8 +12,6 @@ use crate::rows::{ItemKind, Phase};
 
 /// Marks where the request itself begins in a text that an editor put together.
 const REQUEST_MARKER: &str = "## My request for Codex:";
-/// Objects around an item: its payload and its line.
-const ITEM_DEPTH: usize = 2;
 
 /// What the fold needs of the item inside `item_started` and `item_completed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +72,7 @@ impl UserText<'_> {
 ///
 /// Says why the reference would reject the line.
 pub fn turn_item_head(item: &RawValue) -> Result<ItemHead<'_>, Rejected> {
-    scan::check(item.get(), ITEM_DEPTH)?;
+    scan::check_strings(item.get())?;
     let item = serde_json::from_str(item.get()).map_err(|error| Rejected::from_json(&error))?;
     Ok(head(item))
 }
@@ -91,7 +89,13 @@ pub(super) fn head(item: TurnItem<'_>) -> ItemHead<'_> {
         _ => None,
     };
     let (kind, Text(id)) = identity(item);
-    ItemHead { id, kind, phase, user, legacy }
+    ItemHead {
+        id,
+        kind,
+        phase,
+        user,
+        legacy,
+    }
 }
 
 /// The served phase.
@@ -151,14 +155,15 @@ fn identity(item: TurnItem<'_>) -> (ItemKind, Text<'_>) {
 }
 
 fn user_text<'a>(content: &[UserInput<'a>]) -> UserText<'a> {
-    let mut text = String::new();
+    let mut text = Cow::Borrowed("");
     let mut has_images = false;
     for input in content {
         match input {
-            UserInput::Text(part) => text.push_str(&part.text.text()),
+            UserInput::Text(part) if text.is_empty() => text = part.text.decoded(),
+            UserInput::Text(part) => text.to_mut().push_str(&part.text.decoded()),
             UserInput::Image(_) | UserInput::LocalImage(_) => has_images = true,
             _ => {}
         }
     }
-    UserText { text: Cow::Owned(text), has_images }
+    UserText { text, has_images }
 }

@@ -49,7 +49,14 @@ fn read(payload: &RawValue) -> Option<(HookPromptHead<'_>, Vec<(String, String)>
     let parts: Vec<&RawValue> = serde_json::from_str(content?.get()).ok()?;
     let fragments: Vec<_> = parts.into_iter().map(fragment).collect::<Option<_>>()?;
     let is_prompt = !fragments.is_empty();
-    is_prompt.then(|| (HookPromptHead { id: id.map(|Text(id)| id) }, fragments))
+    is_prompt.then(|| {
+        (
+            HookPromptHead {
+                id: id.map(|Text(id)| id),
+            },
+            fragments,
+        )
+    })
 }
 
 fn text(raw: &RawValue) -> Option<String> {
@@ -83,7 +90,10 @@ fn element(xml: &str) -> Option<(String, String)> {
         }
         let (name, after) = trimmed.split_once('=')?;
         let after = after.trim_start();
-        let quote = after.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+        let quote = after
+            .chars()
+            .next()
+            .filter(|quote| matches!(quote, '"' | '\''))?;
         let (value, after) = after[1..].split_once(quote)?;
         if name.trim_end() == "hook_run_id" {
             run = Some(unescaped(value)?);

@@ -4,15 +4,13 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::collab::CollabEvent;
 use super::error::ErrorInfo;
 use super::events::{AssessedAction, Assessment, Event, UserMessage, Verdict, event};
 use super::turn_item::TurnItem;
 use super::wire::Text;
 use super::{ItemHead, Rejected, UserText, head, scan};
 use crate::rows::{ItemKind, Phase};
-
-/// Objects around a payload: its line.
-const PAYLOAD_DEPTH: usize = 1;
 
 /// What a legacy replay (rules 11.2) needs of one event that concerns items.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +98,10 @@ pub fn legacy_head<'a>(
     event_type: &str,
     payload: &'a RawValue,
 ) -> Result<Option<LegacyHead<'a>>, Rejected> {
-    let Some(event) = event(event_type, payload) else { return Ok(None) };
-    scan::check(payload.get(), PAYLOAD_DEPTH)?;
+    let Some(event) = event(event_type, payload) else {
+        return Ok(None);
+    };
+    scan::check_strings(payload.get())?;
     let event = event.map_err(|error| Rejected::from_json(&error))?;
     Ok(Some(event_head(event)))
 }
@@ -114,49 +114,61 @@ fn event_head(event: Event<'_>) -> LegacyHead<'_> {
             phase: event.phase.map(head::phase),
             is_empty: event.message.is_empty(),
         },
-        Event::Reasoning(event) | Event::RawReasoning(event) => {
-            LegacyHead::Reasoning { is_empty: event.text.is_empty() }
-        }
+        Event::Reasoning(event) | Event::RawReasoning(event) => LegacyHead::Reasoning {
+            is_empty: event.text.is_empty(),
+        },
         Event::ContextCompacted => LegacyHead::ContextCompacted,
         Event::SearchBegin(event) => begin(Kind::WebSearch, event.call_id),
         Event::SearchEnd(event) => end(Kind::WebSearch, event.call_id),
-        Event::ExecBegin(event) => {
-            upsert(Kind::CommandExecution, event.call_id, by_id(event.turn_id), true)
-        }
-        Event::ExecEnd(event) => {
-            upsert(Kind::CommandExecution, event.call_id, by_id(event.turn_id), false)
-        }
+        Event::ExecBegin(event) => upsert(
+            Kind::CommandExecution,
+            event.call_id,
+            by_id(event.turn_id),
+            true,
+        ),
+        Event::ExecEnd(event) => upsert(
+            Kind::CommandExecution,
+            event.call_id,
+            by_id(event.turn_id),
+            false,
+        ),
         Event::Assessment(event) => assessment(*event),
-        Event::PatchRequest(event) => {
-            upsert(Kind::FileChange, event.call_id, by_id_or_current(event.turn_id), true)
-        }
-        Event::PatchBegin(event) => {
-            upsert(Kind::FileChange, event.call_id, by_id_or_current(event.turn_id), true)
-        }
-        Event::PatchEnd(event) => {
-            upsert(Kind::FileChange, event.call_id, by_id_or_current(event.turn_id), false)
-        }
-        Event::DynamicRequest(event) => {
-            upsert(Kind::DynamicToolCall, event.call_id, by_id_or_current(event.turn_id), true)
-        }
-        Event::DynamicResponse(event) => {
-            upsert(Kind::DynamicToolCall, event.call_id, by_id_or_current(event.turn_id), false)
-        }
+        Event::PatchRequest(event) => upsert(
+            Kind::FileChange,
+            event.call_id,
+            by_id_or_current(event.turn_id),
+            true,
+        ),
+        Event::PatchBegin(event) => upsert(
+            Kind::FileChange,
+            event.call_id,
+            by_id_or_current(event.turn_id),
+            true,
+        ),
+        Event::PatchEnd(event) => upsert(
+            Kind::FileChange,
+            event.call_id,
+            by_id_or_current(event.turn_id),
+            false,
+        ),
+        Event::DynamicRequest(event) => upsert(
+            Kind::DynamicToolCall,
+            event.call_id,
+            by_id_or_current(event.turn_id),
+            true,
+        ),
+        Event::DynamicResponse(event) => upsert(
+            Kind::DynamicToolCall,
+            event.call_id,
+            by_id_or_current(event.turn_id),
+            false,
+        ),
         Event::McpBegin(event) => begin(Kind::McpToolCall, event.call_id),
         Event::McpEnd(event) => end(Kind::McpToolCall, event.call_id),
         Event::ViewImage(event) => end(Kind::ImageView, event.call_id),
         Event::ImageBegin(event) => begin(Kind::ImageGeneration, event.call_id),
         Event::ImageEnd(event) => end(Kind::ImageGeneration, event.call_id),
-        Event::SpawnBegin(event) => begin(Kind::CollabAgentToolCall, event.call_id),
-        Event::SpawnEnd(event) => end(Kind::CollabAgentToolCall, event.call_id),
-        Event::InteractionBegin(event) => begin(Kind::CollabAgentToolCall, event.call_id),
-        Event::InteractionEnd(event) => end(Kind::CollabAgentToolCall, event.call_id),
-        Event::WaitingBegin(event) => begin(Kind::CollabAgentToolCall, event.call_id),
-        Event::WaitingEnd(event) => end(Kind::CollabAgentToolCall, event.call_id),
-        Event::CloseBegin(event) => begin(Kind::CollabAgentToolCall, event.call_id),
-        Event::CloseEnd(event) => end(Kind::CollabAgentToolCall, event.call_id),
-        Event::ResumeBegin(event) => begin(Kind::CollabAgentToolCall, event.call_id),
-        Event::ResumeEnd(event) => end(Kind::CollabAgentToolCall, event.call_id),
+        Event::Collab(event) => collab(*event),
         Event::Activity(event) => end(Kind::SubAgentActivity, event.event_id),
         Event::EnteredReview(event) => {
             review(Kind::EnteredReviewMode, event.turn_id, event.item_id)
@@ -170,15 +182,38 @@ fn event_head(event: Event<'_>) -> LegacyHead<'_> {
     }
 }
 
+fn collab(event: CollabEvent<'_>) -> LegacyHead<'_> {
+    let kind = ItemKind::CollabAgentToolCall;
+    match event {
+        CollabEvent::SpawnBegin(event) => begin(kind, event.call_id),
+        CollabEvent::SpawnEnd(event) => end(kind, event.call_id),
+        CollabEvent::InteractionBegin(event) => begin(kind, event.call_id),
+        CollabEvent::InteractionEnd(event) => end(kind, event.call_id),
+        CollabEvent::WaitingBegin(event) => begin(kind, event.call_id),
+        CollabEvent::WaitingEnd(event) => end(kind, event.call_id),
+        CollabEvent::CloseBegin(event) | CollabEvent::ResumeBegin(event) => {
+            begin(kind, event.call_id)
+        }
+        CollabEvent::CloseEnd(event) | CollabEvent::ResumeEnd(event) => end(kind, event.call_id),
+    }
+}
+
 fn user_message(event: UserMessage<'_>) -> LegacyHead<'_> {
     let has_urls = event.images.is_some_and(|images| !images.is_empty());
     let has_images = has_urls || !event.local_images.is_empty();
-    LegacyHead::UserMessage { user: UserText { text: event.message.0, has_images } }
+    LegacyHead::UserMessage {
+        user: UserText {
+            text: event.message.0,
+            has_images,
+        },
+    }
 }
 
 fn assessment(event: Assessment<'_>) -> LegacyHead<'_> {
-    let is_command =
-        matches!(event.action, AssessedAction::Command(_) | AssessedAction::Execve(_));
+    let is_command = matches!(
+        event.action,
+        AssessedAction::Command(_) | AssessedAction::Execve(_)
+    );
     match event.target_item_id {
         Some(target) if is_command && event.status != Verdict::Approved => {
             let is_begin = event.status == Verdict::InProgress;
@@ -203,7 +238,12 @@ fn upsert<'a>(
     turn: InTurn<'a>,
     is_begin: bool,
 ) -> LegacyHead<'a> {
-    LegacyHead::Upsert { id, kind, turn, is_begin }
+    LegacyHead::Upsert {
+        id,
+        kind,
+        turn,
+        is_begin,
+    }
 }
 
 fn by_id(Text(turn_id): Text<'_>) -> InTurn<'_> {
@@ -223,9 +263,17 @@ fn review<'a>(
     item_id: Option<Text<'a>>,
 ) -> LegacyHead<'a> {
     let inner = |text: Option<Text<'a>>| text.map(|Text(text)| text);
-    LegacyHead::Review { kind, turn_id: inner(turn_id), item_id: inner(item_id) }
+    LegacyHead::Review {
+        kind,
+        turn_id: inner(turn_id),
+        item_id: inner(item_id),
+    }
 }
 
 fn item<'a>(Text(turn_id): Text<'a>, item: TurnItem<'a>, is_begin: bool) -> LegacyHead<'a> {
-    LegacyHead::Item { turn_id, item: head::head(item), is_begin }
+    LegacyHead::Item {
+        turn_id,
+        item: head::head(item),
+        is_begin,
+    }
 }

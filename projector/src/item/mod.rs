@@ -4,6 +4,7 @@
 //! Heads are the hot path of a rebuild: borrowed, typed, large fields skipped. Rendering happens
 //! per page and reads the same typed structs, so that both accept exactly the same payloads.
 
+mod collab;
 mod commands;
 mod error;
 mod events;
@@ -14,6 +15,7 @@ mod paths;
 mod render;
 mod review;
 mod scan;
+mod serve_collab;
 mod serve_event;
 mod serve_item;
 mod served;
@@ -28,7 +30,6 @@ pub use head::{ItemHead, LegacyUse, UserText, turn_item_head};
 pub use hook::hook_prompt_head;
 pub use legacy::{HookPromptHead, InTurn, LegacyHead, legacy_head};
 pub use render::{render, turn_error};
-pub(crate) use scan::check as check_json;
 
 /// Why a payload does not decode; the whole line is rejected then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,7 +36,9 @@ impl Place {
 
     /// `path` seen from here; `None` when this is not a POSIX directory.
     pub(super) fn join(&self, path: &str) -> Option<String> {
-        let Place::Posix(base) = self else { return None };
+        let Place::Posix(base) = self else {
+            return None;
+        };
         // The home directory is not known here, and `~` below the base would be a lie.
         if path == "~" || path.starts_with("~/") {
             return Some(path.to_owned());
@@ -57,12 +59,15 @@ pub(super) fn absolute(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
         return None;
     }
     let normal = normal(&text);
-    Some(if normal == text { text } else { Cow::Owned(normal) })
+    Some(if normal == text {
+        text
+    } else {
+        Cow::Owned(normal)
+    })
 }
 
 fn place(text: &str) -> Option<Place> {
-    let scheme = text.split_once(':').map(|(scheme, rest)| (scheme, rest));
-    match scheme {
+    match text.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => uri(text, rest),
         // One letter is a drive; a longer scheme is somebody else's URI.
         Some((scheme, _)) if scheme.len() > 1 && is_scheme(scheme) => None,
@@ -99,12 +104,19 @@ fn uri(text: &str, rest: &str) -> Option<Place> {
         return as_written();
     };
     let path = normal(&path);
-    let host = if host.eq_ignore_ascii_case("localhost") { "" } else { host };
+    let host = if host.eq_ignore_ascii_case("localhost") {
+        ""
+    } else {
+        host
+    };
     match (host, drive(&path)) {
         ("", None) => Some(Place::Posix(path)),
         ("", Some(drive)) => Some(Place::Windows(drive.replace('/', "\\"))),
         (_, _) if path == "/" => as_written(),
-        (host, _) => Some(Place::Windows(format!("\\\\{host}{}", path.replace('/', "\\")))),
+        (host, _) => Some(Place::Windows(format!(
+            "\\\\{host}{}",
+            path.replace('/', "\\")
+        ))),
     }
 }
 

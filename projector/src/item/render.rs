@@ -1,13 +1,13 @@
 //! Owns the way from a source line to the served item or error; it must not know where lines come
 //! from.
 
-use serde_json::value::RawValue;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error;
 use super::events::{ErrorEvent, Event, event};
 use super::wire::split_fields;
-use super::{hook, serve_event, served};
+use super::{hook, scan, serve_event, served};
 
 /// The served item from the exact lines of its source records, oldest first.
 ///
@@ -35,6 +35,7 @@ pub fn turn_error(line: &[u8]) -> Option<Value> {
         "task_complete" | "turn_complete" => inner?,
         _ => return None,
     };
+    scan::check_strings(error.get()).ok()?;
     let error: Option<ErrorEvent<'_>> = serde_json::from_str(error.get()).ok()?;
     error.as_ref().map(error::served)
 }
@@ -53,14 +54,21 @@ fn snapshot(item_id: &str, line: &[u8]) -> Option<Value> {
 fn reasoning(item_id: &str, lines: &[&[u8]]) -> Option<Value> {
     let (mut summary, mut content) = (Vec::new(), Vec::new());
     for line in lines {
-        let (_, payload) = envelope(line)?;
+        let (line_type, payload) = envelope(line)?;
+        if line_type != "event_msg" {
+            return None;
+        }
         match read_event(payload)? {
             Event::Reasoning(part) => summary.push(part.text.value()),
             Event::RawReasoning(part) => content.push(part.text.value()),
             _ => return None,
         }
     }
-    Some(served::reasoning(item_id, Value::Array(summary), Value::Array(content)))
+    Some(served::reasoning(
+        item_id,
+        Value::Array(summary),
+        Value::Array(content),
+    ))
 }
 
 fn envelope(line: &[u8]) -> Option<(String, &RawValue)> {
@@ -70,6 +78,7 @@ fn envelope(line: &[u8]) -> Option<(String, &RawValue)> {
 }
 
 fn read_event(payload: &RawValue) -> Option<Event<'_>> {
+    scan::check_strings(payload.get()).ok()?;
     let [event_type] = split_fields(payload, ["type"])?;
     event(&text(event_type?)?, payload)?.ok()
 }

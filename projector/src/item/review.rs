@@ -7,7 +7,9 @@ const NO_OUTPUT: &str = "Reviewer failed to output a response.";
 
 /// The served text: the explanation, then the findings.
 pub(super) fn text(output: Option<&ReviewOutput<'_>>) -> String {
-    let Some(output) = output else { return NO_OUTPUT.to_owned() };
+    let Some(output) = output else {
+        return NO_OUTPUT.to_owned();
+    };
     let explanation = output.overall_explanation.text();
     let mut sections = Vec::new();
     if !explanation.trim().is_empty() {
@@ -33,7 +35,10 @@ fn findings(findings: &[Finding<'_>]) -> String {
         let range = place.line_range;
         let (title, path) = (finding.title.text(), place.absolute_file_path.text());
         lines.push(String::new());
-        lines.push(format!("- {title} \u{2014} {path}:{}-{}", range.start, range.end));
+        lines.push(format!(
+            "- {title} \u{2014} {path}:{}-{}",
+            range.start, range.end
+        ));
         lines.extend(finding.body.text().lines().map(|line| format!("  {line}")));
     }
     lines.join("\n")

@@ -1,20 +1,15 @@
 //! Owns the way from legacy events to served items (rules 11.2); it must not know the replay.
 //! A begin shows the call in progress, an end its result.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::events::{
-    AgentBegin, AgentEnd, AssessedAction, Assessment, DynamicRequest, DynamicResponse, Event,
-    ExecBegin, ExecEnd, InteractionBegin, InteractionEnd, McpBegin, McpEnd, SpawnBegin, SpawnEnd,
-    UserMessage, Verdict, WaitingBegin, WaitingEnd,
+    AssessedAction, Assessment, DynamicRequest, DynamicResponse, Event, ExecBegin, ExecEnd,
+    McpBegin, McpEnd, UserMessage, Verdict,
 };
-use super::served::{self, CollabCall, DynamicCall, McpApp, McpCall};
-use super::shapes::{AgentStatus, CallStatus, CommandStatus, EndStatus, Exec};
-use super::turn_item::CollabTool;
-use super::wire::ThreadId;
-use super::{commands, review, serve_item};
+use super::served::{self, DynamicCall, McpApp, McpCall};
+use super::shapes::{CallStatus, CommandStatus, EndStatus, Exec};
+use super::{commands, review, serve_collab, serve_item};
 
 /// Shown when a review began without a hint.
 const REVIEW_REQUESTED: &str = "Review requested.";
@@ -56,22 +51,10 @@ pub(super) fn served(id: &str, event: &Event<'_>) -> Option<Value> {
             event.result.value(),
             event.saved_path.as_ref().map(|path| path.0.as_ref()),
         ),
-        Event::SpawnBegin(event) => spawn_begin(id, event),
-        Event::SpawnEnd(event) => spawn_end(id, event),
-        Event::InteractionBegin(event) => interaction_begin(id, event),
-        Event::InteractionEnd(event) => interaction_end(id, event),
-        Event::WaitingBegin(event) => waiting_begin(id, event),
-        Event::WaitingEnd(event) => waiting_end(id, event),
-        Event::CloseBegin(event) => agent_begin(id, CollabTool::CloseAgent, event),
-        Event::CloseEnd(event) => agent_end(id, CollabTool::CloseAgent, event),
-        Event::ResumeBegin(event) => agent_begin(id, CollabTool::ResumeAgent, event),
-        Event::ResumeEnd(event) => agent_end(id, CollabTool::ResumeAgent, event),
-        Event::Activity(event) => served::sub_agent_activity(
-            id,
-            event.kind,
-            &event.agent_thread_id,
-            &event.agent_path.0,
-        ),
+        Event::Collab(event) => serve_collab::served(id, event),
+        Event::Activity(event) => {
+            served::sub_agent_activity(id, event.kind, &event.agent_thread_id, &event.agent_path.0)
+        }
         Event::EnteredReview(event) => {
             let hint = event.user_facing_hint.map(|hint| hint.value());
             served::entered_review(id, hint.unwrap_or_else(|| json!(REVIEW_REQUESTED)))
@@ -89,7 +72,10 @@ pub(super) fn served(id: &str, event: &Event<'_>) -> Option<Value> {
 fn user_message(id: &str, event: &UserMessage<'_>) -> Value {
     let mut content = Vec::new();
     if !event.message.0.trim().is_empty() {
-        content.push(served::input_text(json!(event.message.0), &event.text_elements));
+        content.push(served::input_text(
+            json!(event.message.0),
+            &event.text_elements,
+        ));
     }
     for (at, image) in event.images.iter().flatten().enumerate() {
         let detail = event.image_details.get(at).copied().flatten();
@@ -183,7 +169,8 @@ fn dynamic_response(id: &str, event: &DynamicResponse<'_>) -> Value {
     })
 }
 
-fn completed_if(is_success: bool) -> CallStatus {
+/// State of a call that ended.
+pub(super) fn completed_if(is_success: bool) -> CallStatus {
     match is_success {
         true => CallStatus::Completed,
         false => CallStatus::Failed,
@@ -217,7 +204,6 @@ fn mcp_end(id: &str, event: &McpEnd<'_>) -> Value {
         Err(message) => (None, Some(*message)),
     };
     let is_success = result.is_some_and(|result| result.is_error != Some(true));
-    let duration: Duration = event.duration;
     served::mcp_call(&McpCall {
         id,
         server: event.invocation.server,
@@ -234,101 +220,6 @@ fn mcp_end(id: &str, event: &McpEnd<'_>) -> Value {
         plugin_id: event.plugin_id,
         result,
         error,
-        duration: Some(duration),
-    })
-}
-
-fn agent_failed(status: &AgentStatus<'_>) -> bool {
-    matches!(status, AgentStatus::Errored(_) | AgentStatus::NotFound)
-}
-
-/// A call to other agents that has neither prompt nor result.
-fn bare_call<'a>(id: &'a str, tool: CollabTool, sender: &'a ThreadId<'a>) -> CollabCall<'a> {
-    CollabCall {
-        id,
-        tool,
-        status: CallStatus::InProgress,
-        sender,
-        receivers: Vec::new(),
-        prompt: None,
-        model: None,
-        effort: None,
-        states: Vec::new(),
-    }
-}
-
-fn spawn_begin(id: &str, event: &SpawnBegin<'_>) -> Value {
-    served::collab_call(&CollabCall {
-        prompt: Some(event.prompt),
-        model: Some(event.model),
-        effort: Some(&event.reasoning_effort.0),
-        ..bare_call(id, CollabTool::SpawnAgent, &event.sender_thread_id)
-    })
-}
-
-fn spawn_end(id: &str, event: &SpawnEnd<'_>) -> Value {
-    let agent = event.new_thread_id.as_ref();
-    served::collab_call(&CollabCall {
-        status: completed_if(agent.is_some() && !agent_failed(&event.status)),
-        receivers: agent.into_iter().collect(),
-        prompt: Some(event.prompt),
-        model: Some(event.model),
-        effort: Some(&event.reasoning_effort.0),
-        states: agent.map(|agent| (agent, &event.status)).into_iter().collect(),
-        ..bare_call(id, CollabTool::SpawnAgent, &event.sender_thread_id)
-    })
-}
-
-fn interaction_begin(id: &str, event: &InteractionBegin<'_>) -> Value {
-    served::collab_call(&CollabCall {
-        receivers: vec![&event.receiver_thread_id],
-        prompt: Some(event.prompt),
-        ..bare_call(id, CollabTool::SendInput, &event.sender_thread_id)
-    })
-}
-
-fn interaction_end(id: &str, event: &InteractionEnd<'_>) -> Value {
-    served::collab_call(&CollabCall {
-        status: completed_if(!agent_failed(&event.status)),
-        receivers: vec![&event.receiver_thread_id],
-        prompt: Some(event.prompt),
-        states: vec![(&event.receiver_thread_id, &event.status)],
-        ..bare_call(id, CollabTool::SendInput, &event.sender_thread_id)
-    })
-}
-
-fn waiting_begin(id: &str, event: &WaitingBegin<'_>) -> Value {
-    served::collab_call(&CollabCall {
-        receivers: event.receiver_thread_ids.iter().collect(),
-        ..bare_call(id, CollabTool::Wait, &event.sender_thread_id)
-    })
-}
-
-fn waiting_end(id: &str, event: &WaitingEnd<'_>) -> Value {
-    let states = served::state_list(&event.statuses);
-    let mut receivers: Vec<_> = states.iter().map(|(agent, _)| *agent).collect();
-    receivers.sort();
-    receivers.dedup();
-    served::collab_call(&CollabCall {
-        status: completed_if(!states.iter().any(|(_, status)| agent_failed(status))),
-        receivers,
-        states,
-        ..bare_call(id, CollabTool::Wait, &event.sender_thread_id)
-    })
-}
-
-fn agent_begin(id: &str, tool: CollabTool, event: &AgentBegin<'_>) -> Value {
-    served::collab_call(&CollabCall {
-        receivers: vec![&event.receiver_thread_id],
-        ..bare_call(id, tool, &event.sender_thread_id)
-    })
-}
-
-fn agent_end(id: &str, tool: CollabTool, event: &AgentEnd<'_>) -> Value {
-    served::collab_call(&CollabCall {
-        status: completed_if(!agent_failed(&event.status)),
-        receivers: vec![&event.receiver_thread_id],
-        states: vec![(&event.receiver_thread_id, &event.status)],
-        ..bare_call(id, tool, &event.sender_thread_id)
+        duration: Some(event.duration),
     })
 }

@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
+use super::review;
 use super::served::{self, CollabCall, DynamicCall, McpApp, McpCall};
 use super::shapes::{CallStatus, Exec, McpStatus, UserInput};
 use super::turn_item::{
     AgentContent, AgentMessage, CollabAgentToolCall, CommandExecution, DynamicToolCall, Extension,
     HookPrompt, McpToolCall, TurnItem,
 };
-use super::review;
 
 /// The served form of `item`, under `id`.
 pub(super) fn served(id: &str, item: &TurnItem<'_>) -> Value {
@@ -29,12 +29,9 @@ pub(super) fn served(id: &str, item: &TurnItem<'_>) -> Value {
         TurnItem::CommandExecution(item) => command_execution(id, item),
         TurnItem::DynamicToolCall(item) => dynamic_call(id, item),
         TurnItem::CollabAgentToolCall(item) => collab_call(id, item),
-        TurnItem::SubAgentActivity(item) => served::sub_agent_activity(
-            id,
-            item.kind,
-            &item.agent_thread_id,
-            &item.agent_path.0,
-        ),
+        TurnItem::SubAgentActivity(item) => {
+            served::sub_agent_activity(id, item.kind, &item.agent_thread_id, &item.agent_path.0)
+        }
         TurnItem::WebSearch(item) => {
             let action = served::search_action(&item.action);
             served::web_search(id, item.query.value(), Some(action), item.results)
@@ -126,7 +123,10 @@ fn collab_call(id: &str, item: &CollabAgentToolCall<'_>) -> Value {
         receivers: item.receiver_thread_ids.iter().collect(),
         prompt: item.prompt,
         model: item.model,
-        effort: item.reasoning_effort.as_ref().map(|effort| effort.0.as_ref()),
+        effort: item
+            .reasoning_effort
+            .as_ref()
+            .map(|effort| effort.0.as_ref()),
         states: served::state_list(&item.agents_states),
     })
 }

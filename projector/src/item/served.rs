@@ -157,8 +157,11 @@ pub(super) fn assessed_command(id: &str, line: &str, cwd: &str, status: &str) ->
 
 /// Files in the order of their paths; of a repeated path the last change counts.
 pub(super) fn file_change(id: &str, changes: &Changes<'_>, status: Option<EndStatus>) -> Value {
-    let by_path: BTreeMap<&str, &FileChange<'_>> =
-        changes.0.iter().map(|(path, change)| (path.0.as_ref(), change)).collect();
+    let by_path: BTreeMap<&str, &FileChange<'_>> = changes
+        .0
+        .iter()
+        .map(|(path, change)| (path.0.as_ref(), change))
+        .collect();
     let changes = by_path.into_iter().map(|(path, change)| {
         let (kind, diff) = change_kind(change);
         json!({ "path": path, "kind": kind, "diff": diff })
@@ -183,7 +186,10 @@ fn change_kind(change: &FileChange<'_>) -> (Value, Value) {
                 diff.push_str("\n\nMoved to: ");
                 diff.push_str(&path.text());
             }
-            (json!({ "type": "update", "move_path": or_null(update.move_path) }), json!(diff))
+            (
+                json!({ "type": "update", "move_path": or_null(update.move_path) }),
+                json!(diff),
+            )
         }
     }
 }
@@ -278,6 +284,9 @@ pub(super) fn dynamic_call(call: &DynamicCall<'_>) -> Value {
             json!({ "type": "inputAudio", "audioUrl": part.audio_url.value() })
         }
     };
+    let content_items: Option<Vec<Value>> = call
+        .content_items
+        .map(|items| items.iter().map(content).collect());
     json!({
         "type": "dynamicToolCall",
         "id": call.id,
@@ -285,7 +294,7 @@ pub(super) fn dynamic_call(call: &DynamicCall<'_>) -> Value {
         "tool": call.tool.value(),
         "arguments": call.arguments.value(),
         "status": call_status(call.status),
-        "contentItems": call.content_items.map(|items| items.iter().map(content).collect::<Vec<_>>()),
+        "contentItems": content_items,
         "success": call.success,
         "durationMs": call.duration.and_then(millis),
     })
@@ -313,7 +322,10 @@ pub(super) fn collab_call(call: &CollabCall<'_>) -> Value {
         CollabTool::CloseAgent => "closeAgent",
     };
     let receivers: Vec<&str> = call.receivers.iter().map(|id| id.0.as_ref()).collect();
-    let states = call.states.iter().map(|(id, status)| (id.0.to_string(), agent_state(status)));
+    let states = call
+        .states
+        .iter()
+        .map(|(id, status)| (id.0.to_string(), agent_state(status)));
     json!({
         "type": "collabAgentToolCall",
         "id": call.id,

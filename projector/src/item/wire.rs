@@ -14,6 +14,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::scan;
+
 /// A small string that is needed decoded; borrowed unless it has escapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
@@ -40,9 +42,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// Defines a slice of the input that holds any value beginning with one of some bytes.
+/// Defines a slice of the input that holds a value which passes a test of its text.
 macro_rules! raw {
-    ($(#[$meta:meta])* $name:ident, $expected:literal, $first:pat) => {
+    ($(#[$meta:meta])* $name:ident, $expected:literal, $is_valid:expr) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy)]
         pub(super) struct $name<'a>(&'a RawValue);
@@ -50,9 +52,9 @@ macro_rules! raw {
         impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let raw = <&'de RawValue>::deserialize(from)?;
-                match raw.get().as_bytes().first() {
-                    Some($first) => Ok($name(raw)),
-                    _ => Err(de::Error::custom(concat!("expected ", $expected))),
+                match $is_valid(raw.get()) {
+                    true => Ok($name(raw)),
+                    false => Err(de::Error::custom(concat!("expected ", $expected))),
                 }
             }
         }
@@ -60,7 +62,7 @@ macro_rules! raw {
         impl $name<'_> {
             /// The decoded value.
             pub(super) fn value(&self) -> Value {
-                // INVARIANT: the whole text passed `scan::check`, so that this decodes.
+                // INVARIANT: the text passed the checks of `scan`, so that this decodes.
                 serde_json::from_str(self.0.get()).unwrap_or_default()
             }
         }
@@ -69,29 +71,32 @@ macro_rules! raw {
 
 raw!(
     /// A string of any size, not decoded.
-    Str, "a string", b'"'
+    Str, "a string", |text: &str| text.starts_with('"')
 );
 raw!(
     /// An array of anything, not decoded.
-    List, "an array", b'['
+    List, "an array", |text: &str| text.starts_with('[') && scan::check_value(text).is_ok()
 );
 raw!(
     /// Any value, not decoded.
-    Any, "a value", _
+    Any, "a value within bounds", |text: &str| scan::check_value(text).is_ok()
 );
 
-impl Str<'_> {
+impl<'a> Str<'a> {
     /// Whether it has no character.
     pub(super) fn is_empty(&self) -> bool {
         self.0.get().len() == 2
     }
 
+    /// The decoded text, borrowed unless it has escapes.
+    pub(super) fn decoded(&self) -> Cow<'a, str> {
+        // INVARIANT: as for `value`.
+        serde_json::from_str(self.0.get()).map_or(Cow::Borrowed(""), |Text(text)| text)
+    }
+
     /// The decoded text.
     pub(super) fn text(&self) -> String {
-        match self.value() {
-            Value::String(text) => text,
-            _ => String::new(),
-        }
+        self.decoded().into_owned()
     }
 }
 
@@ -142,9 +147,14 @@ fn thread_id(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
         return Some(text);
     }
     let bare = text.strip_prefix("urn:uuid:").unwrap_or(&text);
-    let bare = bare.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(bare);
+    let bare = bare
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .unwrap_or(bare);
     let has_hyphens = bare.len() == 36;
-    let hyphens_fit = [8, 13, 18, 23].iter().all(|at| bare.as_bytes().get(*at) == Some(&b'-'));
+    let hyphens_fit = [8, 13, 18, 23]
+        .iter()
+        .all(|at| bare.as_bytes().get(*at) == Some(&b'-'));
     let digits: String = match (has_hyphens, bare.len()) {
         (true, _) if hyphens_fit => bare.replace('-', ""),
         (false, 32) => bare.to_owned(),
@@ -154,7 +164,13 @@ fn thread_id(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
         return None;
     }
     let low = digits.to_ascii_lowercase();
-    let parts = [&low[..8], &low[8..12], &low[12..16], &low[16..20], &low[20..]];
+    let parts = [
+        &low[..8],
+        &low[8..12],
+        &low[12..16],
+        &low[16..20],
+        &low[20..],
+    ];
     Some(Cow::Owned(parts.join("-")))
 }
 
@@ -162,9 +178,12 @@ fn agent_path(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let mut segments = text.strip_prefix('/')?.split('/');
     let is_name = |segment: &str| {
         !matches!(segment, "" | "root")
-            && segment.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+            && segment
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
     };
-    let is_valid = text == "/morpheus" || (segments.next() == Some("root") && segments.all(is_name));
+    let is_valid =
+        text == "/morpheus" || (segments.next() == Some("root") && segments.all(is_name));
     is_valid.then_some(text)
 }
 
@@ -209,16 +228,23 @@ pub(super) struct Untagged<'de, A> {
     late: A,
 }
 
+/// A tag and the object without it.
+pub(super) type Split<'de, A> = (Cow<'de, str>, MapAccessDeserializer<Untagged<'de, A>>);
+
 /// Reads an object up to its tag. Writers put the tag first, so that nothing is held back.
 pub(super) fn split_tag<'de, A: MapAccess<'de>>(
     mut map: A,
     tag: &'static str,
-) -> Result<(Cow<'de, str>, MapAccessDeserializer<Untagged<'de, A>>), A::Error> {
+) -> Result<Split<'de, A>, A::Error> {
     let mut early = Vec::new();
     while let Some(Text(key)) = map.next_key()? {
         if key == tag {
             let Text(text) = map.next_value()?;
-            let rest = Untagged { early: early.into_iter(), early_value: None, late: map };
+            let rest = Untagged {
+                early: early.into_iter(),
+                early_value: None,
+                late: map,
+            };
             return Ok((text, MapAccessDeserializer::new(rest)));
         }
         early.push((key, map.next_value()?));
@@ -236,7 +262,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Untagged<'de, A> {
         match self.early.next() {
             Some((key, value)) => {
                 self.early_value = Some(value);
-                seed.deserialize(de::value::CowStrDeserializer::new(key)).map(Some)
+                seed.deserialize(de::value::CowStrDeserializer::new(key))
+                    .map(Some)
             }
             None => self.late.next_key_seed(seed),
         }
@@ -283,6 +310,7 @@ macro_rules! tagged {
     ) => {
         $(#[$meta])*
         #[derive(Debug)]
+        #[allow(dead_code, reason = "some bodies are decoded for acceptance only")]
         pub(super) enum $name<'a> {
             $($variant($body),)+
             $($other,)?

@@ -25,11 +25,17 @@ pub(super) struct Case {
 /// All cases in order; `None`, with a message, where they are not at hand.
 pub(super) fn cases() -> Option<Vec<Case>> {
     let Ok(entries) = std::fs::read_dir(CASES) else {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{CASES} is missing");
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "{CASES} is missing"
+        );
         eprintln!("skipped: {CASES} is missing");
         return None;
     };
-    let mut cases: Vec<Case> = entries.map(|entry| open(&entry.expect("readable").path())).collect();
+    let mut cases: Vec<Case> = entries
+        .map(|entry| open(&entry.expect("readable").path()))
+        .collect();
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     assert!(!cases.is_empty(), "{CASES} is empty");
     Some(cases)
@@ -38,12 +44,24 @@ pub(super) fn cases() -> Option<Vec<Case>> {
 fn open(dir: &Path) -> Case {
     let bytes = read(dir, "rollout.jsonl").expect("a case has an input");
     let ends_with_line_feed = bytes.ends_with(b"\n") || bytes.is_empty();
-    let mut lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let mut lines: Vec<Vec<u8>> = bytes
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
     if ends_with_line_feed {
         lines.pop();
     }
-    let name = dir.file_name().expect("a folder").to_string_lossy().into_owned();
-    Case { name, dir: dir.to_owned(), lines, ends_with_line_feed }
+    let name = dir
+        .file_name()
+        .expect("a folder")
+        .to_string_lossy()
+        .into_owned();
+    Case {
+        name,
+        dir: dir.to_owned(),
+        lines,
+        ends_with_line_feed,
+    }
 }
 
 fn read(dir: &Path, name: &str) -> Option<Vec<u8>> {
@@ -76,7 +94,13 @@ impl Case {
     pub(super) fn decoded(&self, at: usize) -> Decoded<'_> {
         let is_last = at + 1 == self.lines.len();
         match is_last && !self.ends_with_line_feed {
-            true => decode_part(&self.lines[at], Part { unterminated: true, head_bytes: 0 }),
+            true => decode_part(
+                &self.lines[at],
+                Part {
+                    unterminated: true,
+                    head_bytes: 0,
+                },
+            ),
             false => decode(&self.lines[at]),
         }
     }
@@ -134,11 +158,17 @@ impl Case {
         };
         let turns: Vec<TurnRow> = rows.turns().map(|(_, row)| row.clone()).collect();
         let turns = turns.iter().map(|row| {
-            let mut summary: Vec<Ordinal> =
-                row.first_user_item.into_iter().chain(row.final_agent_item).collect();
+            let mut summary: Vec<Ordinal> = row
+                .first_user_item
+                .into_iter()
+                .chain(row.final_agent_item)
+                .collect();
             summary.sort();
             summary.dedup();
-            let summary: Vec<_> = summary.into_iter().map(|key| name(Some(key), rows)).collect();
+            let summary: Vec<_> = summary
+                .into_iter()
+                .map(|key| name(Some(key), rows))
+                .collect();
             json!({
                 "turn_id": row.id, "status": status(row), "error": self.error(row),
                 "started_at": row.started_at, "completed_at": row.completed_at,

@@ -14,12 +14,12 @@ const POINTERS: [&str; 2] = ["first_user_item_id", "final_agent_item_id"];
 fn difference(at: &str, expected: &Value, ours: &Value, rules: Rules) -> Option<String> {
     let differs = || Some(format!("{at}: expected {expected}, ours {ours}"));
     match (expected, ours) {
-        (Value::Object(expected), Value::Object(ours)) => {
-            objects(at, expected, ours, rules)
-        }
+        (Value::Object(expected), Value::Object(ours)) => objects(at, expected, ours, rules),
         (Value::Array(expected), Value::Array(ours)) if expected.len() == ours.len() => {
             let pairs = expected.iter().zip(ours).enumerate();
-            pairs.into_iter().find_map(|(n, (a, b))| difference(&format!("{at}[{n}]"), a, b, rules))
+            pairs
+                .into_iter()
+                .find_map(|(n, (a, b))| difference(&format!("{at}[{n}]"), a, b, rules))
         }
         (Value::Number(a), Value::Number(b)) => {
             let same = match (a.as_i128(), b.as_i128()) {
@@ -45,7 +45,8 @@ struct Rules {
 }
 
 fn is_implicit(id: &str) -> bool {
-    id.strip_prefix("rollout-").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    id.strip_prefix("rollout-")
+        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn objects(
@@ -72,7 +73,9 @@ fn objects(
 }
 
 fn check(case: &Case, view: &str, expected: &Value, ours: &Value) -> Option<String> {
-    let rules = Rules { any_implicit_number: case.name.contains("foreign-cwd") };
+    let rules = Rules {
+        any_implicit_number: case.name.contains("foreign-cwd"),
+    };
     difference(view, expected, ours, rules)
 }
 
@@ -81,8 +84,12 @@ fn run(view: &str, views: impl Fn(&Case) -> Option<(Value, Value)>) {
     let Some(cases) = cases() else { return };
     let (mut passed, mut failures) = (0, Vec::new());
     for case in &cases {
-        let Some((expected, ours)) = views(case) else { continue };
-        let listed = EXCEPTIONS.iter().any(|(name, of, _)| *name == case.name && *of == view);
+        let Some((expected, ours)) = views(case) else {
+            continue;
+        };
+        let listed = EXCEPTIONS
+            .iter()
+            .any(|(name, of, _)| *name == case.name && *of == view);
         match (check(case, view, &expected, &ours), listed) {
             (None, false) => passed += 1,
             (Some(_), true) => {}
@@ -92,7 +99,12 @@ fn run(view: &str, views: impl Fn(&Case) -> Option<(Value, Value)>) {
     }
     eprintln!("{view}: {passed} cases pass");
     assert!(passed > 0, "no case has the view {view}");
-    assert!(failures.is_empty(), "{} of {view} fail:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {view} fail:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 #[test]
@@ -108,7 +120,9 @@ fn legacy_replay_of_every_case() {
 fn legacy_threads_in_their_own_mode() {
     run("turns", |case| {
         let (mut rows, state) = case.fold(ThreadState::default(), |_| true);
-        let expected = case.expected("turns").filter(|_| state.mode() == Mode::Legacy)?;
+        let expected = case
+            .expected("turns")
+            .filter(|_| state.mode() == Mode::Legacy)?;
         Some((expected, case.turns(&mut rows)))
     });
 }
@@ -121,7 +135,9 @@ fn legacy_replay_of_what_the_policy_keeps() {
             return None;
         }
         // The file is there only where it differs from the whole replay.
-        let expected = case.expected("turns.filtered").or_else(|| case.expected("turns"))?;
+        let expected = case
+            .expected("turns.filtered")
+            .or_else(|| case.expected("turns"))?;
         let (mut rows, _) = case.fold(ThreadState::default(), |decoded| decoded.kept);
         Some((expected, case.turns(&mut rows)))
     });
@@ -144,13 +160,22 @@ fn free_changed_pointers(expected: &mut Value, ours: &mut Value) {
     let items = expected["items"].clone();
     let kind_of = |turn: &Value, id: &Value| {
         let items = items.as_array()?;
-        let item = items.iter().find(|i| &i["turn_id"] == turn && &i["item_id"] == id)?;
+        let item = items
+            .iter()
+            .find(|i| &i["turn_id"] == turn && &i["item_id"] == id)?;
         item["item"]["type"].as_str()
     };
     let turns = expected["turns"].as_array_mut().expect("turns");
-    for (turn, our) in turns.iter_mut().zip(ours["turns"].as_array_mut().expect("turns")) {
+    for (turn, our) in turns
+        .iter_mut()
+        .zip(ours["turns"].as_array_mut().expect("turns"))
+    {
         let kinds = POINTERS.map(|pointer| kind_of(&turn["turn_id"], &turn[pointer]));
-        for ((pointer, kind), of) in POINTERS.iter().zip(kinds).zip(["userMessage", "agentMessage"]) {
+        for ((pointer, kind), of) in POINTERS
+            .iter()
+            .zip(kinds)
+            .zip(["userMessage", "agentMessage"])
+        {
             if kind.is_some_and(|kind| kind != of) {
                 turn[*pointer] = Value::Null;
                 our[*pointer] = Value::Null;
@@ -173,6 +198,10 @@ fn refused_files_fold_without_a_word() {
     let Some(cases) = cases() else { return };
     for case in &cases {
         let (mut rows, state) = case.fold(ThreadState::default(), |_| true);
-        let _ = (case.turns(&mut rows), case.paginated(&mut rows), case.context(&state));
+        let _ = (
+            case.turns(&mut rows),
+            case.paginated(&mut rows),
+            case.context(&state),
+        );
     }
 }

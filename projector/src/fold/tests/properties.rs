@@ -17,7 +17,9 @@ fn states() -> [ThreadState; 2] {
 fn stored(state: &ThreadState) -> ThreadState {
     let config = bincode::config::standard();
     let bytes = bincode::encode_to_vec(state, config).expect("a state is encoded");
-    bincode::decode_from_slice(&bytes, config).expect("a state is decoded").0
+    bincode::decode_from_slice(&bytes, config)
+        .expect("a state is decoded")
+        .0
 }
 
 #[test]
@@ -35,7 +37,12 @@ fn a_prefix_and_the_rest_are_the_whole() {
                     let decoded = case.decoded(at);
                     let Ok(()) = apply(&mut rows, &mut state, Ordinal(at as u64), &decoded);
                 }
-                assert_eq!((&rows, &state), (&whole, &end), "{} cut at {cut}", case.name);
+                assert_eq!(
+                    (&rows, &state),
+                    (&whole, &end),
+                    "{} cut at {cut}",
+                    case.name
+                );
             }
         }
     }
@@ -48,12 +55,27 @@ fn a_line_in_two_records_is_the_line() {
         for line in case.lines.iter().filter(|line| line.len() < 4000) {
             let whole = decode(line);
             for cut in (0..line.len()).step_by(7) {
-                let head = decode_part(&line[..cut], Part { unterminated: true, head_bytes: 0 });
-                let rest = decode_part(line, Part { unterminated: false, head_bytes: cut });
+                let head = decode_part(
+                    &line[..cut],
+                    Part {
+                        unterminated: true,
+                        head_bytes: 0,
+                    },
+                );
+                let rest = decode_part(
+                    line,
+                    Part {
+                        unterminated: false,
+                        head_bytes: cut,
+                    },
+                );
                 if is_complete_line(&line[..cut]) {
-                    assert_eq!(rest.effect, Effect::Continued);
+                    assert!(matches!(rest.effect, Effect::Continued | Effect::Blank));
                 } else {
-                    assert!(matches!(head.effect, Effect::Pending | Effect::Blank), "{head:?}");
+                    assert!(
+                        matches!(head.effect, Effect::Pending | Effect::Blank),
+                        "{head:?}"
+                    );
                     assert_eq!(rest, whole);
                 }
             }
@@ -75,7 +97,8 @@ fn boundaries_are_the_usable_compactions() {
 
 #[test]
 fn deep_nesting_and_repeated_keys_are_no_danger() {
-    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(300_000), close.repeat(300_000));
+    let times = 300_000;
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(times), close.repeat(times));
     let envelope = |kind: &str, payload: &str| {
         format!("{{\"timestamp\":\"t\",\"type\":\"{kind}\",\"payload\":{payload}}}")
     };
@@ -88,7 +111,13 @@ fn deep_nesting_and_repeated_keys_are_no_danger() {
             format!("{{\"message\":\"\",\"replacement_history\":{nested}}}"),
             format!("{{\"full\":true,\"state\":{nested}}}"),
         ] {
-            for kind in ["event_msg", "response_item", "compacted", "world_state", "turn_context"] {
+            for kind in [
+                "event_msg",
+                "response_item",
+                "compacted",
+                "world_state",
+                "turn_context",
+            ] {
                 let _ = decode(envelope(kind, &payload).as_bytes());
             }
         }
@@ -97,8 +126,30 @@ fn deep_nesting_and_repeated_keys_are_no_danger() {
     let _ = decode(br#"{"timestamp":"a","timestamp":"b","type":"x","type":"y","payload":{}}"#);
 }
 
+#[test]
+fn a_rollback_of_many_turns_leaves_the_oldest() {
+    let event = |payload: &str| {
+        format!(r#"{{"timestamp":"x","type":"event_msg","payload":{{{payload}}}}}"#).into_bytes()
+    };
+    let user = &event(r#""type":"user_message","message":"m""#);
+    let back = &event(r#""type":"thread_rolled_back","num_turns":700"#);
+    let (mut rows, mut state) = (MemRows::default(), ThreadState::default());
+    for at in 0..800 {
+        let Ok(()) = apply(&mut rows, &mut state, Ordinal(at), &decode(user));
+    }
+    let Ok(()) = apply(&mut rows, &mut state, Ordinal(800), &decode(back));
+    let Ok(()) = apply(&mut rows, &mut state, Ordinal(801), &decode(user));
+    assert_eq!((rows.turns().count(), rows.items().count()), (101, 101));
+    let last = rows.items().next_back().expect("an item").1;
+    assert_eq!((last.id.as_str(), state.records), ("item-101", 802));
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn changed_lines_never_stop_the_fold(

@@ -2,7 +2,7 @@
 
 use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
-use super::{Image, Index, IndexError, open, put, request};
+use super::{Image, Index, IndexError, open, put, random, request};
 use crate::index::{Order, ThreadRow};
 use crate::rows::{ItemRow, Rows, TurnNo, TurnRow};
 
@@ -10,6 +10,8 @@ const THREADS: u64 = 4;
 const TURNS: u32 = 60;
 const ITEMS: u64 = 6;
 const FLIPS: u64 = 3000;
+/// Bytes that redb uses of its header block.
+const HEADER_BYTES: usize = 320;
 
 /// Everything that is read from a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +26,10 @@ struct Answers {
 }
 
 /// Reads each answer on its own, so that one error does not hide another answer.
-fn ask(index: &Index, thread: ThreadNumber) -> Result<Vec<Result<Answers, IndexError>>, IndexError> {
+fn ask(
+    index: &Index,
+    thread: ThreadNumber,
+) -> Result<Vec<Result<Answers, IndexError>>, IndexError> {
     let reader = index.reader()?;
     let (order, turn) = (Order::Descending, TurnNo(TURNS / 2));
     let blank = Answers {
@@ -40,17 +45,34 @@ fn ask(index: &Index, thread: ThreadNumber) -> Result<Vec<Result<Answers, IndexE
         let mut answers = blank.clone();
         fill(&mut answers).map(|()| answers)
     };
+    let page = request(Some((300, true)), Order::Ascending, 1000);
     Ok(vec![
-        with(&|to| Ok(to.thread = reader.thread(thread)?)),
-        with(&|to| Ok(to.turns = reader.turns_page(thread, &request(None, order, 20))?.rows)),
+        with(&|to| reader.thread(thread).map(|row| to.thread = row)),
         with(&|to| {
-            let ask = request(Some((300, true)), Order::Ascending, 1000);
-            Ok(to.items = reader.items_page(thread, None, &ask)?.rows)
+            let page = reader.turns_page(thread, &request(None, order, 20));
+            page.map(|page| to.turns = page.rows)
         }),
-        with(&|to| Ok(to.of_turn = reader.items_of(thread, turn)?)),
-        with(&|to| Ok(to.by_id = reader.item_by_id(thread, turn, "item-3")?)),
-        with(&|to| Ok(to.turn_by_id = reader.turn_by_id(thread, "turn-17")?)),
-        with(&|to| Ok(to.is_whole = reader.verify_thread(thread)?)),
+        with(&|to| {
+            reader
+                .items_page(thread, None, &page)
+                .map(|page| to.items = page.rows)
+        }),
+        with(&|to| reader.items_of(thread, turn).map(|rows| to.of_turn = rows)),
+        with(&|to| {
+            reader
+                .item_by_id(thread, turn, "item-3")
+                .map(|row| to.by_id = row)
+        }),
+        with(&|to| {
+            reader
+                .turn_by_id(thread, "turn-17")
+                .map(|row| to.turn_by_id = row)
+        }),
+        with(&|to| {
+            reader
+                .verify_thread(thread)
+                .map(|is_whole| to.is_whole = is_whole)
+        }),
     ])
 }
 
@@ -61,26 +83,22 @@ fn build() -> Image {
     for number in 1..=TURNS {
         let mut batch = index.writer().expect("memory does not fail");
         for thread in 1..=THREADS {
-            let mut rows = batch.thread(ThreadNumber(thread)).expect("memory does not fail");
+            let mut rows = batch
+                .thread(ThreadNumber(thread))
+                .expect("memory does not fail");
             let first = u64::from(number) * 10;
-            let items: Vec<(&str, u64)> =
-                ids.iter().map(String::as_str).zip(first + 1..).collect();
+            let items: Vec<(&str, u64)> = ids.iter().map(String::as_str).zip(first + 1..).collect();
             put(&mut rows, number, first, &items);
             let end = Ordinal(first + 10);
-            rows.put_watermark(end, ThreadChain(first), &number).expect("a small state");
+            rows.put_watermark(end, ThreadChain(first), &number)
+                .expect("a small state");
         }
-        batch.commit(number.is_multiple_of(7)).expect("memory does not fail");
+        batch
+            .commit(number.is_multiple_of(7))
+            .expect("memory does not fail");
     }
     drop(index);
     image
-}
-
-/// The next of a fixed sequence of numbers.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
 }
 
 /// Opens a damaged image and compares every answer; says how many were errors.
@@ -112,12 +130,28 @@ fn check(image: &Image, expect: &[Vec<Answers>], seed: u64) -> u64 {
     errors + u64::from(write().is_err())
 }
 
+/// Whether the index is an earlier state, with nothing missing in it.
+fn is_older(index: &Index, expect: &[Vec<Answers>]) -> bool {
+    let reader = index.reader().expect("the header leads to a commit");
+    (1..=THREADS)
+        .map(ThreadNumber)
+        .zip(expect)
+        .all(|(thread, expect)| {
+            let row = reader.thread(thread).ok().flatten();
+            let end = |row: &Option<ThreadRow>| row.as_ref().map(|row| row.applied_end);
+            end(&row) < end(&expect[0].thread)
+                && reader.verify_thread(thread).is_ok_and(|whole| whole)
+        })
+}
+
 fn answers(image: &Image) -> Vec<Vec<Answers>> {
     let index = open(&Image::of(&image.bytes())).expect("the file is whole");
     let all = (1..=THREADS).map(|thread| ask(&index, ThreadNumber(thread)));
     all.map(|answers| {
         let answers = answers.expect("the file is whole").into_iter();
-        answers.map(|answer| answer.expect("the file is whole")).collect()
+        answers
+            .map(|answer| answer.expect("the file is whole"))
+            .collect()
     })
     .collect()
 }
@@ -126,11 +160,17 @@ fn answers(image: &Image) -> Vec<Vec<Answers>> {
 fn a_flipped_bit_is_found_or_harmless() {
     let image = build();
     let expect = answers(&image);
-    assert!(expect.iter().all(|answers| answers[6].is_whole && !answers[2].items.is_empty()));
+    assert!(
+        expect
+            .iter()
+            .all(|answers| answers[6].is_whole && !answers[2].items.is_empty())
+    );
     let bytes = image.bytes();
     // Flips in blocks that were never written say nothing.
-    let used: Vec<usize> =
-        (0..bytes.len()).step_by(4096).filter(|at| bytes[*at..at + 4096] != [0; 4096]).collect();
+    let used: Vec<usize> = (0..bytes.len())
+        .step_by(4096)
+        .filter(|at| bytes[*at..at + 4096] != [0; 4096])
+        .collect();
     let (mut noticed, mut state) = (0, 2026);
     for _ in 0..FLIPS {
         let seed = state;
@@ -145,7 +185,36 @@ fn a_flipped_bit_is_found_or_harmless() {
         used.len(),
         bytes.len() / 4096
     );
-    assert!(noticed > FLIPS / 4, "the test does reach the rows: {noticed}");
+    assert!(
+        noticed > FLIPS / 4,
+        "the test does reach the rows: {noticed}"
+    );
+}
+
+#[test]
+fn a_flipped_bit_of_the_header_is_found_or_harmless() {
+    // The header is the one block without a checksum of ours: every bit of it is tried.
+    let image = build();
+    let expect = answers(&image);
+    let bytes = image.bytes();
+    let (mut noticed, mut older) = (0, 0);
+    for bit in 0..HEADER_BYTES * 8 {
+        let mut flipped = bytes.clone();
+        flipped[4096 + bit / 8] ^= 1 << (bit % 8);
+        // A bit says which of two commits is the newest: the one before is whole, too.
+        let flipped = Image::of(&flipped);
+        let is_older = open(&flipped).is_ok_and(|index| is_older(&index, &expect));
+        if is_older {
+            older += 1;
+        } else {
+            noticed += u64::from(check(&flipped, &expect, bit as u64) > 0);
+        }
+    }
+    println!("{older} flips lead to the commit before");
+    println!(
+        "{} flips of the header: {noticed} noticed, none wrong",
+        HEADER_BYTES * 8
+    );
 }
 
 #[test]
@@ -154,8 +223,9 @@ fn a_lost_or_exchanged_block_is_found_or_harmless() {
     let expect = answers(&image);
     let bytes = image.bytes();
     let blocks = bytes.len() / 4096;
-    let used: Vec<usize> =
-        (2..blocks).filter(|at| bytes[at * 4096..][..4096] != [0; 4096]).collect();
+    let used: Vec<usize> = (2..blocks)
+        .filter(|at| bytes[at * 4096..][..4096] != [0; 4096])
+        .collect();
     for (nth, block) in used.iter().enumerate() {
         let other = used[(nth + 1) % used.len()];
         let mut exchanged = bytes.clone();

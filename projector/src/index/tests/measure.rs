@@ -12,12 +12,13 @@ const BATCH_ITEMS: u64 = 512;
 /// Event bytes per item in the measured corpus: 315 MB and 88,822 items.
 const EVENT_BYTES_PER_ITEM: u64 = 3546;
 
-/// An id as upstream makes them: most are a prefix and hexadecimal digits.
+/// An id as upstream makes them: letters and digits for calls, hexadecimal digits for the rest.
 fn item_id(nth: u64) -> String {
+    let number = nth.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     match nth % 10 {
-        0..5 => format!("call_{:024x}", nth.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-        5..8 => format!("msg_{:050x}", nth.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-        _ => format!("rs_{:050x}", nth.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        0..5 => format!("call_{:0>24}Q", number),
+        5..8 => format!("msg_{number:050x}"),
+        _ => format!("rs_{number:050x}"),
     }
 }
 
@@ -30,24 +31,35 @@ fn bytes_per_item() {
         let mut batch = index.writer().expect("memory does not fail");
         for nth in batch_first..(batch_first + BATCH_ITEMS).min(ITEMS) {
             let (thread, place) = (nth % THREADS, nth / THREADS);
-            let mut rows = batch.thread(ThreadNumber(thread)).expect("memory does not fail");
+            let mut rows = batch
+                .thread(ThreadNumber(thread))
+                .expect("memory does not fail");
             let number = u32::try_from(place / ITEMS_PER_TURN).expect("few turns");
             let first = Ordinal(place * 3);
             if place % ITEMS_PER_TURN == 0 {
                 let id = format!("0198{thread:04x}-0000-7000-8000-{number:012x}");
-                let name = TurnName { turn: TurnNo(number), row: Some(first) };
+                let name = TurnName {
+                    turn: TurnNo(number),
+                    row: Some(first),
+                };
                 rows.put_turn_name(&id, name).expect("memory does not fail");
-                rows.put_turn(first, &turn(number, &id)).expect("memory does not fail");
+                rows.put_turn(first, &turn(number, &id))
+                    .expect("memory does not fail");
                 turns += 1;
             }
             let row = item(number, &item_id(nth), first.0);
             rows.put_item(first, &row).expect("memory does not fail");
             let end = first.plus(1);
-            rows.put_watermark(end, ThreadChain(nth), &[0_u8; 64]).expect("a small state");
+            rows.put_watermark(end, ThreadChain(nth), &[0_u8; 64])
+                .expect("a small state");
         }
         batch.commit(false).expect("memory does not fail");
     }
-    let stats = index.db.begin_write().expect("memory does not fail").stats();
+    let stats = index
+        .db
+        .begin_write()
+        .expect("memory does not fail")
+        .stats();
     let stats = stats.expect("memory does not fail");
     drop(index);
     let events = ITEMS * EVENT_BYTES_PER_ITEM;

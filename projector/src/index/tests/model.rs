@@ -59,7 +59,10 @@ impl Driver {
                 let id = format!("turn-{id}");
                 let known = rows.turn_name(&id).unwrap();
                 if known.is_none() {
-                    let name = TurnName { turn: self.number(), row: None };
+                    let name = TurnName {
+                        turn: self.number(),
+                        row: None,
+                    };
                     rows.put_turn_name(&id, name).unwrap();
                 }
                 format!("{known:?} {:?}", rows.turn_name(&id).unwrap())
@@ -72,7 +75,10 @@ impl Driver {
                     _ => self.number(),
                 };
                 if known.is_none_or(|name| name.row.is_none()) {
-                    let name = TurnName { turn: number, row: Some(first) };
+                    let name = TurnName {
+                        turn: number,
+                        row: Some(first),
+                    };
                     rows.put_turn_name(&id, name).unwrap();
                 }
                 rows.put_turn(first, &turn(number.0, &id)).unwrap();
@@ -80,7 +86,9 @@ impl Driver {
             }
             Step::End { back } => {
                 let newest = rows.newest_turns(back + 1).unwrap();
-                let Some(key) = newest.get(back) else { return format!("{newest:?}") };
+                let Some(key) = newest.get(back) else {
+                    return format!("{newest:?}");
+                };
                 let mut row = rows.turn(*key).unwrap().unwrap();
                 row.status = TurnStatus::Completed;
                 row.final_agent_item = Some(first);
@@ -98,7 +106,11 @@ impl Driver {
                 format!("{newest:?} {:?}", rows.newest_turns(2).unwrap())
             }
             Step::Commit { .. } => {
-                format!("{:?} {:?}", rows.turn_count().unwrap(), rows.item_count().unwrap())
+                format!(
+                    "{:?} {:?}",
+                    rows.turn_count().unwrap(),
+                    rows.item_count().unwrap()
+                )
             }
         }
     }
@@ -116,11 +128,18 @@ impl Driver {
         let turn = self.live[turn % self.live.len()];
         let known = rows.item_key(turn, id).unwrap();
         let key = known.filter(|_| !again).unwrap_or(Ordinal(self.ordinal));
-        let mut row = rows.item(key).unwrap().unwrap_or_else(|| item(turn.0, id, key.0));
+        let mut row = rows
+            .item(key)
+            .unwrap()
+            .unwrap_or_else(|| item(turn.0, id, key.0));
         row.sources.push(Ordinal(self.ordinal));
         rows.put_item(key, &row).unwrap();
         let seen = rows.items_of(turn).unwrap();
-        format!("{known:?} {:?} {seen:?} {:?}", rows.item(key).unwrap(), rows.item_key(turn, id))
+        format!(
+            "{known:?} {:?} {seen:?} {:?}",
+            rows.item(key).unwrap(),
+            rows.item_key(turn, id)
+        )
     }
 }
 
@@ -135,7 +154,8 @@ fn build(steps: &[Step], in_batches: bool) -> (Index, Vec<String>, Driver) {
         let mut rows = batch.thread(T1).unwrap();
         seen.push(driver.step(&mut rows, step));
         let chain = ThreadChain(driver.ordinal);
-        rows.put_watermark(Ordinal(driver.ordinal + 1), chain, &driver.numbers).unwrap();
+        rows.put_watermark(Ordinal(driver.ordinal + 1), chain, &driver.numbers)
+            .unwrap();
         if let (true, Step::Commit { durable }) = (in_batches, step) {
             batch.commit(*durable).unwrap();
             batch = index.writer().unwrap();

@@ -1,0 +1,413 @@
+//! The golden vectors: regenerated from fixed inputs, equal byte for byte, and read back.
+//!
+//! `TURNLEAF_WRITE_VECTORS=1` writes them; a review then sees every byte that changed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use turnleaf_format::catalogue::CatalogueRecord;
+use turnleaf_format::frame::{self, FrameHeader, HEADER_BYTES, Position};
+use turnleaf_format::journal::{Begun, JournalHeader};
+use turnleaf_format::record::{Entries, Entry};
+use turnleaf_format::segment::{BlockHeader, Class, Codec, Footer, SegmentHeader, Trailer};
+use turnleaf_format::{Generation, Problem, SegmentId, StoreId};
+
+use crate::build::{STORE, Vector, What, vectors};
+use crate::files;
+use crate::json::Json;
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/v0-draft")
+}
+
+/// What a vector says, or why it is refused.
+pub(crate) fn read(vector: &Vector) -> Result<Json, Problem> {
+    let bytes = &vector.bytes[..];
+    let read = match vector.what {
+        What::JournalHeader => JournalHeader::decode(bytes).map(|header| journal_header(&header)),
+        What::Frame { generation, offset } => {
+            let place = Position {
+                generation: Generation(generation),
+                offset,
+            };
+            let (header, check) =
+                FrameHeader::decode(bytes, STORE, place).map_err(|error| error.problem)?;
+            let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
+            if body.len() != header.body_len as usize || frame::body_crc(body) != header.body_crc {
+                return Err(Problem::BodyChecksum);
+            }
+            let entries = entries(body, header.entry_count)?;
+            return Ok(frame_header(&header, check, entries));
+        }
+        What::Entries { count } => return entries(bytes, count),
+        What::SegmentHeader => SegmentHeader::decode(bytes).map(|header| {
+            Json::Map(vec![
+                ("store_id", store_id(header.store)),
+                ("segment", header.segment.0.into()),
+                ("class", Json::text(class(header.class))),
+                ("created_ms", header.created_ms.into()),
+            ])
+        }),
+        What::Block { segment, offset } => {
+            BlockHeader::decode(bytes, STORE, SegmentId(segment), offset)
+                .map(|block| block_of(&block))
+        }
+        What::Footer => Footer::decode(bytes).map(|footer| footer_of(&footer)),
+        What::Trailer { file_len } => Trailer::decode(bytes, file_len).map(|trailer| {
+            Json::Map(vec![
+                ("store_id", store_id(trailer.store)),
+                ("segment", trailer.segment.0.into()),
+                ("footer_offset", trailer.footer_offset.into()),
+                ("footer_len", trailer.footer_len.into()),
+                ("footer_crc", Json::hex(trailer.footer_crc.into())),
+                ("digest", Json::bytes(&trailer.digest)),
+            ])
+        }),
+        What::Catalogue { kind } => {
+            CatalogueRecord::decode(kind, bytes).map(|record| catalogue(&record))
+        }
+        What::JournalFile => return files::journal(bytes),
+        What::SegmentFile { segment } => return files::segment(bytes, SegmentId(segment)),
+    };
+    read.map_err(|error| error.problem)
+}
+
+fn store_id(store: StoreId) -> Json {
+    Json::bytes(&store.0)
+}
+
+pub(crate) fn class(class: Class) -> &'static str {
+    match class {
+        Class::Run => "run",
+        Class::Pack => "pack",
+        Class::Catalogue => "catalogue",
+    }
+}
+
+pub(crate) fn position(position: Position) -> Json {
+    Json::List(vec![position.generation.0.into(), position.offset.into()])
+}
+
+pub(crate) fn journal_header(header: &JournalHeader) -> Json {
+    let begun = match header.begun {
+        Begun::First => "first",
+        Begun::Full => "full",
+        Begun::Opened => "opened",
+        Begun::Failed => "failed",
+    };
+    Json::Map(vec![
+        ("store_id", store_id(header.store)),
+        ("generation", header.generation.0.into()),
+        ("capacity", header.capacity.into()),
+        ("epoch", header.epoch.into()),
+        ("oldest_live", header.oldest_live.0.into()),
+        ("previous_end", position(header.previous_end)),
+        ("previous_chain", Json::hex(header.previous_chain.0)),
+        ("begun", Json::text(begun)),
+        ("catalogue_sealed_end", header.catalogue_sealed_end.0.into()),
+        ("catalogue_chain", Json::hex(header.catalogue_chain.0)),
+        ("created_ms", header.created_ms.into()),
+    ])
+}
+
+fn frame_header(header: &FrameHeader, check: u32, entries: Json) -> Json {
+    Json::Map(vec![
+        ("thread", header.thread.0.into()),
+        ("first_ordinal", header.first_ordinal.0.into()),
+        ("entry_count", header.entry_count.into()),
+        ("body_len", header.body_len.into()),
+        ("durable_upto", position(header.durable_upto)),
+        ("epoch", header.epoch.into()),
+        ("journal_chain", Json::hex(header.journal_chain.0)),
+        ("thread_chain", Json::hex(header.thread_chain.0)),
+        ("body_crc", Json::hex(header.body_crc.into())),
+        ("header_crc", Json::hex(check.into())),
+        ("marker", Json::Bool(header.is_marker())),
+        ("stride", header.stride().into()),
+        ("entries", entries),
+    ])
+}
+
+fn entries(bytes: &[u8], count: u32) -> Result<Json, Problem> {
+    let entries: Result<Vec<_>, _> = Entries::new(bytes, count)
+        .map(|entry| entry.map(|entry| entry_of(&entry)))
+        .collect();
+    entries.map(Json::List).map_err(|error| error.problem)
+}
+
+fn entry_of(entry: &Entry<'_>) -> Json {
+    let mut fields = vec![
+        ("kind", entry.kind.0.into()),
+        ("flags", entry.flags.bits().into()),
+        ("timestamp_ms", entry.timestamp_ms.into()),
+        ("len", entry.bytes.len().into()),
+        ("crc", Json::hex(entry.crc.into())),
+    ];
+    if entry.bytes.len() <= 64 {
+        fields.push(("payload", Json::bytes(entry.bytes)));
+    }
+    if let Some(chunk) = entry.chunk {
+        fields.push(("chunk_offset", chunk.offset.into()));
+        fields.push(("last", Json::Bool(chunk.last.is_some())));
+        fields.extend(chunk.last.map(|crc| ("record_crc", Json::hex(crc.into()))));
+    }
+    Json::Map(fields)
+}
+
+fn block_of(block: &BlockHeader) -> Json {
+    Json::Map(vec![
+        (
+            "codec",
+            Json::text(if block.codec == Codec::Raw {
+                "raw"
+            } else {
+                "zstd"
+            }),
+        ),
+        ("thread", block.thread.0.into()),
+        ("first_ordinal", block.first_ordinal.0.into()),
+        ("entry_count", block.entry_count.into()),
+        ("raw_len", block.raw_len.into()),
+        ("stored_len", block.stored_len.into()),
+        ("stored_crc", Json::hex(block.stored_crc.into())),
+        ("chain", Json::hex(block.chain.0)),
+    ])
+}
+
+fn footer_of(footer: &Footer) -> Json {
+    let runs = footer.runs.iter().map(|run| {
+        Json::Map(vec![
+            ("thread", run.thread.0.into()),
+            ("first_ordinal", run.first_ordinal.0.into()),
+            ("ordinal_end", run.ordinal_end.0.into()),
+            ("chain_before", Json::hex(run.chain_before.0)),
+            ("chain_after", Json::hex(run.chain_after.0)),
+            ("first_block", run.first_block.into()),
+            ("block_count", run.block_count.into()),
+            ("payload_bytes", run.payload_bytes.into()),
+            ("notes_offset", run.notes_offset.into()),
+            ("notes_len", run.notes_len.into()),
+            ("notes_crc", Json::hex(run.notes_crc.into())),
+        ])
+    });
+    let blocks = footer.blocks.iter().map(|block| {
+        Json::Map(vec![
+            ("offset", block.offset.into()),
+            ("first_ordinal", block.first_ordinal.0.into()),
+            ("stored_len", block.stored_len.into()),
+            ("raw_len", block.raw_len.into()),
+            ("entry_count", block.entry_count.into()),
+            ("continues", Json::Bool(block.continues)),
+        ])
+    });
+    Json::Map(vec![
+        ("runs", Json::List(runs.collect())),
+        ("blocks", Json::List(blocks.collect())),
+    ])
+}
+
+fn catalogue(record: &CatalogueRecord) -> Json {
+    let (name, mut fields) = match record {
+        CatalogueRecord::StoreCreated { store, at_ms } => (
+            "store_created",
+            vec![("store_id", store_id(*store)), ("at_ms", (*at_ms).into())],
+        ),
+        CatalogueRecord::ThreadCreated { thread, id, at_ms } => {
+            let fields = vec![
+                ("thread", thread.0.into()),
+                ("id", Json::text(id.as_str())),
+                ("at_ms", (*at_ms).into()),
+            ];
+            ("thread_created", fields)
+        }
+        CatalogueRecord::SegmentPublished {
+            segment,
+            class: of,
+            file_bytes,
+            digest,
+            runs,
+        } => {
+            let runs = runs.iter().map(|run| {
+                Json::Map(vec![
+                    ("thread", run.thread.0.into()),
+                    ("first_ordinal", run.first_ordinal.0.into()),
+                    ("ordinal_end", run.ordinal_end.0.into()),
+                    ("chain_before", Json::hex(run.chain_before.0)),
+                    ("chain_after", Json::hex(run.chain_after.0)),
+                    ("payload_bytes", run.payload_bytes.into()),
+                ])
+            });
+            let fields = vec![
+                ("segment", segment.0.into()),
+                ("class", Json::text(class(*of))),
+                ("file_bytes", (*file_bytes).into()),
+                ("digest", Json::bytes(digest)),
+                ("runs", Json::List(runs.collect())),
+            ];
+            ("segment_published", fields)
+        }
+        CatalogueRecord::Replaced { old, thread, new } => {
+            let fields = vec![
+                ("old", old.0.into()),
+                ("thread", thread.0.into()),
+                ("new", new.0.into()),
+            ];
+            ("replaced", fields)
+        }
+        CatalogueRecord::Archived {
+            thread,
+            archived,
+            at_ms,
+        } => {
+            let name = if *archived { "archived" } else { "unarchived" };
+            (
+                name,
+                vec![("thread", thread.0.into()), ("at_ms", (*at_ms).into())],
+            )
+        }
+        CatalogueRecord::Deleted { thread, at_ms } => (
+            "deleted",
+            vec![("thread", thread.0.into()), ("at_ms", (*at_ms).into())],
+        ),
+        CatalogueRecord::Purged { thread, at_ms } => (
+            "purged",
+            vec![("thread", thread.0.into()), ("at_ms", (*at_ms).into())],
+        ),
+        CatalogueRecord::Import {
+            thread,
+            source_bytes,
+            ordinal_end,
+            file_bytes,
+            modified_ns,
+            path,
+        } => {
+            let fields = vec![
+                ("thread", thread.0.into()),
+                ("source_bytes", (*source_bytes).into()),
+                ("ordinal_end", ordinal_end.0.into()),
+                ("file_bytes", (*file_bytes).into()),
+                ("modified_ns", (*modified_ns).into()),
+                ("path", Json::text(path)),
+            ];
+            ("import", fields)
+        }
+        CatalogueRecord::Epoch {
+            epoch,
+            at_ms,
+            pid,
+            host,
+        } => {
+            let fields = vec![
+                ("epoch", (*epoch).into()),
+                ("at_ms", (*at_ms).into()),
+                ("pid", (*pid).into()),
+                ("host", Json::text(host)),
+            ];
+            ("epoch", fields)
+        }
+        CatalogueRecord::Unknown { kind } => ("unknown", vec![("kind", kind.0.into())]),
+    };
+    fields.insert(0, ("record", Json::text(name)));
+    Json::Map(fields)
+}
+
+fn reason(problem: Problem) -> &'static str {
+    match problem {
+        Problem::Short => "short",
+        Problem::Magic => "magic",
+        Problem::HeaderChecksum => "header checksum",
+        Problem::BodyChecksum => "body checksum",
+        Problem::Place => "place",
+        Problem::Version => "version",
+        Problem::Length => "length",
+        Problem::Reserved => "reserved",
+        Problem::Trailing => "trailing",
+        Problem::Text => "text",
+    }
+}
+
+fn described(vector: &Vector) -> Json {
+    let (structure, place) = match vector.what {
+        What::JournalHeader => ("journal header", vec![]),
+        What::Frame { generation, offset } => (
+            "frame",
+            vec![("generation", generation.into()), ("offset", offset.into())],
+        ),
+        What::Entries { count } => ("entries", vec![("count", count.into())]),
+        What::SegmentHeader => ("segment header", vec![]),
+        What::Block { segment, offset } => (
+            "block header",
+            vec![("segment", segment.into()), ("offset", offset.into())],
+        ),
+        What::Footer => ("footer", vec![]),
+        What::Trailer { file_len } => ("trailer", vec![("file_len", file_len.into())]),
+        What::Catalogue { kind } => ("catalogue record", vec![("kind", kind.0.into())]),
+        What::JournalFile => ("journal file", vec![]),
+        What::SegmentFile { segment } => ("segment file", vec![("segment", segment.into())]),
+    };
+    let mut fields = vec![
+        ("file", Json::Text(format!("{}.bin", vector.name))),
+        ("about", Json::text(vector.about)),
+        ("structure", Json::text(structure)),
+        ("place", Json::Map(place)),
+    ];
+    match read(vector) {
+        Ok(value) => fields.push(("expect", value)),
+        Err(problem) => fields.push(("refused", Json::text(reason(problem)))),
+    }
+    Json::Map(fields)
+}
+
+fn index(vectors: &[Vector]) -> String {
+    let index = Json::Map(vec![
+        ("format", turnleaf_format::FORMAT_WRITTEN_BY.into()),
+        ("state", Json::text("v0-draft")),
+        ("store_id", store_id(STORE)),
+        (
+            "vectors",
+            Json::List(vectors.iter().map(described).collect()),
+        ),
+    ]);
+    index.pretty()
+}
+
+#[test]
+fn vectors_are_what_this_build_writes() {
+    let vectors = vectors();
+    let mut expected: BTreeSet<String> = vectors
+        .iter()
+        .map(|vector| format!("{}.bin", vector.name))
+        .collect();
+    assert_eq!(expected.len(), vectors.len(), "names are unique");
+    expected.insert("index.json".to_owned());
+    if std::env::var("TURNLEAF_WRITE_VECTORS").as_deref() == Ok("1") {
+        fs::create_dir_all(directory()).unwrap();
+        for vector in &vectors {
+            fs::write(
+                directory().join(format!("{}.bin", vector.name)),
+                &vector.bytes,
+            )
+            .unwrap();
+        }
+        fs::write(directory().join("index.json"), index(&vectors)).unwrap();
+    }
+    let found = fs::read_dir(directory()).unwrap();
+    let found: BTreeSet<_> = found
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(found, expected);
+    for vector in &vectors {
+        let stored = fs::read(directory().join(format!("{}.bin", vector.name))).unwrap();
+        assert!(stored == vector.bytes, "{} changed", vector.name);
+    }
+    let stored = fs::read_to_string(directory().join("index.json")).unwrap();
+    assert!(stored == index(&vectors), "index.json changed");
+}
+
+#[test]
+fn vectors_are_read_or_refused_as_meant() {
+    for vector in vectors() {
+        assert_eq!(read(&vector).err(), vector.refused, "{}", vector.name);
+    }
+}

@@ -1,0 +1,99 @@
+//! Owns the short form of ids; it must not know rows.
+//!
+//! Ids are most of a row: UUIDs, or a prefix and hexadecimal digits, both of which take half the
+//! bytes as numbers. Any other text is stored as it is.
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
+const PLAIN: u8 = 0;
+const UUID: u8 = 1;
+const PREFIXED: u8 = 2;
+/// Fewer digits are not worth the second length.
+const DIGITS_MIN: usize = 8;
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+const UUID_CHARS: usize = 36;
+
+pub(super) fn encode<E: Encoder>(id: &str, encoder: &mut E) -> Result<(), EncodeError> {
+    if let Some(bytes) = uuid(id) {
+        UUID.encode(encoder)?;
+        return bytes.encode(encoder);
+    }
+    let digits = id
+        .bytes()
+        .rev()
+        .take_while(|byte| nibble(*byte).is_some())
+        .count()
+        & !1;
+    if digits < DIGITS_MIN {
+        PLAIN.encode(encoder)?;
+        return id.encode(encoder);
+    }
+    let (prefix, digits) = id.split_at(id.len() - digits);
+    PREFIXED.encode(encoder)?;
+    prefix.encode(encoder)?;
+    let (pairs, _) = digits.as_bytes().as_chunks::<2>();
+    let bytes: Vec<u8> = pairs.iter().filter_map(byte).collect();
+    bytes.encode(encoder)
+}
+
+pub(super) fn decode<D: Decoder>(decoder: &mut D) -> Result<String, DecodeError> {
+    match u8::decode(decoder)? {
+        PLAIN => String::decode(decoder),
+        UUID => Ok(uuid_text(<[u8; 16]>::decode(decoder)?)),
+        PREFIXED => {
+            let mut id = String::decode(decoder)?;
+            push(&mut id, &Vec::<u8>::decode(decoder)?);
+            Ok(id)
+        }
+        _ => Err(DecodeError::Other("unknown form of an id")),
+    }
+}
+
+/// The bytes of a UUID in its usual form: lower case, with hyphens.
+fn uuid(id: &str) -> Option<[u8; 16]> {
+    let text: &[u8; UUID_CHARS] = id.as_bytes().try_into().ok()?;
+    let mut digits = [0; 32];
+    let mut next = digits.iter_mut();
+    for (place, char) in text.iter().enumerate() {
+        if HYPHENS.contains(&place) {
+            (*char == b'-').then_some(())?;
+        } else {
+            *next.next()? = *char;
+        }
+    }
+    let mut bytes = [0; 16];
+    for (to, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        *to = byte(pair)?;
+    }
+    Some(bytes)
+}
+
+fn uuid_text(bytes: [u8; 16]) -> String {
+    let mut text = String::with_capacity(UUID_CHARS);
+    push(&mut text, &bytes);
+    HYPHENS.iter().for_each(|place| text.insert(*place, '-'));
+    text
+}
+
+fn push(text: &mut String, bytes: &[u8]) {
+    let digits = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(char::from(digits[usize::from(byte >> 4)]));
+        text.push(char::from(digits[usize::from(byte & 15)]));
+    }
+}
+
+fn byte([high, low]: &[u8; 2]) -> Option<u8> {
+    Some(nibble(*high)? << 4 | nibble(*low)?)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}

@@ -1,0 +1,188 @@
+//! Owns the tables: their names, what stands in them and how changes reach them; it must not know
+//! queries.
+
+use std::collections::BTreeMap;
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+use redb::WriteTransaction;
+use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
+
+use super::error::{Fault, Place, Table};
+use super::layer::{Below, Body, Changes, Mark, Schema, Tally};
+use super::{IndexError, ThreadRow};
+use crate::codec::{self, Id, Shift};
+use crate::rows::TurnNo;
+
+pub(super) const THREADS: Schema<8, Body> = Schema::new(Table::Threads, "threads");
+pub(super) const TURNS: Schema<16, Body> = Schema::new(Table::Turns, "turns");
+pub(super) const ITEMS: Schema<16, Body> = Schema::new(Table::Items, "items");
+pub(super) const NUMBERS: Schema<12, Body> = Schema::new(Table::TurnNumbers, "turn_numbers");
+pub(super) const NAMES: Schema<16, Mark> = Schema::new(Table::TurnNames, "turn_names");
+pub(super) const ITEM_IDS: Schema<24, Mark> = Schema::new(Table::ItemIds, "item_ids");
+pub(super) const TURN_ITEMS: Schema<20, Mark> = Schema::new(Table::TurnItems, "turn_items");
+
+/// What stands behind a turn number.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct NumberRow {
+    pub(super) id: Id,
+    /// Key of the turn row.
+    pub(super) row: Option<u64>,
+    /// Whether the id names this turn: of several turns with one id, only the first is named.
+    pub(super) is_named: bool,
+}
+
+/// What the snapshot can hold of a thread; a reader does not know and looks always.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) thread: u64,
+    pub(super) row_end: u64,
+    pub(super) turn_end: u64,
+}
+
+impl Known {
+    pub(super) fn nothing(thread: ThreadNumber) -> Known {
+        Known {
+            thread: thread.0,
+            row_end: u64::MAX,
+            turn_end: u64::MAX,
+        }
+    }
+
+    pub(super) fn all(thread: ThreadNumber, row: &ThreadRow) -> Known {
+        Known {
+            thread: thread.0,
+            row_end: row.row_end,
+            turn_end: row.turn_end,
+        }
+    }
+
+    pub(super) fn at(&self, first: Ordinal) -> Below {
+        Below::when(first.0 < self.row_end || self.row_end == u64::MAX)
+    }
+
+    pub(super) fn of(&self, turn: TurnNo) -> Below {
+        Below::when(u64::from(turn.0) < self.turn_end)
+    }
+
+    pub(super) fn any(&self) -> Below {
+        Below::when(self.row_end > 0 || self.turn_end > 0)
+    }
+
+    pub(super) fn place(&self, table: Table) -> Place {
+        Place::new("read").table(table).thread(self.thread)
+    }
+}
+
+/// The changes of a view.
+pub(super) struct ViewChanges {
+    pub(super) turns: Changes<16>,
+    pub(super) items: Changes<16>,
+    pub(super) numbers: Changes<12>,
+    pub(super) names: Changes<16>,
+    pub(super) item_ids: Changes<24>,
+    pub(super) turn_items: Changes<20>,
+}
+
+impl ViewChanges {
+    /// Writes all changes, table after table, each in the order of its keys.
+    pub(super) fn apply(self, txn: &WriteTransaction) -> Result<BTreeMap<u64, Tally>, Fault> {
+        let mut tallies = BTreeMap::new();
+        TURNS.apply(txn, self.turns, &mut tallies)?;
+        ITEMS.apply(txn, self.items, &mut tallies)?;
+        NUMBERS.apply(txn, self.numbers, &mut tallies)?;
+        NAMES.apply(txn, self.names, &mut tallies)?;
+        ITEM_IDS.apply(txn, self.item_ids, &mut tallies)?;
+        TURN_ITEMS.apply(txn, self.turn_items, &mut tallies)?;
+        Ok(tallies)
+    }
+}
+
+/// Removes all rows of a thread, its own one included.
+pub(super) fn clear(txn: &WriteTransaction, thread: u64) -> Result<(), Fault> {
+    THREADS.clear(txn, thread)?;
+    TURNS.clear(txn, thread)?;
+    ITEMS.clear(txn, thread)?;
+    NUMBERS.clear(txn, thread)?;
+    NAMES.clear(txn, thread)?;
+    ITEM_IDS.clear(txn, thread)?;
+    TURN_ITEMS.clear(txn, thread)
+}
+
+/// Creates the tables of an empty index.
+pub(super) fn create(txn: &WriteTransaction) -> Result<(), Fault> {
+    txn.open_table(THREADS.definition)?;
+    txn.open_table(TURNS.definition)?;
+    txn.open_table(ITEMS.definition)?;
+    txn.open_table(NUMBERS.definition)?;
+    txn.open_table(NAMES.definition)?;
+    txn.open_table(ITEM_IDS.definition)?;
+    txn.open_table(TURN_ITEMS.definition)?;
+    Ok(())
+}
+
+/// Encodes a row with its ordinals relative to its key.
+pub(super) fn encoded<T: Encode + Shift + Clone>(
+    place: Place,
+    first: Ordinal,
+    row: &T,
+) -> Result<Vec<u8>, IndexError> {
+    let mut row = row.clone();
+    row.shift(first.0.wrapping_neg());
+    plain(place, &row)
+}
+
+/// Encodes any other value.
+pub(super) fn plain<T: Encode>(place: Place, row: &T) -> Result<Vec<u8>, IndexError> {
+    codec::encode(row).map_err(|error| IndexError::RowTooLarge {
+        place,
+        bytes: error.bytes,
+    })
+}
+
+/// Decodes a row whose ordinals are relative to its key.
+pub(super) fn shifted<T: Decode<()> + Shift>(
+    known: Known,
+    table: Table,
+    first: Ordinal,
+    body: &[u8],
+) -> Result<T, IndexError> {
+    let mut row: T = decoded(known.place(table), body)?;
+    row.shift(first.0);
+    Ok(row)
+}
+
+/// Decodes any other value.
+pub(super) fn decoded<T: Decode<()>>(place: Place, body: &[u8]) -> Result<T, IndexError> {
+    codec::decode(body).map_err(|error| place.damaged(error))
+}
+
+impl Encode for ThreadRow {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.applied_end.0, self.chain.0, &self.state).encode(encoder)?;
+        (self.turn_rows, self.item_rows, self.rows, self.digest).encode(encoder)?;
+        (self.row_end, self.turn_end).encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for ThreadRow {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (applied_end, chain, state) = Decode::decode(decoder)?;
+        let (turn_rows, item_rows, rows, digest) = Decode::decode(decoder)?;
+        let (row_end, turn_end) = Decode::decode(decoder)?;
+        let (applied_end, chain) = (Ordinal(applied_end), ThreadChain(chain));
+        Ok(ThreadRow {
+            applied_end,
+            chain,
+            state,
+            turn_rows,
+            item_rows,
+            rows,
+            digest,
+            row_end,
+            turn_end,
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! Owns the rows of one thread within a batch, as the fold reads and writes them; it must not know
+//! transactions.
+
+use bincode::{Decode, Encode};
+use turnleaf_format::{Ordinal, ThreadChain};
+
+use super::error::Table;
+use super::seal::id_hash;
+use super::tables::{self, Known, NumberRow};
+use super::view::View;
+use super::{IndexError, ThreadRow, keys};
+use crate::codec::{self, Id};
+use crate::rows::{ItemRow, Rows, TurnName, TurnNo, TurnRow};
+
+/// A thread that the batch has touched.
+pub(super) struct Open {
+    pub(super) known: Known,
+    pub(super) row: ThreadRow,
+    pub(super) is_changed: bool,
+    /// The name that was asked for last; records of one turn come in a row.
+    pub(super) name: Option<(String, TurnName)>,
+}
+
+/// One thread within a batch.
+pub struct ThreadRows<'b> {
+    pub(super) view: &'b mut View,
+    pub(super) open: &'b mut Open,
+}
+
+impl ThreadRows<'_> {
+    /// Watermark, state and counts. Digest and row count are those before the batch.
+    #[must_use]
+    pub fn row(&self) -> &ThreadRow {
+        &self.open.row
+    }
+
+    /// The stored fold state; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// Damage when the bytes are not a state.
+    pub fn state<S: Decode<()>>(&self) -> Result<Option<S>, IndexError> {
+        if self.open.row.state.is_empty() {
+            return Ok(None);
+        }
+        let place = self.open.known.place(Table::Threads);
+        codec::decode(&self.open.row.state)
+            .map(Some)
+            .map_err(|error| place.damaged(error))
+    }
+
+    /// Says up to where the rows are applied, with the thread chain and the fold state there.
+    ///
+    /// # Errors
+    /// [`IndexError::RowTooLarge`] for a state that does not fit.
+    pub fn put_watermark<S: Encode>(
+        &mut self,
+        applied_end: Ordinal,
+        chain: ThreadChain,
+        state: &S,
+    ) -> Result<(), IndexError> {
+        let row = &mut self.open.row;
+        row.state = tables::plain(self.open.known.place(Table::Threads), state)?;
+        (row.applied_end, row.chain) = (applied_end, chain);
+        self.open.is_changed = true;
+        Ok(())
+    }
+
+    fn key(&self, first: Ordinal) -> keys::RowKey {
+        keys::row(self.open.known.thread, first)
+    }
+
+    fn cover(&mut self, first: Option<Ordinal>, turn: TurnNo) {
+        let row = &mut self.open.row;
+        row.row_end = row
+            .row_end
+            .max(first.map_or(0, |first| first.0.saturating_add(1)));
+        row.turn_end = row.turn_end.max(u64::from(turn.0) + 1);
+        self.open.is_changed = true;
+    }
+
+    fn put_number(&mut self, turn: TurnNo, row: &NumberRow) -> Result<(), IndexError> {
+        let known = self.open.known;
+        let body = tables::plain(known.place(Table::TurnNumbers), row)?;
+        self.view
+            .numbers
+            .put(keys::number(known.thread, turn), body);
+        Ok(())
+    }
+
+    /// Takes an id from a number; without a row the number goes, too.
+    fn unname(&mut self, turn: TurnNo, number: &NumberRow) -> Result<(), IndexError> {
+        let known = self.open.known;
+        self.open.name = None;
+        let key = keys::name(known.thread, id_hash(&number.id.0), turn);
+        self.view.names.remove(key, known.of(turn));
+        self.put_number(
+            turn,
+            &NumberRow {
+                is_named: false,
+                ..number.clone()
+            },
+        )
+    }
+
+    fn remove_item(&mut self, first: Ordinal, row: &ItemRow) {
+        let known = self.open.known;
+        self.view.items.remove(self.key(first), known.at(first));
+        self.unlink_item(first, row);
+        self.open.row.item_rows -= 1;
+    }
+
+    fn unlink_item(&mut self, first: Ordinal, row: &ItemRow) {
+        let known = self.open.known;
+        let below = known.at(first);
+        let by_id = keys::item_id(known.thread, row.turn, id_hash(&row.id), first);
+        self.view.item_ids.remove(by_id, below);
+        self.view
+            .turn_items
+            .remove(keys::turn_item(known.thread, row.turn, first), below);
+    }
+}
+
+impl Rows for ThreadRows<'_> {
+    type Error = IndexError;
+
+    fn turn_name(&mut self, id: &str) -> Result<Option<TurnName>, IndexError> {
+        if let Some((last, name)) = &self.open.name
+            && last == id
+        {
+            return Ok(Some(*name));
+        }
+        let found = self.view.turn_name(self.open.known, id)?;
+        if let Some(name) = found {
+            self.open.name = Some((id.to_owned(), name));
+        }
+        Ok(found)
+    }
+
+    fn put_turn_name(&mut self, id: &str, name: TurnName) -> Result<(), IndexError> {
+        let known = self.open.known;
+        // The id may have named another turn, and the turn may have had another id.
+        if let Some(old) = self.view.turn_name(known, id)?
+            && old.turn != name.turn
+            && let Some(number) = self.view.number(known, old.turn)?
+        {
+            self.unname(old.turn, &number)?;
+        }
+        if let Some(number) = self.view.number(known, name.turn)?
+            && number.is_named
+            && number.id.0 != id
+        {
+            self.unname(name.turn, &number)?;
+        }
+        let row = name.row.map(|row| row.0);
+        self.put_number(
+            name.turn,
+            &NumberRow {
+                id: Id(id.to_owned()),
+                row,
+                is_named: true,
+            },
+        )?;
+        self.view
+            .names
+            .put(keys::name(known.thread, id_hash(id), name.turn), Vec::new());
+        self.open.name = Some((id.to_owned(), name));
+        self.cover(name.row, name.turn);
+        Ok(())
+    }
+
+    fn turn_id(&mut self, turn: TurnNo) -> Result<Option<String>, IndexError> {
+        Ok(self
+            .view
+            .number(self.open.known, turn)?
+            .map(|number| number.id.0))
+    }
+
+    fn turn(&mut self, first: Ordinal) -> Result<Option<TurnRow>, IndexError> {
+        self.view.turn(self.open.known, first)
+    }
+
+    fn put_turn(&mut self, first: Ordinal, row: &TurnRow) -> Result<(), IndexError> {
+        let known = self.open.known;
+        if self.view.turn(known, first)?.is_none() {
+            self.open.row.turn_rows += 1;
+        }
+        let body = tables::encoded(known.place(Table::Turns), first, row)?;
+        self.view.turns.put(self.key(first), body);
+        if self.view.number(known, row.turn)?.is_none() {
+            let number = NumberRow {
+                id: Id(row.id.clone()),
+                row: Some(first.0),
+                is_named: false,
+            };
+            self.put_number(row.turn, &number)?;
+        }
+        self.cover(Some(first), row.turn);
+        Ok(())
+    }
+
+    fn newest_turns(&mut self, count: usize) -> Result<Vec<Ordinal>, IndexError> {
+        self.view.newest_turns(self.open.known, count)
+    }
+
+    fn turn_count(&mut self) -> Result<u64, IndexError> {
+        Ok(self.open.row.turn_rows)
+    }
+
+    fn item_key(&mut self, turn: TurnNo, id: &str) -> Result<Option<Ordinal>, IndexError> {
+        Ok(self
+            .view
+            .item_by_id(self.open.known, turn, id)?
+            .map(|(first, _)| first))
+    }
+
+    fn item(&mut self, first: Ordinal) -> Result<Option<ItemRow>, IndexError> {
+        self.view.item(self.open.known, first)
+    }
+
+    fn put_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
+        let known = self.open.known;
+        let old = self.view.item(known, first)?;
+        let body = tables::encoded(known.place(Table::Items), first, row)?;
+        self.view.items.put(self.key(first), body);
+        match old {
+            Some(old) if old.turn == row.turn && old.id == row.id => return Ok(()),
+            Some(old) => self.unlink_item(first, &old),
+            None => self.open.row.item_rows += 1,
+        }
+        let by_id = keys::item_id(known.thread, row.turn, id_hash(&row.id), first);
+        self.view.item_ids.put(by_id, Vec::new());
+        self.view
+            .turn_items
+            .put(keys::turn_item(known.thread, row.turn, first), Vec::new());
+        self.cover(Some(first), row.turn);
+        Ok(())
+    }
+
+    fn items_of(&mut self, turn: TurnNo) -> Result<Vec<(Ordinal, ItemRow)>, IndexError> {
+        self.view.items_of(self.open.known, turn)
+    }
+
+    fn item_count(&mut self) -> Result<u64, IndexError> {
+        Ok(self.open.row.item_rows)
+    }
+
+    fn remove_turn(&mut self, first: Ordinal) -> Result<(), IndexError> {
+        let known = self.open.known;
+        let Some(row) = self.view.turn(known, first)? else {
+            return Ok(());
+        };
+        self.view.turns.remove(self.key(first), known.at(first));
+        self.open.row.turn_rows -= 1;
+        for (item, item_row) in self.view.items_of(known, row.turn)? {
+            self.remove_item(item, &item_row);
+        }
+        let name = self.view.turn_name(known, &row.id)?;
+        for turn in [name
+            .filter(|name| name.row == Some(first))
+            .map(|name| name.turn)]
+        .into_iter()
+        .flatten()
+        .chain([row.turn])
+        {
+            if let Some(number) = self.view.number(known, turn)?
+                && number.row == Some(first.0)
+            {
+                if number.is_named {
+                    self.unname(turn, &number)?;
+                }
+                self.view
+                    .numbers
+                    .remove(keys::number(known.thread, turn), known.of(turn));
+            }
+        }
+        self.open.is_changed = true;
+        Ok(())
+    }
+}

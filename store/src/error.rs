@@ -1,0 +1,164 @@
+//! Owns the one error of the facade and what a caller can do about it.
+
+use std::sync::Arc;
+
+use turnleaf_engine::{AppendError, Damage, DiskFailure, OpenError, ReadError, Refusal};
+use turnleaf_projector::index::{IndexError, InvalidToken};
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no such store, thread, turn or item.
+    NotFound,
+    /// The request cannot be answered as it stands.
+    Invalid,
+    /// Bytes that are needed for the answer are damaged.
+    Damaged,
+    /// Another process owns the store, or another import the thread.
+    Busy,
+    /// The store was written by a newer version, or the request is beyond this one.
+    Unsupported,
+    /// The system refused.
+    Io,
+}
+
+/// A failure of a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no store in the directory.
+    #[error("there is no store in {0}")]
+    NoStore(String),
+    /// There is no such thread.
+    #[error("there is no thread {0} in the store")]
+    NoThread(String),
+    /// There is no such turn.
+    #[error("thread {thread} has no turn {turn}")]
+    NoTurn {
+        /// The thread.
+        thread: String,
+        /// The turn that was asked for.
+        turn: String,
+    },
+    /// A text is not a thread id.
+    #[error("{0:?} is not a thread id: 1 to 128 letters, digits, '-' or '_'")]
+    BadThreadId(String),
+    /// A cursor is mangled, or of another store, thread or list.
+    #[error("invalid cursor {0:?}: take it from a page of the same thread and list")]
+    BadCursor(String),
+    /// An argument is out of bounds.
+    #[error("{0}")]
+    BadArgument(&'static str),
+    /// The store was opened for reading.
+    #[error("the store is open for reading only")]
+    ReadOnly,
+    /// The store could not be opened.
+    #[error("cannot open the store: {0}")]
+    Open(OpenError),
+    /// A batch was refused.
+    #[error("thread {thread}: {reason}")]
+    Append {
+        /// The thread.
+        thread: String,
+        /// Why.
+        reason: AppendError,
+    },
+    /// A batch did not become durable, and never will.
+    #[error("the batch is not stored: {0}")]
+    NotDurable(Arc<DiskFailure>),
+    /// Needed bytes are damaged.
+    #[error("thread {thread}: {damage}")]
+    Damaged {
+        /// The thread.
+        thread: String,
+        /// Where and why.
+        damage: Box<Damage>,
+    },
+    /// The system refused an operation on the store.
+    #[error(transparent)]
+    Disk(#[from] DiskFailure),
+    /// The system refused to read the source of an import.
+    #[error("cannot read {path}: {source}")]
+    Source {
+        /// The source.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The index failed, also after it was rebuilt.
+    #[error("the index cannot be used: {0}")]
+    Index(#[from] IndexError),
+}
+
+impl Error {
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::NoStore(_) | Error::NoThread(_) | Error::NoTurn { .. } => ErrorKind::NotFound,
+            Error::BadThreadId(_) | Error::BadCursor(_) | Error::BadArgument(_) => {
+                ErrorKind::Invalid
+            }
+            Error::ReadOnly => ErrorKind::Unsupported,
+            Error::Open(OpenError::Owned(_)) => ErrorKind::Busy,
+            Error::Open(OpenError::Refused(Refusal::NoStore)) => ErrorKind::NotFound,
+            Error::Open(OpenError::Refused(Refusal::Newer { .. })) => ErrorKind::Unsupported,
+            Error::Open(OpenError::Refused(Refusal::Mixed { .. })) => ErrorKind::Damaged,
+            Error::Open(OpenError::Options(_)) => ErrorKind::Invalid,
+            Error::Open(OpenError::Disk(_) | OpenError::NotWritable(_)) => ErrorKind::Io,
+            Error::Append { reason, .. } => append_kind(reason),
+            Error::NotDurable(_) | Error::Disk(_) | Error::Source { .. } => ErrorKind::Io,
+            Error::Damaged { .. } => ErrorKind::Damaged,
+            Error::Index(IndexError::Io { .. }) => ErrorKind::Io,
+            Error::Index(_) => ErrorKind::Damaged,
+        }
+    }
+
+    /// The thread that the failure is about, if it is about one.
+    #[must_use]
+    pub fn thread(&self) -> Option<&str> {
+        match self {
+            Error::NoThread(thread)
+            | Error::NoTurn { thread, .. }
+            | Error::Append { thread, .. }
+            | Error::Damaged { thread, .. } => Some(thread),
+            _ => None,
+        }
+    }
+
+    /// The damage, if that is the failure.
+    #[must_use]
+    pub fn damage(&self) -> Option<&Damage> {
+        match self {
+            Error::Damaged { damage, .. } => Some(damage),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn of_read(thread: &str) -> impl FnOnce(ReadError) -> Error {
+        let thread = thread.to_owned();
+        move |error| match error {
+            ReadError::Disk(failure) => Error::Disk(failure),
+            ReadError::Damaged(damage) => Error::Damaged { thread, damage },
+        }
+    }
+
+    pub(crate) fn of_cursor(text: &str) -> impl FnOnce(InvalidToken) -> Error {
+        let text = text.to_owned();
+        move |_| Error::BadCursor(text)
+    }
+}
+
+fn append_kind(reason: &AppendError) -> ErrorKind {
+    match reason {
+        AppendError::NoThread => ErrorKind::NotFound,
+        AppendError::Busy => ErrorKind::Busy,
+        AppendError::Quarantined => ErrorKind::Damaged,
+        AppendError::Exists
+        | AppendError::Conflict { .. }
+        | AppendError::TooLarge { .. }
+        | AppendError::Empty => ErrorKind::Invalid,
+    }
+}

@@ -1,0 +1,163 @@
+//! Owns the cutting of a byte stream into lines, at line feeds only: raw U+2028 and the like are
+//! ordinary bytes inside JSON strings.
+
+use std::io::{self, ErrorKind, Read};
+
+/// Bytes read from the source at once.
+const READ_BYTES: usize = 256 << 10;
+/// Lines up to this length are held whole; a longer one comes in pieces and is never parsed here.
+pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// A line, or a piece of a very long one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// The bytes, without the line feed.
+    pub(super) bytes: Vec<u8>,
+    /// Whether more of the same line follows.
+    pub(super) more: bool,
+    /// Whether a line feed ended the line; meaningless when `more`.
+    pub(super) line_feed: bool,
+}
+
+/// How far bytes agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Same {
+    /// All of them.
+    All,
+    /// The source ended first.
+    UntilTheEnd,
+    /// They differ at this offset.
+    UpTo(u64),
+}
+
+/// Reads lines.
+pub(super) struct Lines<'a> {
+    source: &'a mut dyn Read,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    at: u64,
+    spare: Vec<u8>,
+    /// What was looked at in advance and is to be read again.
+    again: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(source: &'a mut dyn Read) -> Lines<'a> {
+        Lines {
+            source,
+            buffer: vec![0; READ_BYTES],
+            start: 0,
+            end: 0,
+            at: 0,
+            spare: Vec::new(),
+            again: Vec::new(),
+        }
+    }
+
+    /// Bytes that have been handed out.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Looks at the first bytes without consuming them: up to `len`, fewer at the end.
+    pub(super) fn peek(&mut self, len: usize) -> io::Result<&[u8]> {
+        let mut ahead = vec![0; len];
+        let mut filled = 0;
+        while filled < len {
+            match self.source.read(&mut ahead[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // What came before the break is looked at; the break shows again when it is read.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        ahead.truncate(filled);
+        self.again = ahead;
+        Ok(&self.again)
+    }
+
+    /// The next line. A line over [`LINE_BYTES_MAX`] comes in pieces of exactly that size but for
+    /// the last.
+    pub(super) fn next_line(&mut self) -> io::Result<Option<Piece>> {
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
+        loop {
+            if self.start == self.end && !self.fill()? {
+                let line_feed = false;
+                return Ok((!bytes.is_empty()).then_some(Piece { bytes, more: false, line_feed }));
+            }
+            let here = &self.buffer[self.start..self.end];
+            let room = LINE_BYTES_MAX - bytes.len();
+            let found = memchr::memchr(b'\n', here);
+            let len = found.unwrap_or(here.len()).min(room);
+            bytes.extend_from_slice(&here[..len]);
+            self.start += len;
+            self.at += len as u64;
+            if found == Some(len) {
+                self.start += 1;
+                self.at += 1;
+                return Ok(Some(Piece { bytes, more: false, line_feed: true }));
+            }
+            if bytes.len() == LINE_BYTES_MAX {
+                return Ok(Some(Piece { bytes, more: true, line_feed: false }));
+            }
+        }
+    }
+
+    /// Returns a line's memory for the next one.
+    pub(super) fn give_back(&mut self, piece: Piece) {
+        // One huge line must not keep its memory for the rest of the import.
+        if piece.bytes.capacity() <= 4 << 20 {
+            self.spare = piece.bytes;
+        }
+    }
+
+    /// Compares the next bytes of the source with `expected` and consumes those that agree.
+    pub(super) fn compare(&mut self, expected: &[u8]) -> io::Result<Same> {
+        let mut done = 0;
+        while done < expected.len() {
+            if self.start == self.end && !self.fill()? {
+                return Ok(Same::UntilTheEnd);
+            }
+            let here = &self.buffer[self.start..self.end];
+            let len = here.len().min(expected.len() - done);
+            let pairs = here[..len].iter().zip(&expected[done..done + len]);
+            let agree = if here[..len] == expected[done..done + len] {
+                len
+            } else {
+                pairs.take_while(|(one, other)| one == other).count()
+            };
+            self.start += agree;
+            self.at += agree as u64;
+            done += agree;
+            if agree < len {
+                return Ok(Same::UpTo(done as u64));
+            }
+        }
+        Ok(Same::All)
+    }
+
+    fn fill(&mut self) -> io::Result<bool> {
+        if !self.again.is_empty() {
+            self.buffer = std::mem::take(&mut self.again);
+            (self.start, self.end) = (0, self.buffer.len());
+            return Ok(true);
+        }
+        if self.buffer.len() < READ_BYTES {
+            self.buffer.resize(READ_BYTES, 0);
+        }
+        loop {
+            match self.source.read(&mut self.buffer) {
+                Ok(read) => {
+                    (self.start, self.end) = (0, read);
+                    return Ok(read > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

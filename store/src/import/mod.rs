@@ -1,0 +1,279 @@
+//! Owns imports: from the bytes of a rollout to records, resumable and idempotent. It must not know
+//! where sources come from: the caller opens, unpacks and names them.
+//!
+//! A source is compared with what the store holds of its thread from the first byte on. What is
+//! equal is passed by, what comes behind is added, and where they differ nothing is touched: two
+//! files then claim one thread, and the caller learns where.
+
+mod identify;
+mod lines;
+mod sink;
+
+use std::fmt;
+use std::io::Read;
+
+use turnleaf_engine::format::catalogue::CatalogueRecord;
+use turnleaf_engine::format::record::Flags;
+use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
+
+use crate::append::{find_or_create, settle};
+use crate::error::Error;
+use crate::leaves::write_entries;
+use crate::open::Store;
+
+use identify::{Head, identify};
+use lines::Lines;
+use sink::Sink;
+
+/// A rollout to be imported.
+pub struct ImportSource<'a> {
+    /// Names the source in reports.
+    pub path: &'a str,
+    /// The thread's id by the source's name; what its first `session_meta` says wins.
+    pub thread_hint: Option<&'a str>,
+    /// The plain bytes from the beginning.
+    pub plain: &'a mut dyn Read,
+    /// Length of the source as it is stored, bytes; compared by [`Store::import_is_current`].
+    pub file_bytes: u64,
+    /// Its modification time, Unix nanoseconds; compared likewise.
+    pub modified_ns: i64,
+}
+
+impl fmt::Debug for ImportSource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImportSource").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Why a source was not imported, or not to its end. What was imported before stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// It has no bytes, or blank lines only.
+    Empty,
+    /// No line of its beginning is a record of a rollout.
+    NotARollout,
+    /// Its head asks for a history mode that is not known.
+    HistoryMode(String),
+    /// Neither its head nor its name says which thread it is.
+    NoThread,
+    /// What it calls a thread id is none.
+    BadThreadId(String),
+    /// The store holds other bytes for the same thread.
+    Differs {
+        /// The thread.
+        thread: String,
+        /// First plain byte that differs.
+        at: u64,
+    },
+    /// It could not be read to its end.
+    Broken {
+        /// Plain bytes that were read, and imported.
+        after: u64,
+        /// What the reader said.
+        why: String,
+    },
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Skip::Empty => f.write_str("the file is empty"),
+            Skip::NotARollout => f.write_str("not a rollout: no line of its beginning is a record"),
+            Skip::HistoryMode(mode) => {
+                write!(f, "unknown history mode {mode:?}; a newer version may know it")
+            }
+            Skip::NoThread => f.write_str("no session_meta and no id in the name: whose is it?"),
+            Skip::BadThreadId(id) => write!(f, "{id:?} is not a thread id"),
+            Skip::Differs { thread, at } => write!(
+                f,
+                "the store holds other history for thread {thread}: it differs at byte {at}; \
+                 nothing was changed"
+            ),
+            Skip::Broken { after, why } => {
+                write!(f, "cannot be read beyond byte {after} of its plain text ({why}); what \
+                    came before is imported")
+            }
+        }
+    }
+}
+
+/// What an import came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// The thread.
+    pub thread: String,
+    /// Records of the thread now.
+    pub records: u64,
+    /// Plain bytes of the source.
+    pub bytes: u64,
+    /// Records that this import added.
+    pub added_records: u64,
+}
+
+/// Told the plain bytes of the source that have been read so far.
+pub type ImportProgress<'a> = &'a mut dyn FnMut(u64);
+
+impl Store {
+    /// Whether the source was imported as it stands, judged by name, length and modification time:
+    /// then it need not be read.
+    #[must_use]
+    pub fn import_is_current(
+        &self,
+        path: &str,
+        file_bytes: u64,
+        modified_ns: i64,
+    ) -> Option<Imported> {
+        self.source.with(|state| {
+            let same = |fact: &turnleaf_engine::ImportFact| {
+                fact.path == path
+                    && fact.file_bytes == file_bytes
+                    && fact.modified_ns == modified_ns
+            };
+            let (number, fact) = state
+                .threads()
+                .find(|(_, fact)| fact.import.as_ref().is_some_and(same))?;
+            let records = state.reader(number)?.end().0;
+            let bytes = fact.import.as_ref().map_or(0, |import| import.source_bytes);
+            Some(Imported { thread: fact.id.to_string(), records, bytes, added_records: 0 })
+        })
+    }
+
+    /// Imports a source. Every line is kept, exact bytes, whatever it is; the outer result is about
+    /// the store, the inner one about the source.
+    ///
+    /// # Errors
+    /// Failures of the store; [`crate::ErrorKind::Busy`] when another import has the thread. What
+    /// was imported before stays.
+    pub fn import(
+        &self,
+        source: ImportSource<'_>,
+        progress: ImportProgress<'_>,
+    ) -> Result<Result<Imported, Skip>, Error> {
+        let mut lines = Lines::new(source.plain);
+        let id = match identify(&mut lines, source.thread_hint) {
+            Ok(Head::Thread(id)) => id,
+            Ok(Head::Skip(skip)) => return Ok(Err(skip)),
+            Err(error) => {
+                let (after, why) = (lines.at(), error.to_string());
+                return Ok(Err(Skip::Broken { after, why }));
+            }
+        };
+        let shared = self.source.owner()?;
+        let number = find_or_create(shared, &id)?;
+        let known = match self.compare(number, &id, &mut lines, progress)? {
+            Compared::Prefix(known) => known,
+            Compared::Skip(skip) => return Ok(Err(skip)),
+        };
+        let mut sink = Sink::new(shared, number, &id, &source.path.to_owned());
+        sink.describe(source.file_bytes, source.modified_ns);
+        let broken = self.add(&mut lines, &mut sink, known.unterminated, progress);
+        let (after, ended) = (lines.at(), broken?);
+        let added_records = sink.finish(after, ended.is_none())?;
+        if let Some(why) = ended {
+            return Ok(Err(Skip::Broken { after, why }));
+        }
+        let records = known.records + added_records;
+        Ok(Ok(Imported { thread: id.to_string(), records, bytes: after, added_records }))
+    }
+
+    /// Passes by what the store holds already.
+    fn compare(
+        &self,
+        number: ThreadNumber,
+        id: &ThreadId,
+        lines: &mut Lines<'_>,
+        progress: ImportProgress<'_>,
+    ) -> Result<Compared, Error> {
+        let Some(reader) = self.source.with(|state| state.reader(number)) else {
+            return Err(Error::NoThread(id.to_string()));
+        };
+        let mut outcome: Option<Compared> = None;
+        let mut told = 0;
+        write_entries(&reader, Ordinal(0), reader.end(), &mut |stored| {
+            let start = lines.at();
+            match lines.compare(stored) {
+                Ok(lines::Same::All) => {
+                    if lines.at() - told > (1 << 20) {
+                        told = lines.at();
+                        progress(told);
+                    }
+                    true
+                }
+                // The source is an earlier capture of the same thread: nothing is missing.
+                Ok(lines::Same::UntilTheEnd) => false,
+                Ok(lines::Same::UpTo(at)) => {
+                    let thread = id.to_string();
+                    outcome = Some(Compared::Skip(Skip::Differs { thread, at: start + at }));
+                    false
+                }
+                Err(error) => {
+                    let (after, why) = (lines.at(), error.to_string());
+                    outcome = Some(Compared::Skip(Skip::Broken { after, why }));
+                    false
+                }
+            }
+        })
+        .map_err(Error::of_read(id.as_str()))?;
+        if let Some(outcome) = outcome {
+            return Ok(outcome);
+        }
+        let mut unterminated = false;
+        reader
+            .records_back(reader.end(), &mut |record| {
+                if record.kind != turnleaf_engine::format::record::Kind::LINE {
+                    return std::ops::ControlFlow::Continue(());
+                }
+                unterminated = record.flags.has(Flags::NO_LINE_FEED);
+                std::ops::ControlFlow::Break(())
+            })
+            .map_err(Error::of_read(id.as_str()))?;
+        Ok(Compared::Prefix(Known { records: reader.end().0, unterminated }))
+    }
+
+    /// Adds the rest of the source; returns why it broke off, if it did.
+    fn add(
+        &self,
+        lines: &mut Lines<'_>,
+        sink: &mut Sink<'_>,
+        mut continues: bool,
+        progress: ImportProgress<'_>,
+    ) -> Result<Option<String>, Error> {
+        let mut told = lines.at();
+        loop {
+            match lines.next_line() {
+                Ok(None) => return Ok(None),
+                Ok(Some(line)) => {
+                    sink.push(&line, continues)?;
+                    continues = false;
+                    lines.give_back(line);
+                }
+                Err(error) => return Ok(Some(error.to_string())),
+            }
+            if lines.at() - told > (1 << 20) {
+                told = lines.at();
+                progress(told);
+            }
+        }
+    }
+}
+
+struct Known {
+    records: u64,
+    /// The last record has no line feed, so the source's next bytes continue its line.
+    unterminated: bool,
+}
+
+enum Compared {
+    Prefix(Known),
+    Skip(Skip),
+}
+
+/// Stages a catalogue fact and waits until it is durable.
+fn announce(
+    shared: &crate::source::Shared,
+    fact: CatalogueRecord,
+) -> Result<(), Error> {
+    let mut log = shared.lock();
+    let ticket = log.stage_catalogue(&[fact]);
+    settle(shared, log, ticket)
+}

@@ -1,0 +1,301 @@
+//! Owns where imported lines go: small additions through the journal, large ones straight into
+//! segments, with the progress of the import in the same batch as the segment it describes.
+
+use turnleaf_engine::format::catalogue::CatalogueRecord;
+use turnleaf_engine::format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kind, payload_crc};
+use turnleaf_engine::format::{ThreadId, ThreadNumber};
+use turnleaf_engine::{AppendError, NewRecord, RunWriter};
+use turnleaf_projector::fold;
+
+use super::announce;
+use super::lines::Piece;
+use crate::append::settle;
+use crate::error::Error;
+use crate::open::now_ms;
+use crate::source::Shared;
+
+/// New bytes above which an import writes segments itself.
+const RUN_BYTES_MIN: usize = 1 << 20;
+/// Batches through the journal stay below this.
+const BATCH_BYTES: usize = 1 << 20;
+/// Raw bytes of a segment after which a boundary begins the next one.
+const BOUNDARY_BYTES: u64 = 8 << 20;
+/// Raw bytes of a segment after which the next one begins without a boundary.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// A line that waits for its way to be decided.
+struct Held {
+    bytes: Vec<u8>,
+    flags: Flags,
+}
+
+/// A line of which pieces were written.
+struct Partial {
+    offset: u64,
+    crc: crc32fast::Hasher,
+    continues: bool,
+}
+
+/// Takes the lines of one import.
+pub(super) struct Sink<'s> {
+    shared: &'s Shared,
+    thread: ThreadNumber,
+    id: String,
+    path: String,
+    file_bytes: u64,
+    modified_ns: i64,
+    held: Vec<Held>,
+    held_bytes: usize,
+    run: Option<RunWriter>,
+    leased: bool,
+    /// Bytes and running checksum of a line whose pieces are being written.
+    partial: Option<Partial>,
+    added: u64,
+    consumed: u64,
+}
+
+impl<'s> Sink<'s> {
+    pub(super) fn new(
+        shared: &'s Shared,
+        thread: ThreadNumber,
+        id: &ThreadId,
+        path: &str,
+    ) -> Sink<'s> {
+        Sink {
+            shared,
+            thread,
+            id: id.to_string(),
+            path: path.to_owned(),
+            file_bytes: 0,
+            modified_ns: 0,
+            held: Vec::new(),
+            held_bytes: 0,
+            run: None,
+            leased: false,
+            partial: None,
+            added: 0,
+            consumed: 0,
+        }
+    }
+
+    /// What identifies the source as it stands.
+    pub(super) fn describe(&mut self, file_bytes: u64, modified_ns: i64) {
+        (self.file_bytes, self.modified_ns) = (file_bytes, modified_ns);
+    }
+
+    /// Takes a line or a piece of one.
+    pub(super) fn push(&mut self, piece: &Piece, continues: bool) -> Result<(), Error> {
+        if piece.more || self.partial.is_some() {
+            self.begin_run()?;
+            return self.push_piece(piece, continues);
+        }
+        let flags = flags_of(piece, continues);
+        let flags = if fold::is_boundary(&piece.bytes) { flags.with(Flags::BOUNDARY) } else { flags };
+        self.added += 1;
+        if self.run.is_some() {
+            return self.push_run(&piece.bytes, flags);
+        }
+        self.held_bytes += piece.bytes.len();
+        self.held.push(Held { bytes: piece.bytes.clone(), flags });
+        if self.held_bytes > RUN_BYTES_MIN { self.begin_run() } else { Ok(()) }
+    }
+
+    /// Makes everything durable; `consumed` plain bytes of the source are records now. Returns the
+    /// number of records that were added.
+    pub(super) fn finish(mut self, consumed: u64, whole: bool) -> Result<u64, Error> {
+        self.consumed = consumed;
+        if !whole {
+            // The source broke off: it is not known to be imported as it stands.
+            (self.file_bytes, self.modified_ns) = (0, 0);
+        }
+        if self.partial.is_some() {
+            let rest = Piece { bytes: Vec::new(), more: false, line_feed: false };
+            self.push_piece(&rest, false)?;
+        }
+        if self.run.is_some() {
+            self.publish()?;
+        } else {
+            self.append_held()?;
+            let fact = self.progress(None);
+            if self.says_more(&fact) {
+                announce(self.shared, fact)?;
+            }
+        }
+        Ok(self.added)
+    }
+
+    /// Whether the catalogue learns anything from the fact: a source that adds nothing is noted
+    /// once, and an earlier capture of the same thread not at all.
+    fn says_more(&self, fact: &CatalogueRecord) -> bool {
+        let log = self.shared.lock();
+        let known = log.state().thread(self.thread).and_then(|thread| thread.import.as_ref());
+        let (Some(known), CatalogueRecord::Import { source_bytes, .. }) = (known, fact) else {
+            return true;
+        };
+        let same = known.path == self.path
+            && known.file_bytes == self.file_bytes
+            && known.modified_ns == self.modified_ns;
+        self.added > 0 || (!same && *source_bytes >= known.source_bytes)
+    }
+
+    fn progress(&self, end: Option<u64>) -> CatalogueRecord {
+        let end = end.unwrap_or_else(|| {
+            self.shared.lock().staged_end(self.thread).map_or(0, |end| end.0)
+        });
+        CatalogueRecord::Import {
+            thread: self.thread,
+            source_bytes: self.consumed,
+            ordinal_end: turnleaf_engine::format::Ordinal(end),
+            file_bytes: self.file_bytes,
+            modified_ns: self.modified_ns,
+            path: self.path.clone(),
+        }
+    }
+
+    fn refused(&self) -> impl FnOnce(AppendError) -> Error + use<> {
+        let thread = self.id.clone();
+        move |reason| Error::Append { thread, reason }
+    }
+
+    fn append_held(&mut self) -> Result<(), Error> {
+        let held = std::mem::take(&mut self.held);
+        let timestamp_ms = now_ms();
+        let mut rest = held.as_slice();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |line: &&Held| {
+                bytes += line.bytes.len();
+                bytes <= BATCH_BYTES
+            };
+            let count = rest.iter().take_while(fits).count().max(1);
+            let records: Vec<NewRecord<'_>> = rest[..count]
+                .iter()
+                .map(|line| NewRecord {
+                    kind: Kind::LINE,
+                    flags: line.flags,
+                    timestamp_ms,
+                    bytes: &line.bytes,
+                })
+                .collect();
+            let mut log = self.shared.lock();
+            let staged = log.stage(self.thread, None, &records).map_err(self.refused())?;
+            settle(self.shared, log, staged.ticket)?;
+            rest = &rest[count..];
+        }
+        Ok(())
+    }
+
+    fn begin_run(&mut self) -> Result<(), Error> {
+        if self.run.is_some() {
+            return Ok(());
+        }
+        let mut log = self.shared.lock();
+        log.set_now(now_ms());
+        if !self.leased {
+            log.lease(self.thread).map_err(self.refused())?;
+            self.leased = true;
+        }
+        let run = log.begin_run(self.thread).map_err(Error::of_read(&self.id))?;
+        drop(log);
+        self.run = Some(run);
+        for line in std::mem::take(&mut self.held) {
+            self.push_run(&line.bytes, line.flags)?;
+        }
+        Ok(())
+    }
+
+    fn push_run(&mut self, bytes: &[u8], flags: Flags) -> Result<(), Error> {
+        let raw = self.run.as_ref().map_or(0, RunWriter::raw_bytes);
+        let boundary = flags.has(Flags::BOUNDARY);
+        if raw >= SEGMENT_BYTES || (boundary && raw >= BOUNDARY_BYTES) {
+            self.publish()?;
+            self.begin_run()?;
+        }
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return self.entry(&Entry::inline(Kind::LINE, flags, now_ms(), bytes));
+        }
+        let whole = payload_crc(bytes);
+        let count = bytes.chunks(INLINE_BYTES_MAX).len();
+        for (index, part) in bytes.chunks(INLINE_BYTES_MAX).enumerate() {
+            let last = (index + 1 == count).then_some(whole);
+            self.chunk((index * INLINE_BYTES_MAX) as u64, last, part, flags)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a piece of a line that is too long to be held. Pieces are multiples of a chunk, so
+    /// that only the last chunk of the line is shorter.
+    fn push_piece(&mut self, piece: &Piece, continues: bool) -> Result<(), Error> {
+        let fresh = || Partial { offset: 0, crc: crc32fast::Hasher::new(), continues };
+        let mut partial = self.partial.take().unwrap_or_else(fresh);
+        let flags = flags_of(piece, partial.continues);
+        partial.crc.update(&piece.bytes);
+        let mut parts: Vec<&[u8]> = piece.bytes.chunks(INLINE_BYTES_MAX).collect();
+        if parts.is_empty() {
+            parts.push(&[]);
+        }
+        for (index, part) in parts.iter().enumerate() {
+            let last = !piece.more && index + 1 == parts.len();
+            let last = last.then(|| partial.crc.clone().finalize());
+            self.chunk(partial.offset, last, part, flags)?;
+            partial.offset += part.len() as u64;
+        }
+        if piece.more {
+            self.partial = Some(partial);
+        } else {
+            self.added += 1;
+        }
+        Ok(())
+    }
+
+    fn chunk(
+        &mut self,
+        offset: u64,
+        last: Option<u32>,
+        bytes: &[u8],
+        flags: Flags,
+    ) -> Result<(), Error> {
+        self.entry(&Entry {
+            kind: Kind::LINE,
+            flags,
+            timestamp_ms: now_ms(),
+            chunk: Some(Chunk { offset, last }),
+            crc: payload_crc(bytes),
+            bytes,
+        })
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        let run = self.run.as_mut().expect("a run was begun");
+        run.push(entry).map_err(Error::of_read(&self.id))
+    }
+
+    /// Publishes the segment together with how far the import is.
+    fn publish(&mut self) -> Result<(), Error> {
+        let Some(run) = self.run.take() else { return Ok(()) };
+        let end = run.next().0;
+        let done = run.finish(&[]).map_err(Error::of_read(&self.id))?;
+        let fact = self.progress(Some(end));
+        let mut log = self.shared.lock();
+        let ticket = log.stage_segment(&done, &[fact]);
+        settle(self.shared, log, ticket)
+    }
+}
+
+impl Drop for Sink<'_> {
+    fn drop(&mut self) {
+        let run = self.run.take();
+        if self.leased {
+            let mut log = self.shared.lock();
+            if let Some(run) = run {
+                log.abandon_run(run);
+            }
+            log.return_lease(self.thread);
+        }
+    }
+}
+
+fn flags_of(piece: &Piece, continues: bool) -> Flags {
+    let open = if piece.line_feed || piece.more { Flags::NONE } else { Flags::NO_LINE_FEED };
+    if continues { open.with(Flags::CONTINUES) } else { open }
+}

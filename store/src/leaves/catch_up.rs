@@ -1,0 +1,238 @@
+//! Owns the way of records from the log into the index: what is durable and not applied yet, in
+//! order, in batches that carry their watermark.
+
+use std::ops::ControlFlow;
+
+use turnleaf_engine::format::record::{Flags, Kind};
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_engine::{ReadError, Reader, Record};
+use turnleaf_projector::fold::{self, Decoded, Effect, Part, Rejection, ThreadState};
+use turnleaf_projector::index::{Index, IndexError};
+
+use crate::error::Error;
+use crate::open::Store;
+
+/// Records that one batch of the index takes; larger batches cost memory, smaller ones time.
+const BATCH_RECORDS: u64 = 16_384;
+/// Log bytes after which the index is made durable, so that little is applied again after a crash.
+const DURABLE_BYTES: u64 = 16 << 20;
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RebuildReport {
+    /// Threads in the index now.
+    pub threads: u64,
+    /// Records that were applied.
+    pub records: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+}
+
+/// How far one batch came.
+struct Fed {
+    end: Ordinal,
+    bytes: u64,
+}
+
+impl Store {
+    /// Applies what the log holds of the thread beyond the index's watermark. Every append that was
+    /// acknowledged before the call is visible after it.
+    pub(crate) fn catch_up(
+        &self,
+        index: &Index,
+        id: &str,
+        number: ThreadNumber,
+        reader: &Reader,
+    ) -> Result<u64, Error> {
+        let row = index.reader()?.thread(number)?.unwrap_or_default();
+        let mut applied = row.applied_end;
+        let same = applied != reader.end() || row.chain == reader.chain();
+        if applied == reader.end() && same {
+            return Ok(0);
+        }
+        if applied > reader.end() || !same {
+            // The index knows records that the log does not hold: durable data vanished, or the
+            // log was put back from a copy. The log decides; the rows are made anew.
+            tracing::error!(thread = id, "the index was ahead of the log and is made anew");
+            let mut batch = index.writer()?;
+            batch.remove_thread(number);
+            batch.commit(false)?;
+            applied = Ordinal(0);
+        }
+        let (start, mut undurable, mut total) = (applied, 0, 0);
+        while applied < reader.end() {
+            let fed = self.feed(index, number, reader, applied)?;
+            applied = fed.end;
+            undurable += fed.bytes;
+            total += fed.bytes;
+            if undurable >= DURABLE_BYTES {
+                index.writer()?.commit(true)?;
+                undurable = 0;
+            }
+        }
+        if total >= DURABLE_BYTES && undurable > 0 {
+            index.writer()?.commit(true)?;
+        }
+        tracing::debug!(thread = id, from = start.0, end = applied.0, "the index caught up");
+        Ok(total)
+    }
+
+    /// Applies one batch. Damage costs the records that it names; a record whose row is too large
+    /// for the index is passed by.
+    fn feed(
+        &self,
+        index: &Index,
+        number: ThreadNumber,
+        reader: &Reader,
+        from: Ordinal,
+    ) -> Result<Fed, Error> {
+        let mut passed_by = Vec::new();
+        loop {
+            match self.feed_once(index, number, reader, from, &passed_by) {
+                Err((Error::Index(IndexError::RowTooLarge { .. }), at)) => {
+                    tracing::warn!(thread = number.0, record = at.0, "too large for the index");
+                    passed_by.push(at);
+                }
+                Err((error, _)) => return Err(error),
+                Ok(fed) => return Ok(fed),
+            }
+        }
+    }
+
+    fn feed_once(
+        &self,
+        index: &Index,
+        number: ThreadNumber,
+        reader: &Reader,
+        from: Ordinal,
+        passed_by: &[Ordinal],
+    ) -> Result<Fed, (Error, Ordinal)> {
+        let at = |error: IndexError| (Error::Index(error), from);
+        let mut batch = index.writer().map_err(at)?;
+        let mut rows = batch.thread(number).map_err(at)?;
+        let mut state: ThreadState = rows.state().map_err(at)?.unwrap_or_default();
+        let end = reader.end().min(from.plus(BATCH_RECORDS));
+        let mut fed = Fed { end: from, bytes: 0 };
+        while fed.end < end {
+            let mut failed = None;
+            let read = reader.records(fed.end, end, &mut |record| {
+                fed.bytes += record.bytes().map_or(0, |bytes| bytes.len() as u64);
+                let skip = passed_by.contains(&record.ordinal);
+                let applied = decoded(reader, record, |decoded| {
+                    if skip { Ok(()) } else {
+                        fold::apply(&mut rows, &mut state, record.ordinal, decoded)
+                    }
+                });
+                match applied {
+                    Ok(Ok(())) => {
+                        fed.end = record.ordinal.plus(1);
+                        ControlFlow::Continue(())
+                    }
+                    Ok(Err(error)) => {
+                        failed = Some((Error::Index(error), record.ordinal));
+                        ControlFlow::Break(())
+                    }
+                    Err(error) => {
+                        failed = Some((Error::of_read("")(error), record.ordinal));
+                        ControlFlow::Break(())
+                    }
+                }
+            });
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+            match read {
+                Ok(()) => {}
+                Err(ReadError::Disk(failure)) => return Err((Error::Disk(failure), fed.end)),
+                Err(ReadError::Damaged(damage)) => {
+                    self.saw_damage(&damage);
+                    let resume = damage.ordinals.map_or(end, |(_, after)| after);
+                    fed.end = resume.clamp(fed.end.plus(1), end);
+                }
+            }
+        }
+        let chain = if fed.end == reader.end() { reader.chain() } else { Default::default() };
+        rows.put_watermark(fed.end, chain, &state).map_err(at)?;
+        batch.commit(false).map_err(at)?;
+        Ok(fed)
+    }
+
+    /// Deletes the index and builds it again from the log. `progress` is told the payload bytes
+    /// applied so far.
+    ///
+    /// # Errors
+    /// For failures of the system; damage costs the records that it names.
+    pub fn rebuild_index(&self, progress: &mut dyn FnMut(u64)) -> Result<RebuildReport, Error> {
+        self.leaves.discard()?;
+        let mut report = RebuildReport::default();
+        for summary in self.log_threads() {
+            let (number, reader) = self.source.find(&summary.id)?;
+            report.bytes += self
+                .leaves
+                .with(|index| self.catch_up(index, &summary.id, number, &reader))?;
+            report.threads += 1;
+            report.records += reader.end().0;
+            progress(report.bytes);
+        }
+        self.leaves.with(|index| Ok(index.writer()?.commit(true)?))?;
+        Ok(report)
+    }
+}
+
+/// Decodes a record of any kind and hands it on. A record that continues the line before it is
+/// decoded together with what it continues.
+pub(crate) fn decoded<T>(
+    reader: &Reader,
+    record: &Record<'_>,
+    take: impl FnOnce(&Decoded<'_>) -> T,
+) -> Result<T, ReadError> {
+    // A record that says nothing to the fold: other kinds, and what is never parsed.
+    let blank = fold::decode(b"");
+    let Some(bytes) = record.bytes() else {
+        let effect = Effect::Rejected(Rejection::TooLarge);
+        return Ok(take(&Decoded { effect, ..blank }));
+    };
+    match record.kind {
+        Kind::LINE => {}
+        Kind::METADATA => return Ok(take(&fold::decode_metadata(bytes))),
+        _ => return Ok(take(&blank)),
+    }
+    let unterminated = record.flags.has(Flags::NO_LINE_FEED);
+    if record.flags.has(Flags::CONTINUES) {
+        let mut joined = line_before(reader, record.ordinal)?;
+        let head_bytes = joined.len();
+        joined.extend_from_slice(bytes);
+        return Ok(take(&fold::decode_part(&joined, Part { unterminated, head_bytes })));
+    }
+    if unterminated {
+        return Ok(take(&fold::decode_part(bytes, Part { unterminated, head_bytes: 0 })));
+    }
+    Ok(take(&fold::decode(bytes)))
+}
+
+/// The bytes of a line whose last record is at `ordinal`: its own, behind those it continues.
+pub(crate) fn whole_line(reader: &Reader, record: Record<'static>) -> Result<Vec<u8>, ReadError> {
+    let mut line = Vec::new();
+    if record.flags.has(Flags::CONTINUES) {
+        line = line_before(reader, record.ordinal)?;
+    }
+    line.extend_from_slice(record.bytes().unwrap_or_default());
+    Ok(line)
+}
+
+/// The bytes of the records that `ordinal` continues.
+fn line_before(reader: &Reader, ordinal: Ordinal) -> Result<Vec<u8>, ReadError> {
+    let mut pieces: Vec<Vec<u8>> = Vec::new();
+    reader.records_back(ordinal, &mut |record| {
+        if record.kind != Kind::LINE {
+            return ControlFlow::Continue(());
+        }
+        pieces.push(record.bytes().unwrap_or_default().to_vec());
+        if record.flags.has(Flags::CONTINUES) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(pieces.into_iter().rev().flatten().collect())
+}

@@ -1,0 +1,106 @@
+//! Owns the index beside the log: opening it, catching up with the log, rebuilding it when it
+//! cannot be trusted, and the pages that are read from it.
+
+mod catch_up;
+mod context;
+mod pages;
+mod show;
+mod threads;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use turnleaf_engine::disk::Disk;
+use turnleaf_engine::format::{StoreId, ThreadNumber};
+use turnleaf_projector::index::{Index, IndexError};
+
+pub use catch_up::RebuildReport;
+pub(crate) use context::write_entries;
+pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnsPage, TurnsRequest};
+pub use show::{AnomalyCount, ShowThread};
+pub use threads::{SortKey, ThreadsPage, ThreadsRequest};
+
+use crate::error::Error;
+use crate::index_file;
+use crate::open::Store;
+
+/// The index, opened on first use.
+pub(crate) struct Leaves {
+    disk: Arc<dyn Disk>,
+    store: StoreId,
+    index: Mutex<Option<Index>>,
+}
+
+impl std::fmt::Debug for Leaves {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leaves").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Leaves {
+    pub(crate) fn new(disk: Arc<dyn Disk>, store: StoreId) -> Leaves {
+        Leaves { disk, store, index: Mutex::new(None) }
+    }
+
+    /// Works with the index. One that cannot be trusted is moved aside and the work is done again
+    /// on an empty one, which it fills from the log; one that the disk failed is opened again.
+    pub(crate) fn with<T>(
+        &self,
+        work: impl Fn(&Index) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut held = self.lock();
+        match self.attempt(&mut held, &work) {
+            Err(Error::Index(error)) => {
+                tracing::warn!(%error, "the index is opened anew");
+                *held = None;
+                if !matches!(error, IndexError::Io { .. }) {
+                    index_file::move_aside(&*self.disk);
+                }
+                self.attempt(&mut held, &work)
+            }
+            done => done,
+        }
+    }
+
+    fn attempt<T>(
+        &self,
+        held: &mut Option<Index>,
+        work: impl Fn(&Index) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let index = match held {
+            Some(index) => index,
+            None => held.insert(index_file::open(&*self.disk, self.store)?),
+        };
+        work(index)
+    }
+
+    /// Deletes the index; the next use begins an empty one.
+    pub(crate) fn discard(&self) -> Result<(), Error> {
+        let mut held = self.lock();
+        *held = None;
+        Ok(index_file::remove(&*self.disk)?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Index>> {
+        // After a panic within the index its file is doubtful, so it is opened anew.
+        self.index.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
+            let mut held = poisoned.into_inner();
+            *held = None;
+            held
+        })
+    }
+}
+
+impl Store {
+    /// Works with the index after the thread's rows have caught up with the log.
+    pub(crate) fn with_thread<T>(
+        &self,
+        id: &str,
+        work: impl Fn(&Index, ThreadNumber, &turnleaf_engine::Reader) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (number, reader) = self.source.find(id)?;
+        self.leaves.with(|index| {
+            self.catch_up(index, id, number, &reader)?;
+            work(index, number, &reader)
+        })
+    }
+}

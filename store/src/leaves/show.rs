@@ -1,0 +1,174 @@
+//! Owns the description of one thread: its facts, counts, segments, resume point, lag, anomalies.
+
+use serde_json::{Value, json};
+use turnleaf_projector::fold::{AnomalyKind, Rejection, ThreadMeta, ThreadState};
+
+use super::context::{resume_range, thread_state};
+use crate::error::Error;
+use crate::open::Store;
+
+/// One kind of oddity of a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnomalyCount {
+    /// What is odd, as a name for programs.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+    /// Ordinal of the first.
+    pub first: u64,
+}
+
+/// One thread in detail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShowThread {
+    /// The thread object of upstream's protocol.
+    pub thread: Value,
+    /// Records of the thread.
+    pub records: u64,
+    /// Turns.
+    pub turns: u64,
+    /// Items.
+    pub items: u64,
+    /// Ordinal from which the model resumes.
+    pub resume_from: Option<u64>,
+    /// Payload bytes that only the journal holds.
+    pub journal_bytes: u64,
+    /// Segments that hold the thread: file, first ordinal, one past the last.
+    pub segments: Vec<(String, u64, u64)>,
+    /// Records that the index had not applied before this answer.
+    pub lag: u64,
+    /// What is odd about its records.
+    pub anomalies: Vec<AnomalyCount>,
+    /// Tokens used, as last reported by the agent.
+    pub tokens_used: Option<i64>,
+}
+
+impl Store {
+    /// Describes a thread.
+    ///
+    /// # Errors
+    /// As [`Store::turns`].
+    pub fn show(&self, id: &str) -> Result<ShowThread, Error> {
+        let (number, before) = self.source.find(id)?;
+        let applied = self.leaves.with(|index| {
+            Ok(index.reader()?.thread(number)?.map_or(0, |row| row.applied_end.0))
+        })?;
+        let lag = before.end().0.saturating_sub(applied);
+        self.with_thread(id, |index, number, reader| {
+            let row = index.reader()?.thread(number)?.unwrap_or_default();
+            let state = thread_state(index, number)?;
+            let range = resume_range(id, reader, &state)?;
+            let mut segments = Vec::new();
+            let journal_bytes = self.source.with(|known| {
+                for info in known.segments() {
+                    let runs = info.runs.iter().filter(|(thread, _, _)| *thread == number);
+                    segments.extend(runs.map(|(_, first, end)| {
+                        (info.path.clone(), first.0, end.0)
+                    }));
+                }
+                known.journal_bytes(number)
+            });
+            Ok(ShowThread {
+                thread: self.thread_value(id, &state),
+                records: reader.end().0,
+                turns: row.turn_rows,
+                items: row.item_rows,
+                resume_from: range.start.map(|start| start.0),
+                journal_bytes,
+                segments,
+                lag,
+                anomalies: state.anomalies.iter().map(anomaly_count).collect(),
+                tokens_used: state.meta.tokens_used,
+            })
+        })
+    }
+
+    /// The thread object of upstream's protocol; times are Unix seconds.
+    pub(crate) fn thread_value(&self, id: &str, state: &ThreadState) -> Value {
+        let meta: &ThreadMeta = &state.meta;
+        let path = self.source.with(|known| {
+            let parsed = turnleaf_engine::format::ThreadId::parse(id).ok()?;
+            let fact = known.thread(known.thread_number(&parsed)?)?;
+            Some((fact.import.as_ref().map(|import| import.path.clone()), fact.created_ms))
+        });
+        let (path, created_here) = path.unwrap_or_default();
+        let seconds = |ms: Option<i64>| ms.map(|ms| ms.div_euclid(1000));
+        let created = meta.created_at_ms.or(Some(created_here));
+        let updated = meta.updated_at_ms.or(created);
+        let mode = match state.mode() {
+            turnleaf_projector::fold::Mode::Legacy => "legacy",
+            turnleaf_projector::fold::Mode::Paginated => "paginated",
+        };
+        let git = meta.git_commit.is_some()
+            || meta.git_branch.is_some()
+            || meta.git_repository_url.is_some();
+        json!({
+            "id": id,
+            "extra": null,
+            "sessionId": meta.session_id,
+            "forkedFromId": meta.forked_from,
+            "parentThreadId": meta.parent,
+            "preview": meta.preview.clone().unwrap_or_default(),
+            "ephemeral": false,
+            "historyMode": mode,
+            "modelProvider": meta.model_provider.clone().unwrap_or_default(),
+            "createdAt": seconds(created),
+            "updatedAt": seconds(updated),
+            "recencyAt": seconds(meta.recency_at_ms.or(updated)),
+            "status": { "type": "notLoaded" },
+            "path": path,
+            "cwd": meta.cwd.clone().unwrap_or_default(),
+            "cliVersion": meta.cli_version.clone().unwrap_or_default(),
+            "source": served_source(meta.source.as_deref()),
+            "canAcceptDirectInput": null,
+            "threadSource": meta.thread_source,
+            "agentNickname": meta.agent_nickname,
+            "agentRole": meta.agent_role,
+            "gitInfo": git.then(|| json!({
+                "sha": meta.git_commit,
+                "branch": meta.git_branch,
+                "originUrl": meta.git_repository_url,
+            })),
+            "name": meta.name,
+            "turns": [],
+        })
+    }
+}
+
+/// A session source as upstream's protocol serves it.
+fn served_source(source: Option<&str>) -> Value {
+    let Some(source) = source else { return json!("vscode") };
+    match serde_json::from_str::<Value>(source) {
+        Ok(Value::Object(fields)) => match fields.get("subagent") {
+            Some(kind) => json!({ "subAgent": kind }),
+            None => Value::Object(fields),
+        },
+        _ if source == "mcp" => json!("appServer"),
+        _ => json!(source),
+    }
+}
+
+fn anomaly_count(anomaly: &turnleaf_projector::fold::Anomaly) -> AnomalyCount {
+    let reason = match anomaly.kind {
+        AnomalyKind::Rejected(rejection) => format!("rejected: {}", rejected(rejection)),
+        AnomalyKind::OrdinalGap => "gap before an upstream ordinal".into(),
+        AnomalyKind::OrdinalRepeated => "upstream ordinal repeated".into(),
+        AnomalyKind::OrdinalMissing => "upstream ordinal missing".into(),
+        AnomalyKind::Timestamp => "timestamp not readable".into(),
+        AnomalyKind::AfterLineEnd => "bytes after the end of a line".into(),
+        AnomalyKind::UnknownTurn => "item of an unknown turn".into(),
+    };
+    AnomalyCount { reason, count: anomaly.count, first: anomaly.first.0.0 }
+}
+
+fn rejected(rejection: Rejection) -> &'static str {
+    match rejection {
+        Rejection::NotUtf8 => "not UTF-8",
+        Rejection::NotJson => "not JSON",
+        Rejection::NoEnvelope => "no envelope",
+        Rejection::UnknownType => "unknown type",
+        Rejection::UnknownEvent => "unknown event",
+        Rejection::Payload => "payload of another shape",
+        Rejection::TooLarge => "too large to be parsed",
+    }
+}

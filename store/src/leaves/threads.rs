@@ -1,0 +1,174 @@
+//! Owns the list of threads: filters, order, pages.
+
+use serde_json::Value;
+use turnleaf_engine::format::ThreadNumber;
+use turnleaf_projector::fold::ThreadState;
+use turnleaf_projector::index::{Order, PageToken, Spot};
+
+use super::context::thread_state;
+use super::pages::page_limit;
+use crate::error::Error;
+use crate::open::Store;
+
+/// What a list of threads is sorted by; threads of equal time come in the order of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    /// When they began.
+    Created,
+    /// Their latest record.
+    Updated,
+    /// The start of their latest turn.
+    Recency,
+}
+
+/// Asks for a page of threads. Empty filters let everything pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadsRequest {
+    /// Where to go on: a cursor of an earlier page of the same order.
+    pub cursor: Option<String>,
+    /// Most threads, 1 to 1000.
+    pub limit: usize,
+    /// Ascending is oldest first.
+    pub order: Order,
+    /// What to sort by.
+    pub sort: SortKey,
+    /// The archived threads instead of the others.
+    pub archived: bool,
+    /// Only threads of this working directory.
+    pub cwd: Option<String>,
+    /// Only threads of this source (`cli`, `vscode`, `exec`, ...).
+    pub source: Option<String>,
+    /// Only threads that this one spawned.
+    pub parent: Option<String>,
+    /// Only threads that this one spawned, directly or not.
+    pub ancestor: Option<String>,
+    /// Only threads whose name, title or preview holds this text, in any case.
+    pub search: Option<String>,
+}
+
+/// A page of threads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThreadsPage {
+    /// Thread objects of upstream's protocol.
+    pub threads: Vec<Value>,
+    /// Goes on behind the page; `None` when there is nothing behind it.
+    pub next_cursor: Option<String>,
+    /// Goes back from the page in the other direction, its first row included.
+    pub backwards_cursor: Option<String>,
+}
+
+struct Listed {
+    id: String,
+    number: ThreadNumber,
+    key: i64,
+    state: ThreadState,
+}
+
+impl Store {
+    /// A page of the threads of the store.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] for a cursor or limit that cannot be; failures of the system.
+    pub fn threads(&self, request: &ThreadsRequest) -> Result<ThreadsPage, Error> {
+        let limit = page_limit(request.limit)?.get();
+        let mut listed = self.listed(request)?;
+        listed.sort_by_key(|thread| (thread.key, thread.number));
+        if request.order == Order::Descending {
+            listed.reverse();
+        }
+        let list = match request.sort {
+            SortKey::Created => 0,
+            SortKey::Updated => 1,
+            SortKey::Recency => 2,
+        };
+        let store = self.source.store();
+        if let Some(text) = &request.cursor {
+            let token = PageToken::parse(text, store).map_err(Error::of_cursor(text))?;
+            let (key, number, include) = token.in_threads(list).map_err(Error::of_cursor(text))?;
+            let at = (key, number);
+            listed.retain(|thread| {
+                let here = (thread.key, thread.number);
+                (include && here == at)
+                    || match request.order {
+                        Order::Ascending => here > at,
+                        Order::Descending => here < at,
+                    }
+            });
+        }
+        let more = listed.len() > limit;
+        listed.truncate(limit);
+        let token = |thread: &Listed, include| {
+            let spot = Spot::Threads { list, key: thread.key, thread: thread.number };
+            PageToken { spot, include }.to_text(store)
+        };
+        Ok(ThreadsPage {
+            next_cursor: listed.last().filter(|_| more).map(|last| token(last, false)),
+            backwards_cursor: listed.first().map(|first| token(first, true)),
+            threads: listed.iter().map(|t| self.thread_value(&t.id, &t.state)).collect(),
+        })
+    }
+
+    /// All threads that pass the filters, in no order.
+    fn listed(&self, request: &ThreadsRequest) -> Result<Vec<Listed>, Error> {
+        let mut all = Vec::new();
+        for summary in self.log_threads() {
+            let (number, reader) = self.source.find(&summary.id)?;
+            let state = self.leaves.with(|index| {
+                self.catch_up(index, &summary.id, number, &reader)?;
+                thread_state(index, number)
+            })?;
+            all.push((summary, number, state));
+        }
+        let family = request.ancestor.as_ref().map(|root| descendants(root, &all));
+        let passes = |id: &str, archived: bool, state: &ThreadState| {
+            let meta = &state.meta;
+            let text = |needle: &String| {
+                let needle = needle.to_lowercase();
+                let texts = [&meta.name, &meta.title, &meta.preview];
+                texts.into_iter().flatten().any(|text| text.to_lowercase().contains(&needle))
+            };
+            archived == request.archived
+                && request.cwd.as_ref().is_none_or(|cwd| meta.cwd.as_ref() == Some(cwd))
+                && request.source.as_ref().is_none_or(|want| meta.source.as_ref() == Some(want))
+                && request.parent.as_ref().is_none_or(|want| meta.parent.as_ref() == Some(want))
+                && family.as_ref().is_none_or(|family| family.iter().any(|member| member == id))
+                && request.search.as_ref().is_none_or(text)
+        };
+        let kept = all.into_iter().filter(|(summary, _, state)| {
+            passes(&summary.id, summary.archived, state)
+        });
+        Ok(kept
+            .map(|(summary, number, state)| {
+                let created = state.meta.created_at_ms.unwrap_or(summary.created_ms);
+                let updated = state.meta.updated_at_ms.unwrap_or(created);
+                let key = match request.sort {
+                    SortKey::Created => created,
+                    SortKey::Updated => updated,
+                    SortKey::Recency => state.meta.recency_at_ms.unwrap_or(updated),
+                };
+                Listed { id: summary.id, number, key, state }
+            })
+            .collect())
+    }
+}
+
+/// Ids of all threads below `root`; a loop of parents ends where it closes.
+fn descendants(
+    root: &str,
+    all: &[(crate::ThreadSummary, ThreadNumber, ThreadState)],
+) -> Vec<String> {
+    let mut family = vec![root.to_owned()];
+    let mut at = 0;
+    while at < family.len() {
+        let parent = family[at].clone();
+        let children = all.iter().filter(|(_, _, state)| state.meta.parent.as_ref() == Some(&parent));
+        for (summary, _, _) in children {
+            if !family.contains(&summary.id) {
+                family.push(summary.id.clone());
+            }
+        }
+        at += 1;
+    }
+    family.remove(0);
+    family
+}

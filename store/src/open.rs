@@ -1,0 +1,183 @@
+//! Owns the store: opening it as its writer or for reading, and closing it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use turnleaf_engine::disk::{Disk, OsDisk};
+use turnleaf_engine::format::StoreId;
+use turnleaf_engine::{Damage, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot};
+
+use crate::error::Error;
+use crate::leaves::Leaves;
+use crate::sealer;
+use crate::source::{Shared, Source, ThreadSummary};
+
+/// A store of thread history.
+///
+/// One process owns a store at a time; within it any number of threads may call. An append returns
+/// when it is durable; every read sees every append that returned before it.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) source: Source,
+    pub(crate) leaves: Leaves,
+    pub(crate) options: Options,
+    report: OpenReport,
+    sealer: Option<JoinHandle<()>>,
+    pub(crate) damage_seen: Mutex<Vec<Damage>>,
+}
+
+impl Store {
+    /// Opens the store in `dir` for reading and writing, and creates it where there is none.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Busy`] when another process owns it; I/O; a store of a newer version.
+    pub fn open(dir: &Path) -> Result<Store, Error> {
+        Store::open_on(Arc::new(OsDisk::new(dir)), Options::default(), &system_owner(), true)
+    }
+
+    /// As [`Store::open`], on any disk, with other sizes, and with or without the thread that seals
+    /// in the background.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        owner: &Owner,
+        seals: bool,
+    ) -> Result<Store, Error> {
+        let (mut log, report) =
+            Log::open(Arc::clone(&disk), options.clone(), owner, fresh_id(owner))
+                .map_err(Error::Open)?;
+        log.set_sealing(seals);
+        let shared = Arc::new(Shared::new(log));
+        let sealer = seals.then(|| sealer::spawn(Arc::clone(&shared))).transpose()?;
+        let source = Source::Owner(shared);
+        let leaves = Leaves::new(Arc::clone(&disk), source.store());
+        let damage_seen = Mutex::default();
+        Ok(Store { disk, source, leaves, options, report, sealer, damage_seen })
+    }
+
+    /// Opens the store in `dir` for reading: the log is not written, whatever state it is in. The
+    /// store is owned meanwhile, because the index follows.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] when there is no store; else as [`Store::open`].
+    pub fn open_to_read(dir: &Path) -> Result<Store, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
+        let options = Options::default();
+        let snapshot = Snapshot::open_owned(&disk, &options, &system_owner());
+        Store::of_snapshot(disk, options, snapshot, dir)
+    }
+
+    /// Opens the log of the store in `dir` for reading while anybody may own it; what needs the
+    /// index must not be asked of it.
+    ///
+    /// # Errors
+    /// As [`Store::open_to_read`].
+    pub fn open_log(dir: &Path) -> Result<Store, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
+        let options = Options::default();
+        let snapshot = Snapshot::open(&disk, &options);
+        Store::of_snapshot(disk, options, snapshot, dir)
+    }
+
+    fn of_snapshot(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        snapshot: Result<Snapshot, OpenError>,
+        dir: &Path,
+    ) -> Result<Store, Error> {
+        let snapshot = snapshot.map_err(|error| match error {
+            OpenError::Refused(Refusal::NoStore) => Error::NoStore(dir.display().to_string()),
+            error => Error::Open(error),
+        })?;
+        let report = snapshot.report().clone();
+        let source = Source::Reader(Box::new(snapshot));
+        let leaves = Leaves::new(Arc::clone(&disk), source.store());
+        let damage_seen = Mutex::default();
+        Ok(Store { disk, source, leaves, options, report, sealer: None, damage_seen })
+    }
+
+    /// What opening found and did.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Damage that reads have met since the store was opened; they went on around it.
+    #[must_use]
+    pub fn damage_seen(&self) -> Vec<Damage> {
+        self.damage_seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn saw_damage(&self, damage: &Damage) {
+        let mut seen = self.damage_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains(damage) {
+            tracing::warn!(%damage, "damage");
+            seen.push(damage.clone());
+        }
+    }
+
+    /// All threads as the log knows them, by number.
+    #[must_use]
+    pub fn log_threads(&self) -> Vec<ThreadSummary> {
+        self.source.summaries()
+    }
+
+    /// Gives the store up. Everything acknowledged stays durable with or without this; a clean
+    /// close lets the next open prove it.
+    ///
+    /// # Errors
+    /// When the mark of a clean close could not be written.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.stop_sealer();
+        if let Source::Owner(shared) = &self.source {
+            let mut log = shared.lock();
+            log.commit_all();
+            log.mark()?;
+        }
+        Ok(())
+    }
+
+    fn stop_sealer(&mut self) {
+        if let (Some(handle), Source::Owner(shared)) = (self.sealer.take(), &self.source) {
+            sealer::stop(shared);
+            if handle.join().is_err() {
+                tracing::error!("the sealer panicked; the journal holds what it did not seal");
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.stop_sealer();
+    }
+}
+
+/// This process as the owner of a store, now.
+#[must_use]
+pub fn system_owner() -> Owner {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Owner { pid: std::process::id(), host, since_ms: now_ms() }
+}
+
+/// Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// An identity for a store that may be created: random enough to tell stores apart.
+fn fresh_id(owner: &Owner) -> StoreId {
+    use std::hash::{BuildHasher, RandomState};
+    let random = |salt: u8| RandomState::new().hash_one((salt, owner.pid, owner.since_ms));
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&random(0).to_le_bytes());
+    id[8..].copy_from_slice(&random(1).to_le_bytes());
+    StoreId(id)
+}

@@ -1,0 +1,106 @@
+//! Owns the two ways a store is open: as its writer, or for reading alone.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use turnleaf_engine::format::{StoreId, ThreadId, ThreadNumber};
+use turnleaf_engine::{Log, Reader, Snapshot, State};
+
+use crate::error::Error;
+
+/// What the log says of a thread, without the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadSummary {
+    /// The thread's id.
+    pub id: String,
+    /// Its number in this store.
+    pub number: u64,
+    /// Records that it holds.
+    pub records: u64,
+    /// The thread chain at its end.
+    pub chain: u64,
+    /// When it was created here, Unix milliseconds.
+    pub created_ms: i64,
+    /// Whether it is archived.
+    pub archived: bool,
+    /// Where it was imported from last.
+    pub imported_from: Option<String>,
+}
+
+/// The log of an owner with what its threads of execution share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    log: Mutex<Log>,
+    /// Wakes whoever waits for a commit, and the sealer.
+    pub(crate) settled: Condvar,
+    /// Wakes the sealer.
+    pub(crate) work: Condvar,
+}
+
+impl Shared {
+    pub(crate) fn new(log: Log) -> Shared {
+        Shared { log: Mutex::new(log), settled: Condvar::new(), work: Condvar::new() }
+    }
+
+    /// The log. A panic of another holder leaves it consistent: its state moves in single steps.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where records come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Owner(std::sync::Arc<Shared>),
+    Reader(Box<Snapshot>),
+}
+
+impl Source {
+    /// Looks at the state of the log.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        match self {
+            Source::Owner(shared) => look(shared.lock().state()),
+            Source::Reader(snapshot) => look(snapshot.state()),
+        }
+    }
+
+    pub(crate) fn store(&self) -> StoreId {
+        self.with(State::store)
+    }
+
+    /// The shared log, for writing.
+    pub(crate) fn owner(&self) -> Result<&std::sync::Arc<Shared>, Error> {
+        match self {
+            Source::Owner(shared) => Ok(shared),
+            Source::Reader(_) => Err(Error::ReadOnly),
+        }
+    }
+
+    /// A thread by the id that a caller gave.
+    pub(crate) fn find(&self, id: &str) -> Result<(ThreadNumber, Reader), Error> {
+        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        self.with(|state| {
+            let number = state.thread_number(&parsed)?;
+            Some((number, state.reader(number)?))
+        })
+        .ok_or_else(|| Error::NoThread(id.to_owned()))
+    }
+
+    /// All threads, by number.
+    pub(crate) fn summaries(&self) -> Vec<ThreadSummary> {
+        self.with(|state| {
+            let summary = |(number, fact): (ThreadNumber, &turnleaf_engine::ThreadFact)| {
+                let reader = state.reader(number);
+                ThreadSummary {
+                    id: fact.id.to_string(),
+                    number: number.0,
+                    records: reader.as_ref().map_or(0, |reader| reader.end().0),
+                    chain: reader.as_ref().map_or(0, |reader| reader.chain().0),
+                    created_ms: fact.created_ms,
+                    archived: fact.archived,
+                    imported_from: fact.import.as_ref().map(|import| import.path.clone()),
+                }
+            };
+            state.threads().map(summary).collect()
+        })
+    }
+}

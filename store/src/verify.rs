@@ -1,0 +1,146 @@
+//! Owns the check of everything that is stored, and the figures about it.
+
+use std::collections::BTreeMap;
+
+use turnleaf_engine::{Damage, SegmentInfo};
+
+use crate::error::Error;
+use crate::open::Store;
+use crate::source::Source;
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Threads checked.
+    pub threads: u64,
+    /// Records read.
+    pub records: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// What is damaged, with the id of the thread where it is known.
+    pub damage: Vec<(Option<String>, Damage)>,
+    /// Threads whose index does not say what the log says; `None` when the index was not looked at.
+    pub index_differs: Option<Vec<String>>,
+}
+
+impl VerifyReport {
+    /// Whether everything is as it should be.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.damage.is_empty() && self.index_differs.as_ref().is_none_or(Vec::is_empty)
+    }
+}
+
+/// Sizes of a store, in bytes unless it says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Threads.
+    pub threads: u64,
+    /// Records.
+    pub records: u64,
+    /// Journal files, recycled ones included.
+    pub journal_bytes: u64,
+    /// Record bytes that only the journal holds.
+    pub unsealed_bytes: u64,
+    /// Segment files.
+    pub segment_bytes: u64,
+    /// Payloads in segments.
+    pub payload_bytes: u64,
+    /// The index file.
+    pub index_bytes: u64,
+    /// Segments in use.
+    pub segments: Vec<SegmentInfo>,
+}
+
+impl Store {
+    /// Reads every byte of the log (or of one thread) and checks every checksum, chain and digest.
+    /// Writes nothing. `progress` is told the payload bytes read so far.
+    ///
+    /// # Errors
+    /// For failures of the system; damage is in the report.
+    pub fn verify(
+        &self,
+        only: Option<&str>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<VerifyReport, Error> {
+        let only = only.map(|id| self.source.find(id)).transpose()?.map(|(number, _)| number);
+        match &self.source {
+            Source::Reader(snapshot) => {
+                self.verify_state(snapshot.state(), only, progress, &snapshot.report().damage)
+            }
+            Source::Owner(shared) => {
+                let log = shared.lock();
+                self.verify_state(log.state(), only, progress, log.damage())
+            }
+        }
+    }
+
+    fn verify_state(
+        &self,
+        state: &turnleaf_engine::State,
+        only: Option<turnleaf_engine::format::ThreadNumber>,
+        progress: &mut dyn FnMut(u64),
+        known: &[Damage],
+    ) -> Result<VerifyReport, Error> {
+        let mut report = VerifyReport::default();
+        let mut found: Vec<Damage> = known.to_vec();
+        let of_disk = Error::of_read("(all)");
+        let threads: Vec<_> = state.threads().map(|(number, _)| number).collect();
+        for thread in threads.iter().filter(|thread| only.is_none_or(|only| only == **thread)) {
+            let totals = state.verify_thread(*thread, &mut |damage| found.push(damage.clone()));
+            let totals = totals.map_err(Error::of_read("(all)"))?;
+            report.threads += 1;
+            report.records += totals.records;
+            report.bytes += totals.bytes;
+            progress(report.bytes);
+        }
+        let concerned = |info: &SegmentInfo| {
+            only.is_none_or(|only| info.runs.iter().any(|(thread, _, _)| *thread == only))
+        };
+        let mut segments = state.segments().into_iter().filter(concerned);
+        let checked = segments.try_for_each(|info| {
+            state.verify_segment(info.segment, &mut |damage| found.push(damage.clone())).map(drop)
+        });
+        checked.map_err(of_disk)?;
+        let mut unique: BTreeMap<(String, u64), Damage> = BTreeMap::new();
+        for damage in found.into_iter().filter(|damage| {
+            only.is_none_or(|only| damage.thread.is_none_or(|thread| thread == only))
+        }) {
+            unique.entry((damage.file.clone(), damage.offset)).or_insert(damage);
+        }
+        let name = |damage: &Damage| Some(state.thread(damage.thread?)?.id.to_string());
+        report.damage = unique.into_values().map(|damage| (name(&damage), damage)).collect();
+        Ok(report)
+    }
+
+    /// Sizes of what is stored.
+    ///
+    /// # Errors
+    /// For failures of the system.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let mut stats = match &self.source {
+            Source::Reader(snapshot) => {
+                let journal_bytes = snapshot.journal_bytes();
+                Stats { journal_bytes, ..stats_of(snapshot.state()) }
+            }
+            Source::Owner(shared) => {
+                let log = shared.lock();
+                Stats { journal_bytes: log.journal_size().0, ..stats_of(log.state()) }
+            }
+        };
+        stats.index_bytes = crate::index_file::bytes(&*self.disk)?;
+        Ok(stats)
+    }
+}
+
+fn stats_of(state: &turnleaf_engine::State) -> Stats {
+    let mut stats = Stats { segments: state.segments(), ..Stats::default() };
+    for (number, _) in state.threads() {
+        stats.threads += 1;
+        stats.records += state.reader(number).map_or(0, |reader| reader.end().0);
+        stats.unsealed_bytes += state.journal_bytes(number);
+    }
+    stats.segment_bytes = stats.segments.iter().map(|segment| segment.file_bytes).sum();
+    stats.payload_bytes = stats.segments.iter().map(|segment| segment.payload_bytes).sum();
+    stats
+}
