@@ -28,6 +28,9 @@ mod sealer;
 mod source;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use append::{Appended, Line};
 pub use error::{Error, ErrorKind};
 pub use import::{ImportProgress, ImportSource, Imported, Skip};

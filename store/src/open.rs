@@ -23,7 +23,6 @@ pub struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) source: Source,
     pub(crate) leaves: Leaves,
-    pub(crate) options: Options,
     report: OpenReport,
     sealer: Option<JoinHandle<()>>,
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
@@ -50,7 +49,7 @@ impl Store {
         seals: bool,
     ) -> Result<Store, Error> {
         let (mut log, report) =
-            Log::open(Arc::clone(&disk), options.clone(), owner, fresh_id(owner))
+            Log::open(Arc::clone(&disk), options, owner, fresh_id(owner))
                 .map_err(Error::Open)?;
         log.set_sealing(seals);
         let shared = Arc::new(Shared::new(log));
@@ -58,7 +57,7 @@ impl Store {
         let source = Source::Owner(shared);
         let leaves = Leaves::new(Arc::clone(&disk), source.store());
         let damage_seen = Mutex::default();
-        Ok(Store { disk, source, leaves, options, report, sealer, damage_seen })
+        Ok(Store { disk, source, leaves, report, sealer, damage_seen })
     }
 
     /// Opens the store in `dir` for reading: the log is not written, whatever state it is in. The
@@ -70,7 +69,7 @@ impl Store {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
         let options = Options::default();
         let snapshot = Snapshot::open_owned(&disk, &options, &system_owner());
-        Store::of_snapshot(disk, options, snapshot, dir)
+        Store::of_snapshot(disk, snapshot, dir)
     }
 
     /// Opens the log of the store in `dir` for reading while anybody may own it; what needs the
@@ -82,12 +81,11 @@ impl Store {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
         let options = Options::default();
         let snapshot = Snapshot::open(&disk, &options);
-        Store::of_snapshot(disk, options, snapshot, dir)
+        Store::of_snapshot(disk, snapshot, dir)
     }
 
     fn of_snapshot(
         disk: Arc<dyn Disk>,
-        options: Options,
         snapshot: Result<Snapshot, OpenError>,
         dir: &Path,
     ) -> Result<Store, Error> {
@@ -99,7 +97,7 @@ impl Store {
         let source = Source::Reader(Box::new(snapshot));
         let leaves = Leaves::new(Arc::clone(&disk), source.store());
         let damage_seen = Mutex::default();
-        Ok(Store { disk, source, leaves, options, report, sealer: None, damage_seen })
+        Ok(Store { disk, source, leaves, report, sealer: None, damage_seen })
     }
 
     /// What opening found and did.

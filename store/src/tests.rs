@@ -1,0 +1,183 @@
+//! The facade end to end over the conformance rollouts: import, pages, context, export, re-import.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::*;
+
+/// The cases, or none where the folder is not there; a build that must have it says so.
+fn cases() -> Vec<PathBuf> {
+    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance/dev"));
+    let Ok(found) = dir.read_dir() else {
+        assert!(std::env::var("CI").is_err(), "the conformance cases are missing");
+        println!("skipped: the conformance cases are not here");
+        return Vec::new();
+    };
+    let mut cases: Vec<PathBuf> = found.map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    cases
+}
+
+/// A file of a case, unpacked.
+fn file(case: &Path, name: &str) -> Option<Vec<u8>> {
+    let packed = case.join(format!("{name}.gz"));
+    if packed.exists() {
+        let out = Command::new("gzip").arg("-dc").arg(packed).output().unwrap();
+        return Some(out.stdout);
+    }
+    case.join(name).read().ok()
+}
+
+trait ReadWhole {
+    fn read(&self) -> std::io::Result<Vec<u8>>;
+}
+
+impl ReadWhole for PathBuf {
+    fn read(&self) -> std::io::Result<Vec<u8>> {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        std::fs::File::open(self)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+fn json_of(case: &Path, name: &str) -> Option<Value> {
+    serde_json::from_slice(&file(case, name)?).ok()
+}
+
+fn import(store: &Store, bytes: &[u8], modified_ns: i64) -> Result<Imported, Skip> {
+    let mut plain = bytes;
+    let source = ImportSource {
+        path: "rollout.jsonl",
+        thread_hint: Some("fallback-id"),
+        plain: &mut plain,
+        file_bytes: bytes.len() as u64,
+        modified_ns,
+    };
+    store.import(source, &mut |_| {}).unwrap()
+}
+
+fn exported(store: &Store, thread: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    store.export(thread, None, None, &mut out).unwrap();
+    out
+}
+
+fn items(store: &Store, thread: &str, order: Order, limit: usize) -> Vec<Value> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    loop {
+        let thread = thread.to_owned();
+        let request = ItemsRequest { thread, turn: None, cursor, limit, order };
+        let page = store.items(&request).unwrap();
+        all.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return all;
+        }
+    }
+}
+
+fn turns(store: &Store, thread: &str, limit: usize, items: ItemsView) -> Vec<Value> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    loop {
+        let (thread, order) = (thread.to_owned(), Order::Ascending);
+        let request = TurnsRequest { thread, cursor, limit, order, items };
+        let page = store.turns(&request).unwrap();
+        all.extend(page.turns);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn every_conformance_rollout_comes_back_byte_for_byte_and_pages_as_expected() {
+    for case in cases() {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let rollout = file(&case, "rollout.jsonl").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let imported = import(&store, &rollout, 1).unwrap_or_else(|skip| panic!("{name}: {skip}"));
+        assert!(exported(&store, &imported.thread) == rollout, "{name}: the export differs");
+        let again = import(&store, &rollout, 2).unwrap();
+        assert_eq!(again.added_records, 0, "{name}");
+        check_pages(&store, &case, &name, &imported.thread);
+        store.seal_all().unwrap();
+        assert!(exported(&store, &imported.thread) == rollout, "{name}: differs when sealed");
+        check_pages(&store, &case, &name, &imported.thread);
+        assert!(store.verify(None, &mut |_| {}).unwrap().is_ok(), "{name}");
+        let before = items(&store, &imported.thread, Order::Ascending, 7);
+        store.rebuild_index(&mut |_| {}).unwrap();
+        assert_eq!(items(&store, &imported.thread, Order::Ascending, 1000), before, "{name}");
+        store.close().unwrap();
+    }
+}
+
+fn check_pages(store: &Store, case: &Path, name: &str, thread: &str) {
+    let context = json_of(case, "expected.context.json");
+    if let Some(lines) = context.as_ref().and_then(|context| context["lines"].as_array()) {
+        let expected: Vec<u64> = lines.iter().filter_map(Value::as_u64).collect();
+        assert_eq!(store.context_ordinals(thread).unwrap(), expected, "{name}: context");
+    }
+    let expected = json_of(case, "expected.paginated.ours.json")
+        .or_else(|| json_of(case, "expected.paginated.json"));
+    let Some(expected) = expected else { return };
+    let found = items(store, thread, Order::Ascending, 3);
+    let mut back = items(store, thread, Order::Descending, 3);
+    back.reverse();
+    assert_eq!(found, back, "{name}: newest first is the reverse");
+    let rows = expected["items"].as_array().unwrap();
+    assert_eq!(found.len(), rows.len(), "{name}: number of items");
+    for (found, row) in found.iter().zip(rows) {
+        assert_eq!(found["item"], row["item"], "{name}");
+        assert_eq!(found["turnId"], row["turn_id"], "{name}");
+        if !row["created_at_ms"].is_null() {
+            assert_eq!(found["createdAtMs"], row["created_at_ms"], "{name}");
+        }
+    }
+    let found = turns(store, thread, 2, ItemsView::Summary);
+    let rows = expected["turns"].as_array().unwrap();
+    assert_eq!(found.len(), rows.len(), "{name}: number of turns");
+    for (found, row) in found.iter().zip(rows) {
+        assert_eq!(found["id"], row["turn_id"], "{name}");
+        let ids: Vec<&Value> =
+            found["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
+        let expected: Vec<&Value> = row["summary_item_ids"].as_array().unwrap().iter().collect();
+        assert_eq!(ids, expected, "{name}: summary of {}", row["turn_id"]);
+    }
+}
+
+#[test]
+fn a_file_that_grew_adds_only_its_suffix_whatever_line_it_was_cut_in() {
+    let head = br#"{"timestamp":"2026-01-01T00:00:00.000Z","type":"session_meta","payload":{"id":"019f0000-0000-7000-8000-0000000000aa","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/w","originator":"t","cli_version":"0","source":"cli","model_provider":null}}"#;
+    let line = br#"{"timestamp":"2026-01-01T00:00:01.000Z","type":"event_msg","payload":{"type":"user_message","message":"hello","local_images":[],"text_elements":[]}}"#;
+    let whole = [&head[..], b"\n", line, b"\n", line, b"\r\n\n", line].concat();
+    for cut in head.len()..whole.len() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let first = import(&store, &whole[..cut], 1).unwrap();
+        store.turns(&TurnsRequest {
+            thread: first.thread.clone(),
+            cursor: None,
+            limit: 5,
+            order: Order::Ascending,
+            items: ItemsView::Full,
+        })
+        .unwrap();
+        let second = import(&store, &whole, 2).unwrap();
+        assert!(exported(&store, &second.thread) == whole, "cut at {cut}");
+        let found = turns(&store, &second.thread, 100, ItemsView::Full);
+        let messages: usize = found.iter().map(|t| t["items"].as_array().unwrap().len()).sum();
+        assert_eq!(messages, 3, "cut at {cut}");
+        if cut % 37 != 0 {
+            continue;
+        }
+        store.rebuild_index(&mut |_| {}).unwrap();
+        assert_eq!(turns(&store, &second.thread, 100, ItemsView::Full), found, "cut at {cut}");
+    }
+}
