@@ -1,2 +1,52 @@
-//! turnleaf command.
-fn main() {}
+//! The `turnleaf` command: import, leaf through, resume, verify and export agent threads.
+
+mod args;
+mod commands;
+mod exit;
+mod output;
+
+use clap::Parser;
+
+use args::Cli;
+use exit::{Failure, Outcome};
+
+fn main() -> std::process::ExitCode {
+    let wants_json = std::env::args().any(|arg| arg == "--json");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are answers, not errors.
+        Err(error) if !error.use_stderr() => {
+            let _ = error.print();
+            return std::process::ExitCode::SUCCESS;
+        }
+        Err(error) if wants_json => {
+            return Failure::usage(error.to_string().trim_end()).report(true);
+        }
+        Err(error) => {
+            let _ = error.print();
+            return std::process::ExitCode::from(2);
+        }
+    };
+    let json = cli.global.json;
+    if cli.global.verbose > 0 {
+        let level = match cli.global.verbose {
+            1 => "info",
+            2 => "debug",
+            _ => "trace",
+        };
+        let level = level.parse().unwrap_or(tracing_subscriber::filter::LevelFilter::INFO);
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .init();
+    }
+    match commands::run(cli) {
+        Ok(Outcome::Done) => std::process::ExitCode::SUCCESS,
+        Ok(Outcome::Partial) => std::process::ExitCode::from(6),
+        Ok(Outcome::Damaged) => std::process::ExitCode::from(4),
+        // Whoever read our output has seen enough.
+        Err(Failure::BrokenPipe) => std::process::ExitCode::SUCCESS,
+        Err(failure) => failure.report(json),
+    }
+}

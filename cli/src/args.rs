@@ -1,0 +1,206 @@
+//! Owns the command line: what is written there and what it means.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Stores the history of agent threads: import, leaf through, resume, verify, export.
+#[derive(Debug, Parser)]
+#[command(name = "turnleaf", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The store's directory; by default turnleaf below the platform's data directory.
+    #[arg(long, global = true, env = "TURNLEAF_STORE", value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// Machine-readable output: one JSON object on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress, no warnings.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more on standard error; twice for more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Import rollouts: files or directories; .jsonl, .jsonl.zst, session_index.jsonl.
+    Import {
+        /// Files or directories (searched recursively).
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Say what would be imported; write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Append JSONL lines from standard input; prints ACK THREAD END after each durable batch.
+    Append {
+        /// The thread's id.
+        thread: String,
+        /// Lines per durable batch.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        batch: u32,
+        /// Create the thread from a leading session_meta of the same id.
+        #[arg(long)]
+        create: bool,
+    },
+    /// Write the exact bytes that were imported or appended.
+    Export {
+        /// The thread's id.
+        thread: String,
+        /// Write here instead of to standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// First ordinal.
+        #[arg(long, value_name = "ORD")]
+        from: Option<u64>,
+        /// One past the last ordinal.
+        #[arg(long, value_name = "ORD")]
+        to: Option<u64>,
+    },
+    /// Read every byte and check every checksum, chain and digest; writes nothing.
+    Verify {
+        /// Only this thread.
+        thread: Option<String>,
+    },
+    /// Sizes: journal, segments, index, compression.
+    Stats,
+    /// List threads.
+    Threads(ThreadsArgs),
+    /// List a thread's turns, newest first.
+    Turns {
+        /// The thread's id.
+        thread: String,
+        #[command(flatten)]
+        page: PageArgs,
+        /// asc: oldest first; desc: newest first.
+        #[arg(long, value_enum, default_value_t = OrderArg::Desc)]
+        order: OrderArg,
+        /// How much of their items.
+        #[arg(long, value_enum, default_value_t = ItemsArg::Summary)]
+        items: ItemsArg,
+    },
+    /// List a thread's items, oldest first.
+    Items {
+        /// The thread's id.
+        thread: String,
+        /// Only the items of this turn.
+        #[arg(long, value_name = "ID")]
+        turn: Option<String>,
+        #[command(flatten)]
+        page: PageArgs,
+        /// asc: oldest first; desc: newest first.
+        #[arg(long, value_enum, default_value_t = OrderArg::Asc)]
+        order: OrderArg,
+    },
+    /// One thread: facts, counts, segments, resume point, lag, anomalies.
+    Show {
+        /// The thread's id.
+        thread: String,
+    },
+    /// What the model needs to resume: exact records, one per line.
+    Context {
+        /// The thread's id.
+        thread: String,
+        /// Print their ordinals instead.
+        #[arg(long)]
+        ordinals: bool,
+    },
+    /// Name a thread; an empty text takes the name away.
+    Name {
+        /// The thread's id.
+        thread: String,
+        /// The name.
+        text: String,
+    },
+    /// Delete the index and build it again from the log.
+    RebuildIndex,
+    /// Print a completion script.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Filters and order of a list of threads.
+#[derive(Debug, Args)]
+pub(crate) struct ThreadsArgs {
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+    /// asc: oldest first; desc: newest first.
+    #[arg(long, value_enum, default_value_t = OrderArg::Desc)]
+    pub(crate) order: OrderArg,
+    /// What to sort by.
+    #[arg(long, value_enum, default_value_t = SortArg::Updated)]
+    pub(crate) sort: SortArg,
+    /// The archived threads instead of the others.
+    #[arg(long)]
+    pub(crate) archived: bool,
+    /// Only threads of this working directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<String>,
+    /// Only threads of this source (cli, vscode, exec, ...).
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+    /// Only threads that this one spawned.
+    #[arg(long, value_name = "ID")]
+    pub(crate) parent: Option<String>,
+    /// Only threads below this one.
+    #[arg(long, value_name = "ID", conflicts_with = "parent")]
+    pub(crate) ancestor: Option<String>,
+    /// Only threads whose name, title or preview holds this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+}
+
+/// Which page.
+#[derive(Debug, Args)]
+pub(crate) struct PageArgs {
+    /// Most rows, 1 to 1000.
+    #[arg(long, default_value_t = 25)]
+    pub(crate) limit: usize,
+    /// A cursor of an earlier page.
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OrderArg {
+    Asc,
+    Desc,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortArg {
+    Created,
+    Updated,
+    Recency,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ItemsArg {
+    None,
+    Summary,
+    Full,
+}
+
+impl From<OrderArg> for turnleaf::Order {
+    fn from(order: OrderArg) -> turnleaf::Order {
+        match order {
+            OrderArg::Asc => turnleaf::Order::Ascending,
+            OrderArg::Desc => turnleaf::Order::Descending,
+        }
+    }
+}

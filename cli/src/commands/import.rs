@@ -1,0 +1,219 @@
+//! Owns `import`: finding sources, opening them with care, telling what became of each.
+
+mod find;
+mod names;
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::json;
+use turnleaf::{ErrorKind, ImportSource, Imported, Store};
+
+use crate::args::Global;
+use crate::commands::open;
+use crate::exit::{Failure, Outcome};
+use crate::output::{print_json, print_line, progress, size};
+use find::Found;
+
+/// Largest window of a .zst source, as a power of two: 128 MiB bounds the memory of decoding.
+const WINDOW_LOG_MAX: u32 = 27;
+
+/// What became of all sources.
+#[derive(Debug, Default)]
+struct Sum {
+    threads: std::collections::BTreeSet<String>,
+    files: u64,
+    records: u64,
+    bytes: u64,
+    added_records: u64,
+    skipped: Vec<(String, String)>,
+}
+
+pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<Outcome, Failure> {
+    let started = Instant::now();
+    let mut found = find::find(paths);
+    let mut sum = Sum { skipped: std::mem::take(&mut found.skipped), ..Sum::default() };
+    let mut anomalies = 0;
+    if dry_run {
+        for path in &found.rollouts {
+            match open_source(path) {
+                Ok((_, bytes, _)) => {
+                    sum.files += 1;
+                    sum.bytes += bytes;
+                }
+                Err(reason) => sum.skipped.push((path.display().to_string(), reason)),
+            }
+        }
+    } else {
+        anomalies = import_all(global, &found, &mut sum)?;
+    }
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    report(global, &sum, anomalies, elapsed_ms, dry_run)?;
+    Ok(if sum.skipped.is_empty() { Outcome::Done } else { Outcome::Partial })
+}
+
+fn import_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<u64, Failure> {
+    let store = open(global)?;
+    let total = found.rollouts.iter().filter_map(|path| path.metadata().ok());
+    let total = total.map(|metadata| metadata.len()).sum();
+    let bar = progress(total, global.json || global.quiet, "import");
+    let mut done = 0;
+    for path in &found.rollouts {
+        let shown = path.display().to_string();
+        match import_one(&store, path, &mut |bytes| bar.set_position(done + bytes))? {
+            Ok(imported) => {
+                sum.files += 1;
+                sum.records += imported.records;
+                sum.bytes += imported.bytes;
+                sum.added_records += imported.added_records;
+                sum.threads.insert(imported.thread);
+            }
+            Err(reason) => {
+                if !global.quiet && !global.json {
+                    bar.suspend(|| eprintln!("turnleaf: skipped {shown}: {reason}"));
+                }
+                sum.skipped.push((shown, reason));
+            }
+        }
+        done += path.metadata().map_or(0, |metadata| metadata.len());
+        bar.set_position(done);
+    }
+    bar.finish_and_clear();
+    names::apply(&store, &found.name_indexes, &mut sum.skipped)?;
+    if sum.added_records > 0 {
+        store.seal_all()?;
+    }
+    let anomalies = count_anomalies(&store, sum);
+    store.close()?;
+    Ok(anomalies)
+}
+
+/// Counting folds the new records into the index, so that the first page need not.
+fn count_anomalies(store: &Store, sum: &Sum) -> u64 {
+    let count = |thread: &String| {
+        let shown = store.show(thread).ok()?;
+        Some(shown.anomalies.iter().map(|odd| odd.count).sum::<u64>())
+    };
+    sum.threads.iter().filter_map(count).sum()
+}
+
+fn import_one(
+    store: &Store,
+    path: &Path,
+    told: &mut dyn FnMut(u64),
+) -> Result<Result<Imported, String>, Failure> {
+    let (file, file_bytes, modified_ns) = match open_source(path) {
+        Ok(opened) => opened,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let shown = shown.display().to_string();
+    if let Some(current) = store.import_is_current(&shown, file_bytes, modified_ns) {
+        return Ok(Ok(current));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut plain: Box<dyn Read> = if name.ends_with(".zst") {
+        match unpack(file) {
+            Ok(plain) => plain,
+            Err(error) => return Ok(Err(format!("not a zstd file: {error}"))),
+        }
+    } else {
+        Box::new(file)
+    };
+    let hint = find::thread_of_name(&name);
+    let source = ImportSource {
+        path: &shown,
+        thread_hint: hint.as_deref(),
+        plain: &mut plain,
+        file_bytes,
+        modified_ns,
+    };
+    match store.import(source, told) {
+        Ok(outcome) => Ok(outcome.map_err(|skip| skip.to_string())),
+        // A thread in quarantine, or one that another import has, costs this file only.
+        Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Damaged) => {
+            Ok(Err(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a regular file, without waiting for the other end of a pipe; gives its length and time.
+fn open_source(path: &Path) -> Result<(File, u64, i64), String> {
+    let before = path.metadata().map_err(|error| error.to_string())?;
+    let kind = |metadata: &std::fs::Metadata| {
+        if metadata.is_dir() { "a directory, not a file" } else { "not a regular file" }
+    };
+    if !before.is_file() {
+        return Err(kind(&before).to_owned());
+    }
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = File::options().read(true).custom_flags(nonblocking).open(path);
+    let file = file.map_err(|error| error.to_string())?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err(kind(&metadata).to_owned());
+    }
+    if metadata.len() == 0 {
+        return Err("the file is empty".to_owned());
+    }
+    let modified_ns = metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec();
+    Ok((file, metadata.len(), modified_ns))
+}
+
+fn unpack(file: File) -> std::io::Result<Box<dyn Read>> {
+    let mut plain = zstd::stream::read::Decoder::new(file)?;
+    plain.window_log_max(WINDOW_LOG_MAX)?;
+    Ok(Box::new(plain))
+}
+
+fn report(
+    global: &Global,
+    sum: &Sum,
+    anomalies: u64,
+    elapsed_ms: u64,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    if global.json {
+        let skipped: Vec<_> = sum
+            .skipped
+            .iter()
+            .map(|(path, reason)| json!({ "path": path, "reason": reason }))
+            .collect();
+        return print_json(&json!({
+            "threads": sum.threads.len(),
+            "files": sum.files,
+            "records": sum.records,
+            "bytes": sum.bytes,
+            "added_records": sum.added_records,
+            "anomalies": anomalies,
+            "skipped": skipped,
+            "elapsed_ms": elapsed_ms,
+        }));
+    }
+    if dry_run {
+        for (path, reason) in &sum.skipped {
+            eprintln!("turnleaf: would skip {path}: {reason}");
+        }
+        return print_line(&format!("would import {} files, {}", sum.files, size(sum.bytes)));
+    }
+    print_line(&format!(
+        "imported {} files into {} threads: {} records added, {} records of {} in all, {} ms",
+        sum.files,
+        sum.threads.len(),
+        sum.added_records,
+        sum.records,
+        size(sum.bytes),
+        elapsed_ms
+    ))?;
+    if anomalies > 0 {
+        print_line(&format!("{anomalies} records are odd (kept; `turnleaf show THREAD` says why)"))?;
+    }
+    for id in sum.threads.iter().take(5) {
+        print_line(&format!("  {id}"))?;
+    }
+    Ok(())
+}

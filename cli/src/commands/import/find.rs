@@ -1,0 +1,100 @@
+//! Owns the search for sources: which files below the given paths are rollouts or name indexes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The file that holds thread names.
+const NAME_INDEX: &str = "session_index.jsonl";
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) rollouts: Vec<PathBuf>,
+    pub(crate) name_indexes: Vec<PathBuf>,
+    pub(crate) skipped: Vec<(String, String)>,
+}
+
+/// Looks through the paths. A file that is named is taken whatever it is called; below a directory
+/// only rollouts are.
+pub(crate) fn find(paths: &[PathBuf]) -> Found {
+    let mut found = Found::default();
+    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    for path in paths {
+        if !path.is_dir() {
+            add(&mut found, &mut seen, path.clone());
+            continue;
+        }
+        for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) => {
+                    let name = entry.file_name().to_string_lossy();
+                    if is_rollout(&name) || name == NAME_INDEX {
+                        add(&mut found, &mut seen, entry.into_path());
+                    }
+                }
+                Err(error) => {
+                    let at = error.path().unwrap_or(path).display().to_string();
+                    found.skipped.push((at, error.to_string()));
+                }
+            }
+        }
+    }
+    // A plain file wins over its packed sibling: it is the one that grows.
+    let packed = |path: &PathBuf| {
+        let plain = path.to_string_lossy().strip_suffix(".zst").map(PathBuf::from);
+        plain.is_none_or(|plain| !seen.contains(&plain))
+    };
+    found.rollouts.retain(packed);
+    found
+}
+
+fn add(found: &mut Found, seen: &mut BTreeSet<PathBuf>, path: PathBuf) {
+    if !seen.insert(path.clone()) {
+        return;
+    }
+    if path.file_name().is_some_and(|name| name == NAME_INDEX) {
+        found.name_indexes.push(path);
+    } else {
+        found.rollouts.push(path);
+    }
+}
+
+fn is_rollout(name: &str) -> bool {
+    let core = name.strip_suffix(".zst").unwrap_or(name);
+    core.starts_with("rollout-") && Path::new(core).extension().is_some_and(|end| end == "jsonl")
+}
+
+/// The thread's id in a rollout's name: what follows the time.
+pub(crate) fn thread_of_name(name: &str) -> Option<String> {
+    let core = name.strip_suffix(".zst").unwrap_or(name);
+    let core = core.strip_prefix("rollout-")?.strip_suffix(".jsonl")?;
+    let start = core.len().checked_sub(36).filter(|start| core.is_char_boundary(*start))?;
+    let id = &core[start..];
+    let dashes = [8, 13, 18, 23];
+    let uuid = id.char_indices().all(|(at, letter)| {
+        if dashes.contains(&at) { letter == '-' } else { letter.is_ascii_hexdigit() }
+    });
+    uuid.then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_rollout, thread_of_name};
+
+    #[test]
+    fn rollouts_are_known_by_their_names() {
+        assert!(is_rollout("rollout-2026-01-01T00-00-00-x.jsonl"));
+        assert!(is_rollout("rollout-2026-01-01T00-00-00-x.jsonl.zst"));
+        assert!(!is_rollout("rollout-compress-1.tmp"));
+        assert!(!is_rollout("notes.jsonl"));
+    }
+
+    #[test]
+    fn the_id_follows_the_time() {
+        let id = "019f0000-0000-7000-8000-00000000006a";
+        let name = format!("rollout-2026-01-01T00-00-00-{id}.jsonl.zst");
+        assert_eq!(thread_of_name(&name).as_deref(), Some(id));
+        assert_eq!(thread_of_name("rollout-2026.jsonl"), None);
+    }
+}

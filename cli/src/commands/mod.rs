@@ -1,0 +1,97 @@
+//! Owns the dispatch of commands and the ways in which they open a store.
+
+mod append;
+mod export;
+mod import;
+mod pages;
+mod upkeep;
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use turnleaf::Store;
+
+use crate::args::{Cli, Command, Global};
+use crate::exit::{Failure, Outcome};
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Import { paths, dry_run } => import::run(&global, &paths, dry_run),
+        Command::Append { thread, batch, create } => append::run(&global, &thread, batch, create),
+        Command::Export { thread, output, from, to } => {
+            export::run(&global, &thread, output.as_deref(), from, to)
+        }
+        Command::Verify { thread } => upkeep::verify(&global, thread.as_deref()),
+        Command::Stats => upkeep::stats(&global),
+        Command::Threads(args) => pages::threads(&global, args),
+        Command::Turns { thread, page, order, items } => {
+            pages::turns(&global, thread, page, order, items)
+        }
+        Command::Items { thread, turn, page, order } => {
+            pages::items(&global, thread, turn, page, order)
+        }
+        Command::Show { thread } => pages::show(&global, &thread),
+        Command::Context { thread, ordinals } => export::context(&global, &thread, ordinals),
+        Command::Name { thread, text } => upkeep::name(&global, &thread, &text),
+        Command::RebuildIndex => upkeep::rebuild_index(&global),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "turnleaf", &mut std::io::stdout());
+            Ok(Outcome::Done)
+        }
+        Command::Man => {
+            let page = clap_mangen::Man::new(Cli::command());
+            page.render(&mut std::io::stdout())
+                .map_err(Failure::io("write to standard output"))?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// The store's directory.
+pub(crate) fn directory(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(dir) = &global.store {
+        return Ok(dir.clone());
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let data = variable("XDG_DATA_HOME").map(PathBuf::from);
+    let data = data.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")));
+    data.map(|data| data.join("turnleaf"))
+        .ok_or_else(|| Failure::usage("no --store, no TURNLEAF_STORE and no home directory"))
+}
+
+/// Opens for writing; creates the store.
+pub(crate) fn open(global: &Global) -> Result<Store, Failure> {
+    Ok(Store::open(&directory(global)?)?)
+}
+
+/// Opens for reading with the index.
+pub(crate) fn open_to_read(global: &Global) -> Result<Store, Failure> {
+    let store = Store::open_to_read(&directory(global)?)?;
+    warn_of_opening(global, &store);
+    Ok(store)
+}
+
+/// Opens the log alone, whoever owns the store.
+pub(crate) fn open_log(global: &Global) -> Result<Store, Failure> {
+    Ok(Store::open_log(&directory(global)?)?)
+}
+
+fn warn_of_opening(global: &Global, store: &Store) {
+    if global.quiet {
+        return;
+    }
+    for damage in &store.report().damage {
+        eprintln!("turnleaf: {damage}");
+    }
+}
+
+/// What reads met on their way: warned of, and told by the exit code.
+pub(crate) fn met(global: &Global, store: &Store) -> Outcome {
+    let seen = store.damage_seen();
+    for damage in seen.iter().filter(|_| !global.quiet) {
+        eprintln!("turnleaf: {damage}");
+    }
+    if seen.is_empty() { Outcome::Done } else { Outcome::Damaged }
+}

@@ -1,0 +1,220 @@
+//! Owns what is leafed through: `threads`, `turns`, `items`, `show`.
+
+use serde_json::{Value, json};
+use turnleaf::{ItemsRequest, ItemsView, SortKey, ThreadsRequest, TurnsRequest};
+
+use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
+use crate::commands::{met, open_to_read};
+use crate::exit::{Failure, Outcome};
+use crate::output::{print_json, print_line, short, size, table, time};
+
+/// Characters of a text in a table.
+const TEXT: usize = 60;
+
+pub(crate) fn threads(global: &Global, args: ThreadsArgs) -> Result<Outcome, Failure> {
+    let store = open_to_read(global)?;
+    let page = store.threads(&ThreadsRequest {
+        cursor: args.page.cursor,
+        limit: args.page.limit,
+        order: args.order.into(),
+        sort: match args.sort {
+            SortArg::Created => SortKey::Created,
+            SortArg::Updated => SortKey::Updated,
+            SortArg::Recency => SortKey::Recency,
+        },
+        archived: args.archived,
+        cwd: args.cwd,
+        source: args.source,
+        parent: args.parent,
+        ancestor: args.ancestor,
+        search: args.search,
+    })?;
+    if global.json {
+        print_json(&json!({
+            "threads": page.threads,
+            "nextCursor": page.next_cursor,
+            "backwardsCursor": page.backwards_cursor,
+        }))?;
+    } else {
+        let mut rows = table(&["updated", "id", "name or preview"]);
+        for thread in &page.threads {
+            let text = thread["name"].as_str().or(thread["preview"].as_str()).unwrap_or_default();
+            let id = thread["id"].as_str().unwrap_or_default();
+            rows.add_row([time(thread["updatedAt"].as_i64()), id.to_owned(), short(text, TEXT)]);
+        }
+        print_line(&rows.to_string())?;
+        print_next(page.next_cursor.as_deref())?;
+    }
+    Ok(met(global, &store))
+}
+
+pub(crate) fn turns(
+    global: &Global,
+    thread: String,
+    page: PageArgs,
+    order: OrderArg,
+    items: ItemsArg,
+) -> Result<Outcome, Failure> {
+    let store = open_to_read(global)?;
+    let page = store.turns(&TurnsRequest {
+        thread,
+        cursor: page.cursor,
+        limit: page.limit,
+        order: order.into(),
+        items: match items {
+            ItemsArg::None => ItemsView::NotLoaded,
+            ItemsArg::Summary => ItemsView::Summary,
+            ItemsArg::Full => ItemsView::Full,
+        },
+    })?;
+    if global.json {
+        print_json(&json!({
+            "turns": page.turns,
+            "nextCursor": page.next_cursor,
+            "backwardsCursor": page.backwards_cursor,
+        }))?;
+    } else {
+        let mut rows = table(&["started", "status", "turn", "asked", "answered"]);
+        for turn in &page.turns {
+            let items = turn["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let of = |kind: &str| items.iter().find(|item| item["type"] == kind);
+            let asked = of("userMessage").map(one_line).unwrap_or_default();
+            let answered = items.iter().rfind(|item| item["type"] == "agentMessage");
+            rows.add_row([
+                time(turn["startedAt"].as_i64()),
+                turn["status"].as_str().unwrap_or_default().to_owned(),
+                short(turn["id"].as_str().unwrap_or_default(), 36),
+                short(&asked, TEXT),
+                short(&answered.map(one_line).unwrap_or_default(), TEXT),
+            ]);
+        }
+        print_line(&rows.to_string())?;
+        print_next(page.next_cursor.as_deref())?;
+    }
+    Ok(met(global, &store))
+}
+
+pub(crate) fn items(
+    global: &Global,
+    thread: String,
+    turn: Option<String>,
+    page: PageArgs,
+    order: OrderArg,
+) -> Result<Outcome, Failure> {
+    let store = open_to_read(global)?;
+    let (cursor, limit) = (page.cursor, page.limit);
+    let page = store.items(&ItemsRequest { thread, turn, cursor, limit, order: order.into() })?;
+    if global.json {
+        print_json(&json!({
+            "items": page.items,
+            "nextCursor": page.next_cursor,
+            "backwardsCursor": page.backwards_cursor,
+        }))?;
+    } else {
+        let mut rows = table(&["record", "at", "kind", "what"]);
+        for row in &page.items {
+            let item = &row["item"];
+            rows.add_row([
+                row["ordinal"].to_string(),
+                time(row["createdAtMs"].as_i64().map(|ms| ms.div_euclid(1000))),
+                item["type"].as_str().unwrap_or_default().to_owned(),
+                short(&one_line(item), TEXT + 20),
+            ]);
+        }
+        print_line(&rows.to_string())?;
+        print_next(page.next_cursor.as_deref())?;
+    }
+    Ok(met(global, &store))
+}
+
+pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
+    let store = open_to_read(global)?;
+    let shown = store.show(thread)?;
+    let anomalies: Vec<Value> = shown
+        .anomalies
+        .iter()
+        .map(|odd| json!({ "reason": odd.reason, "count": odd.count, "first": odd.first }))
+        .collect();
+    let segments: Vec<Value> = shown
+        .segments
+        .iter()
+        .map(|(file, first, end)| json!({ "file": file, "ordinals": [first, end - 1] }))
+        .collect();
+    if global.json {
+        print_json(&json!({
+            "thread": shown.thread,
+            "records": shown.records,
+            "turns": shown.turns,
+            "items": shown.items,
+            "resumeFrom": shown.resume_from,
+            "journalBytes": shown.journal_bytes,
+            "segments": segments,
+            "lag": shown.lag,
+            "anomalies": anomalies,
+            "tokensUsed": shown.tokens_used,
+        }))?;
+        return Ok(met(global, &store));
+    }
+    let thread = &shown.thread;
+    let text = |key: &str| short(thread[key].as_str().unwrap_or("-"), 100);
+    let mut rows = table(&["what", "value"]);
+    for (label, key) in [
+        ("id", "id"),
+        ("name", "name"),
+        ("preview", "preview"),
+        ("directory", "cwd"),
+        ("mode", "historyMode"),
+        ("imported from", "path"),
+    ] {
+        rows.add_row([label.to_owned(), text(key)]);
+    }
+    rows.add_row(["created".to_owned(), time(thread["createdAt"].as_i64())]);
+    rows.add_row(["updated".to_owned(), time(thread["updatedAt"].as_i64())]);
+    rows.add_row(["records".to_owned(), shown.records.to_string()]);
+    rows.add_row(["turns".to_owned(), shown.turns.to_string()]);
+    rows.add_row(["items".to_owned(), shown.items.to_string()]);
+    let resume = shown.resume_from.map_or_else(|| "-".into(), |at| format!("record {at}"));
+    rows.add_row(["resumes from".to_owned(), resume]);
+    rows.add_row(["segments".to_owned(), shown.segments.len().to_string()]);
+    rows.add_row(["in the journal only".to_owned(), size(shown.journal_bytes)]);
+    for odd in &shown.anomalies {
+        let (count, first) = (odd.count, odd.first);
+        let told = format!("{} ({count} times, first at record {first})", odd.reason);
+        rows.add_row(["odd".to_owned(), told]);
+    }
+    print_line(&rows.to_string())?;
+    Ok(met(global, &store))
+}
+
+fn print_next(cursor: Option<&str>) -> Result<(), Failure> {
+    match cursor {
+        Some(cursor) => print_line(&format!("\nmore: --cursor {cursor}")),
+        None => Ok(()),
+    }
+}
+
+/// The most telling text of an item.
+fn one_line(item: &Value) -> String {
+    let texts = |key: &str| {
+        let parts = item[key].as_array().map(Vec::as_slice).unwrap_or_default();
+        let part = |part: &Value| part["text"].as_str().or(part.as_str()).unwrap_or("[..]").to_owned();
+        parts.iter().map(part).collect::<Vec<_>>().join(" ")
+    };
+    let kind = item["type"].as_str().unwrap_or_default();
+    match kind {
+        "userMessage" => texts("content"),
+        "reasoning" => texts("summary"),
+        "hookPrompt" => texts("fragments"),
+        "fileChange" => {
+            let changes = item["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let paths = changes.iter().filter_map(|change| change["path"].as_str());
+            paths.collect::<Vec<_>>().join(", ")
+        }
+        "mcpToolCall" => format!("{} {}", item["server"], item["tool"]),
+        _ => {
+            let keys = ["text", "command", "query", "path", "review", "tool", "agentPath", "status"];
+            let found = keys.iter().find_map(|key| item[*key].as_str());
+            found.unwrap_or_default().to_owned()
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Owns the upkeep of a store: `verify`, `stats`, `name`, `rebuild-index`.
+
+use serde_json::json;
+
+use crate::args::Global;
+use crate::commands::{open, open_log, open_to_read};
+use crate::exit::{Failure, Outcome, damage_json};
+use crate::output::{print_json, print_line, progress, size, table};
+
+pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, Failure> {
+    let store = open_log(global)?;
+    let total = store.stats()?;
+    let expected = total.payload_bytes + total.unsealed_bytes;
+    let bar = progress(expected, global.json || global.quiet, "verify");
+    let report = store.verify(thread, &mut |bytes| bar.set_position(bytes))?;
+    bar.finish_and_clear();
+    if global.json {
+        let damage: Vec<_> = report
+            .damage
+            .iter()
+            .map(|(thread, damage)| damage_json(thread.as_deref(), damage))
+            .collect();
+        print_json(&json!({
+            "ok": report.is_ok(),
+            "threads": report.threads,
+            "records": report.records,
+            "bytes": report.bytes,
+            "damage": damage,
+        }))?;
+    } else {
+        for (thread, damage) in &report.damage {
+            let whose = thread.as_deref().map_or_else(String::new, |id| format!("thread {id}: "));
+            print_line(&format!("{whose}{damage}"))?;
+        }
+        let verdict = if report.is_ok() { "ok" } else { "damaged" };
+        print_line(&format!(
+            "{verdict}: {} threads, {} records, {} read",
+            report.threads,
+            report.records,
+            size(report.bytes)
+        ))?;
+    }
+    Ok(if report.is_ok() { Outcome::Done } else { Outcome::Damaged })
+}
+
+pub(crate) fn stats(global: &Global) -> Result<Outcome, Failure> {
+    let store = open_log(global)?;
+    let stats = store.stats()?;
+    let ratio = |part: u64, whole: u64| {
+        // Figures for people: two decimals of a ratio of byte counts.
+        let thousandths = part.saturating_mul(1000).checked_div(whole).unwrap_or(0);
+        f64::from(u32::try_from(thousandths).unwrap_or(u32::MAX)) / 1000.0
+    };
+    let compression = ratio(stats.payload_bytes, stats.segment_bytes);
+    let record_bytes = stats.payload_bytes + stats.unsealed_bytes;
+    let index_share = ratio(stats.index_bytes, record_bytes);
+    if global.json {
+        let segments: Vec<_> = stats
+            .segments
+            .iter()
+            .map(|info| {
+                json!({
+                    "segment": info.segment.0,
+                    "file": info.path,
+                    "pack": info.pack,
+                    "fileBytes": info.file_bytes,
+                    "payloadBytes": info.payload_bytes,
+                    "runs": info.runs.len(),
+                })
+            })
+            .collect();
+        return print_json(&json!({
+            "threads": stats.threads,
+            "records": stats.records,
+            "recordBytes": record_bytes,
+            "journalBytes": stats.journal_bytes,
+            "unsealedBytes": stats.unsealed_bytes,
+            "segmentBytes": stats.segment_bytes,
+            "payloadBytes": stats.payload_bytes,
+            "compression": compression,
+            "indexBytes": stats.index_bytes,
+            "indexShare": index_share,
+            "segments": segments,
+        }))
+        .map(|()| Outcome::Done);
+    }
+    let mut rows = table(&["what", "how much"]);
+    rows.add_row(["threads".to_owned(), stats.threads.to_string()]);
+    rows.add_row(["records".to_owned(), stats.records.to_string()]);
+    rows.add_row(["record bytes".to_owned(), size(record_bytes)]);
+    rows.add_row(["  sealed".to_owned(), size(stats.payload_bytes)]);
+    rows.add_row(["  in the journal only".to_owned(), size(stats.unsealed_bytes)]);
+    let files = format!("{} in {} files", size(stats.segment_bytes), stats.segments.len());
+    rows.add_row(["segments".to_owned(), files]);
+    rows.add_row(["compression".to_owned(), format!("{compression:.2} to 1")]);
+    rows.add_row(["journal files".to_owned(), size(stats.journal_bytes)]);
+    let index = format!("{} ({:.1} % of record bytes)", size(stats.index_bytes), index_share * 100.0);
+    rows.add_row(["index".to_owned(), index]);
+    print_line(&rows.to_string())?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn name(global: &Global, thread: &str, text: &str) -> Result<Outcome, Failure> {
+    let store = open(global)?;
+    store.set_name(thread, text.trim())?;
+    let shown = store.show(thread)?;
+    store.close()?;
+    if global.json {
+        print_json(&shown.thread)?;
+    }
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn rebuild_index(global: &Global) -> Result<Outcome, Failure> {
+    let store = open_to_read(global)?;
+    let stats = store.stats()?;
+    let total = stats.payload_bytes + stats.unsealed_bytes;
+    let bar = progress(total, global.json || global.quiet, "rebuild");
+    let started = std::time::Instant::now();
+    let report = store.rebuild_index(&mut |bytes| bar.set_position(bytes))?;
+    bar.finish_and_clear();
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if global.json {
+        print_json(&json!({
+            "threads": report.threads,
+            "records": report.records,
+            "bytes": report.bytes,
+            "elapsed_ms": elapsed_ms,
+        }))?;
+    } else {
+        print_line(&format!(
+            "rebuilt: {} threads, {} records, {} in {elapsed_ms} ms",
+            report.threads,
+            report.records,
+            size(report.bytes)
+        ))?;
+    }
+    Ok(crate::commands::met(global, &store))
+}

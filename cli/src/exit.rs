@@ -1,0 +1,109 @@
+//! Owns exit codes and the form of errors, as scripts rely on them.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use turnleaf::{Damage, Error, ErrorKind};
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// Some inputs were skipped, the rest is done.
+    Partial,
+    /// Damage was met; what is readable was printed.
+    Damaged,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Store(Error),
+    /// An argument that cannot be.
+    Usage(String),
+    /// The system refused something outside the store.
+    Io { what: String, source: io::Error },
+    /// Standard output was closed by its reader.
+    BrokenPipe,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match &error {
+            Error::Source { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+                Failure::BrokenPipe
+            }
+            _ => Failure::Store(error),
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn usage(message: &str) -> Failure {
+        Failure::Usage(message.to_owned())
+    }
+
+    pub(crate) fn io(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
+        let what = what.to_string();
+        move |source| match source.kind() {
+            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => Failure::Io { what, source },
+        }
+    }
+
+    fn code(&self) -> (&'static str, u8) {
+        match self {
+            Failure::Usage(_) => ("invalid", 2),
+            Failure::Io { .. } | Failure::BrokenPipe => ("io", 1),
+            Failure::Store(error) => match error.kind() {
+                ErrorKind::NotFound => ("not_found", 3),
+                ErrorKind::Invalid => ("invalid", 2),
+                ErrorKind::Damaged => ("damaged", 4),
+                ErrorKind::Busy => ("busy", 5),
+                ErrorKind::Unsupported => ("unsupported", 1),
+                _ => ("io", 1),
+            },
+        }
+    }
+
+    /// Prints the error in the form that was asked for and gives the exit code.
+    pub(crate) fn report(&self, as_json: bool) -> ExitCode {
+        let (code, exit) = self.code();
+        let message = match self {
+            Failure::Usage(message) => message.clone(),
+            Failure::Io { what, source } => format!("cannot {what}: {source}"),
+            Failure::BrokenPipe => return ExitCode::SUCCESS,
+            Failure::Store(error) => error.to_string(),
+        };
+        if as_json {
+            let mut error = json!({ "code": code, "message": message });
+            if let Failure::Store(of_store) = self {
+                if let Some(thread) = of_store.thread() {
+                    error["thread"] = json!(thread);
+                }
+                if let Some(damage) = of_store.damage() {
+                    error["detail"] = damage_json(of_store.thread(), damage);
+                }
+            }
+            println!("{}", json!({ "error": error }));
+        } else {
+            eprintln!("turnleaf: {message}");
+        }
+        ExitCode::from(exit)
+    }
+}
+
+/// A damage report for programs.
+pub(crate) fn damage_json(thread: Option<&str>, damage: &Damage) -> Value {
+    json!({
+        "thread": thread,
+        "file": damage.file,
+        "offset": damage.offset,
+        "length": damage.length,
+        "ordinals": damage.ordinals.map(|(first, end)| [first.0, end.0.saturating_sub(1)]),
+        "cause": damage.cause.to_string(),
+        "readable": "everything outside these ordinals",
+    })
+}

@@ -1,0 +1,84 @@
+//! Owns what people see: tables, short texts, times, progress.
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::exit::Failure;
+
+/// Prints one JSON object on a line.
+pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
+    print_line(&value.to_string())
+}
+
+/// Prints a line on standard output.
+pub(crate) fn print_line(line: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").map_err(Failure::io("write to standard output"))
+}
+
+/// A table with these headings.
+pub(crate) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if !std::io::stdout().is_terminal() {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
+    table.set_header(headings);
+    table
+}
+
+/// A text on one line, without control characters, cut at `width` characters.
+pub(crate) fn short(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut space = false;
+    for (count, word) in text.chars().enumerate() {
+        if out.chars().count() >= width || count > width * 8 {
+            out.pop();
+            out.push('~');
+            break;
+        }
+        if word.is_whitespace() {
+            space = !out.is_empty();
+        } else if word.is_control() || is_invisible(word) {
+            out.push('?');
+        } else {
+            if std::mem::take(&mut space) {
+                out.push(' ');
+            }
+            out.push(word);
+        }
+    }
+    out
+}
+
+/// Characters that turn the direction of a terminal's text around, or show nothing.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Unix seconds as UTC.
+pub(crate) fn time(seconds: Option<i64>) -> String {
+    let shown = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    shown.map_or_else(|| "-".into(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// Bytes in a unit that people read.
+pub(crate) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// A bar over `total` bytes on standard error; silent where nobody watches.
+pub(crate) fn progress(total: u64, hidden: bool, what: &'static str) -> ProgressBar {
+    if hidden || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{msg} {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+    let bar = ProgressBar::new(total).with_message(what);
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    bar
+}
