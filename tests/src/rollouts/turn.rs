@@ -157,7 +157,7 @@ impl<'w, 'a> Turn<'w, 'a> {
         if !self.is_paginated() {
             return Ok(());
         }
-        let millis = self.to.rng.below(900);
+        let millis = 1 + self.to.rng.below(900);
         let shown = quote(&line);
         self.item(&format!(
             "{{\"type\":\"CommandExecution\",\"id\":\"{call}\",\"command\":[\"bash\",\"-lc\",\

@@ -1,0 +1,54 @@
+//! Owns the measuring of one piece of work: wall time, CPU time, peak memory.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// What a piece of work cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// Time on the clock.
+    pub wall: Duration,
+    /// User and system time of this process.
+    pub cpu: Duration,
+}
+
+/// Does the work and measures it.
+pub fn measure<T>(work: impl FnOnce() -> T) -> (T, Cost) {
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    let done = work();
+    (done, Cost { wall: wall.elapsed(), cpu: cpu_time().saturating_sub(cpu) })
+}
+
+/// The lower quartile by CPU time: what the work costs when nothing disturbs it.
+///
+/// # Panics
+/// If there is no cost.
+#[must_use]
+pub fn quartile(costs: &mut [Cost]) -> Cost {
+    costs.sort_by_key(|cost| cost.cpu);
+    costs[costs.len() / 4]
+}
+
+/// CPU time of this process so far.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Forgets the peak of memory so far, where the system allows it.
+pub fn reset_peak() {
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Peak of resident memory in KiB since the last [`reset_peak`].
+#[must_use]
+pub fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    number.unwrap_or(0)
+}
