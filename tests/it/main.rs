@@ -1,1 +1,5 @@
-//! Integration tests.
+//! Tests that need more than one crate, in one binary.
+
+mod crash;
+mod house;
+mod toy;

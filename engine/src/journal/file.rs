@@ -52,6 +52,22 @@ pub(crate) fn read_header(file: &dyn DiskFile, path: &str) -> Result<Header, Dis
     })
 }
 
+/// Whether nothing but zeros stands where frames would.
+pub(crate) fn has_no_frames(file: &dyn DiskFile, path: &str) -> Result<bool, DiskFailure> {
+    let mut bytes = vec![0; 1 << 20];
+    let mut at = FRAMES_OFFSET;
+    loop {
+        let len = file.read_at(at, &mut bytes).map_err(failed("read", path))?;
+        if bytes[..len].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        if len < bytes.len() {
+            return Ok(true);
+        }
+        at += len as u64;
+    }
+}
+
 /// Begins a generation in `slot`: creates and zero-fills the file when it is new, writes both header
 /// copies, and makes all of it durable, its name included.
 pub(crate) fn begin_file(

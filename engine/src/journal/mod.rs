@@ -5,6 +5,6 @@ mod file;
 mod scan;
 mod writer;
 
-pub(crate) use file::{Header, read_header};
+pub(crate) use file::{Header, has_no_frames, read_header};
 pub(crate) use scan::{Ending, Scan, ScannedFrame, scan_file};
 pub(crate) use writer::{CataloguePoint, Commit, Inherited, Journal, NewFrame};

@@ -184,12 +184,17 @@ impl Window<'_> {
         place.generation < self.generation && FrameHeader::decode(head, self.store, place).is_ok()
     }
 
+    /// Where the next aligned magic number stands.
     fn next_magic(&self, offset: u64) -> Option<u64> {
-        let offset = offset.next_multiple_of(ALIGN);
-        let step = usize::try_from(ALIGN).unwrap_or(8);
-        let rows = self.from(offset).chunks(step);
-        let found = rows.enumerate().find(|(_, row)| row.starts_with(&MAGIC))?;
-        Some(offset + (found.0 * step) as u64)
+        let mut from = offset.next_multiple_of(ALIGN);
+        loop {
+            let found = memchr::memmem::find(self.from(from), &MAGIC)?;
+            let place = from + found as u64;
+            if place.is_multiple_of(ALIGN) {
+                return Some(place);
+            }
+            from = place.next_multiple_of(ALIGN);
+        }
     }
 
     fn summarise(&self, header: FrameHeader, body: &[u8]) -> Result<ScannedFrame, DecodeError> {

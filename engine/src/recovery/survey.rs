@@ -8,7 +8,7 @@ use turnleaf_format::segment::Class;
 
 use crate::disk::{Access, Disk, DiskFile, EntryKind};
 use crate::error::{DiskFailure, failed};
-use crate::journal::{Header, read_header};
+use crate::journal::{Header, has_no_frames, read_header};
 use crate::layout::{CATALOGUE, JOURNAL, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of};
 
 /// One journal file as it stands.
@@ -61,8 +61,13 @@ fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, DiskFail
     let file = disk.open(&path, Access::ReadWrite);
     // A store on a read-only medium is still readable.
     let file = file.or_else(|_| disk.open(&path, Access::Read)).map_err(failed("open", &path))?;
-    let header = read_header(&*file, &path)?;
     let len = file.len().map_err(failed("measure", &path))?;
+    let header = match read_header(&*file, &path)? {
+        // Half a header over a file that never held a frame: a beginning that was interrupted.
+        // [R:set-3]
+        Header::Bad(_) if has_no_frames(&*file, &path)? => Header::Blank,
+        header => header,
+    };
     Ok(FileEvidence { slot, path, file, header, len })
 }
 

@@ -147,10 +147,18 @@ impl OpenSegment {
             }
             Err(error) => return vec![Err(self.place(error, wanted.start))],
         };
+        // One context serves the whole read: setting one up costs as much as a small block.
+        let mut inflater = match zstd::bulk::Decompressor::new() {
+            Ok(inflater) => inflater,
+            Err(source) => {
+                let operation = "set up the inflation of";
+                return vec![Err(DiskFailure { operation, path: self.path.clone(), source }.into())];
+            }
+        };
         let mut blocks = Vec::with_capacity(rows.len());
         for (index, row) in wanted.zip(rows) {
             let start = usize::try_from(row.offset - first.offset).unwrap_or(usize::MAX);
-            let block = self.inflate(row, bytes.get(start..).unwrap_or_default());
+            let block = self.inflate(&mut inflater, row, bytes.get(start..).unwrap_or_default());
             blocks.push(block.map_err(|cause| self.block_damage(index, cause).into()));
         }
         blocks
@@ -192,7 +200,12 @@ impl OpenSegment {
         }
     }
 
-    fn inflate(&self, row: &BlockRow, bytes: &[u8]) -> Result<Block, Cause> {
+    fn inflate(
+        &self,
+        inflater: &mut zstd::bulk::Decompressor<'_>,
+        row: &BlockRow,
+        bytes: &[u8],
+    ) -> Result<Block, Cause> {
         let header = BlockHeader::decode(bytes, self.store, self.segment, row.offset)
             .map_err(Cause::Decode)?;
         let agrees = header.first_ordinal == row.first_ordinal
@@ -211,7 +224,8 @@ impl OpenSegment {
         let raw = match header.codec {
             Codec::Raw => stored.to_vec(),
             // The header bounds the inflated size before anything is allocated. [S:block-3]
-            Codec::Zstd => zstd::bulk::decompress(stored, header.raw_len as usize)
+            Codec::Zstd => inflater
+                .decompress(stored, header.raw_len as usize)
                 .map_err(|_| Cause::Inflate)?,
         };
         if raw.len() != header.raw_len as usize {
