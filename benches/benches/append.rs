@@ -24,7 +24,9 @@ fn line() -> Vec<u8> {
 fn store(dir: &Path) -> Arc<Store> {
     let store = Store::open(dir).expect("a store");
     for writer in 0..WRITERS {
-        store.create_thread(&format!("thread-{writer}")).expect("a thread");
+        store
+            .create_thread(&format!("thread-{writer}"))
+            .expect("a thread");
     }
     Arc::new(store)
 }
@@ -92,7 +94,11 @@ fn group_commit(dir: &Path, rounds: usize) {
     println!("append, {WRITERS} waiting writers: {ours:.0} events/s");
     println!("  raw, one write and sync for {WRITERS} events: {theirs:.0} events/s");
     println!("  raw, one write and sync for each event: {single:.0} events/s");
-    println!("  raw group / turnleaf = {:.2}, turnleaf / raw single = {:.1}", theirs / ours, ours / single);
+    println!(
+        "  raw group / turnleaf = {:.2}, turnleaf / raw single = {:.1}",
+        theirs / ours,
+        ours / single
+    );
 }
 
 fn main() {

@@ -27,7 +27,11 @@ fn prepare(dir: &Path, megabytes: u64) -> Case {
     let rollout = Rollout::new(RolloutMode::Paginated, 7, megabytes * 1_000_000);
     let jsonl = dir.join(format!("{megabytes}.jsonl"));
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&jsonl).expect("a file"));
-    let bytes = rollout.write(&mut out).and_then(|s| out.flush().map(|()| s)).expect("a rollout").bytes;
+    let bytes = rollout
+        .write(&mut out)
+        .and_then(|s| out.flush().map(|()| s))
+        .expect("a rollout")
+        .bytes;
     drop(out);
     let store = dir.join(format!("store-{megabytes}"));
     let opened = Store::open(&store).expect("a store");
@@ -50,7 +54,13 @@ fn prepare(dir: &Path, megabytes: u64) -> Case {
     opened.seal_all().expect("sealed");
     opened.close().expect("closed");
     let rounds = if megabytes >= 500 { 3 } else { 5 };
-    Case { jsonl, store, thread: rollout.thread_id(), bytes, rounds }
+    Case {
+        jsonl,
+        store,
+        thread: rollout.thread_id(),
+        bytes,
+        rounds,
+    }
 }
 
 fn per_second(bytes: u64, time: Duration) -> f64 {
@@ -60,7 +70,13 @@ fn per_second(bytes: u64, time: Duration) -> f64 {
 
 fn items(store: &Store, case: &Case, cursor: Option<String>) -> (usize, Option<String>) {
     let (thread, order) = (case.thread.clone(), Order::Descending);
-    let request = ItemsRequest { thread, turn: None, cursor, limit: PAGE, order };
+    let request = ItemsRequest {
+        thread,
+        turn: None,
+        cursor,
+        limit: PAGE,
+        order,
+    };
     let page = store.items(&request).expect("a page");
     (page.items.len(), page.next_cursor)
 }
@@ -71,8 +87,13 @@ fn deep_cursor(store: &Store, case: &Case) -> Option<String> {
     let mut cursor = None;
     let (thread, order) = (case.thread.clone(), Order::Descending);
     for _ in 0..(total / 2000) {
-        let request =
-            ItemsRequest { thread: thread.clone(), turn: None, cursor, limit: 1000, order };
+        let request = ItemsRequest {
+            thread: thread.clone(),
+            turn: None,
+            cursor,
+            limit: 1000,
+            order,
+        };
         cursor = store.items(&request).expect("a page").next_cursor;
     }
     cursor
@@ -102,7 +123,10 @@ fn alternate(rounds: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) ->
 }
 
 fn compare(case: &Case) -> Cost {
-    println!("  {:<34} {:>15} {:>17} {:>12}", "work (CPU time)", "turnleaf", "JSONL replay", "ratio");
+    println!(
+        "  {:<34} {:>15} {:>17} {:>12}",
+        "work (CPU time)", "turnleaf", "JSONL replay", "ratio"
+    );
     let replay = || drop(Replay::of_file(&case.jsonl).expect("a replay").newest(PAGE));
     let open = || Store::open_to_read(&case.store).expect("the store");
     let (resume, full) = alternate(
@@ -121,7 +145,10 @@ fn compare(case: &Case) -> Cost {
     let replayed = Replay::of_file(&case.jsonl).expect("a replay");
     let many = |work: &mut dyn FnMut()| {
         let ((), cost) = measure(|| (0..20).for_each(|_| work()));
-        Cost { wall: cost.wall / 20, cpu: cost.cpu / 20 }
+        Cost {
+            wall: cost.wall / 20,
+            cpu: cost.cpu / 20,
+        }
     };
     let hot = many(&mut || drop(items(&store, case, None)));
     let held = many(&mut || drop(replayed.newest(PAGE)));

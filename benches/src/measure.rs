@@ -18,7 +18,13 @@ pub struct Cost {
 pub fn measure<T>(work: impl FnOnce() -> T) -> (T, Cost) {
     let (wall, cpu) = (Instant::now(), cpu_time());
     let done = work();
-    (done, Cost { wall: wall.elapsed(), cpu: cpu_time().saturating_sub(cpu) })
+    (
+        done,
+        Cost {
+            wall: wall.elapsed(),
+            cpu: cpu_time().saturating_sub(cpu),
+        },
+    )
 }
 
 /// The lower quartile by CPU time: what the work costs when nothing disturbs it.

@@ -42,10 +42,19 @@ struct Compacted {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(dead_code)]
 enum Event {
-    TaskStarted { turn_id: String },
-    TaskComplete { turn_id: String },
-    TurnAborted { turn_id: Option<String> },
-    ItemCompleted { turn_id: String, item: Value },
+    TaskStarted {
+        turn_id: String,
+    },
+    TaskComplete {
+        turn_id: String,
+    },
+    TurnAborted {
+        turn_id: Option<String>,
+    },
+    ItemCompleted {
+        turn_id: String,
+        item: Value,
+    },
     #[serde(other)]
     Other,
 }
@@ -71,8 +80,12 @@ impl Replay {
         let mut replay = Replay::default();
         let mut kept: Vec<Record> = Vec::new();
         each_line(path, |line| {
-            let Ok(value) = serde_json::from_str::<Value>(line) else { return };
-            let Ok(line) = serde_json::from_value::<Line>(value) else { return };
+            let Ok(value) = serde_json::from_str::<Value>(line) else {
+                return;
+            };
+            let Ok(line) = serde_json::from_value::<Line>(value) else {
+                return;
+            };
             kept.push(line.record);
         })?;
         for record in kept {
@@ -84,14 +97,24 @@ impl Replay {
     /// The newest `count` items with their bodies, newest first.
     #[must_use]
     pub fn newest(&self, count: usize) -> Vec<Value> {
-        self.items.iter().rev().take(count).map(|(_, item)| item.clone()).collect()
+        self.items
+            .iter()
+            .rev()
+            .take(count)
+            .map(|(_, item)| item.clone())
+            .collect()
     }
 
     /// `count` items from the middle on.
     #[must_use]
     pub fn deep(&self, count: usize) -> Vec<Value> {
         let start = self.items.len() / 2;
-        self.items.iter().skip(start).take(count).map(|(_, item)| item.clone()).collect()
+        self.items
+            .iter()
+            .skip(start)
+            .take(count)
+            .map(|(_, item)| item.clone())
+            .collect()
     }
 
     fn take(&mut self, record: Record) {

@@ -24,7 +24,10 @@ pub(crate) enum Failure {
     /// An argument that cannot be.
     Usage(String),
     /// The system refused something outside the store.
-    Io { what: String, source: io::Error },
+    Io {
+        what: String,
+        source: io::Error,
+    },
     /// Standard output was closed by its reader.
     BrokenPipe,
 }

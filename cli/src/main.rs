@@ -34,7 +34,9 @@ fn main() -> std::process::ExitCode {
             2 => "debug",
             _ => "trace",
         };
-        let level = level.parse().unwrap_or(tracing_subscriber::filter::LevelFilter::INFO);
+        let level = level
+            .parse()
+            .unwrap_or(tracing_subscriber::filter::LevelFilter::INFO);
         tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(std::io::stderr)

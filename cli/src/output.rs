@@ -22,7 +22,9 @@ pub(crate) fn print_line(line: &str) -> Result<(), Failure> {
 /// A table with these headings.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Disabled);
     }
@@ -62,7 +64,10 @@ fn is_invisible(character: char) -> bool {
 /// Unix seconds as UTC.
 pub(crate) fn time(seconds: Option<i64>) -> String {
     let shown = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    shown.map_or_else(|| "-".into(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
+    shown.map_or_else(
+        || "-".into(),
+        |at| at.strftime("%Y-%m-%d %H:%M").to_string(),
+    )
 }
 
 /// Bytes in a unit that people read.

@@ -65,28 +65,44 @@ impl Catalogue {
     #[must_use]
     pub(crate) fn apply(&mut self, record: &CatalogueRecord) -> bool {
         match record {
-            CatalogueRecord::StoreCreated { store, .. } => {
-                self.store.replace(*store).is_none_or(|before| before == *store)
-            }
+            CatalogueRecord::StoreCreated { store, .. } => self
+                .store
+                .replace(*store)
+                .is_none_or(|before| before == *store),
             CatalogueRecord::ThreadCreated { thread, id, at_ms } => {
                 self.create_thread(*thread, id, *at_ms)
             }
-            CatalogueRecord::SegmentPublished { segment, class, file_bytes, digest, runs } => {
+            CatalogueRecord::SegmentPublished {
+                segment,
+                class,
+                file_bytes,
+                digest,
+                runs,
+            } => {
                 self.next_segment = self.next_segment.max(segment.0);
                 let live = runs.iter().map(|run| (run.thread, *run)).collect();
                 let (class, file_bytes, digest) = (*class, *file_bytes, *digest);
-                let fact = SegmentFact { class, file_bytes, digest, live };
+                let fact = SegmentFact {
+                    class,
+                    file_bytes,
+                    digest,
+                    live,
+                };
                 self.segments.insert(*segment, fact).is_none()
             }
             CatalogueRecord::Replaced { old, thread, .. } => {
-                let Some(fact) = self.segments.get_mut(old) else { return false };
+                let Some(fact) = self.segments.get_mut(old) else {
+                    return false;
+                };
                 fact.live.remove(thread).is_some()
             }
-            CatalogueRecord::Archived { thread, archived, .. } => {
-                self.with_thread(*thread, |fact| fact.archived = *archived)
-            }
+            CatalogueRecord::Archived {
+                thread, archived, ..
+            } => self.with_thread(*thread, |fact| fact.archived = *archived),
             CatalogueRecord::Deleted { thread, .. } => {
-                let Some(fact) = self.threads.get_mut(thread) else { return false };
+                let Some(fact) = self.threads.get_mut(thread) else {
+                    return false;
+                };
                 fact.deleted = true;
                 self.numbers.remove(&fact.id);
                 true

@@ -22,7 +22,11 @@ pub struct DiskFailure {
 /// Names the operation and the file of an I/O error.
 pub(crate) fn failed(operation: &'static str, path: &str) -> impl FnOnce(io::Error) -> DiskFailure {
     let path = path.to_owned();
-    move |source| DiskFailure { operation, path, source }
+    move |source| DiskFailure {
+        operation,
+        path,
+        source,
+    }
 }
 
 /// Why bytes of the log cannot be trusted.

@@ -23,7 +23,9 @@ pub(crate) fn journal_path(slot: u32) -> String {
 }
 
 pub(crate) fn journal_slot(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(".tlj").filter(|digits| digits.len() == 8)?;
+    let digits = name
+        .strip_suffix(".tlj")
+        .filter(|digits| digits.len() == 8)?;
     u32::from_str_radix(digits, 16).ok()
 }
 
@@ -39,7 +41,9 @@ pub(crate) fn segment_path(class: Class, segment: SegmentId) -> String {
 }
 
 pub(crate) fn segment_of(name: &str) -> Option<SegmentId> {
-    let digits = name.strip_suffix(".tls").filter(|digits| digits.len() == 16)?;
+    let digits = name
+        .strip_suffix(".tls")
+        .filter(|digits| digits.len() == 16)?;
     u64::from_str_radix(digits, 16).ok().map(SegmentId)
 }
 

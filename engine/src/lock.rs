@@ -30,7 +30,12 @@ impl fmt::Display for Owner {
 
 impl Owner {
     fn text(&self) -> String {
-        let host: String = self.host.chars().filter(|c| !c.is_whitespace()).take(255).collect();
+        let host: String = self
+            .host
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .take(255)
+            .collect();
         format!("{} {} {}\n", self.pid, self.since_ms, host)
     }
 
@@ -39,7 +44,11 @@ impl Owner {
         let pid = words.next()?.parse().ok()?;
         let since_ms = words.next()?.parse().ok()?;
         let host = words.next().unwrap_or("an unnamed host").to_owned();
-        Some(Owner { pid, host, since_ms })
+        Some(Owner {
+            pid,
+            host,
+            since_ms,
+        })
     }
 }
 

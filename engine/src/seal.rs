@@ -43,17 +43,29 @@ impl Part {
     /// Everything of a thread that no own segment holds: its runs in packs and its journal frames.
     pub(crate) fn of(reader: Reader) -> Part {
         let view = &reader.view;
-        let replaces: Vec<SegmentId> =
-            view.trailing_packs().map(|run| run.file.segment).collect();
-        let from = view.trailing_packs().last().map_or(view.sealed().0, |run| run.first);
+        let replaces: Vec<SegmentId> = view.trailing_packs().map(|run| run.file.segment).collect();
+        let from = view
+            .trailing_packs()
+            .last()
+            .map_or(view.sealed().0, |run| run.first);
         let end = view.end;
-        Part { reader, from, end, replaces }
+        Part {
+            reader,
+            from,
+            end,
+            replaces,
+        }
     }
 
     /// Only what the journal holds; runs in packs stay where they are.
     pub(crate) fn of_journal(reader: Reader) -> Part {
         let (from, end) = (reader.view.sealed().0, reader.view.end);
-        Part { reader, from, end, replaces: Vec::new() }
+        Part {
+            reader,
+            from,
+            end,
+            replaces: Vec::new(),
+        }
     }
 
     fn thread(&self) -> ThreadNumber {
@@ -62,11 +74,19 @@ impl Part {
 
     /// Copies the part's entries into the open segment, as a run.
     fn write(&self, writer: &mut SegmentWriter) -> Result<(), ReadError> {
-        writer.begin_run(self.thread(), self.from, chain_at(&self.reader.view, self.from));
+        writer.begin_run(
+            self.thread(),
+            self.from,
+            chain_at(&self.reader.view, self.from),
+        );
         let mut wrote = Ok(());
         self.reader.entries(self.from, self.end, &mut |_, entry| {
             wrote = writer.push(entry);
-            if wrote.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if wrote.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         })?;
         Ok(wrote?)
     }
@@ -74,9 +94,14 @@ impl Part {
 
 /// The thread chain at an ordinal where a run or frame begins.
 fn chain_at(view: &ThreadView, ordinal: Ordinal) -> turnleaf_format::ThreadChain {
-    let run = view.runs.iter().find(|run| run.first == ordinal).map(|run| run.chain_before);
+    let run = view
+        .runs
+        .iter()
+        .find(|run| run.first == ordinal)
+        .map(|run| run.chain_before);
     let frame = || view.frames.iter().find(|frame| frame.first == ordinal);
-    run.or_else(|| frame().map(|frame| frame.chain_before)).unwrap_or(view.chain)
+    run.or_else(|| frame().map(|frame| frame.chain_before))
+        .unwrap_or(view.chain)
 }
 
 /// A segment that was written and may be published.
@@ -92,16 +117,27 @@ impl SealPlan {
     /// # Errors
     /// When the disk refuses or a record to be sealed is damaged; then nothing has changed.
     pub fn run(&self, notes: Notes<'_>) -> Result<SealedSegment, ReadError> {
-        let mut writer =
-            SegmentWriter::create(&self.disk, self.store, self.segment, self.class, self.now_ms)?;
+        let mut writer = SegmentWriter::create(
+            &self.disk,
+            self.store,
+            self.segment,
+            self.class,
+            self.now_ms,
+        )?;
         let mut replaces = Vec::new();
         for part in &self.parts {
             part.write(&mut writer)?;
             writer.end_run(&notes(&part.reader, part.from, part.end))?;
-            let old = part.replaces.iter().map(|segment| (*segment, part.thread()));
+            let old = part
+                .replaces
+                .iter()
+                .map(|segment| (*segment, part.thread()));
             replaces.extend(old);
         }
-        Ok(SealedSegment { sealed: writer.finish()?, replaces })
+        Ok(SealedSegment {
+            sealed: writer.finish()?,
+            replaces,
+        })
     }
 }
 
@@ -116,15 +152,23 @@ pub struct RunWriter {
 }
 
 impl RunWriter {
-    pub(crate) fn begin(
-        plan: &SealPlan,
-        part: Part,
-    ) -> Result<RunWriter, ReadError> {
-        let mut writer =
-            SegmentWriter::create(&plan.disk, plan.store, plan.segment, plan.class, plan.now_ms)?;
+    pub(crate) fn begin(plan: &SealPlan, part: Part) -> Result<RunWriter, ReadError> {
+        let mut writer = SegmentWriter::create(
+            &plan.disk,
+            plan.store,
+            plan.segment,
+            plan.class,
+            plan.now_ms,
+        )?;
         part.write(&mut writer)?;
         let (thread, next) = (part.thread(), part.end);
-        Ok(RunWriter { thread, segment: plan.segment, writer, next, part })
+        Ok(RunWriter {
+            thread,
+            segment: plan.segment,
+            writer,
+            next,
+            part,
+        })
     }
 
     /// Adds the next entry.
@@ -167,14 +211,24 @@ impl RunWriter {
     pub fn finish(mut self, notes: &[u8]) -> Result<SealedSegment, ReadError> {
         self.writer.end_run(notes)?;
         let thread = self.thread;
-        let replaces = self.part.replaces.iter().map(|segment| (*segment, thread)).collect();
-        Ok(SealedSegment { sealed: self.writer.finish()?, replaces })
+        let replaces = self
+            .part
+            .replaces
+            .iter()
+            .map(|segment| (*segment, thread))
+            .collect();
+        Ok(SealedSegment {
+            sealed: self.writer.finish()?,
+            replaces,
+        })
     }
 }
 
 impl std::fmt::Debug for RunWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RunWriter").field("thread", &self.thread).finish_non_exhaustive()
+        f.debug_struct("RunWriter")
+            .field("thread", &self.thread)
+            .finish_non_exhaustive()
     }
 }
 

@@ -64,26 +64,38 @@ impl State {
     /// All threads that are not deleted, by number.
     pub fn threads(&self) -> impl Iterator<Item = (ThreadNumber, &ThreadFact)> {
         let all = self.catalogue.threads.iter();
-        all.filter(|(_, fact)| !fact.deleted).map(|(number, fact)| (*number, fact))
+        all.filter(|(_, fact)| !fact.deleted)
+            .map(|(number, fact)| (*number, fact))
     }
 
     /// One thread that is not deleted.
     #[must_use]
     pub fn thread(&self, thread: ThreadNumber) -> Option<&ThreadFact> {
-        self.catalogue.threads.get(&thread).filter(|fact| !fact.deleted)
+        self.catalogue
+            .threads
+            .get(&thread)
+            .filter(|fact| !fact.deleted)
     }
 
     /// What the thread holds now. Thread 0 is the catalogue.
     #[must_use]
     pub fn reader(&self, thread: ThreadNumber) -> Option<Reader> {
         let view = Arc::clone(self.threads.get(&thread)?);
-        Some(Reader { view, segments: Arc::clone(&self.segments), store: self.store })
+        Some(Reader {
+            view,
+            segments: Arc::clone(&self.segments),
+            store: self.store,
+        })
     }
 
     /// Segments in use, by number.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        let facts = self.catalogue.segments.iter().filter(|(_, fact)| !fact.live.is_empty());
+        let facts = self
+            .catalogue
+            .segments
+            .iter()
+            .filter(|(_, fact)| !fact.live.is_empty());
         let info = facts.map(|(segment, fact)| SegmentInfo {
             segment: *segment,
             path: crate::layout::segment_path(fact.class, *segment),
@@ -102,7 +114,9 @@ impl State {
     /// Payload bytes of the thread that only the journal holds.
     #[must_use]
     pub fn journal_bytes(&self, thread: ThreadNumber) -> u64 {
-        self.threads.get(&thread).map_or(0, |view| view.journal_bytes())
+        self.threads
+            .get(&thread)
+            .map_or(0, |view| view.journal_bytes())
     }
 
     /// Reads every byte of a segment and compares it with what was published; hands every damage
@@ -124,7 +138,11 @@ impl State {
             offset: 0,
             length: fact.file_bytes,
             thread: fact.live.keys().next().copied(),
-            ordinals: fact.live.values().next().map(|run| (run.first_ordinal, run.ordinal_end)),
+            ordinals: fact
+                .live
+                .values()
+                .next()
+                .map(|run| (run.first_ordinal, run.ordinal_end)),
             cause,
         };
         let opened: Arc<OpenSegment> = match self.segments.get(segment, fact.class) {
@@ -147,7 +165,10 @@ impl State {
             report(&all(Cause::Tables));
         }
         match opened.verify(report) {
-            Ok(verified) => Ok(Totals { records: verified.records, bytes: verified.bytes }),
+            Ok(verified) => Ok(Totals {
+                records: verified.records,
+                bytes: verified.bytes,
+            }),
             Err(ReadError::Damaged(_)) => Ok(Totals::default()),
             Err(error) => Err(error),
         }

@@ -96,12 +96,17 @@ impl ThreadView {
     pub(crate) fn sealed(&self) -> (Ordinal, ThreadChain) {
         self.runs
             .last()
-            .map_or((Ordinal(0), ThreadChain::START), |run| (run.end, run.chain_after))
+            .map_or((Ordinal(0), ThreadChain::START), |run| {
+                (run.end, run.chain_after)
+            })
     }
 
     /// Bytes of frame bodies that no segment holds yet.
     pub(crate) fn journal_bytes(&self) -> u64 {
-        self.frames.iter().map(|frame| u64::from(frame.body_len)).sum()
+        self.frames
+            .iter()
+            .map(|frame| u64::from(frame.body_len))
+            .sum()
     }
 
     /// Payload bytes of the runs at the end that stand in packs.
@@ -111,7 +116,10 @@ impl ThreadView {
 
     /// The runs at the end that stand in packs; the next seal absorbs them.
     pub(crate) fn trailing_packs(&self) -> impl Iterator<Item = &RunRef> {
-        self.runs.iter().rev().take_while(|run| run.file.class == Class::Pack)
+        self.runs
+            .iter()
+            .rev()
+            .take_while(|run| run.file.class == Class::Pack)
     }
 
     /// Adds the next frame.
@@ -124,7 +132,8 @@ impl ThreadView {
     /// Lets a run take over the ordinals it covers, from frames and from older runs. Returns the
     /// frames that are no longer needed.
     pub(crate) fn take_over(&mut self, run: RunRef) -> Vec<FrameRef> {
-        self.runs.retain(|old| old.end <= run.first || old.first >= run.end);
+        self.runs
+            .retain(|old| old.end <= run.first || old.first >= run.end);
         let covered = self.frames.partition_point(|frame| frame.end <= run.end);
         let released: Vec<FrameRef> = self.frames.drain(..covered).collect();
         if run.end > self.end {

@@ -40,9 +40,10 @@ impl Store {
         let shared = self.source.owner()?;
         let mut log = shared.lock();
         log.set_now(now_ms());
-        let (_, ticket) = log
-            .stage_thread(&parsed)
-            .map_err(|reason| Error::Append { thread: id.to_owned(), reason })?;
+        let (_, ticket) = log.stage_thread(&parsed).map_err(|reason| Error::Append {
+            thread: id.to_owned(),
+            reason,
+        })?;
         settle(shared, log, ticket)
     }
 
@@ -66,12 +67,22 @@ impl Store {
         let records: Vec<NewRecord<'_>> = lines.iter().map(|line| line_record(line, at)).collect();
         let appended = self.append_records(id, expected_end, &records);
         match appended {
-            Err(Error::Append { reason: AppendError::Conflict { expected, end }, thread }) => {
+            Err(Error::Append {
+                reason: AppendError::Conflict { expected, end },
+                thread,
+            }) => {
                 if self.stands_at(id, expected, lines)? {
                     let end = expected.plus(lines.len() as u64);
-                    return Ok(Appended { first: expected.0, end: end.0, duplicate: true });
+                    return Ok(Appended {
+                        first: expected.0,
+                        end: end.0,
+                        duplicate: true,
+                    });
                 }
-                Err(Error::Append { reason: AppendError::Conflict { expected, end }, thread })
+                Err(Error::Append {
+                    reason: AppendError::Conflict { expected, end },
+                    thread,
+                })
             }
             appended => appended,
         }
@@ -85,7 +96,12 @@ impl Store {
     pub fn set_name(&self, id: &str, name: &str) -> Result<Appended, Error> {
         let patch = serde_json::json!({ "name": name }).to_string();
         let (kind, flags) = (Kind::METADATA, Flags::NONE);
-        let record = NewRecord { kind, flags, timestamp_ms: now_ms(), bytes: patch.as_bytes() };
+        let record = NewRecord {
+            kind,
+            flags,
+            timestamp_ms: now_ms(),
+            bytes: patch.as_bytes(),
+        };
         self.append_records(id, None, &[record])
     }
 
@@ -98,12 +114,22 @@ impl Store {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
         let shared = self.source.owner()?;
         let mut log = shared.lock();
-        let refused = |reason| Error::Append { thread: id.to_owned(), reason };
-        let number = log.staged_thread(&parsed).ok_or_else(|| Error::NoThread(id.to_owned()))?;
-        let staged =
-            log.stage(number, expected_end.map(Ordinal), records).map_err(refused)?;
+        let refused = |reason| Error::Append {
+            thread: id.to_owned(),
+            reason,
+        };
+        let number = log
+            .staged_thread(&parsed)
+            .ok_or_else(|| Error::NoThread(id.to_owned()))?;
+        let staged = log
+            .stage(number, expected_end.map(Ordinal), records)
+            .map_err(refused)?;
         settle(shared, log, staged.ticket)?;
-        Ok(Appended { first: staged.first.0, end: staged.end.0, duplicate: false })
+        Ok(Appended {
+            first: staged.first.0,
+            end: staged.end.0,
+            duplicate: false,
+        })
     }
 
     /// Whether the lines stand in the thread from `first` on, byte for byte.
@@ -139,8 +165,17 @@ impl Store {
 /// A line as a record; a usable compaction is flagged, so that a segment can begin there.
 pub(crate) fn line_record(bytes: &[u8], timestamp_ms: i64) -> NewRecord<'_> {
     let boundary = fold::is_boundary(bytes);
-    let flags = if boundary { Flags::BOUNDARY } else { Flags::NONE };
-    NewRecord { kind: Kind::LINE, flags, timestamp_ms, bytes }
+    let flags = if boundary {
+        Flags::BOUNDARY
+    } else {
+        Flags::NONE
+    };
+    NewRecord {
+        kind: Kind::LINE,
+        flags,
+        timestamp_ms,
+        bytes,
+    }
 }
 
 /// Waits until the outcome of a staged batch is known, leading commits where nobody else does.
@@ -177,7 +212,10 @@ pub(crate) fn settle<'s>(
 }
 
 fn wait<'a>(shared: &'a Shared, log: MutexGuard<'a, Log>) -> MutexGuard<'a, Log> {
-    shared.settled.wait(log).unwrap_or_else(PoisonError::into_inner)
+    shared
+        .settled
+        .wait(log)
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Number of a thread that exists, or a new thread's.
@@ -187,9 +225,10 @@ pub(crate) fn find_or_create(shared: &Shared, id: &ThreadId) -> Result<ThreadNum
         return Ok(number);
     }
     log.set_now(now_ms());
-    let (number, ticket) = log
-        .stage_thread(id)
-        .map_err(|reason| Error::Append { thread: id.to_string(), reason })?;
+    let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
+        thread: id.to_string(),
+        reason,
+    })?;
     settle(shared, log, ticket)?;
     Ok(number)
 }

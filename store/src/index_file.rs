@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
+use turnleaf_engine::DiskFailure;
 use turnleaf_engine::disk::{Access, Disk, DiskFile};
 use turnleaf_engine::format::StoreId;
-use turnleaf_engine::DiskFailure;
 use turnleaf_projector::index::{Index, IndexError, Place, StorageBackend};
 
 /// The index, below the store's directory. A cache: deleting it loses nothing.
@@ -26,7 +26,11 @@ impl StorageBackend for IndexFile {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let read = self.0.read_at(offset, out)?;
-        if read == out.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        if read == out.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -51,7 +55,11 @@ pub(crate) fn open(disk: &dyn Disk, store: StoreId) -> Result<Index, IndexError>
     match file {
         Ok(file) => Index::create_or_open(IndexFile(file), store, CACHE_BYTES),
         Err(source) => {
-            let place = Place { operation: "open", table: None, thread: None };
+            let place = Place {
+                operation: "open",
+                table: None,
+                thread: None,
+            };
             Err(IndexError::Io { place, source })
         }
     }
@@ -59,7 +67,10 @@ pub(crate) fn open(disk: &dyn Disk, store: StoreId) -> Result<Index, IndexError>
 
 /// Moves the file aside, replacing an older one that was moved aside before.
 pub(crate) fn move_aside(disk: &dyn Disk) {
-    if let Err(error) = disk.rename(INDEX, INDEX_BAD).or_else(|_| disk.remove(INDEX)) {
+    if let Err(error) = disk
+        .rename(INDEX, INDEX_BAD)
+        .or_else(|_| disk.remove(INDEX))
+    {
         tracing::warn!(%error, "the untrusted index could not be moved aside");
     }
 }
@@ -67,9 +78,11 @@ pub(crate) fn move_aside(disk: &dyn Disk) {
 /// Removes the index file, if there is one.
 pub(crate) fn remove(disk: &dyn Disk) -> Result<(), DiskFailure> {
     match disk.remove(INDEX) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(DiskFailure { operation: "remove", path: INDEX.to_owned(), source: error })
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DiskFailure {
+            operation: "remove",
+            path: INDEX.to_owned(),
+            source: error,
+        }),
         _ => Ok(()),
     }
 }

@@ -34,7 +34,12 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::Busy`] when another process owns it; I/O; a store of a newer version.
     pub fn open(dir: &Path) -> Result<Store, Error> {
-        Store::open_on(Arc::new(OsDisk::new(dir)), Options::default(), &system_owner(), true)
+        Store::open_on(
+            Arc::new(OsDisk::new(dir)),
+            Options::default(),
+            &system_owner(),
+            true,
+        )
     }
 
     /// As [`Store::open`], on any disk, with other sizes, and with or without the thread that seals
@@ -49,15 +54,23 @@ impl Store {
         seals: bool,
     ) -> Result<Store, Error> {
         let (mut log, report) =
-            Log::open(Arc::clone(&disk), options, owner, fresh_id(owner))
-                .map_err(Error::Open)?;
+            Log::open(Arc::clone(&disk), options, owner, fresh_id(owner)).map_err(Error::Open)?;
         log.set_sealing(seals);
         let shared = Arc::new(Shared::new(log));
-        let sealer = seals.then(|| sealer::spawn(Arc::clone(&shared))).transpose()?;
+        let sealer = seals
+            .then(|| sealer::spawn(Arc::clone(&shared)))
+            .transpose()?;
         let source = Source::Owner(shared);
         let leaves = Leaves::new(Arc::clone(&disk), source.store());
         let damage_seen = Mutex::default();
-        Ok(Store { disk, source, leaves, report, sealer, damage_seen })
+        Ok(Store {
+            disk,
+            source,
+            leaves,
+            report,
+            sealer,
+            damage_seen,
+        })
     }
 
     /// Opens the store in `dir` for reading: the log is not written, whatever state it is in. The
@@ -97,7 +110,14 @@ impl Store {
         let source = Source::Reader(Box::new(snapshot));
         let leaves = Leaves::new(Arc::clone(&disk), source.store());
         let damage_seen = Mutex::default();
-        Ok(Store { disk, source, leaves, report, sealer: None, damage_seen })
+        Ok(Store {
+            disk,
+            source,
+            leaves,
+            report,
+            sealer: None,
+            damage_seen,
+        })
     }
 
     /// What opening found and did.
@@ -109,11 +129,17 @@ impl Store {
     /// Damage that reads have met since the store was opened; they went on around it.
     #[must_use]
     pub fn damage_seen(&self) -> Vec<Damage> {
-        self.damage_seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.damage_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn saw_damage(&self, damage: &Damage) {
-        let mut seen = self.damage_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self
+            .damage_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !seen.contains(damage) {
             tracing::warn!(%damage, "damage");
             seen.push(damage.clone());
@@ -160,13 +186,22 @@ impl Drop for Store {
 /// This process as the owner of a store, now.
 #[must_use]
 pub fn system_owner() -> Owner {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Owner { pid: std::process::id(), host, since_ms: now_ms() }
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    Owner {
+        pid: std::process::id(),
+        host,
+        since_ms: now_ms(),
+    }
 }
 
 /// Unix milliseconds.
 pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -19,10 +19,15 @@ const IDLE: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(200);
 
 pub(crate) fn spawn(shared: Arc<Shared>) -> Result<JoinHandle<()>, Error> {
-    let spawned = thread::Builder::new().name("turnleaf-sealer".into()).spawn(move || {
-        run(&shared);
-    });
-    spawned.map_err(|source| Error::Source { path: "a new thread of execution".into(), source })
+    let spawned = thread::Builder::new()
+        .name("turnleaf-sealer".into())
+        .spawn(move || {
+            run(&shared);
+        });
+    spawned.map_err(|source| Error::Source {
+        path: "a new thread of execution".into(),
+        source,
+    })
 }
 
 /// Asks the sealer to end.
@@ -83,5 +88,9 @@ pub(crate) fn step(shared: &Shared, goal: SealGoal) -> Step {
         tracing::warn!(%failure, "an unneeded file stays");
     }
     shared.settled.notify_all();
-    if settled.is_ok() { Step::Sealed } else { Step::Failed }
+    if settled.is_ok() {
+        Step::Sealed
+    } else {
+        Step::Failed
+    }
 }

@@ -38,7 +38,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(log: Log) -> Shared {
-        Shared { log: Mutex::new(log), settled: Condvar::new(), work: Condvar::new() }
+        Shared {
+            log: Mutex::new(log),
+            settled: Condvar::new(),
+            work: Condvar::new(),
+        }
     }
 
     /// The log. A panic of another holder leaves it consistent: its state moves in single steps.

@@ -9,9 +9,15 @@ use crate::*;
 
 /// The cases, or none where the folder is not there; a build that must have it says so.
 fn cases() -> Vec<PathBuf> {
-    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance/dev"));
+    let dir = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../shared/conformance/dev"
+    ));
     let Ok(found) = dir.read_dir() else {
-        assert!(std::env::var("CI").is_err(), "the conformance cases are missing");
+        assert!(
+            std::env::var("CI").is_err(),
+            "the conformance cases are missing"
+        );
         println!("skipped: the conformance cases are not here");
         return Vec::new();
     };
@@ -24,7 +30,11 @@ fn cases() -> Vec<PathBuf> {
 fn file(case: &Path, name: &str) -> Option<Vec<u8>> {
     let packed = case.join(format!("{name}.gz"));
     if packed.exists() {
-        let out = Command::new("gzip").arg("-dc").arg(packed).output().unwrap();
+        let out = Command::new("gzip")
+            .arg("-dc")
+            .arg(packed)
+            .output()
+            .unwrap();
         return Some(out.stdout);
     }
     case.join(name).read().ok()
@@ -70,7 +80,13 @@ fn items(store: &Store, thread: &str, order: Order, limit: usize) -> Vec<Value> 
     let mut cursor = None;
     loop {
         let thread = thread.to_owned();
-        let request = ItemsRequest { thread, turn: None, cursor, limit, order };
+        let request = ItemsRequest {
+            thread,
+            turn: None,
+            cursor,
+            limit,
+            order,
+        };
         let page = store.items(&request).unwrap();
         all.extend(page.items);
         cursor = page.next_cursor;
@@ -85,7 +101,13 @@ fn turns(store: &Store, thread: &str, limit: usize, items: ItemsView) -> Vec<Val
     let mut cursor = None;
     loop {
         let (thread, order) = (thread.to_owned(), Order::Ascending);
-        let request = TurnsRequest { thread, cursor, limit, order, items };
+        let request = TurnsRequest {
+            thread,
+            cursor,
+            limit,
+            order,
+            items,
+        };
         let page = store.turns(&request).unwrap();
         all.extend(page.turns);
         cursor = page.next_cursor;
@@ -103,26 +125,43 @@ fn every_conformance_rollout_comes_back_byte_for_byte_and_pages_as_expected() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let imported = import(&store, &rollout, 1).unwrap_or_else(|skip| panic!("{name}: {skip}"));
-        assert!(exported(&store, &imported.thread) == rollout, "{name}: the export differs");
+        assert!(
+            exported(&store, &imported.thread) == rollout,
+            "{name}: the export differs"
+        );
         let again = import(&store, &rollout, 2).unwrap();
         assert_eq!(again.added_records, 0, "{name}");
         check_pages(&store, &case, &name, &imported.thread);
         store.seal_all().unwrap();
-        assert!(exported(&store, &imported.thread) == rollout, "{name}: differs when sealed");
+        assert!(
+            exported(&store, &imported.thread) == rollout,
+            "{name}: differs when sealed"
+        );
         check_pages(&store, &case, &name, &imported.thread);
         assert!(store.verify(None, &mut |_| {}).unwrap().is_ok(), "{name}");
         let before = items(&store, &imported.thread, Order::Ascending, 7);
         store.rebuild_index(&mut |_| {}).unwrap();
-        assert_eq!(items(&store, &imported.thread, Order::Ascending, 1000), before, "{name}");
+        assert_eq!(
+            items(&store, &imported.thread, Order::Ascending, 1000),
+            before,
+            "{name}"
+        );
         store.close().unwrap();
     }
 }
 
 fn check_pages(store: &Store, case: &Path, name: &str, thread: &str) {
     let context = json_of(case, "expected.context.json");
-    if let Some(lines) = context.as_ref().and_then(|context| context["lines"].as_array()) {
+    if let Some(lines) = context
+        .as_ref()
+        .and_then(|context| context["lines"].as_array())
+    {
         let expected: Vec<u64> = lines.iter().filter_map(Value::as_u64).collect();
-        assert_eq!(store.context_ordinals(thread).unwrap(), expected, "{name}: context");
+        assert_eq!(
+            store.context_ordinals(thread).unwrap(),
+            expected,
+            "{name}: context"
+        );
     }
     let expected = json_of(case, "expected.paginated.ours.json")
         .or_else(|| json_of(case, "expected.paginated.json"));
@@ -145,8 +184,12 @@ fn check_pages(store: &Store, case: &Path, name: &str, thread: &str) {
     assert_eq!(found.len(), rows.len(), "{name}: number of turns");
     for (found, row) in found.iter().zip(rows) {
         assert_eq!(found["id"], row["turn_id"], "{name}");
-        let ids: Vec<&Value> =
-            found["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
+        let ids: Vec<&Value> = found["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| &item["id"])
+            .collect();
         let expected: Vec<&Value> = row["summary_item_ids"].as_array().unwrap().iter().collect();
         assert_eq!(ids, expected, "{name}: summary of {}", row["turn_id"]);
     }
@@ -161,23 +204,31 @@ fn a_file_that_grew_adds_only_its_suffix_whatever_line_it_was_cut_in() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let first = import(&store, &whole[..cut], 1).unwrap();
-        store.turns(&TurnsRequest {
-            thread: first.thread.clone(),
-            cursor: None,
-            limit: 5,
-            order: Order::Ascending,
-            items: ItemsView::Full,
-        })
-        .unwrap();
+        store
+            .turns(&TurnsRequest {
+                thread: first.thread.clone(),
+                cursor: None,
+                limit: 5,
+                order: Order::Ascending,
+                items: ItemsView::Full,
+            })
+            .unwrap();
         let second = import(&store, &whole, 2).unwrap();
         assert!(exported(&store, &second.thread) == whole, "cut at {cut}");
         let found = turns(&store, &second.thread, 100, ItemsView::Full);
-        let messages: usize = found.iter().map(|t| t["items"].as_array().unwrap().len()).sum();
+        let messages: usize = found
+            .iter()
+            .map(|t| t["items"].as_array().unwrap().len())
+            .sum();
         assert_eq!(messages, 3, "cut at {cut}");
         if cut % 37 != 0 {
             continue;
         }
         store.rebuild_index(&mut |_| {}).unwrap();
-        assert_eq!(turns(&store, &second.thread, 100, ItemsView::Full), found, "cut at {cut}");
+        assert_eq!(
+            turns(&store, &second.thread, 100, ItemsView::Full),
+            found,
+            "cut at {cut}"
+        );
     }
 }

@@ -63,7 +63,10 @@ impl Store {
         only: Option<&str>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<VerifyReport, Error> {
-        let only = only.map(|id| self.source.find(id)).transpose()?.map(|(number, _)| number);
+        let only = only
+            .map(|id| self.source.find(id))
+            .transpose()?
+            .map(|(number, _)| number);
         match &self.source {
             Source::Reader(snapshot) => {
                 self.verify_state(snapshot.state(), only, progress, &snapshot.report().damage)
@@ -86,7 +89,10 @@ impl Store {
         let mut found: Vec<Damage> = known.to_vec();
         let of_disk = Error::of_read("(all)");
         let threads: Vec<_> = state.threads().map(|(number, _)| number).collect();
-        for thread in threads.iter().filter(|thread| only.is_none_or(|only| only == **thread)) {
+        for thread in threads
+            .iter()
+            .filter(|thread| only.is_none_or(|only| only == **thread))
+        {
             let totals = state.verify_thread(*thread, &mut |damage| found.push(damage.clone()));
             let totals = totals.map_err(Error::of_read("(all)"))?;
             report.threads += 1;
@@ -99,17 +105,24 @@ impl Store {
         };
         let mut segments = state.segments().into_iter().filter(concerned);
         let checked = segments.try_for_each(|info| {
-            state.verify_segment(info.segment, &mut |damage| found.push(damage.clone())).map(drop)
+            state
+                .verify_segment(info.segment, &mut |damage| found.push(damage.clone()))
+                .map(drop)
         });
         checked.map_err(of_disk)?;
         let mut unique: BTreeMap<(String, u64), Damage> = BTreeMap::new();
         for damage in found.into_iter().filter(|damage| {
             only.is_none_or(|only| damage.thread.is_none_or(|thread| thread == only))
         }) {
-            unique.entry((damage.file.clone(), damage.offset)).or_insert(damage);
+            unique
+                .entry((damage.file.clone(), damage.offset))
+                .or_insert(damage);
         }
         let name = |damage: &Damage| Some(state.thread(damage.thread?)?.id.to_string());
-        report.damage = unique.into_values().map(|damage| (name(&damage), damage)).collect();
+        report.damage = unique
+            .into_values()
+            .map(|damage| (name(&damage), damage))
+            .collect();
         Ok(report)
     }
 
@@ -121,11 +134,17 @@ impl Store {
         let mut stats = match &self.source {
             Source::Reader(snapshot) => {
                 let journal_bytes = snapshot.journal_bytes();
-                Stats { journal_bytes, ..stats_of(snapshot.state()) }
+                Stats {
+                    journal_bytes,
+                    ..stats_of(snapshot.state())
+                }
             }
             Source::Owner(shared) => {
                 let log = shared.lock();
-                Stats { journal_bytes: log.journal_size().0, ..stats_of(log.state()) }
+                Stats {
+                    journal_bytes: log.journal_size().0,
+                    ..stats_of(log.state())
+                }
             }
         };
         stats.index_bytes = crate::index_file::bytes(&*self.disk)?;
@@ -134,13 +153,24 @@ impl Store {
 }
 
 fn stats_of(state: &turnleaf_engine::State) -> Stats {
-    let mut stats = Stats { segments: state.segments(), ..Stats::default() };
+    let mut stats = Stats {
+        segments: state.segments(),
+        ..Stats::default()
+    };
     for (number, _) in state.threads() {
         stats.threads += 1;
         stats.records += state.reader(number).map_or(0, |reader| reader.end().0);
         stats.unsealed_bytes += state.journal_bytes(number);
     }
-    stats.segment_bytes = stats.segments.iter().map(|segment| segment.file_bytes).sum();
-    stats.payload_bytes = stats.segments.iter().map(|segment| segment.payload_bytes).sum();
+    stats.segment_bytes = stats
+        .segments
+        .iter()
+        .map(|segment| segment.file_bytes)
+        .sum();
+    stats.payload_bytes = stats
+        .segments
+        .iter()
+        .map(|segment| segment.payload_bytes)
+        .sum();
     stats
 }

@@ -42,7 +42,9 @@ fn run() -> Result<(), String> {
         Box::new(File::create(&path).map_err(|error| format!("{path}: {error}"))?)
     };
     let mut sink = BufWriter::with_capacity(1 << 20, sink);
-    let written = rollout.write(&mut sink).and_then(|summary| sink.flush().map(|()| summary));
+    let written = rollout
+        .write(&mut sink)
+        .and_then(|summary| sink.flush().map(|()| summary));
     let summary = written.map_err(|error| format!("{path}: {error}"))?;
     eprintln!(
         "{}: {} bytes, {} lines, {} turns, {} compactions",

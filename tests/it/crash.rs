@@ -5,9 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use turnleaf_engine::disk::Disk;
-use turnleaf_engine::{
-    Begin, Log, NewRecord, Options, Outcome, Owner, SealGoal, Snapshot, State,
-};
+use turnleaf_engine::{Begin, Log, NewRecord, Options, Outcome, Owner, SealGoal, Snapshot, State};
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::record::{Entry, Flags, Kind};
 use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
@@ -32,7 +30,11 @@ fn open(disk: &SimDisk) -> Option<Log> {
 }
 
 fn try_open(disk: &SimDisk) -> Result<Log, String> {
-    let owner = Owner { pid: 1, host: "sim".into(), since_ms: 1 };
+    let owner = Owner {
+        pid: 1,
+        host: "sim".into(),
+        since_ms: 1,
+    };
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let opened = Log::open(disk, options(), &owner, StoreId([9; 16]));
     let (log, report) = opened.map_err(|error| error.to_string())?;
@@ -51,7 +53,9 @@ fn read(state: &State) -> Result<Found, String> {
             records.push(record.bytes().unwrap_or_default().to_vec());
             ControlFlow::Continue(())
         };
-        reader.records(Ordinal(0), reader.end(), &mut keep).map_err(|error| error.to_string())?;
+        reader
+            .records(Ordinal(0), reader.end(), &mut keep)
+            .map_err(|error| error.to_string())?;
         state
             .verify_thread(number, &mut |damage| panic!("{damage}"))
             .map_err(|error| error.to_string())?;
@@ -65,7 +69,9 @@ fn recover(disk: &SimDisk) -> Result<Found, String> {
     let before = disk.ops();
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let snapshot = Snapshot::open(&shared, &options()).ok();
-    let seen = snapshot.map(|snapshot| read(snapshot.state())).transpose()?;
+    let seen = snapshot
+        .map(|snapshot| read(snapshot.state()))
+        .transpose()?;
     if disk.ops() != before {
         return Err("reading wrote".into());
     }
@@ -79,7 +85,12 @@ fn recover(disk: &SimDisk) -> Result<Found, String> {
 }
 
 fn line(bytes: &[u8]) -> NewRecord<'_> {
-    NewRecord { kind: Kind::LINE, flags: Flags::NONE, timestamp_ms: 1, bytes }
+    NewRecord {
+        kind: Kind::LINE,
+        flags: Flags::NONE,
+        timestamp_ms: 1,
+        bytes,
+    }
 }
 
 struct Work<'w> {
@@ -102,7 +113,11 @@ impl Work<'_> {
         let batch: Vec<Vec<u8>> = sizes
             .iter()
             .enumerate()
-            .map(|(at, size)| format!("{name} {} ", next + at).into_bytes().repeat(1 + size / 6))
+            .map(|(at, size)| {
+                format!("{name} {} ", next + at)
+                    .into_bytes()
+                    .repeat(1 + size / 6)
+            })
             .collect();
         let records: Vec<NewRecord<'_>> = batch.iter().map(|bytes| line(bytes)).collect();
         let staged = self.log.stage(thread, None, &records).ok()?;
@@ -142,7 +157,13 @@ fn run(disk: &SimDisk, expectation: &mut Expectation, work: impl Fn(&mut Work<'_
 }
 
 fn rig(name: &str, step: u64, seeds: u64, workload: &dyn Fn(&SimDisk, &mut Expectation)) {
-    let coverage = Rig { workload, recover: &recover, step, seeds }.run();
+    let coverage = Rig {
+        workload,
+        recover: &recover,
+        step,
+        seeds,
+    }
+    .run();
     println!(
         "{name}: {} crash states, {} with a second crash",
         coverage.states, coverage.double_states
@@ -193,10 +214,11 @@ fn an_import_survives_a_crash_at_every_call() {
             work.append("a", a, &[100])?;
             work.log.lease(a).ok()?;
             let mut writer = work.log.begin_run(a).ok()?;
-            let lines: Vec<Vec<u8>> =
-                (0..40_u8).map(|n| vec![n; 3000 + usize::from(n)]).collect();
+            let lines: Vec<Vec<u8>> = (0..40_u8).map(|n| vec![n; 3000 + usize::from(n)]).collect();
             for bytes in &lines {
-                writer.push(&Entry::inline(Kind::LINE, Flags::NONE, 0, bytes)).ok()?;
+                writer
+                    .push(&Entry::inline(Kind::LINE, Flags::NONE, 0, bytes))
+                    .ok()?;
             }
             let done = writer.finish(&[]).ok()?;
             work.expectation.pending.push(("a".to_owned(), lines));

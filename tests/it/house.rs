@@ -25,54 +25,93 @@ fn sources(dir: &str) -> Vec<PathBuf> {
 
 fn is_test(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "tests")
-        || path.file_stem().is_some_and(|stem| stem == "tests" || stem == "test_rows")
+        || path
+            .file_stem()
+            .is_some_and(|stem| stem == "tests" || stem == "test_rows")
 }
 
 /// Names of the dependencies that the product has, those of tests left out.
 fn dependencies(crate_dir: &str) -> Vec<String> {
     let manifest = fs::read_to_string(root().join(crate_dir).join("Cargo.toml")).unwrap();
-    let section = manifest.split("\n[").find(|section| section.starts_with("dependencies]"));
+    let section = manifest
+        .split("\n[")
+        .find(|section| section.starts_with("dependencies]"));
     let lines = section.unwrap_or_default().lines().skip(1);
-    let name = |line: &str| line.split(['.', ' ', '=']).next().unwrap_or_default().to_owned();
+    let name = |line: &str| {
+        line.split(['.', ' ', '='])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     lines.map(name).filter(|name| !name.is_empty()).collect()
 }
 
 #[test]
 fn arrows_point_one_way() {
-    let ours = ["turnleaf-format", "turnleaf-engine", "turnleaf-projector", "turnleaf"];
+    let ours = [
+        "turnleaf-format",
+        "turnleaf-engine",
+        "turnleaf-projector",
+        "turnleaf",
+    ];
     let allowed: [(&str, &[&str]); 5] = [
         ("format-spec", &[]),
         ("engine", &["turnleaf-format"]),
         ("projector", &["turnleaf-format"]),
-        ("store", &["turnleaf-format", "turnleaf-engine", "turnleaf-projector"]),
+        (
+            "store",
+            &["turnleaf-format", "turnleaf-engine", "turnleaf-projector"],
+        ),
         ("cli", &["turnleaf"]),
     ];
     for (dir, allowed) in allowed {
         let found = dependencies(dir);
         let wrong = found.iter().filter(|name| ours.contains(&name.as_str()));
-        let wrong: Vec<_> = wrong.filter(|name| !allowed.contains(&name.as_str())).collect();
+        let wrong: Vec<_> = wrong
+            .filter(|name| !allowed.contains(&name.as_str()))
+            .collect();
         assert!(wrong.is_empty(), "{dir} must not know {wrong:?}");
     }
     let engine = dependencies("engine");
     for stranger in ["redb", "serde_json", "serde", "bincode", "tokio"] {
-        assert!(!engine.contains(&stranger.to_owned()), "the engine must not know {stranger}");
+        assert!(
+            !engine.contains(&stranger.to_owned()),
+            "the engine must not know {stranger}"
+        );
     }
 }
 
 #[test]
 fn only_one_file_of_the_libraries_knows_the_file_system() {
-    for dir in ["format-spec/src", "engine/src", "projector/src", "store/src"] {
+    for dir in [
+        "format-spec/src",
+        "engine/src",
+        "projector/src",
+        "store/src",
+    ] {
         for path in sources(dir).into_iter().filter(|path| !is_test(path)) {
             let text = fs::read_to_string(&path).unwrap();
             let seam = path.ends_with("engine/src/disk/os.rs");
-            assert!(seam || !text.contains("std::fs"), "{} names std::fs", path.display());
+            assert!(
+                seam || !text.contains("std::fs"),
+                "{} names std::fs",
+                path.display()
+            );
         }
     }
 }
 
 #[test]
 fn files_are_small_ascii_and_narrow() {
-    for dir in ["format-spec", "engine", "projector", "store", "cli", "tests", "benches"] {
+    for dir in [
+        "format-spec",
+        "engine",
+        "projector",
+        "store",
+        "cli",
+        "tests",
+        "benches",
+    ] {
         for path in sources(dir) {
             let text = fs::read_to_string(&path).unwrap();
             let shown = path.display();
@@ -81,8 +120,16 @@ fn files_are_small_ascii_and_narrow() {
             for (number, line) in text.lines().enumerate() {
                 let width = line.chars().count();
                 // A test may quote a line of a rollout as it stands.
-                assert!(width <= 100 || is_test(&path), "{shown}:{} is {width} wide", number + 1);
-                assert!(line.is_ascii() || is_test(&path), "{shown}:{} is not ASCII", number + 1);
+                assert!(
+                    width <= 100 || is_test(&path),
+                    "{shown}:{} is {width} wide",
+                    number + 1
+                );
+                assert!(
+                    line.is_ascii() || is_test(&path),
+                    "{shown}:{} is not ASCII",
+                    number + 1
+                );
             }
         }
     }

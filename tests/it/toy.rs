@@ -49,14 +49,18 @@ fn write(disk: &SimDisk, expectation: &mut Expectation, bug: Bug) -> Option<()> 
 
 fn read(disk: &SimDisk, bug: Bug) -> Found {
     let mut found = BTreeMap::new();
-    let Ok(file) = disk.open("log", Access::Read) else { return found };
+    let Ok(file) = disk.open("log", Access::Read) else {
+        return found;
+    };
     let mut bytes = vec![0; usize::try_from(file.len().unwrap_or(0)).unwrap_or(0)];
     let _ = file.read_at(0, &mut bytes);
     let mut records = Vec::new();
     let mut rest = bytes.as_slice();
     while rest.len() > 6 {
         let len = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
-        let Some(text) = rest.get(6..6 + len).filter(|text| !text.is_empty()) else { break };
+        let Some(text) = rest.get(6..6 + len).filter(|text| !text.is_empty()) else {
+            break;
+        };
         if bug != Bug::NoChecksum && checksum(text).to_le_bytes() != rest[2..6] {
             break;
         }

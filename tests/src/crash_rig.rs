@@ -73,7 +73,10 @@ impl Rig<'_> {
             panic!("{place}: {violation}");
         }
         let again = (self.recover)(survivor).unwrap_or_else(|why| panic!("{place}, again: {why}"));
-        assert!(first == again, "{place}: the second opening finds something else");
+        assert!(
+            first == again,
+            "{place}: the second opening finds something else"
+        );
         // A second crash, in the middle of the first opening.
         let calls = survivor.ops();
         let second = coverage.states % calls.max(1);
@@ -93,6 +96,8 @@ impl Rig<'_> {
 
 impl std::fmt::Debug for Rig<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rig").field("step", &self.step).finish_non_exhaustive()
+        f.debug_struct("Rig")
+            .field("step", &self.step)
+            .finish_non_exhaustive()
     }
 }

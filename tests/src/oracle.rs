@@ -30,13 +30,21 @@ impl Expectation {
     pub fn judge(&self, found: &BTreeMap<String, Vec<Rec>>) -> Result<(), String> {
         for (thread, acked) in &self.acked {
             let Some(records) = found.get(thread) else {
-                return Err(format!("thread {thread} with {} records is lost", acked.len()));
+                return Err(format!(
+                    "thread {thread} with {} records is lost",
+                    acked.len()
+                ));
             };
             if records.len() < acked.len() {
                 let (have, want) = (records.len(), acked.len());
-                return Err(format!("thread {thread}: {have} of {want} acknowledged records"));
+                return Err(format!(
+                    "thread {thread}: {have} of {want} acknowledged records"
+                ));
             }
-            let differs = records.iter().zip(acked).position(|(one, other)| one != other);
+            let differs = records
+                .iter()
+                .zip(acked)
+                .position(|(one, other)| one != other);
             if let Some(at) = differs {
                 return Err(format!("thread {thread}: record {at} is another"));
             }
@@ -52,7 +60,10 @@ impl Expectation {
                 }
             }
             if !rest.is_empty() {
-                return Err(format!("thread {thread}: {} records nobody sent", rest.len()));
+                return Err(format!(
+                    "thread {thread}: {} records nobody sent",
+                    rest.len()
+                ));
             }
         }
         Ok(())
@@ -64,7 +75,10 @@ mod tests {
     use super::*;
 
     fn found(records: &[&str]) -> BTreeMap<String, Vec<Rec>> {
-        let records = records.iter().map(|text| text.as_bytes().to_vec()).collect();
+        let records = records
+            .iter()
+            .map(|text| text.as_bytes().to_vec())
+            .collect();
         BTreeMap::from([("a".to_owned(), records)])
     }
 
@@ -78,7 +92,11 @@ mod tests {
                 ("a".to_owned(), vec![rec("5")]),
             ],
         };
-        let good: [&[&str]; 3] = [&["1", "2"], &["1", "2", "3", "4"], &["1", "2", "3", "4", "5"]];
+        let good: [&[&str]; 3] = [
+            &["1", "2"],
+            &["1", "2", "3", "4"],
+            &["1", "2", "3", "4", "5"],
+        ];
         for records in good {
             assert_eq!(expectation.judge(&found(records)), Ok(()), "{records:?}");
         }
@@ -94,6 +112,9 @@ mod tests {
         for records in bad {
             assert!(expectation.judge(&found(records)).is_err(), "{records:?}");
         }
-        assert!(expectation.judge(&BTreeMap::new()).is_err(), "a lost thread");
+        assert!(
+            expectation.judge(&BTreeMap::new()).is_err(),
+            "a lost thread"
+        );
     }
 }

@@ -57,12 +57,17 @@ fn acknowledge(store: &Store, thread: &str, lines: &[Vec<u8>]) -> Result<(), Fai
 /// A thread is created from its own head only.
 fn check_head(thread: &str, line: &[u8]) -> Result<(), Failure> {
     let head: Option<Value> = serde_json::from_slice(line).ok();
-    let is_meta = head.as_ref().is_some_and(|head| head["type"] == "session_meta");
+    let is_meta = head
+        .as_ref()
+        .is_some_and(|head| head["type"] == "session_meta");
     if !is_meta {
         let message = "--create needs a session_meta as the first line; nothing was created";
         return Err(Failure::usage(message));
     }
-    let id = head.as_ref().and_then(|head| head["payload"]["id"].as_str()).unwrap_or_default();
+    let id = head
+        .as_ref()
+        .and_then(|head| head["payload"]["id"].as_str())
+        .unwrap_or_default();
     if id == thread {
         return Ok(());
     }

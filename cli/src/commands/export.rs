@@ -23,12 +23,15 @@ pub(crate) fn run(
         None => {
             let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
             store.export(thread, from, to, &mut out)?;
-            out.flush().map_err(Failure::io("write to standard output"))?;
+            out.flush()
+                .map_err(Failure::io("write to standard output"))?;
         }
         Some(path) => {
             if path.is_dir() {
                 let shown = path.display();
-                return Err(Failure::Usage(format!("{shown} is a directory; name a file")));
+                return Err(Failure::Usage(format!(
+                    "{shown} is a directory; name a file"
+                )));
             }
             // Written beside its place first, so that a failure leaves no half file there.
             let mut name = path.as_os_str().to_owned();
@@ -38,10 +41,15 @@ pub(crate) fn run(
             let file = File::create_new(temporary)
                 .map_err(Failure::io(format_args!("create {}", temporary.display())))?;
             let mut out = BufWriter::with_capacity(1 << 20, file);
-            let written = store.export(thread, from, to, &mut out).map_err(Failure::from);
+            let written = store
+                .export(thread, from, to, &mut out)
+                .map_err(Failure::from);
             let written = written.and_then(|_| {
-                out.flush().map_err(Failure::io(format_args!("write {shown}")))?;
-                out.get_ref().sync_all().map_err(Failure::io(format_args!("sync {shown}")))?;
+                out.flush()
+                    .map_err(Failure::io(format_args!("write {shown}")))?;
+                out.get_ref()
+                    .sync_all()
+                    .map_err(Failure::io(format_args!("sync {shown}")))?;
                 std::fs::rename(temporary, path)
                     .map_err(Failure::io(format_args!("rename to {shown}")))
             });
@@ -64,6 +72,7 @@ pub(crate) fn context(global: &Global, thread: &str, ordinals: bool) -> Result<O
     } else {
         store.context(thread, &mut out)?;
     }
-    out.flush().map_err(Failure::io("write to standard output"))?;
+    out.flush()
+        .map_err(Failure::io("write to standard output"))?;
     Ok(met(global, &store))
 }

@@ -35,7 +35,10 @@ struct Sum {
 pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let mut found = find::find(paths);
-    let mut sum = Sum { skipped: std::mem::take(&mut found.skipped), ..Sum::default() };
+    let mut sum = Sum {
+        skipped: std::mem::take(&mut found.skipped),
+        ..Sum::default()
+    };
     let mut anomalies = 0;
     if dry_run {
         for path in &found.rollouts {
@@ -52,12 +55,19 @@ pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<O
     }
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     report(global, &sum, anomalies, elapsed_ms, dry_run)?;
-    Ok(if sum.skipped.is_empty() { Outcome::Done } else { Outcome::Partial })
+    Ok(if sum.skipped.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
 }
 
 fn import_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<u64, Failure> {
     let store = open(global)?;
-    let total = found.rollouts.iter().filter_map(|path| path.metadata().ok());
+    let total = found
+        .rollouts
+        .iter()
+        .filter_map(|path| path.metadata().ok());
     let total = total.map(|metadata| metadata.len()).sum();
     let bar = progress(total, global.json || global.quiet, "import");
     let mut done = 0;
@@ -114,7 +124,11 @@ fn import_one(
     if let Some(current) = store.import_is_current(&shown, file_bytes, modified_ns) {
         return Ok(Ok(current));
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mut plain: Box<dyn Read> = if name.ends_with(".zst") {
         match unpack(file) {
             Ok(plain) => plain,
@@ -145,13 +159,20 @@ fn import_one(
 fn open_source(path: &Path) -> Result<(File, u64, i64), String> {
     let before = path.metadata().map_err(|error| error.to_string())?;
     let kind = |metadata: &std::fs::Metadata| {
-        if metadata.is_dir() { "a directory, not a file" } else { "not a regular file" }
+        if metadata.is_dir() {
+            "a directory, not a file"
+        } else {
+            "not a regular file"
+        }
     };
     if !before.is_file() {
         return Err(kind(&before).to_owned());
     }
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblocking).open(path);
+    let file = File::options()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path);
     let file = file.map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() {
@@ -198,7 +219,11 @@ fn report(
         for (path, reason) in &sum.skipped {
             eprintln!("turnleaf: would skip {path}: {reason}");
         }
-        return print_line(&format!("would import {} files, {}", sum.files, size(sum.bytes)));
+        return print_line(&format!(
+            "would import {} files, {}",
+            sum.files,
+            size(sum.bytes)
+        ));
     }
     print_line(&format!(
         "imported {} files into {} threads: {} records added, {} records of {} in all, {} ms",
@@ -210,7 +235,9 @@ fn report(
         elapsed_ms
     ))?;
     if anomalies > 0 {
-        print_line(&format!("{anomalies} records are odd (kept; `turnleaf show THREAD` says why)"))?;
+        print_line(&format!(
+            "{anomalies} records are odd (kept; `turnleaf show THREAD` says why)"
+        ))?;
     }
     for id in sum.threads.iter().take(5) {
         print_line(&format!("  {id}"))?;

@@ -19,25 +19,43 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
     let Cli { global, command } = cli;
     match command {
         Command::Import { paths, dry_run } => import::run(&global, &paths, dry_run),
-        Command::Append { thread, batch, create } => append::run(&global, &thread, batch, create),
-        Command::Export { thread, output, from, to } => {
-            export::run(&global, &thread, output.as_deref(), from, to)
-        }
+        Command::Append {
+            thread,
+            batch,
+            create,
+        } => append::run(&global, &thread, batch, create),
+        Command::Export {
+            thread,
+            output,
+            from,
+            to,
+        } => export::run(&global, &thread, output.as_deref(), from, to),
         Command::Verify { thread } => upkeep::verify(&global, thread.as_deref()),
         Command::Stats => upkeep::stats(&global),
         Command::Threads(args) => pages::threads(&global, args),
-        Command::Turns { thread, page, order, items } => {
-            pages::turns(&global, thread, page, order, items)
-        }
-        Command::Items { thread, turn, page, order } => {
-            pages::items(&global, thread, turn, page, order)
-        }
+        Command::Turns {
+            thread,
+            page,
+            order,
+            items,
+        } => pages::turns(&global, thread, page, order, items),
+        Command::Items {
+            thread,
+            turn,
+            page,
+            order,
+        } => pages::items(&global, thread, turn, page, order),
         Command::Show { thread } => pages::show(&global, &thread),
         Command::Context { thread, ordinals } => export::context(&global, &thread, ordinals),
         Command::Name { thread, text } => upkeep::name(&global, &thread, &text),
         Command::RebuildIndex => upkeep::rebuild_index(&global),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "turnleaf", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "turnleaf",
+                &mut std::io::stdout(),
+            );
             Ok(Outcome::Done)
         }
         Command::Man => {
@@ -93,5 +111,9 @@ pub(crate) fn met(global: &Global, store: &Store) -> Outcome {
     for damage in seen.iter().filter(|_| !global.quiet) {
         eprintln!("turnleaf: {damage}");
     }
-    if seen.is_empty() { Outcome::Done } else { Outcome::Damaged }
+    if seen.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Damaged
+    }
 }

@@ -38,9 +38,16 @@ pub(crate) fn threads(global: &Global, args: ThreadsArgs) -> Result<Outcome, Fai
     } else {
         let mut rows = table(&["updated", "id", "name or preview"]);
         for thread in &page.threads {
-            let text = thread["name"].as_str().or(thread["preview"].as_str()).unwrap_or_default();
+            let text = thread["name"]
+                .as_str()
+                .or(thread["preview"].as_str())
+                .unwrap_or_default();
             let id = thread["id"].as_str().unwrap_or_default();
-            rows.add_row([time(thread["updatedAt"].as_i64()), id.to_owned(), short(text, TEXT)]);
+            rows.add_row([
+                time(thread["updatedAt"].as_i64()),
+                id.to_owned(),
+                short(text, TEXT),
+            ]);
         }
         print_line(&rows.to_string())?;
         print_next(page.next_cursor.as_deref())?;
@@ -76,7 +83,10 @@ pub(crate) fn turns(
     } else {
         let mut rows = table(&["started", "status", "turn", "asked", "answered"]);
         for turn in &page.turns {
-            let items = turn["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let items = turn["items"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let of = |kind: &str| items.iter().find(|item| item["type"] == kind);
             let asked = of("userMessage").map(one_line).unwrap_or_default();
             let answered = items.iter().rfind(|item| item["type"] == "agentMessage");
@@ -103,7 +113,13 @@ pub(crate) fn items(
 ) -> Result<Outcome, Failure> {
     let store = open_to_read(global)?;
     let (cursor, limit) = (page.cursor, page.limit);
-    let page = store.items(&ItemsRequest { thread, turn, cursor, limit, order: order.into() })?;
+    let page = store.items(&ItemsRequest {
+        thread,
+        turn,
+        cursor,
+        limit,
+        order: order.into(),
+    })?;
     if global.json {
         print_json(&json!({
             "items": page.items,
@@ -173,7 +189,9 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     rows.add_row(["records".to_owned(), shown.records.to_string()]);
     rows.add_row(["turns".to_owned(), shown.turns.to_string()]);
     rows.add_row(["items".to_owned(), shown.items.to_string()]);
-    let resume = shown.resume_from.map_or_else(|| "-".into(), |at| format!("record {at}"));
+    let resume = shown
+        .resume_from
+        .map_or_else(|| "-".into(), |at| format!("record {at}"));
     rows.add_row(["resumes from".to_owned(), resume]);
     rows.add_row(["segments".to_owned(), shown.segments.len().to_string()]);
     rows.add_row(["in the journal only".to_owned(), size(shown.journal_bytes)]);
@@ -197,7 +215,13 @@ fn print_next(cursor: Option<&str>) -> Result<(), Failure> {
 fn one_line(item: &Value) -> String {
     let texts = |key: &str| {
         let parts = item[key].as_array().map(Vec::as_slice).unwrap_or_default();
-        let part = |part: &Value| part["text"].as_str().or(part.as_str()).unwrap_or("[..]").to_owned();
+        let part = |part: &Value| {
+            part["text"]
+                .as_str()
+                .or(part.as_str())
+                .unwrap_or("[..]")
+                .to_owned()
+        };
         parts.iter().map(part).collect::<Vec<_>>().join(" ")
     };
     let kind = item["type"].as_str().unwrap_or_default();
@@ -206,13 +230,25 @@ fn one_line(item: &Value) -> String {
         "reasoning" => texts("summary"),
         "hookPrompt" => texts("fragments"),
         "fileChange" => {
-            let changes = item["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let changes = item["changes"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let paths = changes.iter().filter_map(|change| change["path"].as_str());
             paths.collect::<Vec<_>>().join(", ")
         }
         "mcpToolCall" => format!("{} {}", item["server"], item["tool"]),
         _ => {
-            let keys = ["text", "command", "query", "path", "review", "tool", "agentPath", "status"];
+            let keys = [
+                "text",
+                "command",
+                "query",
+                "path",
+                "review",
+                "tool",
+                "agentPath",
+                "status",
+            ];
             let found = keys.iter().find_map(|key| item[*key].as_str());
             found.unwrap_or_default().to_owned()
         }

@@ -29,7 +29,9 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
         }))?;
     } else {
         for (thread, damage) in &report.damage {
-            let whose = thread.as_deref().map_or_else(String::new, |id| format!("thread {id}: "));
+            let whose = thread
+                .as_deref()
+                .map_or_else(String::new, |id| format!("thread {id}: "));
             print_line(&format!("{whose}{damage}"))?;
         }
         let verdict = if report.is_ok() { "ok" } else { "damaged" };
@@ -40,7 +42,11 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
             size(report.bytes)
         ))?;
     }
-    Ok(if report.is_ok() { Outcome::Done } else { Outcome::Damaged })
+    Ok(if report.is_ok() {
+        Outcome::Done
+    } else {
+        Outcome::Damaged
+    })
 }
 
 pub(crate) fn stats(global: &Global) -> Result<Outcome, Failure> {
@@ -89,12 +95,23 @@ pub(crate) fn stats(global: &Global) -> Result<Outcome, Failure> {
     rows.add_row(["records".to_owned(), stats.records.to_string()]);
     rows.add_row(["record bytes".to_owned(), size(record_bytes)]);
     rows.add_row(["  sealed".to_owned(), size(stats.payload_bytes)]);
-    rows.add_row(["  in the journal only".to_owned(), size(stats.unsealed_bytes)]);
-    let files = format!("{} in {} files", size(stats.segment_bytes), stats.segments.len());
+    rows.add_row([
+        "  in the journal only".to_owned(),
+        size(stats.unsealed_bytes),
+    ]);
+    let files = format!(
+        "{} in {} files",
+        size(stats.segment_bytes),
+        stats.segments.len()
+    );
     rows.add_row(["segments".to_owned(), files]);
     rows.add_row(["compression".to_owned(), format!("{compression:.2} to 1")]);
     rows.add_row(["journal files".to_owned(), size(stats.journal_bytes)]);
-    let index = format!("{} ({:.1} % of record bytes)", size(stats.index_bytes), index_share * 100.0);
+    let index = format!(
+        "{} ({:.1} % of record bytes)",
+        size(stats.index_bytes),
+        index_share * 100.0
+    );
     rows.add_row(["index".to_owned(), index]);
     print_line(&rows.to_string())?;
     Ok(Outcome::Done)

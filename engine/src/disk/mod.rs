@@ -148,5 +148,9 @@ pub trait DiskFile: Send + Sync + Debug {
 pub fn read_exact_at(file: &dyn DiskFile, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; len];
     let read = file.read_at(offset, &mut buffer)?;
-    if read == len { Ok(buffer) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if read == len {
+        Ok(buffer)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
 }

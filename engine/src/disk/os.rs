@@ -19,7 +19,9 @@ impl OsDisk {
     /// A disk rooted at `root`, which need not exist yet.
     #[must_use]
     pub fn new(root: &Path) -> OsDisk {
-        OsDisk { root: root.to_owned() }
+        OsDisk {
+            root: root.to_owned(),
+        }
     }
 
     /// Joins a relative path below the root; refuses anything that could leave it.
@@ -28,7 +30,10 @@ impl OsDisk {
         if Path::new(path).components().all(plain) {
             Ok(self.root.join(path))
         } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "a path must stay below the store"))
+            Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a path must stay below the store",
+            ))
         }
     }
 
@@ -39,7 +44,10 @@ impl OsDisk {
         let flags = i32::try_from(flags.bits()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let file = options.custom_flags(flags).open(self.at(path)?)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
         }
         Ok(OsFile { file })
     }
@@ -50,7 +58,9 @@ impl Disk for OsDisk {
         let mut entries = Vec::new();
         for found in fs::read_dir(self.at(dir)?)? {
             let found = found?;
-            let Ok(name) = found.file_name().into_string() else { continue };
+            let Ok(name) = found.file_name().into_string() else {
+                continue;
+            };
             let file_type = found.file_type()?;
             let odd = file_type.is_symlink() || file_type.is_fifo() || file_type.is_socket();
             let kind = if file_type.is_file() && !odd {
@@ -67,7 +77,10 @@ impl Disk for OsDisk {
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.at(dir)?)
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(self.at(dir)?)
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
@@ -96,7 +109,12 @@ impl Disk for OsDisk {
 
     fn lock(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
         let locked = self.open_plain(path, &mut options)?;
         match locked.file.try_lock() {
             Ok(()) => Ok(Arc::new(locked)),
@@ -119,7 +137,10 @@ impl DiskFile for OsFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            match self
+                .file
+                .read_at(&mut buffer[filled..], offset + filled as u64)
+            {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

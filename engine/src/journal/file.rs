@@ -33,7 +33,9 @@ pub(crate) fn read_header(file: &dyn DiskFile, path: &str) -> Result<Header, Dis
     let mut blank = true;
     for offset in HEADER_OFFSETS {
         let mut bytes = vec![0; HEADER_BYTES];
-        let len = file.read_at(offset, &mut bytes).map_err(failed("read", path))?;
+        let len = file
+            .read_at(offset, &mut bytes)
+            .map_err(failed("read", path))?;
         bytes.truncate(len);
         blank &= bytes.iter().all(|byte| *byte == 0);
         match JournalHeader::decode(&bytes) {
@@ -83,16 +85,24 @@ pub(crate) fn begin_file(
     };
     let copy = header.encode();
     for offset in HEADER_OFFSETS {
-        file.write_at(offset, &copy).map_err(failed("write", &path))?;
+        file.write_at(offset, &copy)
+            .map_err(failed("write", &path))?;
     }
     // DURABILITY: the header is durable before the first frame is written, so no frame of this
     // generation can stand below the header of an older one. [S:journal-5]
     file.sync().map_err(failed("sync", &path))?;
     if recycled.is_none() {
         // DURABILITY: a name that a crash forgets would take acknowledged frames with it.
-        disk.sync_dir(JOURNAL).map_err(failed("sync the directory", JOURNAL))?;
+        disk.sync_dir(JOURNAL)
+            .map_err(failed("sync the directory", JOURNAL))?;
     }
-    Ok(JournalFile { path, slot, generation: header.generation, capacity: header.capacity, file })
+    Ok(JournalFile {
+        path,
+        slot,
+        generation: header.generation,
+        capacity: header.capacity,
+        file,
+    })
 }
 
 /// Creates a file of zeros. Its blocks are written, not merely allocated: an append into allocated
@@ -116,9 +126,13 @@ fn create_filled(
     let mut at = 0;
     while at < capacity {
         let len = FILL_BYTES.min(usize::try_from(capacity - at).unwrap_or(FILL_BYTES));
-        file.write_at(at, &zeros[..len]).map_err(failed("fill", path))?;
+        file.write_at(at, &zeros[..len])
+            .map_err(failed("fill", path))?;
         at += len as u64;
     }
-    debug_assert!(capacity > FRAMES_OFFSET, "a journal file has room for frames");
+    debug_assert!(
+        capacity > FRAMES_OFFSET,
+        "a journal file has room for frames"
+    );
     Ok(file)
 }

@@ -6,5 +6,5 @@ mod scan;
 mod writer;
 
 pub(crate) use file::{Header, has_no_frames, read_header};
-pub(crate) use scan::{Ending, Scan, ScannedFrame, scan_file};
+pub(crate) use scan::{Ending, Scan, ScannedFrame, highest_frame, scan_file};
 pub(crate) use writer::{CataloguePoint, Commit, Inherited, Journal, NewFrame};

@@ -81,7 +81,11 @@ pub(crate) fn scan_file(
         ending: Ending::Clean,
         file_len,
     };
-    let window = Window { bytes: &bytes, store, generation };
+    let window = Window {
+        bytes: &bytes,
+        store,
+        generation,
+    };
     loop {
         match window.frame_at(scan.end, Some(scan.chain)) {
             Found::Frame(frame, check) => {
@@ -110,10 +114,37 @@ pub(crate) fn scan_file(
         }
     }
     if scan.ending == Ending::Clean && scan.frames.iter().any(|frame| frame.beyond_damage) {
-        let error = DecodeError { what: "frame", at: 0, problem: Problem::Magic };
+        let error = DecodeError {
+            what: "frame",
+            at: 0,
+            problem: Problem::Magic,
+        };
         scan.ending = Ending::Invalid(error);
     }
     Ok(scan)
+}
+
+/// The highest generation of which a frame header of the store stands, at its own place, in a file.
+pub(crate) fn highest_frame(
+    file: &dyn DiskFile,
+    path: &str,
+    store: StoreId,
+) -> Result<Option<Generation>, DiskFailure> {
+    let len = file.len().map_err(failed("measure", path))?;
+    let len = usize::try_from(len.saturating_sub(FRAMES_OFFSET)).unwrap_or(usize::MAX);
+    let bytes = read_exact_at(file, FRAMES_OFFSET, len).map_err(failed("read", path))?;
+    let window = Window {
+        bytes: &bytes,
+        store,
+        generation: Generation(u64::MAX),
+    };
+    let mut highest = None;
+    let mut at = FRAMES_OFFSET;
+    while let Some(next) = window.next_magic(at) {
+        highest = highest.max(window.stated_generation(window.from(next)));
+        at = next + ALIGN;
+    }
+    Ok(highest)
 }
 
 enum Found {
@@ -137,12 +168,21 @@ impl Window<'_> {
     /// What stands at `offset`. `chain` is the chain that a frame there must continue.
     fn frame_at(&self, offset: u64, chain: Option<JournalChain>) -> Found {
         let bytes = self.from(offset);
-        let place = Position { generation: self.generation, offset };
+        let place = Position {
+            generation: self.generation,
+            offset,
+        };
         let (header, check) = match FrameHeader::decode(bytes, self.store, place) {
             Ok(decoded) => decoded,
             Err(error) => return self.not_a_frame(bytes, error),
         };
-        let invalid = |problem| Found::Invalid(DecodeError { what: "frame", at: 0, problem });
+        let invalid = |problem| {
+            Found::Invalid(DecodeError {
+                what: "frame",
+                at: 0,
+                problem,
+            })
+        };
         if chain.is_some_and(|chain| chain != header.journal_chain) {
             return invalid(Problem::Place);
         }
@@ -162,7 +202,9 @@ impl Window<'_> {
     /// Zeros and whole frames of an older generation are what recycling leaves behind; anything
     /// else is not.
     fn not_a_frame(&self, bytes: &[u8], error: DecodeError) -> Found {
-        let head = bytes.get(..HEADER_BYTES.min(bytes.len())).unwrap_or_default();
+        let head = bytes
+            .get(..HEADER_BYTES.min(bytes.len()))
+            .unwrap_or_default();
         if head.iter().all(|byte| *byte == 0) || self.is_older_frame(head) {
             return Found::Nothing;
         }
@@ -174,14 +216,22 @@ impl Window<'_> {
     }
 
     fn is_older_frame(&self, head: &[u8]) -> bool {
+        self.stated_generation(head)
+            .is_some_and(|stated| stated < self.generation)
+    }
+
+    /// The generation of a frame header of the store that stands at its own place.
+    fn stated_generation(&self, head: &[u8]) -> Option<Generation> {
         let stated = |at: usize| -> Option<u64> {
             Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?))
         };
-        let (Some(generation), Some(offset)) = (stated(8), stated(16)) else {
-            return false;
+        let place = Position {
+            generation: Generation(stated(8)?),
+            offset: stated(16)?,
         };
-        let place = Position { generation: Generation(generation), offset };
-        place.generation < self.generation && FrameHeader::decode(head, self.store, place).is_ok()
+        FrameHeader::decode(head, self.store, place)
+            .is_ok()
+            .then_some(place.generation)
     }
 
     /// Where the next aligned magic number stands.
@@ -217,7 +267,9 @@ impl Window<'_> {
                 let ordinal = header.first_ordinal.plus(frame.records);
                 let (kind, flags) = (entry.kind, entry.flags);
                 frame.chain_after =
-                    frame.chain_after.after(header.thread, ordinal, kind, flags, len, crc);
+                    frame
+                        .chain_after
+                        .after(header.thread, ordinal, kind, flags, len, crc);
                 frame.records += 1;
             }
         }

@@ -60,7 +60,10 @@ impl Commit {
     /// Writes and syncs.
     pub(crate) fn run(&self) -> Result<(), DiskFailure> {
         let path = &self.file.path;
-        self.file.file.write_at(self.offset, &self.bytes).map_err(failed("write", path))?;
+        self.file
+            .file
+            .write_at(self.offset, &self.bytes)
+            .map_err(failed("write", path))?;
         self.file.file.sync().map_err(failed("sync", path))
     }
 }
@@ -100,7 +103,7 @@ pub(crate) struct Journal {
     durable: Position,
     /// The newest durable header says that files from this generation on are needed.
     /// INVARIANT: no such file is overwritten or removed, although all in it may be sealed since: a
-    /// crash in the middle of that would look like a file that was lost. [S:journal-8]
+    /// crash in the middle of that would look like a file that was lost. [S:journal-13]
     stated_oldest: Generation,
     /// The active file takes no further frame.
     closed: bool,
@@ -147,7 +150,11 @@ impl Journal {
             file_bytes: options.journal_file_bytes,
             files_max: options.journal_files_max,
             live: live
-                .map(|(file, unpublished)| LiveFile { file, unpublished, retired: false })
+                .map(|(file, unpublished)| LiveFile {
+                    file,
+                    unpublished,
+                    retired: false,
+                })
                 .collect(),
             free: inherited.free,
             retired: Vec::new(),
@@ -245,10 +252,18 @@ impl Journal {
     pub(crate) fn committed(&mut self, commit: &Commit) {
         self.offset = commit.offset + commit.bytes.len() as u64;
         self.chain = commit.chain_after;
-        self.durable = Position { generation: commit.file.generation, offset: self.offset };
-        let records = commit.frames.iter().filter(|placed| placed.frame.entry_count > 0);
-        self.live.back_mut().expect("an open journal has an active file").unpublished +=
-            records.count() as u64;
+        self.durable = Position {
+            generation: commit.file.generation,
+            offset: self.offset,
+        };
+        let records = commit
+            .frames
+            .iter()
+            .filter(|placed| placed.frame.entry_count > 0);
+        self.live
+            .back_mut()
+            .expect("an open journal has an active file")
+            .unpublished += records.count() as u64;
     }
 
     /// Retires the active file for ever after a failed write or sync and places the group's frames
@@ -258,8 +273,15 @@ impl Journal {
         commit: Commit,
         point: CataloguePoint,
     ) -> Result<Commit, DiskFailure> {
-        self.live.back_mut().expect("an open journal has an active file").retired = true;
-        let frames: Vec<NewFrame> = commit.frames.into_iter().map(|placed| placed.frame).collect();
+        self.live
+            .back_mut()
+            .expect("an open journal has an active file")
+            .retired = true;
+        let frames: Vec<NewFrame> = commit
+            .frames
+            .into_iter()
+            .map(|placed| placed.frame)
+            .collect();
         let needed: u64 = frames.iter().map(NewFrame::stride).sum();
         let capacity = self.file_bytes.max(FRAMES_OFFSET + needed + ALIGN);
         self.begin(Begun::Failed, capacity, point)?;
@@ -268,7 +290,10 @@ impl Journal {
 
     /// Notes that a segment holds one more frame of `generation`.
     pub(crate) fn released(&mut self, generation: Generation) {
-        let found = self.live.iter_mut().find(|live| live.file.generation == generation);
+        let found = self
+            .live
+            .iter_mut()
+            .find(|live| live.file.generation == generation);
         if let Some(live) = found {
             live.unpublished = live.unpublished.saturating_sub(1);
         }
@@ -286,7 +311,11 @@ impl Journal {
             // A retired file is never written again; it goes when trimming may remove it.
             let (file, retired) = (Arc::clone(&oldest.file), oldest.retired);
             self.live.pop_front();
-            if retired { self.retired.push(file) } else { self.free.push(file) }
+            if retired {
+                self.retired.push(file)
+            } else {
+                self.free.push(file)
+            }
         }
     }
 
@@ -294,11 +323,16 @@ impl Journal {
     pub(crate) fn trim(&mut self, keep: usize) -> Result<(), DiskFailure> {
         while self.free.len() > keep {
             let removable = |file: &Arc<JournalFile>| file.generation < self.stated_oldest;
-            let Some(place) = self.free.iter().position(removable) else { break };
+            let Some(place) = self.free.iter().position(removable) else {
+                break;
+            };
             let file = self.free.swap_remove(place);
             self.remove_file(&file)?;
         }
-        while let Some(file) = self.retired.pop_if(|file| file.generation < self.stated_oldest) {
+        while let Some(file) = self
+            .retired
+            .pop_if(|file| file.generation < self.stated_oldest)
+        {
             self.remove_file(&file)?;
         }
         Ok(())
@@ -319,12 +353,20 @@ impl Journal {
     }
 
     fn remove_file(&self, file: &JournalFile) -> Result<(), DiskFailure> {
-        self.disk.remove(&file.path).map_err(failed("remove", &file.path))?;
-        self.disk.sync_dir(JOURNAL).map_err(failed("sync the directory", JOURNAL))
+        self.disk
+            .remove(&file.path)
+            .map_err(failed("remove", &file.path))?;
+        self.disk
+            .sync_dir(JOURNAL)
+            .map_err(failed("sync the directory", JOURNAL))
     }
 
     fn active(&self) -> &Arc<JournalFile> {
-        &self.live.back().expect("an open journal has an active file").file
+        &self
+            .live
+            .back()
+            .expect("an open journal has an active file")
+            .file
     }
 
     fn fits(&self, frame: &NewFrame) -> bool {
@@ -339,7 +381,7 @@ impl Journal {
     ) -> Result<(), DiskFailure> {
         // INVARIANT: once a beginning was tried, the active file takes no further frame and the
         // generation is not used again, even when it fails: a header that reached the disk all the
-        // same must not contradict what happened later. [S:journal-7]
+        // same must not contradict what happened later. [S:journal-9]
         self.closed = true;
         let generation = self.next_generation;
         self.next_generation = Generation(generation.0 + 1);
@@ -350,7 +392,10 @@ impl Journal {
         let recycled = place.map(|place| self.free.swap_remove(place));
         let capacity = recycled.as_ref().map_or(capacity, |file| file.capacity);
         let slot = recycled.as_ref().map_or(self.next_slot, |file| file.slot);
-        let oldest_live = self.live.front().map_or(generation, |live| live.file.generation);
+        let oldest_live = self
+            .live
+            .front()
+            .map_or(generation, |live| live.file.generation);
         let header = JournalHeader {
             store: self.store,
             generation,
@@ -368,10 +413,17 @@ impl Journal {
         if recycled.is_none() {
             self.next_slot += 1;
         }
-        self.live.push_back(LiveFile { file: Arc::new(file), unpublished: 0, retired: false });
+        self.live.push_back(LiveFile {
+            file: Arc::new(file),
+            unpublished: 0,
+            retired: false,
+        });
         self.offset = FRAMES_OFFSET;
         self.chain = JournalChain::start(self.store, generation);
-        self.durable = Position { generation, offset: FRAMES_OFFSET };
+        self.durable = Position {
+            generation,
+            offset: FRAMES_OFFSET,
+        };
         self.stated_oldest = oldest_live;
         self.closed = false;
         Ok(())
@@ -386,7 +438,10 @@ impl Journal {
         for frame in frames {
             let offset = self.offset + bytes.len() as u64;
             let header = FrameHeader {
-                place: Position { generation: file.generation, offset },
+                place: Position {
+                    generation: file.generation,
+                    offset,
+                },
                 thread: frame.thread,
                 first_ordinal: frame.first,
                 entry_count: frame.entry_count,
@@ -406,6 +461,12 @@ impl Journal {
             chain = chain.after(check, header.body_crc);
             placed.push(Placed { frame, offset });
         }
-        Commit { file, frames: placed, offset: self.offset, bytes, chain_after: chain }
+        Commit {
+            file,
+            frames: placed,
+            offset: self.offset,
+            bytes,
+            chain_after: chain,
+        }
     }
 }

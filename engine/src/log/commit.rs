@@ -61,7 +61,10 @@ impl Log {
             return Begin::OverBudget;
         }
         let point = self.catalogue_point();
-        match self.journal.place(&mut self.facts.frames, &mut self.batches.frames, point) {
+        match self
+            .journal
+            .place(&mut self.facts.frames, &mut self.batches.frames, point)
+        {
             Ok(commit) => {
                 self.in_flight = true;
                 Begin::Commit(Commit(commit))
@@ -112,12 +115,21 @@ impl Log {
     /// What became of a batch.
     #[must_use]
     pub fn outcome(&self, ticket: Ticket) -> Outcome {
-        let queue = if ticket.of_facts { &self.facts } else { &self.batches };
+        let queue = if ticket.of_facts {
+            &self.facts
+        } else {
+            &self.batches
+        };
         if ticket.count > queue.settled {
             return Outcome::Pending;
         }
-        let failed = queue.failures.iter().find(|(range, _)| range.contains(&ticket.count));
-        failed.map_or(Outcome::Durable, |(_, failure)| Outcome::Failed(Arc::clone(failure)))
+        let failed = queue
+            .failures
+            .iter()
+            .find(|(range, _)| range.contains(&ticket.count));
+        failed.map_or(Outcome::Durable, |(_, failure)| {
+            Outcome::Failed(Arc::clone(failure))
+        })
     }
 
     /// Whether a batch or fact waits for a commit that did not begin yet.
@@ -192,7 +204,8 @@ impl Log {
         let bytes = frame.body.len();
         let unsealed = self.unsealed.entry(frame.thread).or_default();
         *unsealed = unsealed.and(bytes as u64, frame.boundary);
-        self.seal_due |= !self.is_small(frame.thread) || self.journal.oldest_over_budget().is_some();
+        self.seal_due |=
+            !self.is_small(frame.thread) || self.journal.oldest_over_budget().is_some();
         self.tail.push_back((frame.thread, frame.first, bytes));
         self.tail_bytes += bytes;
     }
@@ -213,11 +226,17 @@ impl Log {
     /// Lets go of the oldest bodies in memory.
     fn shrink_tail(&mut self) {
         while self.tail_bytes > self.options.tail_cache_bytes {
-            let Some((thread, first, bytes)) = self.tail.pop_front() else { break };
+            let Some((thread, first, bytes)) = self.tail.pop_front() else {
+                break;
+            };
             self.tail_bytes -= bytes;
             if let Some(view) = self.state.threads.get_mut(&thread) {
                 let at = view.frames.partition_point(|frame| frame.first < first);
-                if view.frames.get(at).is_some_and(|f| f.first == first && f.body.is_some()) {
+                if view
+                    .frames
+                    .get(at)
+                    .is_some_and(|f| f.first == first && f.body.is_some())
+                {
                     Arc::make_mut(view).frames[at].body = None;
                 }
             }
@@ -231,12 +250,20 @@ impl Log {
             let fact = CatalogueRecord::decode(entry.kind, entry.bytes)
                 .expect("a catalogue record that was just encoded decodes");
             let agrees = self.state.catalogue.apply(&fact);
-            assert!(agrees, "the owner stages only facts that agree with the catalogue");
+            assert!(
+                agrees,
+                "the owner stages only facts that agree with the catalogue"
+            );
             match &fact {
                 CatalogueRecord::ThreadCreated { thread, .. } => {
                     self.view_mut(*thread);
                 }
-                CatalogueRecord::SegmentPublished { segment, class, runs, .. } => {
+                CatalogueRecord::SegmentPublished {
+                    segment,
+                    class,
+                    runs,
+                    ..
+                } => {
                     self.publish(*segment, *class, runs);
                 }
                 CatalogueRecord::Replaced { old, .. } => self.doom_if_unused(*old),
@@ -249,21 +276,29 @@ impl Log {
         let file = Arc::new(SegmentFile { segment, class });
         self.segment_files.insert(segment, Arc::clone(&file));
         for run in runs {
-            self.take_over(run.thread, RunRef {
-                file: Arc::clone(&file),
-                first: run.first_ordinal,
-                end: run.ordinal_end,
-                chain_before: run.chain_before,
-                chain_after: run.chain_after,
-                payload_bytes: run.payload_bytes,
-            });
+            self.take_over(
+                run.thread,
+                RunRef {
+                    file: Arc::clone(&file),
+                    first: run.first_ordinal,
+                    end: run.ordinal_end,
+                    chain_before: run.chain_before,
+                    chain_after: run.chain_after,
+                    payload_bytes: run.payload_bytes,
+                },
+            );
         }
     }
 
     /// Lets a run of a segment take over; the journal learns which frames it no longer needs.
     pub(super) fn take_over(&mut self, thread: ThreadNumber, run: RunRef) {
         let released = self.view_mut(thread).take_over(run);
-        match self.state.threads.get(&thread).filter(|view| !view.frames.is_empty()) {
+        match self
+            .state
+            .threads
+            .get(&thread)
+            .filter(|view| !view.frames.is_empty())
+        {
             Some(view) => self.unsealed.insert(thread, Unsealed::of(view)),
             None => self.unsealed.remove(&thread),
         };

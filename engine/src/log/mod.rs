@@ -20,8 +20,8 @@ use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
 
 pub use commit::{Begin, Commit, Outcome};
-pub use seal::SealGoal;
 pub use open::{OpenError, OpenReport, Snapshot};
+pub use seal::SealGoal;
 pub use stage::{AppendError, BATCH_BYTES_MAX, Staged};
 
 use crate::disk::{Disk, DiskFile};
@@ -74,7 +74,8 @@ impl Queue {
     fn fail(&mut self, failure: &Arc<DiskFailure>) {
         self.frames.clear();
         if self.settled < self.staged {
-            self.failures.push_back((self.settled + 1..self.staged + 1, Arc::clone(failure)));
+            self.failures
+                .push_back((self.settled + 1..self.staged + 1, Arc::clone(failure)));
         }
         if self.failures.len() > 1000 {
             self.failures.pop_front();
@@ -99,8 +100,15 @@ impl Unsealed {
     }
 
     fn and(self, bytes: u64, boundary: bool) -> Unsealed {
-        let before_boundary = if boundary { self.bytes } else { self.before_boundary };
-        Unsealed { bytes: self.bytes + bytes, before_boundary }
+        let before_boundary = if boundary {
+            self.bytes
+        } else {
+            self.before_boundary
+        };
+        Unsealed {
+            bytes: self.bytes + bytes,
+            before_boundary,
+        }
     }
 }
 

@@ -115,7 +115,12 @@ impl Snapshot {
             replayed.threads,
             replayed.segments,
         );
-        Ok(Snapshot { state, report, journal_bytes, _lock: None })
+        Ok(Snapshot {
+            state,
+            report,
+            journal_bytes,
+            _lock: None,
+        })
     }
 
     /// What was found.
@@ -150,7 +155,8 @@ impl Log {
         fresh: StoreId,
     ) -> Result<(Log, OpenReport), OpenError> {
         options.validate().map_err(OpenError::Options)?;
-        disk.create_dir("").map_err(failed("create", "the store's directory"))?;
+        disk.create_dir("")
+            .map_err(failed("create", "the store's directory"))?;
         let guard = take_lock(&*disk, owner)?;
         let survey = survey(&*disk)?;
         let (replayed, created) = match replay(&disk, &survey, &options) {
@@ -183,10 +189,18 @@ impl Log {
         let at_ms = owner.since_ms;
         let mut facts = Vec::new();
         if created {
-            facts.push(CatalogueRecord::StoreCreated { store: self.state.store, at_ms });
+            facts.push(CatalogueRecord::StoreCreated {
+                store: self.state.store,
+                at_ms,
+            });
         }
         let (pid, host) = (owner.pid, owner.host.clone());
-        facts.push(CatalogueRecord::Epoch { epoch: self.journal.epoch, at_ms, pid, host });
+        facts.push(CatalogueRecord::Epoch {
+            epoch: self.journal.epoch,
+            at_ms,
+            pid,
+            host,
+        });
         let ticket = self.stage_catalogue(&facts);
         self.commit_all();
         match self.outcome(ticket) {
@@ -205,26 +219,22 @@ fn take_lock(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, OpenEr
 
 /// A creation that a crash interrupted left no journal header behind, and so no store.
 fn is_new(survey: &Survey) -> bool {
-    let begun = |file: &crate::recovery::FileEvidence| {
-        matches!(file.header, crate::journal::Header::Blank)
-    };
+    let begun =
+        |file: &crate::recovery::FileEvidence| matches!(file.header, crate::journal::Header::Blank);
     survey.segments.is_empty() && survey.catalogue.is_empty() && survey.journal.iter().all(begun)
 }
 
 fn create_directories(disk: &dyn Disk) -> Result<(), DiskFailure> {
     for dir in DIRECTORIES {
-        disk.create_dir(dir).map_err(failed("create the directory", dir))?;
+        disk.create_dir(dir)
+            .map_err(failed("create the directory", dir))?;
     }
     // DURABILITY: the directories are durable before the first file in them is.
-    disk.sync_dir("").map_err(failed("sync the directory", "the store's directory"))
+    disk.sync_dir("")
+        .map_err(failed("sync the directory", "the store's directory"))
 }
 
-fn nothing(
-    disk: &Arc<dyn Disk>,
-    options: &Options,
-    store: StoreId,
-    survey: &Survey,
-) -> Replayed {
+fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Survey) -> Replayed {
     let (descriptors, blocks) = (options.descriptors_max, options.block_cache_bytes);
     let catalogue = ThreadView::new(ThreadNumber::CATALOGUE);
     let slots = survey.journal.iter().map(|file| file.slot + 1);
@@ -247,10 +257,14 @@ fn nothing(
 }
 
 /// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
-/// [R:tail-2]
+/// [R:tail-3]
 fn keep_torn(disk: &dyn Disk, replayed: &Replayed) -> Result<Option<String>, DiskFailure> {
-    let TailVerdict::Torn { offset } = replayed.tail else { return Ok(None) };
-    let Some(file) = replayed.files.last() else { return Ok(None) };
+    let TailVerdict::Torn { offset } = replayed.tail else {
+        return Ok(None);
+    };
+    let Some(file) = replayed.files.last() else {
+        return Ok(None);
+    };
     let path = torn_path(file.generation, offset);
     let len = usize::try_from(replayed.newest_len.saturating_sub(offset)).unwrap_or(0);
     let mut bytes = read_exact_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;
@@ -268,7 +282,8 @@ fn keep_torn(disk: &dyn Disk, replayed: &Replayed) -> Result<Option<String>, Dis
     let copy = copy.map_err(failed("create", &path))?;
     copy.write_at(0, &bytes).map_err(failed("write", &path))?;
     copy.sync().map_err(failed("sync", &path))?;
-    disk.sync_dir(QUARANTINE).map_err(failed("sync the directory", QUARANTINE))?;
+    disk.sync_dir(QUARANTINE)
+        .map_err(failed("sync the directory", QUARANTINE))?;
     Ok(Some(path))
 }
 
@@ -279,24 +294,29 @@ fn reap(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
         return;
     }
     let facts = &replayed.catalogue.segments;
-    let used = |id: &&turnleaf_format::SegmentId| {
-        facts.get(*id).is_some_and(|fact| !fact.live.is_empty())
-    };
+    let used =
+        |id: &&turnleaf_format::SegmentId| facts.get(*id).is_some_and(|fact| !fact.live.is_empty());
     let catalogue = &replayed.threads[&ThreadNumber::CATALOGUE].runs;
     let class = turnleaf_format::segment::Class::Run;
     let unused = survey.segments.iter().filter(|id| !used(id));
     let mut paths: Vec<String> = unused.map(|id| segment_path(class, *id)).collect();
-    let covered = |id: &turnleaf_format::SegmentId| {
-        !catalogue.iter().any(|run| run.file.segment == *id)
-    };
+    let covered =
+        |id: &turnleaf_format::SegmentId| !catalogue.iter().any(|run| run.file.segment == *id);
     let class = turnleaf_format::segment::Class::Catalogue;
     let old = survey.catalogue.iter().filter(|id| covered(id));
     paths.extend(old.map(|id| segment_path(class, *id)));
     paths.extend(survey.temporaries.iter().cloned());
-    let blank = |file: &&crate::recovery::FileEvidence| {
-        matches!(file.header, crate::journal::Header::Blank)
+    // Without damage a file that has no valid header is a beginning that was interrupted.
+    let begun = |file: &&crate::recovery::FileEvidence| {
+        !matches!(file.header, crate::journal::Header::Valid(_))
     };
-    paths.extend(survey.journal.iter().filter(blank).map(|file| file.path.clone()));
+    paths.extend(
+        survey
+            .journal
+            .iter()
+            .filter(begun)
+            .map(|file| file.path.clone()),
+    );
     for path in paths {
         if let Err(error) = disk.remove(&path) {
             tracing::warn!(%error, path, "an unused file stays");
@@ -320,8 +340,16 @@ fn state_of(
     threads: HashMap<ThreadNumber, ThreadView>,
     segments: Arc<Segments>,
 ) -> State {
-    let threads = threads.into_iter().map(|(thread, view)| (thread, Arc::new(view))).collect();
-    State { store, catalogue, threads, segments }
+    let threads = threads
+        .into_iter()
+        .map(|(thread, view)| (thread, Arc::new(view)))
+        .collect();
+    State {
+        store,
+        catalogue,
+        threads,
+        segments,
+    }
 }
 
 fn assemble(
@@ -342,7 +370,10 @@ fn assemble(
         if !view.frames.is_empty() {
             unsealed.insert(*thread, Unsealed::of(view));
         }
-        let runs = view.runs.iter().map(|run| (run.file.segment, Arc::clone(&run.file)));
+        let runs = view
+            .runs
+            .iter()
+            .map(|run| (run.file.segment, Arc::clone(&run.file)));
         segment_files.extend(runs);
     }
     quarantined.extend(replayed.damage.iter().filter_map(|damage| damage.thread));
@@ -363,8 +394,15 @@ fn assemble(
     let (sealed_end, chain): (Ordinal, ThreadChain) = view.sealed();
     let point = CataloguePoint { sealed_end, chain };
     let (epoch, now_ms) = (replayed.catalogue.epoch + 1, owner.since_ms);
-    let journal =
-        Journal::open(&disk, replayed.store, &options, epoch, inherited, point, now_ms)?;
+    let journal = Journal::open(
+        &disk,
+        replayed.store,
+        &options,
+        epoch,
+        inherited,
+        point,
+        now_ms,
+    )?;
     let damage = replayed.damage;
     let state = state_of(
         replayed.store,

@@ -86,11 +86,15 @@ impl Log {
             digest: sealed.digest,
             runs: sealed.runs.clone(),
         }];
-        facts.extend(done.replaces.iter().map(|(old, thread)| CatalogueRecord::Replaced {
-            old: *old,
-            thread: *thread,
-            new: sealed.segment,
-        }));
+        facts.extend(
+            done.replaces
+                .iter()
+                .map(|(old, thread)| CatalogueRecord::Replaced {
+                    old: *old,
+                    thread: *thread,
+                    new: sealed.segment,
+                }),
+        );
         facts.extend_from_slice(more);
         self.stage_catalogue(&facts)
     }
@@ -127,7 +131,8 @@ impl Log {
             return Ok(());
         }
         let point = self.catalogue_point();
-        self.journal.restart(self.options.journal_first_bytes, point)?;
+        self.journal
+            .restart(self.options.journal_first_bytes, point)?;
         self.clean_up(0)
     }
 
@@ -160,8 +165,14 @@ impl Log {
     /// # Panics
     /// If the thread is not leased.
     pub fn begin_run(&mut self, thread: ThreadNumber) -> Result<RunWriter, ReadError> {
-        assert!(self.leases.contains(&thread), "a run is begun under a lease");
-        let reader = self.state.reader(thread).expect("a leased thread has a view");
+        assert!(
+            self.leases.contains(&thread),
+            "a run is begun under a lease"
+        );
+        let reader = self
+            .state
+            .reader(thread)
+            .expect("a leased thread has a view");
         let plan = SealPlan {
             disk: Arc::clone(&self.disk),
             store: self.state.store,
@@ -189,28 +200,43 @@ impl Log {
             }
             return self.catalogue_part(oldest).map(|part| vec![part]);
         }
-        let large = self.unsealed.keys().filter(|thread| self.may_seal(**thread));
+        let large = self
+            .unsealed
+            .keys()
+            .filter(|thread| self.may_seal(**thread));
         let ready = large.filter(|thread| !self.is_small(**thread)).min()?;
-        self.state.reader(*ready).map(|reader| vec![Part::of(reader)])
+        self.state
+            .reader(*ready)
+            .map(|reader| vec![Part::of(reader)])
     }
 
     /// Parts for a pack: threads with frames in `oldest` (or any), up to the size of a segment. A
     /// thread that is worth its own segment comes alone.
     fn pack_parts(&self, oldest: Option<Generation>) -> Option<Vec<Part>> {
         let held = |thread: &ThreadNumber| {
-            let first = self.state.threads.get(thread).and_then(|view| view.frames.first());
+            let first = self
+                .state
+                .threads
+                .get(thread)
+                .and_then(|view| view.frames.first());
             first.is_some_and(|frame| oldest.is_none_or(|at| frame.file.generation <= at))
         };
         let mut threads: Vec<ThreadNumber> = self.unsealed.keys().copied().collect();
         threads.retain(|thread| self.may_seal(*thread) && held(thread));
         threads.sort_unstable();
         if let Some(large) = threads.iter().find(|thread| !self.is_small(**thread)) {
-            return self.state.reader(*large).map(|reader| vec![Part::of(reader)]);
+            return self
+                .state
+                .reader(*large)
+                .map(|reader| vec![Part::of(reader)]);
         }
         let mut parts = Vec::new();
         let mut bytes = 0;
         for thread in threads {
-            bytes += self.unsealed.get(&thread).map_or(0, |unsealed| unsealed.bytes);
+            bytes += self
+                .unsealed
+                .get(&thread)
+                .map_or(0, |unsealed| unsealed.bytes);
             if bytes > self.options.segment_bytes_max && !parts.is_empty() {
                 break;
             }
@@ -232,7 +258,11 @@ impl Log {
     /// Whether a thread is not worth a segment of its own yet: it is with enough bytes in journal
     /// and packs, and with a quarter of that before a boundary.
     pub(super) fn is_small(&self, thread: ThreadNumber) -> bool {
-        let packed = self.state.threads.get(&thread).map_or(0, |view| view.pack_bytes());
+        let packed = self
+            .state
+            .threads
+            .get(&thread)
+            .map_or(0, |view| view.pack_bytes());
         let journal = self.unsealed.get(&thread).copied().unwrap_or_default();
         journal.bytes + packed < self.options.seal_bytes_min
             && journal.before_boundary < self.options.seal_bytes_min / 4
@@ -246,7 +276,11 @@ impl Log {
         }
         let reader: Reader = self.state.reader(ThreadNumber::CATALOGUE)?;
         let mut part = Part::of_journal(reader);
-        if let Some(run) = view.runs.last().filter(|run| run.payload_bytes < CATALOGUE_MERGE_BYTES) {
+        if let Some(run) = view
+            .runs
+            .last()
+            .filter(|run| run.payload_bytes < CATALOGUE_MERGE_BYTES)
+        {
             part.from = run.first;
         }
         Some(part)
@@ -254,7 +288,10 @@ impl Log {
 
     fn take_over_catalogue(&mut self, done: &SealedSegment) {
         let sealed = &done.sealed;
-        let file = Arc::new(SegmentFile { segment: sealed.segment, class: sealed.class });
+        let file = Arc::new(SegmentFile {
+            segment: sealed.segment,
+            class: sealed.class,
+        });
         for run in &sealed.runs {
             let view = self.view_mut(ThreadNumber::CATALOGUE);
             let covered: BTreeMap<_, _> = view
@@ -263,14 +300,17 @@ impl Log {
                 .filter(|old| old.first >= run.first_ordinal && old.end <= run.ordinal_end)
                 .map(|old| (old.file.segment, Arc::clone(&old.file)))
                 .collect();
-            self.take_over(ThreadNumber::CATALOGUE, RunRef {
-                file: Arc::clone(&file),
-                first: run.first_ordinal,
-                end: run.ordinal_end,
-                chain_before: run.chain_before,
-                chain_after: run.chain_after,
-                payload_bytes: run.payload_bytes,
-            });
+            self.take_over(
+                ThreadNumber::CATALOGUE,
+                RunRef {
+                    file: Arc::clone(&file),
+                    first: run.first_ordinal,
+                    end: run.ordinal_end,
+                    chain_before: run.chain_before,
+                    chain_after: run.chain_after,
+                    payload_bytes: run.payload_bytes,
+                },
+            );
             self.doomed.extend(covered.into_values());
         }
     }

@@ -73,23 +73,32 @@ impl Log {
         }
         let thread = self.state.catalogue.next_thread();
         let at_ms = self.now_ms;
-        let created = CatalogueRecord::ThreadCreated { thread, id: id.clone(), at_ms };
+        let created = CatalogueRecord::ThreadCreated {
+            thread,
+            id: id.clone(),
+            at_ms,
+        };
         let ticket = self.stage_catalogue(&[created]);
         self.staged_ids.insert(id.clone(), thread);
-        self.staged_ends.insert(thread, (Ordinal(0), ThreadChain::START));
+        self.staged_ends
+            .insert(thread, (Ordinal(0), ThreadChain::START));
         Ok((thread, ticket))
     }
 
     /// The number of a thread, also while its creation is only staged.
     #[must_use]
     pub fn staged_thread(&self, id: &ThreadId) -> Option<ThreadNumber> {
-        self.state.thread_number(id).or_else(|| self.staged_ids.get(id).copied())
+        self.state
+            .thread_number(id)
+            .or_else(|| self.staged_ids.get(id).copied())
     }
 
     /// Stages catalogue facts as one atomic batch.
     pub fn stage_catalogue(&mut self, facts: &[CatalogueRecord]) -> Ticket {
-        let payloads: Vec<(Kind, Vec<u8>)> =
-            facts.iter().map(|fact| (fact.kind(), fact.encode())).collect();
+        let payloads: Vec<(Kind, Vec<u8>)> = facts
+            .iter()
+            .map(|fact| (fact.kind(), fact.encode()))
+            .collect();
         let records: Vec<NewRecord<'_>> = payloads
             .iter()
             .map(|(kind, bytes)| NewRecord {
@@ -99,7 +108,8 @@ impl Log {
                 bytes,
             })
             .collect();
-        self.stage_unchecked(ThreadNumber::CATALOGUE, &records).ticket
+        self.stage_unchecked(ThreadNumber::CATALOGUE, &records)
+            .ticket
     }
 
     /// Stages a batch: all of it becomes durable, or none. `expected_end` refuses the batch unless
@@ -145,7 +155,9 @@ impl Log {
 
     fn stage_unchecked(&mut self, thread: ThreadNumber, records: &[NewRecord<'_>]) -> Staged {
         let view = self.state.threads.get(&thread);
-        let durable = view.map_or((Ordinal(0), ThreadChain::START), |view| (view.end, view.chain));
+        let durable = view.map_or((Ordinal(0), ThreadChain::START), |view| {
+            (view.end, view.chain)
+        });
         let (first, chain) = self.staged_ends.get(&thread).copied().unwrap_or(durable);
         let mut builder = FrameBuilder::new(thread, first, chain);
         for record in records {
@@ -153,10 +165,18 @@ impl Log {
         }
         let (frames, end, chain) = builder.finish();
         let of_facts = thread == ThreadNumber::CATALOGUE;
-        let queue = if of_facts { &mut self.facts } else { &mut self.batches };
+        let queue = if of_facts {
+            &mut self.facts
+        } else {
+            &mut self.batches
+        };
         let count = queue.push(frames);
         self.staged_ends.insert(thread, (end, chain));
-        Staged { ticket: Ticket { of_facts, count }, first, end }
+        Staged {
+            ticket: Ticket { of_facts, count },
+            first,
+            end,
+        }
     }
 }
 
@@ -191,7 +211,12 @@ impl FrameBuilder {
     }
 
     fn push(&mut self, record: &NewRecord<'_>) {
-        let NewRecord { kind, flags, timestamp_ms, bytes } = *record;
+        let NewRecord {
+            kind,
+            flags,
+            timestamp_ms,
+            bytes,
+        } = *record;
         if bytes.len() <= INLINE_BYTES_MAX {
             self.add(&Entry::inline(kind, flags, timestamp_ms, bytes));
             return;
@@ -204,7 +229,14 @@ impl FrameBuilder {
             let last = (index + 1 == count).then_some(whole);
             let crc = payload_crc(chunk);
             let chunk_of = Some(Chunk { offset, last });
-            self.add(&Entry { kind, flags, timestamp_ms, chunk: chunk_of, crc, bytes: chunk });
+            self.add(&Entry {
+                kind,
+                flags,
+                timestamp_ms,
+                chunk: chunk_of,
+                crc,
+                bytes: chunk,
+            });
             if count > CHUNKS_MAX && (index + 1) % CHUNKS_MAX == 0 && last.is_none() {
                 self.close();
             }
@@ -218,7 +250,8 @@ impl FrameBuilder {
         self.unfinished = !entry.completes();
         if let Some((len, crc)) = entry.whole() {
             self.chain =
-                self.chain.after(self.thread, self.next, entry.kind, entry.flags, len, crc);
+                self.chain
+                    .after(self.thread, self.next, entry.kind, entry.flags, len, crc);
             self.next = self.next.plus(1);
         }
     }

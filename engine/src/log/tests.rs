@@ -27,11 +27,18 @@ fn home() -> Home {
         segment_bytes_max: 512 << 10,
         ..Options::default()
     };
-    Home { dir: tempfile::tempdir().unwrap(), options }
+    Home {
+        dir: tempfile::tempdir().unwrap(),
+        options,
+    }
 }
 
 fn owner() -> Owner {
-    Owner { pid: 1, host: "here".into(), since_ms: 5 }
+    Owner {
+        pid: 1,
+        host: "here".into(),
+        since_ms: 5,
+    }
 }
 
 impl Home {
@@ -40,8 +47,13 @@ impl Home {
     }
 
     fn open(&self) -> Log {
-        let (log, report) =
-            Log::open(self.disk(), self.options.clone(), &owner(), StoreId([7; 16])).unwrap();
+        let (log, report) = Log::open(
+            self.disk(),
+            self.options.clone(),
+            &owner(),
+            StoreId([7; 16]),
+        )
+        .unwrap();
         assert_eq!(report.damage, []);
         log
     }
@@ -52,7 +64,12 @@ impl Home {
 }
 
 fn line(bytes: &[u8]) -> NewRecord<'_> {
-    NewRecord { kind: Kind::LINE, flags: Flags::NONE, timestamp_ms: 1, bytes }
+    NewRecord {
+        kind: Kind::LINE,
+        flags: Flags::NONE,
+        timestamp_ms: 1,
+        bytes,
+    }
 }
 
 fn thread(log: &mut Log, name: &str) -> ThreadNumber {
@@ -122,11 +139,17 @@ fn what_is_appended_is_read_again_after_a_reopen() {
     let a = thread(&mut log, "a");
     append(&mut log, a, &[b"one", b"", b"three"]);
     append(&mut log, a, &[b"four"]);
-    assert_eq!(all(&log.state().reader(a).unwrap()), [&b"one"[..], b"", b"three", b"four"]);
+    assert_eq!(
+        all(&log.state().reader(a).unwrap()),
+        [&b"one"[..], b"", b"three", b"four"]
+    );
     log.close().unwrap();
     let log = home.open();
     assert_eq!(all(&log.state().reader(a).unwrap()).len(), 4);
-    let totals = log.state().verify_thread(a, &mut |damage| panic!("{damage}")).unwrap();
+    let totals = log
+        .state()
+        .verify_thread(a, &mut |damage| panic!("{damage}"))
+        .unwrap();
     assert_eq!((totals.records, totals.bytes), (4, 12));
 }
 
@@ -137,8 +160,14 @@ fn a_long_history_of_many_threads_survives_sealing_and_reopening() {
     let threads: Vec<_> = (0..5).map(|n| thread(&mut log, &format!("t{n}"))).collect();
     let mut expected: BTreeMap<ThreadNumber, Vec<Vec<u8>>> = BTreeMap::new();
     for round in 0..300_usize {
-        let slot = if round % 3 == 0 { 0 } else { round % threads.len() };
-        let bytes = format!("{round}:").into_bytes().repeat(1 + (round * 37) % 1500);
+        let slot = if round % 3 == 0 {
+            0
+        } else {
+            round % threads.len()
+        };
+        let bytes = format!("{round}:")
+            .into_bytes()
+            .repeat(1 + (round * 37) % 1500);
         append(&mut log, threads[slot], &[&bytes, b"x"]);
         let lines = expected.entry(threads[slot]).or_default();
         lines.extend([bytes, b"x".to_vec()]);
@@ -149,22 +178,37 @@ fn a_long_history_of_many_threads_survives_sealing_and_reopening() {
     let check = |state: &State| {
         for (thread, lines) in &expected {
             assert!(&all(&state.reader(*thread).unwrap()) == lines);
-            state.verify_thread(*thread, &mut |damage| panic!("{damage}")).unwrap();
+            state
+                .verify_thread(*thread, &mut |damage| panic!("{damage}"))
+                .unwrap();
         }
         for segment in state.segments() {
-            state.verify_segment(segment.segment, &mut |damage| panic!("{damage}")).unwrap();
+            state
+                .verify_segment(segment.segment, &mut |damage| panic!("{damage}"))
+                .unwrap();
         }
     };
     check(log.state());
-    assert!(log.state().segments().len() > 2, "{:?}", log.state().segments());
-    assert!(log.journal_size().1 <= 6, "the budget holds: {:?}", log.journal_size());
+    assert!(
+        log.state().segments().len() > 2,
+        "{:?}",
+        log.state().segments()
+    );
+    assert!(
+        log.journal_size().1 <= 6,
+        "the budget holds: {:?}",
+        log.journal_size()
+    );
     log.close().unwrap();
     check(home.snapshot().state());
     let mut log = home.open();
     check(log.state());
     seal(&mut log, SealGoal::Everything);
     check(log.state());
-    let left: u64 = threads.iter().map(|thread| log.state().journal_bytes(*thread)).sum();
+    let left: u64 = threads
+        .iter()
+        .map(|thread| log.state().journal_bytes(*thread))
+        .sum();
     assert_eq!(left, 0);
     drop(log);
     check(home.open().state());
@@ -198,12 +242,8 @@ fn a_run_written_by_an_import_follows_what_the_journal_held() {
     let mut run = log.begin_run(a).unwrap();
     for n in 0..1000 {
         let bytes = format!("line {n}");
-        let entry = turnleaf_format::record::Entry::inline(
-            Kind::LINE,
-            Flags::NONE,
-            0,
-            bytes.as_bytes(),
-        );
+        let entry =
+            turnleaf_format::record::Entry::inline(Kind::LINE, Flags::NONE, 0, bytes.as_bytes());
         run.push(&entry).unwrap();
     }
     assert_eq!(run.next(), Ordinal(1001));
@@ -223,7 +263,12 @@ fn a_run_written_by_an_import_follows_what_the_journal_held() {
 fn the_second_owner_learns_who_the_first_is() {
     let home = home();
     let log = home.open();
-    let second = Log::open(home.disk(), home.options.clone(), &owner(), StoreId([8; 16]));
+    let second = Log::open(
+        home.disk(),
+        home.options.clone(),
+        &owner(),
+        StoreId([8; 16]),
+    );
     match second {
         Err(OpenError::Owned(Some(found))) => assert_eq!(found, owner()),
         other => panic!("{other:?}"),
@@ -240,11 +285,17 @@ fn a_batch_is_refused_when_the_thread_ends_elsewhere() {
     let a = thread(&mut log, "a");
     append(&mut log, a, &[b"one"]);
     let refused = log.stage(a, Some(Ordinal(0)), &[line(b"two")]);
-    let conflict = AppendError::Conflict { expected: Ordinal(0), end: Ordinal(1) };
+    let conflict = AppendError::Conflict {
+        expected: Ordinal(0),
+        end: Ordinal(1),
+    };
     assert_eq!(refused, Err(conflict));
     assert!(log.stage(a, Some(Ordinal(1)), &[line(b"two")]).is_ok());
     let too_large = [line(&[0; 9 << 20]), line(&[0; 9 << 20])];
-    assert!(matches!(log.stage(a, None, &too_large), Err(AppendError::TooLarge { .. })));
+    assert!(matches!(
+        log.stage(a, None, &too_large),
+        Err(AppendError::TooLarge { .. })
+    ));
     let unknown = log.stage(ThreadNumber(99), None, &[line(b"x")]);
     assert_eq!(unknown, Err(AppendError::NoThread));
 }

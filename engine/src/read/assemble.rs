@@ -40,8 +40,19 @@ impl<'a> Record<'a> {
     }
 
     fn of<'p>(ordinal: Ordinal, entry: &Entry<'_>, payload: Payload<'p>) -> Record<'p> {
-        let Entry { kind, flags, timestamp_ms, .. } = *entry;
-        Record { ordinal, kind, flags, timestamp_ms, payload }
+        let Entry {
+            kind,
+            flags,
+            timestamp_ms,
+            ..
+        } = *entry;
+        Record {
+            ordinal,
+            kind,
+            flags,
+            timestamp_ms,
+            payload,
+        }
     }
 
     /// The bytes, unless they are opaque.
@@ -56,12 +67,24 @@ impl<'a> Record<'a> {
     /// A copy that owns its bytes.
     #[must_use]
     pub fn to_owned_record(&self) -> Record<'static> {
-        let Record { ordinal, kind, flags, timestamp_ms, ref payload } = *self;
+        let Record {
+            ordinal,
+            kind,
+            flags,
+            timestamp_ms,
+            ref payload,
+        } = *self;
         let payload = match payload {
             Payload::Whole(bytes) => Payload::Whole(Cow::Owned(bytes.clone().into_owned())),
             Payload::Opaque(len) => Payload::Opaque(*len),
         };
-        Record { ordinal, kind, flags, timestamp_ms, payload }
+        Record {
+            ordinal,
+            kind,
+            flags,
+            timestamp_ms,
+            payload,
+        }
     }
 }
 

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use turnleaf_format::record::Entry;
 use turnleaf_format::{Ordinal, ThreadChain};
 
-pub(crate) use verify::verify;
-pub use assemble::{PARSED_BYTES_MAX, Payload, Record};
 use assemble::Assembler;
+pub use assemble::{PARSED_BYTES_MAX, Payload, Record};
 use units::Units;
+pub(crate) use verify::verify;
 
 use crate::error::{Cause, Damage, ReadError};
 use crate::segment::Segments;
@@ -46,7 +46,11 @@ impl Reader {
     /// Ordinals that are known to be lost, with the reason.
     #[must_use]
     pub fn holes(&self) -> Vec<Damage> {
-        self.view.holes.iter().map(|hole| hole.damage.clone()).collect()
+        self.view
+            .holes
+            .iter()
+            .map(|hole| hole.damage.clone())
+            .collect()
     }
 
     /// Visits the entries of the records `from..end` in order: an inline record is one entry, a
@@ -87,7 +91,9 @@ impl Reader {
         visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let mut assembler = Assembler::default();
-        self.entries(from, end, &mut |ordinal, entry| assembler.take(ordinal, entry, visit))
+        self.entries(from, end, &mut |ordinal, entry| {
+            assembler.take(ordinal, entry, visit)
+        })
     }
 
     /// Visits the records before `end`, newest first, each whole.
@@ -103,14 +109,17 @@ impl Reader {
         for unit in Units::backward(self, upper) {
             let unit = unit?;
             let entries = unit.entries().collect::<Result<Vec<_>, _>>()?;
-            let begins = |(ordinal, entry): &&(Ordinal, Entry<'_>)| entry.begins() && *ordinal < upper;
+            let begins =
+                |(ordinal, entry): &&(Ordinal, Entry<'_>)| entry.begins() && *ordinal < upper;
             let here: Vec<_> = entries.iter().filter(begins).collect();
             let Some((lowest, _)) = here.first() else {
                 // Only chunks of a record that begins in an earlier unit.
                 continue;
             };
             let flow = if here.iter().all(|(_, entry)| entry.chunk.is_none()) {
-                here.iter().rev().try_for_each(|(at, entry)| visit(&Record::inline(*at, entry)))
+                here.iter()
+                    .rev()
+                    .try_for_each(|(at, entry)| visit(&Record::inline(*at, entry)))
             } else {
                 self.back_over_chunks(*lowest, upper, visit)?
             };
@@ -170,7 +179,11 @@ impl Reader {
     }
 
     fn absent(&self, ordinal: Ordinal) -> Damage {
-        let hole = self.view.holes.iter().find(|hole| (hole.first..hole.end).contains(&ordinal));
+        let hole = self
+            .view
+            .holes
+            .iter()
+            .find(|hole| (hole.first..hole.end).contains(&ordinal));
         hole.map_or_else(
             || Damage {
                 file: String::new(),

@@ -109,7 +109,15 @@ impl<'r> Units<'r> {
     fn new(reader: &'r Reader, direction: Direction, from: Ordinal, end: Ordinal) -> Units<'r> {
         let end = end.min(reader.view.end);
         let extents = extents(reader, from, end);
-        Units { reader, direction, from, end, extents, run: None, ready: VecDeque::new() }
+        Units {
+            reader,
+            direction,
+            from,
+            end,
+            extents,
+            run: None,
+            ready: VecDeque::new(),
+        }
     }
 
     /// The units that hold the listed ordinals (ascending, each once). An ordinal that nothing
@@ -130,7 +138,10 @@ impl<'r> Units<'r> {
         let mut wanted: Vec<usize> = Vec::new();
         for ordinal in &ordinals[ordinals.partition_point(|ordinal| *ordinal < begin)..] {
             let start = frame_start(frames, *ordinal);
-            let reach = frames[start..].iter().take_while(|frame| frame.first <= *ordinal).count();
+            let reach = frames[start..]
+                .iter()
+                .take_while(|frame| frame.first <= *ordinal)
+                .count();
             wanted.extend(start..start + reach);
         }
         wanted.dedup();
@@ -161,24 +172,28 @@ impl<'r> Units<'r> {
         match next {
             None => return false,
             Some(Extent::Hole(first, end)) => {
-                self.ready.push_back(Err(hole(self.reader, first, end).into()));
+                self.ready
+                    .push_back(Err(hole(self.reader, first, end).into()));
             }
             Some(Extent::Frames(frames)) => {
                 let units = frame_units(self.reader, frames);
                 self.fill(units);
             }
-            Some(Extent::Run(index)) => match open_run(self.reader, &self.reader.view.runs[index]) {
-                Ok((segment, row)) => {
-                    let blocks = OpenSegment::blocks_of(&row);
-                    let rows = &segment.blocks()[blocks.clone()];
-                    let start = blocks.start + seek(rows, self.from);
-                    let stop = blocks.start + rows.partition_point(|b| b.first_ordinal < self.end);
-                    if start < stop {
-                        self.run = Some((index, segment, start..stop));
+            Some(Extent::Run(index)) => {
+                match open_run(self.reader, &self.reader.view.runs[index]) {
+                    Ok((segment, row)) => {
+                        let blocks = OpenSegment::blocks_of(&row);
+                        let rows = &segment.blocks()[blocks.clone()];
+                        let start = blocks.start + seek(rows, self.from);
+                        let stop =
+                            blocks.start + rows.partition_point(|b| b.first_ordinal < self.end);
+                        if start < stop {
+                            self.run = Some((index, segment, start..stop));
+                        }
                     }
+                    Err(error) => self.ready.push_back(Err(error)),
                 }
-                Err(error) => self.ready.push_back(Err(error)),
-            },
+            }
         }
         true
     }
@@ -210,7 +225,11 @@ impl Iterator for Units<'_> {
 fn extents(reader: &Reader, from: Ordinal, end: Ordinal) -> VecDeque<Extent> {
     let view = &reader.view;
     let mut parts: Vec<(Ordinal, Ordinal, Extent)> = Vec::new();
-    let runs = view.runs.iter().enumerate().filter(|(_, run)| run.first < end && run.end > from);
+    let runs = view
+        .runs
+        .iter()
+        .enumerate()
+        .filter(|(_, run)| run.first < end && run.end > from);
     parts.extend(runs.map(|(index, run)| (run.first, run.end, Extent::Run(index))));
     let stop = view.frames.partition_point(|frame| frame.first < end);
     let mut at = frame_start(&view.frames, from);
@@ -257,7 +276,8 @@ fn seek(blocks: &[BlockRow], ordinal: Ordinal) -> usize {
 
 /// Whether `next` is read along with the frames from `first` to `last`.
 fn adjoin(first: &FrameRef, last: &FrameRef, next: &FrameRef) -> bool {
-    let frame_end = |frame: &FrameRef| frame.offset + HEADER_BYTES as u64 + u64::from(frame.body_len);
+    let frame_end =
+        |frame: &FrameRef| frame.offset + HEADER_BYTES as u64 + u64::from(frame.body_len);
     Arc::ptr_eq(&first.file, &next.file)
         && next.first == last.end
         && next.offset.saturating_sub(frame_end(last)) <= GAP_BYTES
@@ -341,7 +361,9 @@ fn block_unit(segment: &OpenSegment, index: usize, block: Arc<Block>) -> Unit {
     let place = segment.block_damage(index, Cause::Missing);
     Unit {
         first: block.header.first_ordinal,
-        end: place.ordinals.map_or(block.header.first_ordinal, |(_, end)| end),
+        end: place
+            .ordinals
+            .map_or(block.header.first_ordinal, |(_, end)| end),
         entry_count: block.header.entry_count,
         thread: block.header.thread,
         bytes: UnitBytes::Block(block),
@@ -396,7 +418,9 @@ fn frame_units(reader: &Reader, range: Range<usize>) -> Vec<Result<Unit, ReadErr
     let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
         return Vec::new();
     };
-    let same_file = frames.iter().all(|frame| Arc::ptr_eq(&frame.file, &first.file));
+    let same_file = frames
+        .iter()
+        .all(|frame| Arc::ptr_eq(&frame.file, &first.file));
     let end = last.offset + HEADER_BYTES as u64 + u64::from(last.body_len);
     let in_memory = frames.iter().all(|frame| frame.body.is_some());
     let span = if in_memory || !same_file || end - first.offset > 2 * SPAN_BYTES {
@@ -405,7 +429,10 @@ fn frame_units(reader: &Reader, range: Range<usize>) -> Vec<Result<Unit, ReadErr
         let len = usize::try_from(end - first.offset).unwrap_or(usize::MAX);
         read_exact_at(&*first.file.file, first.offset, len).ok()
     };
-    frames.iter().map(|frame| frame_unit(reader, frame, first.offset, span.as_deref())).collect()
+    frames
+        .iter()
+        .map(|frame| frame_unit(reader, frame, first.offset, span.as_deref()))
+        .collect()
 }
 
 fn frame_unit(
@@ -436,17 +463,23 @@ fn frame_unit(
     };
     let bytes = match span.and_then(within) {
         Some(bytes) => bytes,
-        None => read_exact_at(&*frame.file.file, frame.offset, len).map_err(|error| {
-            unit(Arc::default()).damage(Cause::Unreadable(error.kind()))
-        })?,
+        None => read_exact_at(&*frame.file.file, frame.offset, len)
+            .map_err(|error| unit(Arc::default()).damage(Cause::Unreadable(error.kind())))?,
     };
-    let place = Position { generation: frame.file.generation, offset: frame.offset };
+    let place = Position {
+        generation: frame.file.generation,
+        offset: frame.offset,
+    };
     let checked = FrameHeader::decode(&bytes, reader.store, place).map_err(Cause::Decode);
     let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
     let intact = match checked {
         Ok(_) if frame::body_crc(body) == frame.body_crc => Ok(()),
         Ok(_) => {
-            let what = DecodeError { what: "frame", at: 0, problem: Problem::BodyChecksum };
+            let what = DecodeError {
+                what: "frame",
+                at: 0,
+                problem: Problem::BodyChecksum,
+            };
             Err(Cause::Decode(what))
         }
         Err(cause) => Err(cause),
@@ -462,7 +495,11 @@ fn frame_unit(
 }
 
 fn hole(reader: &Reader, first: Ordinal, end: Ordinal) -> Damage {
-    let known = reader.view.holes.iter().find(|hole| hole.first < end && first < hole.end);
+    let known = reader
+        .view
+        .holes
+        .iter()
+        .find(|hole| hole.first < end && first < hole.end);
     let place = known.map(|hole| hole.damage.clone());
     let unknown = Damage {
         file: crate::layout::JOURNAL.to_owned(),
@@ -472,5 +509,8 @@ fn hole(reader: &Reader, first: Ordinal, end: Ordinal) -> Damage {
         ordinals: None,
         cause: Cause::Missing,
     };
-    Damage { ordinals: Some((first, end)), ..place.unwrap_or(unknown) }
+    Damage {
+        ordinals: Some((first, end)),
+        ..place.unwrap_or(unknown)
+    }
 }

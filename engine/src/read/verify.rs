@@ -32,7 +32,10 @@ pub(crate) fn verify(
             Ok(()) => break,
             Err(ReadError::Damaged(damage)) => {
                 whole = false;
-                from = damage.ordinals.map_or(end, |(_, after)| after).max(from.plus(1));
+                from = damage
+                    .ordinals
+                    .map_or(end, |(_, after)| after)
+                    .max(from.plus(1));
                 report(&damage);
             }
             Err(error) => return Err(error),

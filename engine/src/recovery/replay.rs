@@ -9,9 +9,9 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, JournalChain, SegmentId, StoreId, ThreadNumber};
 
+use super::Refusal;
 use super::survey::{FileEvidence, Survey};
 use super::verdict::{FileSet, TailVerdict, choose_files, judge_end, judge_tail};
-use super::Refusal;
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
 use crate::error::{Cause, Damage, ReadError};
@@ -59,7 +59,12 @@ pub(crate) fn replay(
 ) -> Result<Replayed, ReplayError> {
     let set = choose_files(&survey.journal)?;
     let (descriptors, blocks) = (options.descriptors_max, options.block_cache_bytes);
-    let segments = Arc::new(Segments::new(Arc::clone(disk), set.store, descriptors, blocks));
+    let segments = Arc::new(Segments::new(
+        Arc::clone(disk),
+        set.store,
+        descriptors,
+        blocks,
+    ));
     let mut journal = read_journal(&survey.journal, &set)?;
     let mut damage = set.damage;
     damage.append(&mut journal.damage);
@@ -90,7 +95,10 @@ pub(crate) fn replay(
     threads.values_mut().for_each(drop_unfinished);
     threads.insert(ThreadNumber::CATALOGUE, catalogue_view);
     let slots = survey.journal.iter().map(|file| file.slot + 1);
-    let free = set.free.iter().map(|index| free_file(&survey.journal[*index]));
+    let free = set
+        .free
+        .iter()
+        .map(|index| free_file(&survey.journal[*index]));
     Ok(Replayed {
         store: set.store,
         catalogue,
@@ -135,7 +143,10 @@ fn read_journal(
     for (place, (index, header)) in set.chain.iter().enumerate() {
         let found = &evidence[*index];
         let generation = header.generation;
-        let successor = set.chain.get(place + 1).map(|(_, next)| next.previous_end.offset);
+        let successor = set
+            .chain
+            .get(place + 1)
+            .map(|(_, next)| next.previous_end.offset);
         let scan = scan_file(&*found.file, &found.path, set.store, generation, successor)?;
         let file = Arc::new(JournalFile {
             path: found.path.clone(),
@@ -145,7 +156,9 @@ fn read_journal(
             file: Arc::clone(&found.file),
         });
         match successor {
-            Some(stated_end) => read.damage.extend(judge_end(&scan, &found.path, stated_end)),
+            Some(stated_end) => read
+                .damage
+                .extend(judge_end(&scan, &found.path, stated_end)),
             None => judge_newest(&mut read, &scan, generation, &found.path),
         }
         // A torn tail is void although whole frames may stand in it. [R:tail-3]
@@ -166,7 +179,11 @@ fn judge_newest(read: &mut JournalRead, scan: &Scan, generation: Generation, pat
     read.tail = judge_tail(scan, generation);
     read.newest_len = scan.file_len;
     let mut end = scan.end;
-    if let TailVerdict::Damaged { offset, durable_end } = read.tail {
+    if let TailVerdict::Damaged {
+        offset,
+        durable_end,
+    } = read.tail
+    {
         read.damage.push(Damage {
             file: path.to_owned(),
             offset,
@@ -176,10 +193,16 @@ fn judge_newest(read: &mut JournalRead, scan: &Scan, generation: Generation, pat
             cause: Cause::Missing,
         });
         // Nothing is cut: the file counts up to its last whole frame.
-        let ends = scan.frames.iter().map(|frame| frame.header.place.offset + frame.header.stride());
+        let ends = scan
+            .frames
+            .iter()
+            .map(|frame| frame.header.place.offset + frame.header.stride());
         end = ends.max().unwrap_or(end).max(durable_end);
     }
-    read.end = Position { generation, offset: end };
+    read.end = Position {
+        generation,
+        offset: end,
+    };
     read.chain = scan.chain;
 }
 
@@ -193,11 +216,13 @@ fn catalogue_runs(
 ) -> ThreadView {
     let mut runs = Vec::new();
     for segment in files {
-        let opened =
-            crate::segment::OpenSegment::open(&**disk, store, *segment, Class::Catalogue);
+        let opened = crate::segment::OpenSegment::open(&**disk, store, *segment, Class::Catalogue);
         match opened {
             Ok(open) => runs.extend(open.runs().iter().map(|row| RunRef {
-                file: Arc::new(SegmentFile { segment: *segment, class: Class::Catalogue }),
+                file: Arc::new(SegmentFile {
+                    segment: *segment,
+                    class: Class::Catalogue,
+                }),
                 first: row.first_ordinal,
                 end: row.ordinal_end,
                 chain_before: row.chain_before,
@@ -232,7 +257,11 @@ fn read_catalogue(
 ) -> Catalogue {
     let mut catalogue = Catalogue::default();
     let segments = Arc::clone(segments);
-    let reader = Reader { view: Arc::new(view.clone()), segments, store };
+    let reader = Reader {
+        view: Arc::new(view.clone()),
+        segments,
+        store,
+    };
     let mut from = turnleaf_format::Ordinal(0);
     while from < view.end {
         let mut odd = Vec::new();
@@ -303,7 +332,10 @@ fn thread_runs(
                 std::io::ErrorKind::NotFound,
             ));
         }
-        let file = Arc::new(SegmentFile { segment: *segment, class: fact.class });
+        let file = Arc::new(SegmentFile {
+            segment: *segment,
+            class: fact.class,
+        });
         for (thread, run) in &fact.live {
             runs.entry(*thread).or_default().push(RunRef {
                 file: Arc::clone(&file),
@@ -315,14 +347,22 @@ fn thread_runs(
             });
         }
     }
-    let mut threads: HashMap<_, _> =
-        catalogue.threads.keys().map(|thread| (*thread, ThreadView::new(*thread))).collect();
+    let mut threads: HashMap<_, _> = catalogue
+        .threads
+        .keys()
+        .map(|thread| (*thread, ThreadView::new(*thread)))
+        .collect();
     for (thread, mut runs) in runs {
         runs.sort_by_key(|run| run.first);
-        let view = threads.entry(thread).or_insert_with(|| ThreadView::new(thread));
+        let view = threads
+            .entry(thread)
+            .or_insert_with(|| ThreadView::new(thread));
         for run in runs {
             if run.first != view.end || run.chain_before != view.chain {
-                damage.push(Damage { thread: Some(thread), ..broken_run(&run, view.end) });
+                damage.push(Damage {
+                    thread: Some(thread),
+                    ..broken_run(&run, view.end)
+                });
             }
             view.take_over(run);
         }
@@ -354,7 +394,11 @@ fn push_frame(
             length: header.stride(),
             thread: Some(view.thread),
             ordinals: Some((view.end, header.first_ordinal.max(view.end))),
-            cause: if continues { Cause::Chain } else { Cause::Missing },
+            cause: if continues {
+                Cause::Chain
+            } else {
+                Cause::Missing
+            },
         };
         if header.first_ordinal > view.end {
             view.holes.push(Hole {
@@ -436,5 +480,12 @@ fn unreadable(path: &str, kind: std::io::ErrorKind) -> Damage {
         std::io::ErrorKind::NotFound => Cause::Missing,
         kind => Cause::Unreadable(kind),
     };
-    Damage { file: path.to_owned(), offset: 0, length: 0, thread: None, ordinals: None, cause }
+    Damage {
+        file: path.to_owned(),
+        offset: 0,
+        length: 0,
+        thread: None,
+        ordinals: None,
+        cause,
+    }
 }

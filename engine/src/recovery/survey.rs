@@ -3,13 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
-use turnleaf_format::SegmentId;
 use turnleaf_format::segment::Class;
+use turnleaf_format::{Generation, SegmentId};
 
 use crate::disk::{Access, Disk, DiskFile, EntryKind};
 use crate::error::{DiskFailure, failed};
-use crate::journal::{Header, has_no_frames, read_header};
-use crate::layout::{CATALOGUE, JOURNAL, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of};
+use crate::journal::{Header, has_no_frames, highest_frame, read_header};
+use crate::layout::{
+    CATALOGUE, JOURNAL, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of,
+};
 
 /// One journal file as it stands.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub(crate) struct FileEvidence {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) header: Header,
     pub(crate) len: u64,
+    /// Behind a bad header: the highest generation of which a valid frame stands in the file.
+    pub(crate) highest_frame: Option<Generation>,
 }
 
 /// Everything that stands in the store, by name; only journal headers were read.
@@ -42,6 +46,7 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
             None => survey.foreign.push(format!("{JOURNAL}/{name}")),
         }
     }
+    look_behind_bad_headers(&mut survey.journal)?;
     for (dir, class) in [(SEGMENTS, Class::Run), (CATALOGUE, Class::Catalogue)] {
         for name in names(disk, dir, &mut survey.foreign)? {
             let path = format!("{dir}/{name}");
@@ -56,19 +61,45 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
     Ok(survey)
 }
 
+/// A beginning that was interrupted leaves a bad header over frames that nobody needs; one that
+/// rotted leaves frames that somebody does.
+fn look_behind_bad_headers(files: &mut [FileEvidence]) -> Result<(), DiskFailure> {
+    let store = files.iter().find_map(|file| match &file.header {
+        Header::Valid(header) => Some(header.store),
+        _ => None,
+    });
+    let Some(store) = store else { return Ok(()) };
+    for file in files
+        .iter_mut()
+        .filter(|file| matches!(file.header, Header::Bad(_)))
+    {
+        file.highest_frame = highest_frame(&*file.file, &file.path, store)?;
+    }
+    Ok(())
+}
+
 fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, DiskFailure> {
     let path = journal_path(slot);
     let file = disk.open(&path, Access::ReadWrite);
     // A store on a read-only medium is still readable.
-    let file = file.or_else(|_| disk.open(&path, Access::Read)).map_err(failed("open", &path))?;
+    let file = file
+        .or_else(|_| disk.open(&path, Access::Read))
+        .map_err(failed("open", &path))?;
     let len = file.len().map_err(failed("measure", &path))?;
     let header = match read_header(&*file, &path)? {
         // Half a header over a file that never held a frame: a beginning that was interrupted.
-        // [R:set-3]
+        // [R:set-6]
         Header::Bad(_) if has_no_frames(&*file, &path)? => Header::Blank,
         header => header,
     };
-    Ok(FileEvidence { slot, path, file, header, len })
+    Ok(FileEvidence {
+        slot,
+        path,
+        file,
+        header,
+        len,
+        highest_frame: None,
+    })
 }
 
 /// Names of regular files; a directory that does not exist has none.

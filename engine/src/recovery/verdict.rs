@@ -50,11 +50,14 @@ pub(crate) fn choose_files(files: &[FileEvidence]) -> Result<FileSet, Refusal> {
     let mut store = None;
     let mut free = Vec::new();
     let mut damage = Vec::new();
+    let mut bad = Vec::new();
     for (index, file) in files.iter().enumerate() {
         match &file.header {
             Header::Valid(header) => {
                 if *store.get_or_insert(header.store) != header.store {
-                    return Err(Refusal::Mixed { file: file.path.clone() });
+                    return Err(Refusal::Mixed {
+                        file: file.path.clone(),
+                    });
                 }
                 let held = by_generation.insert(header.generation, (index, *header));
                 if let Some((other, _)) = held {
@@ -63,9 +66,11 @@ pub(crate) fn choose_files(files: &[FileEvidence]) -> Result<FileSet, Refusal> {
             }
             Header::Blank => free.push(index),
             Header::Bad(error) if error.problem == Problem::Version => {
-                return Err(Refusal::Newer { file: file.path.clone() });
+                return Err(Refusal::Newer {
+                    file: file.path.clone(),
+                });
             }
-            Header::Bad(error) => damage.push(whole_file(file, Cause::Decode(*error))),
+            Header::Bad(error) => bad.push((index, *error)),
         }
     }
     let (Some(store), Some((highest, (_, newest)))) = (store, by_generation.last_key_value())
@@ -84,9 +89,29 @@ pub(crate) fn choose_files(files: &[FileEvidence]) -> Result<FileSet, Refusal> {
         wanted = header.previous_end.generation;
     }
     chain.reverse();
+    // A bad header is damage when a link leads nowhere, or over frames that are needed. [R:set-7]
+    // [R:set-8] Else it is a beginning that was interrupted. [R:set-9]
+    let link_broken = damage.iter().any(|found| found.cause == Cause::Missing);
+    for (index, error) in bad {
+        let needed = files[index]
+            .highest_frame
+            .is_some_and(|frame| frame >= oldest_live);
+        if link_broken || needed {
+            damage.push(whole_file(&files[index], Cause::Decode(error)));
+        } else {
+            free.push(index);
+        }
+    }
     // Older generations, and beginnings that never came into use.
     free.extend(by_generation.into_values().map(|(index, _)| index));
-    Ok(FileSet { store, chain, free, damage, oldest_live, highest })
+    Ok(FileSet {
+        store,
+        chain,
+        free,
+        damage,
+        oldest_live,
+        highest,
+    })
 }
 
 /// How the newest journal file ends. [R:tail-1]
@@ -112,16 +137,17 @@ pub enum TailVerdict {
 pub(crate) fn judge_tail(scan: &Scan, generation: Generation) -> TailVerdict {
     let proven = scan.proven_durable(generation);
     match &scan.ending {
-        _ if proven > scan.end => {
-            TailVerdict::Damaged { offset: scan.end, durable_end: proven }
-        }
+        _ if proven > scan.end => TailVerdict::Damaged {
+            offset: scan.end,
+            durable_end: proven,
+        },
         Ending::Clean => TailVerdict::Clean,
         Ending::Invalid(_) => TailVerdict::Torn { offset: scan.end },
     }
 }
 
 /// Judges the end of an older file, which its successor's header names: frames that are missing
-/// below it are damage. [R:end-1]
+/// below it are damage. [R:sealed-end-3]
 pub(crate) fn judge_end(scan: &Scan, path: &str, stated_end: u64) -> Option<Damage> {
     (scan.end < stated_end).then(|| Damage {
         file: path.to_owned(),

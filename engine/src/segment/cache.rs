@@ -38,7 +38,13 @@ impl Segments {
         block_bytes_max: usize,
     ) -> Segments {
         let shared = Mutex::new(Shared::default());
-        Segments { disk, store, descriptors_max, block_bytes_max, shared }
+        Segments {
+            disk,
+            store,
+            descriptors_max,
+            block_bytes_max,
+            shared,
+        }
     }
 
     /// The open segment.
@@ -90,7 +96,11 @@ impl Segments {
     pub(crate) fn forget(&self, id: SegmentId) {
         self.locked(|shared| {
             shared.open.remove(&id);
-            let Shared { blocks, block_bytes, .. } = shared;
+            let Shared {
+                blocks,
+                block_bytes,
+                ..
+            } = shared;
             blocks.retain(|(segment, _), (_, block)| {
                 let keep = *segment != id;
                 *block_bytes -= if keep { 0 } else { block.raw.len() };
@@ -114,14 +124,22 @@ impl Shared {
     }
 
     fn close_oldest(&mut self) {
-        let oldest = self.open.iter().min_by_key(|(_, (stamp, _))| *stamp).map(|(id, _)| *id);
+        let oldest = self
+            .open
+            .iter()
+            .min_by_key(|(_, (stamp, _))| *stamp)
+            .map(|(id, _)| *id);
         if let Some(id) = oldest {
             self.open.remove(&id);
         }
     }
 
     fn drop_oldest_block(&mut self) {
-        let oldest = self.blocks.iter().min_by_key(|(_, (stamp, _))| *stamp).map(|(key, _)| *key);
+        let oldest = self
+            .blocks
+            .iter()
+            .min_by_key(|(_, (stamp, _))| *stamp)
+            .map(|(key, _)| *key);
         if let Some((_, block)) = oldest.and_then(|key| self.blocks.remove(&key)) {
             self.block_bytes -= block.raw.len();
         }

@@ -52,9 +52,12 @@ impl OpenSegment {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(damage(&path, 0, 0, Cause::Missing).into())
             }
-            Err(source) => {
-                Err(DiskFailure { operation: "open", path: path.clone(), source }.into())
+            Err(source) => Err(DiskFailure {
+                operation: "open",
+                path: path.clone(),
+                source,
             }
+            .into()),
         }
     }
 
@@ -71,10 +74,21 @@ impl OpenSegment {
         let at = |offset| move |error| damage(path, offset, 0, Cause::Decode(error));
         let trailer = Trailer::decode(&bytes, len).map_err(at(tail))?;
         let header = SegmentHeader::decode(&read(&*file, path, 0, HEADER_BYTES)?).map_err(at(0))?;
-        let ids = [(header.store, header.segment), (trailer.store, trailer.segment)];
+        let ids = [
+            (header.store, header.segment),
+            (trailer.store, trailer.segment),
+        ];
         if ids.iter().any(|id| *id != (store, segment)) {
-            let what = if ids[0] == (store, segment) { "trailer" } else { "segment header" };
-            let error = DecodeError { what, at: 8, problem: Problem::Place };
+            let what = if ids[0] == (store, segment) {
+                "trailer"
+            } else {
+                "segment header"
+            };
+            let error = DecodeError {
+                what,
+                at: 8,
+                problem: Problem::Place,
+            };
             return Err(damage(path, 0, 0, Cause::Decode(error)).into());
         }
         if trailer.footer_len > FOOTER_BYTES_MAX {
@@ -84,11 +98,22 @@ impl OpenSegment {
         let footer_len = usize::try_from(trailer.footer_len).unwrap_or(usize::MAX);
         let bytes = read(&*file, path, offset, footer_len)?;
         if section_crc(&bytes) != trailer.footer_crc {
-            let error = DecodeError { what: "footer", at: 0, problem: Problem::BodyChecksum };
+            let error = DecodeError {
+                what: "footer",
+                at: 0,
+                problem: Problem::BodyChecksum,
+            };
             return Err(damage(path, offset, trailer.footer_len, Cause::Decode(error)).into());
         }
         let footer = Footer::decode(&bytes).map_err(at(offset))?;
-        Ok(OpenSegment { path: path.to_owned(), file, store, segment, trailer, footer })
+        Ok(OpenSegment {
+            path: path.to_owned(),
+            file,
+            store,
+            segment,
+            trailer,
+            footer,
+        })
     }
 
     /// BLAKE3 that the trailer states.
@@ -124,7 +149,11 @@ impl OpenSegment {
         let len = run.notes_len as usize;
         let bytes = read(&*self.file, &self.path, run.notes_offset, len)?;
         if section_crc(&bytes) != run.notes_crc {
-            let error = DecodeError { what: "notes", at: 0, problem: Problem::BodyChecksum };
+            let error = DecodeError {
+                what: "notes",
+                at: 0,
+                problem: Problem::BodyChecksum,
+            };
             let length = u64::from(run.notes_len);
             return Err(damage(&self.path, run.notes_offset, length, Cause::Decode(error)).into());
         }
@@ -143,7 +172,9 @@ impl OpenSegment {
             Ok(bytes) => bytes,
             // One unreadable sector must cost one block: read them one by one.
             Err(_) if rows.len() > 1 => {
-                return wanted.flat_map(|index| self.read_blocks(index..index + 1)).collect();
+                return wanted
+                    .flat_map(|index| self.read_blocks(index..index + 1))
+                    .collect();
             }
             Err(error) => return vec![Err(self.place(error, wanted.start))],
         };
@@ -152,7 +183,12 @@ impl OpenSegment {
             Ok(inflater) => inflater,
             Err(source) => {
                 let operation = "set up the inflation of";
-                return vec![Err(DiskFailure { operation, path: self.path.clone(), source }.into())];
+                return vec![Err(DiskFailure {
+                    operation,
+                    path: self.path.clone(),
+                    source,
+                }
+                .into())];
             }
         };
         let mut blocks = Vec::with_capacity(rows.len());
@@ -167,7 +203,11 @@ impl OpenSegment {
     /// Says which ordinals the block at `index` holds, judged by its neighbours in the table.
     pub(crate) fn block_damage(&self, index: usize, cause: Cause) -> Damage {
         let row = self.footer.blocks[index];
-        let run = self.footer.runs.iter().find(|run| Self::blocks_of(run).contains(&index));
+        let run = self
+            .footer
+            .runs
+            .iter()
+            .find(|run| Self::blocks_of(run).contains(&index));
         let end = run.map(|run| {
             let next = self.footer.blocks.get(index + 1);
             match next.filter(|_| Self::blocks_of(run).contains(&(index + 1))) {
@@ -187,7 +227,12 @@ impl OpenSegment {
 
     /// The segment's tables disagree with what was published.
     pub(crate) fn tables_damage(&self) -> Damage {
-        damage(&self.path, self.trailer.footer_offset, self.trailer.footer_len, Cause::Tables)
+        damage(
+            &self.path,
+            self.trailer.footer_offset,
+            self.trailer.footer_len,
+            Cause::Tables,
+        )
     }
 
     fn place(&self, error: ReadError, index: usize) -> ReadError {
@@ -216,9 +261,15 @@ impl OpenSegment {
             return Err(Cause::Tables);
         }
         let stored_end = BLOCK_HEADER_BYTES + header.stored_len as usize;
-        let stored = bytes.get(BLOCK_HEADER_BYTES..stored_end).ok_or(Cause::Missing)?;
+        let stored = bytes
+            .get(BLOCK_HEADER_BYTES..stored_end)
+            .ok_or(Cause::Missing)?;
         if section_crc(stored) != header.stored_crc {
-            let what = DecodeError { what: "block", at: 0, problem: Problem::BodyChecksum };
+            let what = DecodeError {
+                what: "block",
+                at: 0,
+                problem: Problem::BodyChecksum,
+            };
             return Err(Cause::Decode(what));
         }
         let raw = match header.codec {
@@ -252,7 +303,12 @@ impl OpenSegment {
             }
         }
         if self.digest_of_file()? != self.trailer.digest {
-            note(damage(&self.path, 0, self.trailer.footer_offset, Cause::Digest));
+            note(damage(
+                &self.path,
+                0,
+                self.trailer.footer_offset,
+                Cause::Digest,
+            ));
         }
         first.map_or(Ok(verified), |damage| Err(damage.into()))
     }
@@ -305,7 +361,9 @@ impl OpenSegment {
         let mut digest = blake3::Hasher::new();
         let mut at = 0;
         while at < end {
-            let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(DIGEST_BYTES);
+            let len = usize::try_from(end - at)
+                .unwrap_or(usize::MAX)
+                .min(DIGEST_BYTES);
             digest.update(&read(&*self.file, &self.path, at, len)?);
             at += len as u64;
         }
@@ -329,7 +387,14 @@ fn chain_through(block: &Block, verified: &mut Verified) -> Result<ThreadChain, 
     for entry in Entries::new(&block.raw, block.header.entry_count) {
         let entry = entry?;
         if let Some((len, crc)) = entry.whole() {
-            chain = chain.after(block.header.thread, ordinal, entry.kind, entry.flags, len, crc);
+            chain = chain.after(
+                block.header.thread,
+                ordinal,
+                entry.kind,
+                entry.flags,
+                len,
+                crc,
+            );
             ordinal = ordinal.plus(1);
             verified.records += 1;
             verified.bytes += len;
@@ -339,7 +404,14 @@ fn chain_through(block: &Block, verified: &mut Verified) -> Result<ThreadChain, 
 }
 
 fn damage(path: &str, offset: u64, length: u64, cause: Cause) -> Damage {
-    Damage { file: path.to_owned(), offset, length, thread: None, ordinals: None, cause }
+    Damage {
+        file: path.to_owned(),
+        offset,
+        length,
+        thread: None,
+        ordinals: None,
+        cause,
+    }
 }
 
 fn read(file: &dyn DiskFile, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, ReadError> {
@@ -349,6 +421,11 @@ fn read(file: &dyn DiskFile, path: &str, offset: u64, len: usize) -> Result<Vec<
         return Err(damage(path, offset, len as u64, Cause::Missing).into());
     }
     read_exact_at(file, offset, len).map_err(|source| {
-        DiskFailure { operation: "read", path: path.to_owned(), source }.into()
+        DiskFailure {
+            operation: "read",
+            path: path.to_owned(),
+            source,
+        }
+        .into()
     })
 }

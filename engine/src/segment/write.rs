@@ -70,9 +70,16 @@ impl SegmentWriter {
         class: Class,
         now_ms: i64,
     ) -> Result<SegmentWriter, DiskFailure> {
-        let header = SegmentHeader { store, segment, class, created_ms: now_ms };
+        let header = SegmentHeader {
+            store,
+            segment,
+            class,
+            created_ms: now_ms,
+        };
         let temporary = format!("{}{TEMPORARY}", segment_path(class, segment));
-        let file = disk.create(&temporary).map_err(failed("create", &temporary))?;
+        let file = disk
+            .create(&temporary)
+            .map_err(failed("create", &temporary))?;
         let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)
             .map_err(failed("set up the compression of", &temporary))?;
         let mut writer = SegmentWriter {
@@ -114,13 +121,16 @@ impl SegmentWriter {
             notes_len: 0,
             notes_crc: 0,
         };
-        self.run = Some(OpenRun { row, next: first, chain });
+        self.run = Some(OpenRun {
+            row,
+            next: first,
+            chain,
+        });
     }
 
     /// Adds the next entry of the run. A boundary begins a block. [S:block-4]
     pub(crate) fn push(&mut self, entry: &Entry<'_>) -> Result<(), DiskFailure> {
-        let boundary =
-            entry.begins() && entry.flags.has(turnleaf_format::record::Flags::BOUNDARY);
+        let boundary = entry.begins() && entry.flags.has(turnleaf_format::record::Flags::BOUNDARY);
         let full = self.block.raw.len() + entry.encoded_len() > BLOCK_RAW_BYTES;
         if self.block.entries > 0 && (boundary || full) {
             self.close_block()?;
@@ -136,7 +146,8 @@ impl SegmentWriter {
         self.raw_bytes += entry.encoded_len() as u64;
         if let Some((len, crc)) = entry.whole() {
             run.chain =
-                run.chain.after(run.row.thread, run.next, entry.kind, entry.flags, len, crc);
+                run.chain
+                    .after(run.row.thread, run.next, entry.kind, entry.flags, len, crc);
             run.next = run.next.plus(1);
             run.row.payload_bytes += len;
         }
@@ -146,7 +157,11 @@ impl SegmentWriter {
     /// Ends the run and attaches its notes. A run whose last record lacks chunks must not be ended.
     pub(crate) fn end_run(&mut self, notes: &[u8]) -> Result<Run, DiskFailure> {
         self.close_block()?;
-        let OpenRun { mut row, next, chain } = self.run.take().expect("a run is open");
+        let OpenRun {
+            mut row,
+            next,
+            chain,
+        } = self.run.take().expect("a run is open");
         row.ordinal_end = next;
         row.chain_after = chain;
         row.block_count = count(self.footer.blocks.len()) - row.first_block;
@@ -178,14 +193,23 @@ impl SegmentWriter {
         self.write_out()?;
         // DURABILITY: synced on the descriptor that wrote, so that a write-back error is seen here.
         self.file.sync().map_err(failed("sync", &self.temporary))?;
-        let SegmentHeader { store, segment, class, .. } = self.header;
+        let SegmentHeader {
+            store,
+            segment,
+            class,
+            ..
+        } = self.header;
         let path = segment_path(class, segment);
         let reread = OpenSegment::of_file(Arc::clone(&self.file), &self.temporary, store, segment)?;
         reread.verify(&mut |_| {})?;
-        self.disk.rename(&self.temporary, &path).map_err(failed("rename", &self.temporary))?;
+        self.disk
+            .rename(&self.temporary, &path)
+            .map_err(failed("rename", &self.temporary))?;
         let dir = segment_dir(class);
         // DURABILITY: the name is durable before the catalogue may mention it.
-        self.disk.sync_dir(dir).map_err(failed("sync the directory", dir))?;
+        self.disk
+            .sync_dir(dir)
+            .map_err(failed("sync the directory", dir))?;
         Ok(Sealed {
             segment,
             class,
@@ -203,7 +227,11 @@ impl SegmentWriter {
     fn emit(&mut self, bytes: &[u8]) -> Result<(), DiskFailure> {
         self.digest.update(bytes);
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= WRITE_BYTES { self.write_out() } else { Ok(()) }
+        if self.buffer.len() >= WRITE_BYTES {
+            self.write_out()
+        } else {
+            Ok(())
+        }
     }
 
     fn write_out(&mut self) -> Result<(), DiskFailure> {

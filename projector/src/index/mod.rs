@@ -81,7 +81,11 @@ impl ThreadRow {
         &self,
         thread: turnleaf_format::ThreadNumber,
     ) -> Result<S, IndexError> {
-        let place = Place { operation: "read", table: Some(Table::Threads), thread: Some(thread) };
+        let place = Place {
+            operation: "read",
+            table: Some(Table::Threads),
+            thread: Some(thread),
+        };
         crate::codec::decode(&self.state).map_err(|error| place.damaged(error))
     }
 }

@@ -87,7 +87,11 @@ impl<'a> Lines<'a> {
         loop {
             if self.start == self.end && !self.fill()? {
                 let line_feed = false;
-                return Ok((!bytes.is_empty()).then_some(Piece { bytes, more: false, line_feed }));
+                return Ok((!bytes.is_empty()).then_some(Piece {
+                    bytes,
+                    more: false,
+                    line_feed,
+                }));
             }
             let here = &self.buffer[self.start..self.end];
             let room = LINE_BYTES_MAX - bytes.len();
@@ -99,10 +103,18 @@ impl<'a> Lines<'a> {
             if found == Some(len) {
                 self.start += 1;
                 self.at += 1;
-                return Ok(Some(Piece { bytes, more: false, line_feed: true }));
+                return Ok(Some(Piece {
+                    bytes,
+                    more: false,
+                    line_feed: true,
+                }));
             }
             if bytes.len() == LINE_BYTES_MAX {
-                return Ok(Some(Piece { bytes, more: true, line_feed: false }));
+                return Ok(Some(Piece {
+                    bytes,
+                    more: true,
+                    line_feed: false,
+                }));
             }
         }
     }

@@ -41,7 +41,9 @@ pub struct ImportSource<'a> {
 
 impl fmt::Debug for ImportSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ImportSource").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("ImportSource")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,7 +82,10 @@ impl fmt::Display for Skip {
             Skip::Empty => f.write_str("the file is empty"),
             Skip::NotARollout => f.write_str("not a rollout: no line of its beginning is a record"),
             Skip::HistoryMode(mode) => {
-                write!(f, "unknown history mode {mode:?}; a newer version may know it")
+                write!(
+                    f,
+                    "unknown history mode {mode:?}; a newer version may know it"
+                )
             }
             Skip::NoThread => f.write_str("no session_meta and no id in the name: whose is it?"),
             Skip::BadThreadId(id) => write!(f, "{id:?} is not a thread id"),
@@ -90,8 +95,11 @@ impl fmt::Display for Skip {
                  nothing was changed"
             ),
             Skip::Broken { after, why } => {
-                write!(f, "cannot be read beyond byte {after} of its plain text ({why}); what \
-                    came before is imported")
+                write!(
+                    f,
+                    "cannot be read beyond byte {after} of its plain text ({why}); what \
+                    came before is imported"
+                )
             }
         }
     }
@@ -134,7 +142,12 @@ impl Store {
                 .find(|(_, fact)| fact.import.as_ref().is_some_and(same))?;
             let records = state.reader(number)?.end().0;
             let bytes = fact.import.as_ref().map_or(0, |import| import.source_bytes);
-            Some(Imported { thread: fact.id.to_string(), records, bytes, added_records: 0 })
+            Some(Imported {
+                thread: fact.id.to_string(),
+                records,
+                bytes,
+                added_records: 0,
+            })
         })
     }
 
@@ -173,7 +186,12 @@ impl Store {
             return Ok(Err(Skip::Broken { after, why }));
         }
         let records = known.records + added_records;
-        Ok(Ok(Imported { thread: id.to_string(), records, bytes: after, added_records }))
+        Ok(Ok(Imported {
+            thread: id.to_string(),
+            records,
+            bytes: after,
+            added_records,
+        }))
     }
 
     /// Passes by what the store holds already.
@@ -203,7 +221,10 @@ impl Store {
                 Ok(lines::Same::UntilTheEnd) => false,
                 Ok(lines::Same::UpTo(at)) => {
                     let thread = id.to_string();
-                    outcome = Some(Compared::Skip(Skip::Differs { thread, at: start + at }));
+                    outcome = Some(Compared::Skip(Skip::Differs {
+                        thread,
+                        at: start + at,
+                    }));
                     false
                 }
                 Err(error) => {
@@ -227,7 +248,10 @@ impl Store {
                 std::ops::ControlFlow::Break(())
             })
             .map_err(Error::of_read(id.as_str()))?;
-        Ok(Compared::Prefix(Known { records: reader.end().0, unterminated }))
+        Ok(Compared::Prefix(Known {
+            records: reader.end().0,
+            unterminated,
+        }))
     }
 
     /// Adds the rest of the source; returns why it broke off, if it did.
@@ -269,10 +293,7 @@ enum Compared {
 }
 
 /// Stages a catalogue fact and waits until it is durable.
-fn announce(
-    shared: &crate::source::Shared,
-    fact: CatalogueRecord,
-) -> Result<(), Error> {
+fn announce(shared: &crate::source::Shared, fact: CatalogueRecord) -> Result<(), Error> {
     let mut log = shared.lock();
     let ticket = log.stage_catalogue(&[fact]);
     settle(shared, log, ticket)

@@ -90,14 +90,25 @@ impl<'s> Sink<'s> {
             return self.push_piece(piece, continues);
         }
         let flags = flags_of(piece, continues);
-        let flags = if fold::is_boundary(&piece.bytes) { flags.with(Flags::BOUNDARY) } else { flags };
+        let flags = if fold::is_boundary(&piece.bytes) {
+            flags.with(Flags::BOUNDARY)
+        } else {
+            flags
+        };
         self.added += 1;
         if self.run.is_some() {
             return self.push_run(&piece.bytes, flags);
         }
         self.held_bytes += piece.bytes.len();
-        self.held.push(Held { bytes: piece.bytes.clone(), flags });
-        if self.held_bytes > RUN_BYTES_MIN { self.begin_run() } else { Ok(()) }
+        self.held.push(Held {
+            bytes: piece.bytes.clone(),
+            flags,
+        });
+        if self.held_bytes > RUN_BYTES_MIN {
+            self.begin_run()
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes everything durable; `consumed` plain bytes of the source are records now. Returns the
@@ -109,7 +120,11 @@ impl<'s> Sink<'s> {
             (self.file_bytes, self.modified_ns) = (0, 0);
         }
         if self.partial.is_some() {
-            let rest = Piece { bytes: Vec::new(), more: false, line_feed: false };
+            let rest = Piece {
+                bytes: Vec::new(),
+                more: false,
+                line_feed: false,
+            };
             self.push_piece(&rest, false)?;
         }
         if self.run.is_some() {
@@ -128,7 +143,10 @@ impl<'s> Sink<'s> {
     /// once, and an earlier capture of the same thread not at all.
     fn says_more(&self, fact: &CatalogueRecord) -> bool {
         let log = self.shared.lock();
-        let known = log.state().thread(self.thread).and_then(|thread| thread.import.as_ref());
+        let known = log
+            .state()
+            .thread(self.thread)
+            .and_then(|thread| thread.import.as_ref());
         let (Some(known), CatalogueRecord::Import { source_bytes, .. }) = (known, fact) else {
             return true;
         };
@@ -140,7 +158,10 @@ impl<'s> Sink<'s> {
 
     fn progress(&self, end: Option<u64>) -> CatalogueRecord {
         let end = end.unwrap_or_else(|| {
-            self.shared.lock().staged_end(self.thread).map_or(0, |end| end.0)
+            self.shared
+                .lock()
+                .staged_end(self.thread)
+                .map_or(0, |end| end.0)
         });
         CatalogueRecord::Import {
             thread: self.thread,
@@ -178,7 +199,9 @@ impl<'s> Sink<'s> {
                 })
                 .collect();
             let mut log = self.shared.lock();
-            let staged = log.stage(self.thread, None, &records).map_err(self.refused())?;
+            let staged = log
+                .stage(self.thread, None, &records)
+                .map_err(self.refused())?;
             settle(self.shared, log, staged.ticket)?;
             rest = &rest[count..];
         }
@@ -195,7 +218,9 @@ impl<'s> Sink<'s> {
             log.lease(self.thread).map_err(self.refused())?;
             self.leased = true;
         }
-        let run = log.begin_run(self.thread).map_err(Error::of_read(&self.id))?;
+        let run = log
+            .begin_run(self.thread)
+            .map_err(Error::of_read(&self.id))?;
         drop(log);
         self.run = Some(run);
         for line in std::mem::take(&mut self.held) {
@@ -226,7 +251,11 @@ impl<'s> Sink<'s> {
     /// Writes a piece of a line that is too long to be held. Pieces are multiples of a chunk, so
     /// that only the last chunk of the line is shorter.
     fn push_piece(&mut self, piece: &Piece, continues: bool) -> Result<(), Error> {
-        let fresh = || Partial { offset: 0, crc: crc32fast::Hasher::new(), continues };
+        let fresh = || Partial {
+            offset: 0,
+            crc: crc32fast::Hasher::new(),
+            continues,
+        };
         let mut partial = self.partial.take().unwrap_or_else(fresh);
         let flags = flags_of(piece, partial.continues);
         partial.crc.update(&piece.bytes);
@@ -272,7 +301,9 @@ impl<'s> Sink<'s> {
 
     /// Publishes the segment together with how far the import is.
     fn publish(&mut self) -> Result<(), Error> {
-        let Some(run) = self.run.take() else { return Ok(()) };
+        let Some(run) = self.run.take() else {
+            return Ok(());
+        };
         let end = run.next().0;
         let done = run.finish(&[]).map_err(Error::of_read(&self.id))?;
         let fact = self.progress(Some(end));
@@ -296,6 +327,14 @@ impl Drop for Sink<'_> {
 }
 
 fn flags_of(piece: &Piece, continues: bool) -> Flags {
-    let open = if piece.line_feed || piece.more { Flags::NONE } else { Flags::NO_LINE_FEED };
-    if continues { open.with(Flags::CONTINUES) } else { open }
+    let open = if piece.line_feed || piece.more {
+        Flags::NONE
+    } else {
+        Flags::NO_LINE_FEED
+    };
+    if continues {
+        open.with(Flags::CONTINUES)
+    } else {
+        open
+    }
 }

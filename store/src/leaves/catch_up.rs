@@ -53,7 +53,10 @@ impl Store {
         if applied > reader.end() || !same {
             // The index knows records that the log does not hold: durable data vanished, or the
             // log was put back from a copy. The log decides; the rows are made anew.
-            tracing::error!(thread = id, "the index was ahead of the log and is made anew");
+            tracing::error!(
+                thread = id,
+                "the index was ahead of the log and is made anew"
+            );
             let mut batch = index.writer()?;
             batch.remove_thread(number);
             batch.commit(false)?;
@@ -73,7 +76,12 @@ impl Store {
         if total >= DURABLE_BYTES && undurable > 0 {
             index.writer()?.commit(true)?;
         }
-        tracing::debug!(thread = id, from = start.0, end = applied.0, "the index caught up");
+        tracing::debug!(
+            thread = id,
+            from = start.0,
+            end = applied.0,
+            "the index caught up"
+        );
         Ok(total)
     }
 
@@ -112,14 +120,19 @@ impl Store {
         let mut rows = batch.thread(number).map_err(at)?;
         let mut state: ThreadState = rows.state().map_err(at)?.unwrap_or_default();
         let end = reader.end().min(from.plus(BATCH_RECORDS));
-        let mut fed = Fed { end: from, bytes: 0 };
+        let mut fed = Fed {
+            end: from,
+            bytes: 0,
+        };
         while fed.end < end {
             let mut failed = None;
             let read = reader.records(fed.end, end, &mut |record| {
                 fed.bytes += record.bytes().map_or(0, |bytes| bytes.len() as u64);
                 let skip = passed_by.contains(&record.ordinal);
                 let applied = decoded(reader, record, |decoded| {
-                    if skip { Ok(()) } else {
+                    if skip {
+                        Ok(())
+                    } else {
                         fold::apply(&mut rows, &mut state, record.ordinal, decoded)
                     }
                 });
@@ -151,7 +164,11 @@ impl Store {
                 }
             }
         }
-        let chain = if fed.end == reader.end() { reader.chain() } else { Default::default() };
+        let chain = if fed.end == reader.end() {
+            reader.chain()
+        } else {
+            Default::default()
+        };
         rows.put_watermark(fed.end, chain, &state).map_err(at)?;
         batch.commit(false).map_err(at)?;
         Ok(fed)
@@ -174,7 +191,8 @@ impl Store {
             report.records += reader.end().0;
             progress(report.bytes);
         }
-        self.leaves.with(|index| Ok(index.writer()?.commit(true)?))?;
+        self.leaves
+            .with(|index| Ok(index.writer()?.commit(true)?))?;
         Ok(report)
     }
 }
@@ -202,10 +220,22 @@ pub(crate) fn decoded<T>(
         let mut joined = line_before(reader, record.ordinal)?;
         let head_bytes = joined.len();
         joined.extend_from_slice(bytes);
-        return Ok(take(&fold::decode_part(&joined, Part { unterminated, head_bytes })));
+        return Ok(take(&fold::decode_part(
+            &joined,
+            Part {
+                unterminated,
+                head_bytes,
+            },
+        )));
     }
     if unterminated {
-        return Ok(take(&fold::decode_part(bytes, Part { unterminated, head_bytes: 0 })));
+        return Ok(take(&fold::decode_part(
+            bytes,
+            Part {
+                unterminated,
+                head_bytes: 0,
+            },
+        )));
     }
     Ok(take(&fold::decode(bytes)))
 }

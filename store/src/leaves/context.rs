@@ -24,8 +24,13 @@ impl Store {
         self.with_thread(id, |index, number, reader| {
             let state = thread_state(index, number)?;
             let range = resume_range(id, reader, &state)?;
-            let Some(start) = range.start else { return Ok(Vec::new()) };
-            let head = state.head_at.filter(|_| range.head_in_front).map(|at| at.0.0);
+            let Some(start) = range.start else {
+                return Ok(Vec::new());
+            };
+            let head = state
+                .head_at
+                .filter(|_| range.head_in_front)
+                .map(|at| at.0.0);
             let rest = (start.0..reader.end().0)
                 .filter(|at| range.skipped.binary_search(&Ordinal(*at)).is_err());
             Ok(head.into_iter().chain(rest).collect())
@@ -37,14 +42,22 @@ impl Store {
     /// # Errors
     /// As [`Store::context_ordinals`]; also when `out` refuses.
     pub fn context(&self, id: &str, out: &mut dyn Write) -> Result<(), Error> {
-        let ordinals: Vec<Ordinal> =
-            self.context_ordinals(id)?.into_iter().map(Ordinal).collect();
+        let ordinals: Vec<Ordinal> = self
+            .context_ordinals(id)?
+            .into_iter()
+            .map(Ordinal)
+            .collect();
         let (_, reader) = self.source.find(id)?;
-        let written = |source| Error::Source { path: "the output".into(), source };
+        let written = |source| Error::Source {
+            path: "the output".into(),
+            source,
+        };
         for part in ordinals.chunks(256) {
             for record in reader.get(part).map_err(Error::of_read(id))? {
                 let line = whole_line(&reader, record).map_err(Error::of_read(id))?;
-                out.write_all(&line).and_then(|()| out.write_all(b"\n")).map_err(written)?;
+                out.write_all(&line)
+                    .and_then(|()| out.write_all(b"\n"))
+                    .map_err(written)?;
             }
         }
         Ok(())
@@ -70,10 +83,15 @@ impl Store {
             let mut refused: Option<io::Error> = None;
             let read = write_entries(&reader, from, end, &mut |part| {
                 bytes += part.len() as u64;
-                out.write_all(part).map_err(|error| refused = Some(error)).is_ok()
+                out.write_all(part)
+                    .map_err(|error| refused = Some(error))
+                    .is_ok()
             });
             if let Some(source) = refused {
-                return Err(Error::Source { path: "the output".into(), source });
+                return Err(Error::Source {
+                    path: "the output".into(),
+                    source,
+                });
             }
             match read {
                 Ok(()) => break,
@@ -129,15 +147,18 @@ pub(crate) fn resume_range(
     let mut scan = ContextScan::new(state);
     let mut failed = None;
     reader
-        .records_back(reader.end(), &mut |record| {
-            match decoded(reader, record, |decoded| scan.feed(record.ordinal, decoded)) {
+        .records_back(
+            reader.end(),
+            &mut |record| match decoded(reader, record, |decoded| {
+                scan.feed(record.ordinal, decoded)
+            }) {
                 Ok(flow) => flow,
                 Err(error) => {
                     failed = Some(error);
                     ControlFlow::Break(())
                 }
-            }
-        })
+            },
+        )
         .map_err(Error::of_read(id))?;
     failed.map_or(Ok(()), Err).map_err(Error::of_read(id))?;
     Ok(scan.finish())

@@ -32,21 +32,24 @@ pub(crate) struct Leaves {
 
 impl std::fmt::Debug for Leaves {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leaves").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("Leaves")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
     }
 }
 
 impl Leaves {
     pub(crate) fn new(disk: Arc<dyn Disk>, store: StoreId) -> Leaves {
-        Leaves { disk, store, index: Mutex::new(None) }
+        Leaves {
+            disk,
+            store,
+            index: Mutex::new(None),
+        }
     }
 
     /// Works with the index. One that cannot be trusted is moved aside and the work is done again
     /// on an empty one, which it fills from the log; one that the disk failed is opened again.
-    pub(crate) fn with<T>(
-        &self,
-        work: impl Fn(&Index) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub(crate) fn with<T>(&self, work: impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
         let mut held = self.lock();
         match self.attempt(&mut held, &work) {
             Err(Error::Index(error)) => {
@@ -82,11 +85,13 @@ impl Leaves {
 
     fn lock(&self) -> MutexGuard<'_, Option<Index>> {
         // After a panic within the index its file is doubtful, so it is opened anew.
-        self.index.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
-            let mut held = poisoned.into_inner();
-            *held = None;
-            held
-        })
+        self.index
+            .lock()
+            .unwrap_or_else(|poisoned: PoisonError<_>| {
+                let mut held = poisoned.into_inner();
+                *held = None;
+                held
+            })
     }
 }
 

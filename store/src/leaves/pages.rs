@@ -95,20 +95,31 @@ impl Store {
             let anchor = token
                 .map(|token| token.in_turns(number))
                 .transpose()
-                .map_err(Error::of_cursor(request.cursor.as_deref().unwrap_or_default()))?;
+                .map_err(Error::of_cursor(
+                    request.cursor.as_deref().unwrap_or_default(),
+                ))?;
             let rows = index.reader()?;
-            let page =
-                rows.turns_page(number, &PageRequest { anchor, order: request.order, limit })?;
+            let page = rows.turns_page(
+                number,
+                &PageRequest {
+                    anchor,
+                    order: request.order,
+                    limit,
+                },
+            )?;
             let mut shown = Vec::with_capacity(page.rows.len());
             for (_, turn) in &page.rows {
                 shown.push(items_of_turn(&rows, number, turn, request.items)?);
             }
             let rendered = self.render(reader, shown.iter().flatten(), &page.rows)?;
-            let turn_json = |((_, turn), items): (&(Ordinal, TurnRow), &Vec<(Ordinal, ItemRow)>)| {
-                let items: Vec<Value> =
-                    items.iter().filter_map(|(at, _)| rendered.items.get(at).cloned()).collect();
-                turn_value(turn, &rendered, items, request.items)
-            };
+            let turn_json =
+                |((_, turn), items): (&(Ordinal, TurnRow), &Vec<(Ordinal, ItemRow)>)| {
+                    let items: Vec<Value> = items
+                        .iter()
+                        .filter_map(|(at, _)| rendered.items.get(at).cloned())
+                        .collect();
+                    turn_value(turn, &rendered, items, request.items)
+                };
             let text = |anchor| PageToken::turns(number, anchor).to_text(self.source.store());
             Ok(TurnsPage {
                 turns: page.rows.iter().zip(&shown).map(turn_json).collect(),
@@ -129,7 +140,9 @@ impl Store {
             let anchor = token
                 .map(|token| token.in_items(number))
                 .transpose()
-                .map_err(Error::of_cursor(request.cursor.as_deref().unwrap_or_default()))?;
+                .map_err(Error::of_cursor(
+                    request.cursor.as_deref().unwrap_or_default(),
+                ))?;
             let rows = index.reader()?;
             let turn = request.turn.as_deref().map(|id| {
                 rows.turn_name(number, id)?.ok_or_else(|| Error::NoTurn {
@@ -138,12 +151,18 @@ impl Store {
                 })
             });
             let turn = turn.transpose()?.map(|name| name.turn);
-            let asked = PageRequest { anchor, order: request.order, limit };
+            let asked = PageRequest {
+                anchor,
+                order: request.order,
+                limit,
+            };
             let page = rows.items_page(number, turn, &asked)?;
             let rendered = self.render(reader, page.rows.iter(), &[])?;
             let mut items = Vec::with_capacity(page.rows.len());
             for (first, row) in &page.rows {
-                let Some(item) = rendered.items.get(first) else { continue };
+                let Some(item) = rendered.items.get(first) else {
+                    continue;
+                };
                 items.push(json!({
                     "turnId": rows.turn_id(number, row.turn)?,
                     "itemId": row.id,
@@ -154,7 +173,11 @@ impl Store {
             }
             let text = |anchor| PageToken::items(number, anchor).to_text(self.source.store());
             let next_cursor = page.next().map(text);
-            Ok(ItemsPage { items, next_cursor, backwards_cursor: page.backwards().map(text) })
+            Ok(ItemsPage {
+                items,
+                next_cursor,
+                backwards_cursor: page.backwards().map(text),
+            })
         })
     }
 
@@ -172,14 +195,19 @@ impl Store {
         items: impl Iterator<Item = &'r (Ordinal, ItemRow)> + Clone,
         turns: &[(Ordinal, TurnRow)],
     ) -> Result<Rendered, Error> {
-        let sources = items.clone().flat_map(|(_, row)| row.sources.iter().copied());
+        let sources = items
+            .clone()
+            .flat_map(|(_, row)| row.sources.iter().copied());
         let errors = turns.iter().filter_map(|(_, turn)| turn.error_at);
         let wanted: Vec<Ordinal> = sources.chain(errors).collect();
         let lines = self.lines(reader, &wanted)?;
         let mut rendered = Rendered::default();
         for (first, row) in items {
-            let bytes: Option<Vec<&[u8]>> =
-                row.sources.iter().map(|at| lines.get(at).map(Vec::as_slice)).collect();
+            let bytes: Option<Vec<&[u8]>> = row
+                .sources
+                .iter()
+                .map(|at| lines.get(at).map(Vec::as_slice))
+                .collect();
             if let Some(value) = bytes.and_then(|bytes| item::render(&row.id, &bytes)) {
                 rendered.items.insert(*first, value);
             }
@@ -251,8 +279,11 @@ fn items_of_turn(
         ItemsView::NotLoaded => Ok(Vec::new()),
         ItemsView::Full => Ok(rows.items_of(thread, turn.turn)?),
         ItemsView::Summary => {
-            let mut ends: Vec<Ordinal> =
-                turn.first_user_item.into_iter().chain(turn.final_agent_item).collect();
+            let mut ends: Vec<Ordinal> = turn
+                .first_user_item
+                .into_iter()
+                .chain(turn.final_agent_item)
+                .collect();
             ends.sort_unstable();
             ends.dedup();
             let mut items = Vec::with_capacity(ends.len());
@@ -287,4 +318,3 @@ fn turn_value(turn: &TurnRow, rendered: &Rendered, items: Vec<Value>, view: Item
         "durationMs": turn.duration_ms,
     })
 }
-

@@ -51,7 +51,10 @@ impl Store {
     pub fn show(&self, id: &str) -> Result<ShowThread, Error> {
         let (number, before) = self.source.find(id)?;
         let applied = self.leaves.with(|index| {
-            Ok(index.reader()?.thread(number)?.map_or(0, |row| row.applied_end.0))
+            Ok(index
+                .reader()?
+                .thread(number)?
+                .map_or(0, |row| row.applied_end.0))
         })?;
         let lag = before.end().0.saturating_sub(applied);
         self.with_thread(id, |index, number, reader| {
@@ -62,9 +65,8 @@ impl Store {
             let journal_bytes = self.source.with(|known| {
                 for info in known.segments() {
                     let runs = info.runs.iter().filter(|(thread, _, _)| *thread == number);
-                    segments.extend(runs.map(|(_, first, end)| {
-                        (info.path.clone(), first.0, end.0)
-                    }));
+                    segments
+                        .extend(runs.map(|(_, first, end)| (info.path.clone(), first.0, end.0)));
                 }
                 known.journal_bytes(number)
             });
@@ -89,7 +91,10 @@ impl Store {
         let path = self.source.with(|known| {
             let parsed = turnleaf_engine::format::ThreadId::parse(id).ok()?;
             let fact = known.thread(known.thread_number(&parsed)?)?;
-            Some((fact.import.as_ref().map(|import| import.path.clone()), fact.created_ms))
+            Some((
+                fact.import.as_ref().map(|import| import.path.clone()),
+                fact.created_ms,
+            ))
         });
         let (path, created_here) = path.unwrap_or_default();
         let seconds = |ms: Option<i64>| ms.map(|ms| ms.div_euclid(1000));
@@ -137,7 +142,9 @@ impl Store {
 
 /// A session source as upstream's protocol serves it.
 fn served_source(source: Option<&str>) -> Value {
-    let Some(source) = source else { return json!("vscode") };
+    let Some(source) = source else {
+        return json!("vscode");
+    };
     match serde_json::from_str::<Value>(source) {
         Ok(Value::Object(fields)) => match fields.get("subagent") {
             Some(kind) => json!({ "subAgent": kind }),
@@ -158,7 +165,11 @@ fn anomaly_count(anomaly: &turnleaf_projector::fold::Anomaly) -> AnomalyCount {
         AnomalyKind::AfterLineEnd => "bytes after the end of a line".into(),
         AnomalyKind::UnknownTurn => "item of an unknown turn".into(),
     };
-    AnomalyCount { reason, count: anomaly.count, first: anomaly.first.0.0 }
+    AnomalyCount {
+        reason,
+        count: anomaly.count,
+        first: anomaly.first.0.0,
+    }
 }
 
 fn rejected(rejection: Rejection) -> &'static str {

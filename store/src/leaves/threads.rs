@@ -98,13 +98,23 @@ impl Store {
         let more = listed.len() > limit;
         listed.truncate(limit);
         let token = |thread: &Listed, include| {
-            let spot = Spot::Threads { list, key: thread.key, thread: thread.number };
+            let spot = Spot::Threads {
+                list,
+                key: thread.key,
+                thread: thread.number,
+            };
             PageToken { spot, include }.to_text(store)
         };
         Ok(ThreadsPage {
-            next_cursor: listed.last().filter(|_| more).map(|last| token(last, false)),
+            next_cursor: listed
+                .last()
+                .filter(|_| more)
+                .map(|last| token(last, false)),
             backwards_cursor: listed.first().map(|first| token(first, true)),
-            threads: listed.iter().map(|t| self.thread_value(&t.id, &t.state)).collect(),
+            threads: listed
+                .iter()
+                .map(|t| self.thread_value(&t.id, &t.state))
+                .collect(),
         })
     }
 
@@ -119,24 +129,41 @@ impl Store {
             })?;
             all.push((summary, number, state));
         }
-        let family = request.ancestor.as_ref().map(|root| descendants(root, &all));
+        let family = request
+            .ancestor
+            .as_ref()
+            .map(|root| descendants(root, &all));
         let passes = |id: &str, archived: bool, state: &ThreadState| {
             let meta = &state.meta;
             let text = |needle: &String| {
                 let needle = needle.to_lowercase();
                 let texts = [&meta.name, &meta.title, &meta.preview];
-                texts.into_iter().flatten().any(|text| text.to_lowercase().contains(&needle))
+                texts
+                    .into_iter()
+                    .flatten()
+                    .any(|text| text.to_lowercase().contains(&needle))
             };
             archived == request.archived
-                && request.cwd.as_ref().is_none_or(|cwd| meta.cwd.as_ref() == Some(cwd))
-                && request.source.as_ref().is_none_or(|want| meta.source.as_ref() == Some(want))
-                && request.parent.as_ref().is_none_or(|want| meta.parent.as_ref() == Some(want))
-                && family.as_ref().is_none_or(|family| family.iter().any(|member| member == id))
+                && request
+                    .cwd
+                    .as_ref()
+                    .is_none_or(|cwd| meta.cwd.as_ref() == Some(cwd))
+                && request
+                    .source
+                    .as_ref()
+                    .is_none_or(|want| meta.source.as_ref() == Some(want))
+                && request
+                    .parent
+                    .as_ref()
+                    .is_none_or(|want| meta.parent.as_ref() == Some(want))
+                && family
+                    .as_ref()
+                    .is_none_or(|family| family.iter().any(|member| member == id))
                 && request.search.as_ref().is_none_or(text)
         };
-        let kept = all.into_iter().filter(|(summary, _, state)| {
-            passes(&summary.id, summary.archived, state)
-        });
+        let kept = all
+            .into_iter()
+            .filter(|(summary, _, state)| passes(&summary.id, summary.archived, state));
         Ok(kept
             .map(|(summary, number, state)| {
                 let created = state.meta.created_at_ms.unwrap_or(summary.created_ms);
@@ -146,7 +173,12 @@ impl Store {
                     SortKey::Updated => updated,
                     SortKey::Recency => state.meta.recency_at_ms.unwrap_or(updated),
                 };
-                Listed { id: summary.id, number, key, state }
+                Listed {
+                    id: summary.id,
+                    number,
+                    key,
+                    state,
+                }
             })
             .collect())
     }
@@ -161,7 +193,9 @@ fn descendants(
     let mut at = 0;
     while at < family.len() {
         let parent = family[at].clone();
-        let children = all.iter().filter(|(_, _, state)| state.meta.parent.as_ref() == Some(&parent));
+        let children = all
+            .iter()
+            .filter(|(_, _, state)| state.meta.parent.as_ref() == Some(&parent));
         for (summary, _, _) in children {
             if !family.contains(&summary.id) {
                 family.push(summary.id.clone());

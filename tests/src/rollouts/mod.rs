@@ -51,7 +51,12 @@ impl Rollout {
     /// A rollout of about `bytes_target` bytes with the usual distance of compactions.
     #[must_use]
     pub fn new(mode: RolloutMode, seed: u64, bytes_target: u64) -> Rollout {
-        Rollout { mode, seed, bytes_target, window_bytes: 768 << 10 }
+        Rollout {
+            mode,
+            seed,
+            bytes_target,
+            window_bytes: 768 << 10,
+        }
     }
 
     /// The thread's id: UUIDv7-like, from the seed.

@@ -24,7 +24,11 @@ fn the_same_seed_gives_the_same_bytes() {
 fn every_line_is_a_record_of_its_mode_with_its_ordinal() {
     for mode in [RolloutMode::Legacy, RolloutMode::Paginated] {
         let out = written(mode, 1);
-        let lines: Vec<&[u8]> = out.strip_suffix(b"\n").unwrap().split(|b| *b == b'\n').collect();
+        let lines: Vec<&[u8]> = out
+            .strip_suffix(b"\n")
+            .unwrap()
+            .split(|b| *b == b'\n')
+            .collect();
         for (at, line) in lines.iter().enumerate() {
             let record: Value = serde_json::from_slice(line).unwrap();
             let decoded = turnleaf_projector::fold::decode(line);
@@ -41,7 +45,9 @@ fn every_line_is_a_record_of_its_mode_with_its_ordinal() {
 #[test]
 fn the_mix_is_that_of_real_sessions() {
     let mut out = Vec::new();
-    Rollout::new(RolloutMode::Paginated, 3, 12 << 20).write(&mut out).unwrap();
+    Rollout::new(RolloutMode::Paginated, 3, 12 << 20)
+        .write(&mut out)
+        .unwrap();
     let mut lengths: Vec<usize> = out.split(|b| *b == b'\n').map(<[u8]>::len).collect();
     lengths.sort_unstable();
     let share = |tag: &[u8]| {
@@ -51,6 +57,14 @@ fn the_mix_is_that_of_real_sessions() {
     };
     let median = lengths[lengths.len() / 2];
     assert!((300..3000).contains(&median), "median {median}");
-    assert!((20..60).contains(&share(b"\"compacted\"")), "{}", share(b"\"compacted\""));
-    assert!((1..12).contains(&share(b"\"token_count\"")), "{}", share(b"\"token_count\""));
+    assert!(
+        (20..60).contains(&share(b"\"compacted\"")),
+        "{}",
+        share(b"\"compacted\"")
+    );
+    assert!(
+        (1..12).contains(&share(b"\"token_count\"")),
+        "{}",
+        share(b"\"token_count\"")
+    );
 }

@@ -13,7 +13,9 @@ const WORDS: &[&str] = &[
     "create", "handle", "should", "would", "because", "when", "then", "before", "after", "while",
     "where", "which", "there", "their", "first", "second", "large", "small", "new", "old", "same",
 ];
-const DIRS: &[&str] = &["src", "tests", "core", "api", "storage", "util", "web", "cli", "model"];
+const DIRS: &[&str] = &[
+    "src", "tests", "core", "api", "storage", "util", "web", "cli", "model",
+];
 const STEMS: &[&str] = &[
     "main", "lib", "handler", "session", "config", "parser", "render", "queue", "worker", "schema",
     "client", "server", "index", "cache", "errors", "types",
@@ -70,7 +72,9 @@ impl Rng {
                 out.push_str(if self.chance(8) { ". " } else { " " });
             }
             // Real text repeats itself: a skewed choice of words.
-            let skew = self.below(WORDS.len() as u64).min(self.below(WORDS.len() as u64));
+            let skew = self
+                .below(WORDS.len() as u64)
+                .min(self.below(WORDS.len() as u64));
             out.push_str(WORDS[usize::try_from(skew).unwrap_or(0)]);
         }
         out
@@ -158,7 +162,20 @@ pub(crate) fn timestamp(ms: i64) -> String {
         left -= 365 + i64::from(leap(year));
         year += 1;
     }
-    let lengths = [31, 28 + i64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let lengths = [
+        31,
+        28 + i64::from(leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
     let mut month = 1;
     for length in lengths {
         if left < length {

@@ -31,7 +31,10 @@ impl<'w, 'a> Turn<'w, 'a> {
         )?;
         if to.rng.chance(20) {
             let state = quote(&to.rng.prose(30));
-            to.record("world_state", &format!("{{\"full\":true,\"state\":{{\"note\":{state}}}}}"))?;
+            to.record(
+                "world_state",
+                &format!("{{\"full\":true,\"state\":{{\"note\":{state}}}}}"),
+            )?;
         }
         Ok(Turn { to, id, started_at })
     }
@@ -137,14 +140,19 @@ impl<'w, 'a> Turn<'w, 'a> {
                  \"raw_content\":[]}}"
             ));
         }
-        self.to.event(&format!("{{\"type\":\"agent_reasoning\",\"text\":{thought}}}"))
+        self.to.event(&format!(
+            "{{\"type\":\"agent_reasoning\",\"text\":{thought}}}"
+        ))
     }
 
     fn command(&mut self) -> io::Result<()> {
         let path = self.to.rng.path();
         let call = format!("call_{:016x}", self.to.rng.next());
         let line = format!("sed -n 1,200p {path}");
-        let arguments = quote(&format!("{{\"command\":[\"bash\",\"-lc\",{}]}}", quote(&line)));
+        let arguments = quote(&format!(
+            "{{\"command\":[\"bash\",\"-lc\",{}]}}",
+            quote(&line)
+        ));
         self.to.response(&format!(
             "{{\"type\":\"function_call\",\"name\":\"shell\",\"arguments\":{arguments},\
              \"call_id\":\"{call}\"}}"

@@ -43,7 +43,10 @@ impl CrashPolicy {
     /// Whether the seed matters.
     #[must_use]
     pub fn is_random(self) -> bool {
-        matches!(self, CrashPolicy::Prefix | CrashPolicy::Subset | CrashPolicy::Sectors)
+        matches!(
+            self,
+            CrashPolicy::Prefix | CrashPolicy::Subset | CrashPolicy::Sectors
+        )
     }
 }
 
@@ -54,24 +57,37 @@ impl SimDisk {
         let state = self.lock();
         let mut rng = Rng::new(seed);
         let cut = rng.below(state.ops + 2);
-        let mut found = State { next_inode: state.next_inode, ..State::default() };
+        let mut found = State {
+            next_inode: state.next_inode,
+            ..State::default()
+        };
         for (path, directory) in &state.directories {
             // A directory whose own name was lost takes its files with it.
             let kept = state.durable_dirs.contains(path)
                 || !matches!(policy, CrashPolicy::Nothing | CrashPolicy::Bytes);
             if kept {
                 let names = names_after(directory, policy, cut, &mut rng);
-                let directory = Directory { durable: names.clone(), names, pending: Vec::new() };
+                let directory = Directory {
+                    durable: names.clone(),
+                    names,
+                    pending: Vec::new(),
+                };
                 found.directories.insert(path.clone(), directory);
                 found.durable_dirs.insert(path.clone());
             }
         }
         for (number, inode) in &state.inodes {
             let image = bytes_after(inode, policy, cut, &mut rng);
-            let inode = Inode { cached: image.clone(), durable: image, pending: Vec::new() };
+            let inode = Inode {
+                cached: image.clone(),
+                durable: image,
+                pending: Vec::new(),
+            };
             found.inodes.insert(*number, inode);
         }
-        SimDisk { state: std::sync::Arc::new(std::sync::Mutex::new(found)) }
+        SimDisk {
+            state: std::sync::Arc::new(std::sync::Mutex::new(found)),
+        }
     }
 
     /// An independent copy of the disk as the cache shows it, nothing pending.

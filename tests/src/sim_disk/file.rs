@@ -10,8 +10,15 @@ use super::{SimDisk, crashed};
 /// A change of a file's bytes that was not synced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pending {
-    Write { stamp: u64, offset: u64, bytes: Vec<u8> },
-    Len { stamp: u64, len: u64 },
+    Write {
+        stamp: u64,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    Len {
+        stamp: u64,
+        len: u64,
+    },
 }
 
 impl Pending {
@@ -92,7 +99,9 @@ impl DiskFile for SimFile {
             return Err(crashed());
         }
         let image = &state.inodes[&self.inode].cached;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(image.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(image.len());
         let len = buffer.len().min(image.len() - start);
         buffer[..len].copy_from_slice(&image[start..start + len]);
         Ok(len)
@@ -104,25 +113,49 @@ impl DiskFile for SimFile {
         let room = state.capacity.map_or(u64::MAX, |capacity| {
             let grown = offset + bytes.len() as u64;
             let grows = grown.saturating_sub(state.inodes[&self.inode].cached.len() as u64);
-            if state.used() + grows <= capacity { u64::MAX } else { bytes.len() as u64 / 2 }
+            if state.used() + grows <= capacity {
+                u64::MAX
+            } else {
+                bytes.len() as u64 / 2
+            }
         });
         // A write that fails has done a part of its work.
-        let part = if allowed.is_ok() { bytes.len() as u64 } else { bytes.len() as u64 / 2 };
-        let len = usize::try_from(part.min(room)).unwrap_or(0).min(bytes.len());
+        let part = if allowed.is_ok() {
+            bytes.len() as u64
+        } else {
+            bytes.len() as u64 / 2
+        };
+        let len = usize::try_from(part.min(room))
+            .unwrap_or(0)
+            .min(bytes.len());
         let stamp = state.ops;
-        let inode = state.inodes.get_mut(&self.inode).expect("an open file has an inode");
+        let inode = state
+            .inodes
+            .get_mut(&self.inode)
+            .expect("an open file has an inode");
         write(&mut inode.cached, offset, &bytes[..len]);
         let bytes_done = bytes[..len].to_vec();
-        inode.pending.push(Pending::Write { stamp, offset, bytes: bytes_done });
+        inode.pending.push(Pending::Write {
+            stamp,
+            offset,
+            bytes: bytes_done,
+        });
         allowed?;
-        if len < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if len < bytes.len() {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
         SimDisk::call(&mut state, "set_len")?;
         let stamp = state.ops;
-        let inode = state.inodes.get_mut(&self.inode).expect("an open file has an inode");
+        let inode = state
+            .inodes
+            .get_mut(&self.inode)
+            .expect("an open file has an inode");
         inode.cached.resize(usize::try_from(len).unwrap_or(0), 0);
         inode.pending.push(Pending::Len { stamp, len });
         Ok(())
@@ -132,7 +165,10 @@ impl DiskFile for SimFile {
         let mut state = self.disk.lock();
         let allowed = SimDisk::call(&mut state, "sync");
         let stopped = state.crashed;
-        let inode = state.inodes.get_mut(&self.inode).expect("an open file has an inode");
+        let inode = state
+            .inodes
+            .get_mut(&self.inode)
+            .expect("an open file has an inode");
         match allowed {
             Ok(()) => {
                 for change in std::mem::take(&mut inode.pending) {

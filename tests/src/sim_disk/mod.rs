@@ -67,7 +67,9 @@ pub struct SimDisk {
 
 impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimDisk").field("ops", &self.ops()).finish_non_exhaustive()
+        f.debug_struct("SimDisk")
+            .field("ops", &self.ops())
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,7 +111,9 @@ impl SimDisk {
     /// Flips a bit of a file where it stands on the disk and in the cache.
     pub fn flip(&self, path: &str, offset: u64, bit: u8) {
         let mut state = self.lock();
-        let Some(inode) = state.find(path) else { return };
+        let Some(inode) = state.find(path) else {
+            return;
+        };
         if let Some(file) = state.inodes.get_mut(&inode) {
             file.flip(offset, bit);
         }
@@ -167,7 +171,9 @@ impl State {
     }
 
     fn dir(&mut self, dir: &str) -> io::Result<&mut Directory> {
-        self.directories.get_mut(dir).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.directories
+            .get_mut(dir)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn change(&mut self, path: &str, change: Change) -> io::Result<()> {
@@ -186,9 +192,15 @@ impl State {
     }
 
     fn used(&self) -> u64 {
-        let named: HashSet<u64> =
-            self.directories.values().flat_map(|dir| dir.names.values().copied()).collect();
-        let files = self.inodes.iter().filter(|(inode, _)| named.contains(inode));
+        let named: HashSet<u64> = self
+            .directories
+            .values()
+            .flat_map(|dir| dir.names.values().copied())
+            .collect();
+        let files = self
+            .inodes
+            .iter()
+            .filter(|(inode, _)| named.contains(inode));
         files.map(|(_, file)| file.cached.len() as u64).sum()
     }
 }
@@ -199,16 +211,26 @@ impl Disk for SimDisk {
         if state.crashed {
             return Err(crashed());
         }
-        let below = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+        let below = if dir.is_empty() {
+            String::new()
+        } else {
+            format!("{dir}/")
+        };
         let mut entries: Vec<Entry> = state
             .directories
             .keys()
             .filter_map(|name| name.strip_prefix(&below))
             .filter(|name| !name.is_empty() && !name.contains('/'))
-            .map(|name| Entry { name: name.to_owned(), kind: EntryKind::Directory })
+            .map(|name| Entry {
+                name: name.to_owned(),
+                kind: EntryKind::Directory,
+            })
             .collect();
         let files = state.dir(dir)?.names.keys();
-        entries.extend(files.map(|name| Entry { name: name.clone(), kind: EntryKind::File }));
+        entries.extend(files.map(|name| Entry {
+            name: name.clone(),
+            kind: EntryKind::File,
+        }));
         entries.sort();
         Ok(entries)
     }
@@ -219,7 +241,9 @@ impl Disk for SimDisk {
             return Ok(());
         }
         SimDisk::call(&mut state, "create_dir")?;
-        state.directories.insert(dir.to_owned(), Directory::default());
+        state
+            .directories
+            .insert(dir.to_owned(), Directory::default());
         if dir.is_empty() {
             state.durable_dirs.insert(String::new());
             return Ok(());
@@ -235,7 +259,13 @@ impl Disk for SimDisk {
         let made: Vec<String> = std::mem::take(&mut found.pending)
             .into_iter()
             .filter(|(_, _, change)| *change == Change::MakeDir)
-            .map(|(_, name, _)| if dir.is_empty() { name } else { format!("{dir}/{name}") })
+            .map(|(_, name, _)| {
+                if dir.is_empty() {
+                    name
+                } else {
+                    format!("{dir}/{name}")
+                }
+            })
             .collect();
         state.durable_dirs.extend(made);
         Ok(())
@@ -251,7 +281,11 @@ impl Disk for SimDisk {
         let inode = state.next_inode;
         state.change(path, Change::Create(inode))?;
         state.inodes.insert(inode, Inode::default());
-        Ok(Arc::new(SimFile { disk: self.clone(), inode, locked: false }))
+        Ok(Arc::new(SimFile {
+            disk: self.clone(),
+            inode,
+            locked: false,
+        }))
     }
 
     fn open(&self, path: &str, _access: Access) -> io::Result<Arc<dyn DiskFile>> {
@@ -260,7 +294,11 @@ impl Disk for SimDisk {
             return Err(crashed());
         }
         let inode = state.find(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimFile { disk: self.clone(), inode, locked: false }))
+        Ok(Arc::new(SimFile {
+            disk: self.clone(),
+            inode,
+            locked: false,
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -290,6 +328,10 @@ impl Disk for SimDisk {
         if !state.locked.insert(inode) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok(Arc::new(SimFile { disk: self.clone(), inode, locked: true }))
+        Ok(Arc::new(SimFile {
+            disk: self.clone(),
+            inode,
+            locked: true,
+        }))
     }
 }

@@ -42,7 +42,10 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
     }
     // A plain file wins over its packed sibling: it is the one that grows.
     let packed = |path: &PathBuf| {
-        let plain = path.to_string_lossy().strip_suffix(".zst").map(PathBuf::from);
+        let plain = path
+            .to_string_lossy()
+            .strip_suffix(".zst")
+            .map(PathBuf::from);
         plain.is_none_or(|plain| !seen.contains(&plain))
     };
     found.rollouts.retain(packed);
@@ -62,18 +65,28 @@ fn add(found: &mut Found, seen: &mut BTreeSet<PathBuf>, path: PathBuf) {
 
 fn is_rollout(name: &str) -> bool {
     let core = name.strip_suffix(".zst").unwrap_or(name);
-    core.starts_with("rollout-") && Path::new(core).extension().is_some_and(|end| end == "jsonl")
+    core.starts_with("rollout-")
+        && Path::new(core)
+            .extension()
+            .is_some_and(|end| end == "jsonl")
 }
 
 /// The thread's id in a rollout's name: what follows the time.
 pub(crate) fn thread_of_name(name: &str) -> Option<String> {
     let core = name.strip_suffix(".zst").unwrap_or(name);
     let core = core.strip_prefix("rollout-")?.strip_suffix(".jsonl")?;
-    let start = core.len().checked_sub(36).filter(|start| core.is_char_boundary(*start))?;
+    let start = core
+        .len()
+        .checked_sub(36)
+        .filter(|start| core.is_char_boundary(*start))?;
     let id = &core[start..];
     let dashes = [8, 13, 18, 23];
     let uuid = id.char_indices().all(|(at, letter)| {
-        if dashes.contains(&at) { letter == '-' } else { letter.is_ascii_hexdigit() }
+        if dashes.contains(&at) {
+            letter == '-'
+        } else {
+            letter.is_ascii_hexdigit()
+        }
     });
     uuid.then(|| id.to_owned())
 }

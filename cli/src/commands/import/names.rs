@@ -23,7 +23,9 @@ pub(crate) fn apply(
         }
     }
     for thread in store.log_threads() {
-        let Some(name) = names.get(&thread.id) else { continue };
+        let Some(name) = names.get(&thread.id) else {
+            continue;
+        };
         let shown = store.show(&thread.id)?;
         if shown.thread["name"].as_str().unwrap_or_default() != name {
             store.set_name(&thread.id, name)?;
@@ -34,5 +36,8 @@ pub(crate) fn apply(
 
 fn name_of(line: &[u8]) -> Option<(String, String)> {
     let row: Value = serde_json::from_slice(line).ok()?;
-    Some((row["id"].as_str()?.to_owned(), row["thread_name"].as_str()?.trim().to_owned()))
+    Some((
+        row["id"].as_str()?.to_owned(),
+        row["thread_name"].as_str()?.trim().to_owned(),
+    ))
 }
