@@ -134,11 +134,11 @@ impl ContextScan {
             Effect::InterAgent | Effect::Item(LegacyHead::UserMessage { .. }) => {
                 segment.has_user_turn = true;
             }
-            Effect::TurnStarted { id, .. } => {
-                if segment.turn_id.as_deref().is_none_or(|known| known == id) {
-                    self.saw_turn |= segment.has_user_turn && segment.has_context;
-                    *segment = Segment::default();
-                }
+            Effect::TurnStarted { id, .. }
+                if segment.turn_id.as_deref().is_none_or(|known| known == id) =>
+            {
+                self.saw_turn |= segment.has_user_turn && segment.has_context;
+                *segment = Segment::default();
             }
             _ => {}
         }

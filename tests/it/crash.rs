@@ -275,9 +275,7 @@ fn a_failed_write_or_sync_costs_no_acknowledged_record() {
             for round in 0..12 {
                 // A refused batch may come back only as a whole, and only before the next.
                 work.expectation.pending.clear();
-                if work.append("a", a, &[400 * round]).is_none() {
-                    return None;
-                }
+                work.append("a", a, &[400 * round])?;
             }
             Some(())
         });

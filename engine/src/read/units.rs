@@ -158,7 +158,9 @@ impl<'r> Units<'r> {
                 Direction::Forward => group.end..blocks.end,
                 Direction::Backward => blocks.start..group.start,
             };
-            let units = block_units(self.reader, index, &segment, group, false);
+            // Whoever walks back reads the same suffix forwards next.
+            let keep = self.direction == Direction::Backward;
+            let units = block_units(self.reader, index, &segment, group, keep);
             self.fill(units);
             if !left.is_empty() {
                 self.run = Some((index, segment, left));

@@ -302,13 +302,11 @@ impl OpenSegment {
                 Err(ReadError::Disk(failure)) => return Err(failure.into()),
             }
         }
-        if self.digest_of_file()? != self.trailer.digest {
-            note(damage(
-                &self.path,
-                0,
-                self.trailer.footer_offset,
-                Cause::Digest,
-            ));
+        // The digest catches what no block, note or table owns; a located damage says more.
+        if first.is_none() && self.digest_of_file()? != self.trailer.digest {
+            let all = damage(&self.path, 0, self.trailer.footer_offset, Cause::Digest);
+            report(&all);
+            first = Some(all);
         }
         first.map_or(Ok(verified), |damage| Err(damage.into()))
     }

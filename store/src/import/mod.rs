@@ -177,7 +177,7 @@ impl Store {
             Compared::Prefix(known) => known,
             Compared::Skip(skip) => return Ok(Err(skip)),
         };
-        let mut sink = Sink::new(shared, number, &id, &source.path.to_owned());
+        let mut sink = Sink::new(shared, number, &id, source.path);
         sink.describe(source.file_bytes, source.modified_ns);
         let broken = self.add(&mut lines, &mut sink, known.unterminated, progress);
         let (after, ended) = (lines.at(), broken?);

@@ -1,0 +1,375 @@
+//! The command as scripts use it: shapes, exit codes, bad input.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const THREAD: &str = "019c0000-0000-7000-8000-0000000000bb";
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Home {
+        Home(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_turnleaf"));
+        command.args(args).env("TURNLEAF_STORE", self.path("store"));
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn json(&self, args: &[&str], exit: i32) -> Value {
+        let mut with_json = args.to_vec();
+        with_json.push("--json");
+        let out = self.run(&with_json);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(exit), "{args:?}: {said}");
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{args:?}: no JSON"))
+    }
+
+    fn import(&self, path: &Path, exit: i32) -> Value {
+        self.json(&["import", path.to_str().unwrap()], exit)
+    }
+}
+
+fn head(thread: &str, mode: &str) -> String {
+    format!(
+        r#"{{"timestamp":"2026-01-01T00:00:00.000Z","type":"session_meta","payload":{{"id":"{thread}","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/w","originator":"t","cli_version":"0","source":"cli","model_provider":null,"history_mode":"{mode}"}}}}"#
+    )
+}
+
+fn message(text: &str) -> String {
+    format!(
+        r#"{{"timestamp":"2026-01-01T00:00:01.000Z","type":"event_msg","payload":{{"type":"user_message","message":"{text}","local_images":[],"text_elements":[]}}}}"#
+    )
+}
+
+fn rollout(thread: &str) -> String {
+    format!(
+        "{}\n{}\n{}\n",
+        head(thread, "legacy"),
+        message("one"),
+        message("two")
+    )
+}
+
+#[test]
+fn what_goes_in_comes_out_and_is_paged() {
+    let home = Home::new();
+    let path = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    let said = home.import(&path, 0);
+    assert_eq!(
+        (&said["threads"], &said["added_records"]),
+        (&1.into(), &3.into())
+    );
+    assert_eq!(home.import(&path, 0)["added_records"], 0);
+    let turns = home.json(&["turns", THREAD, "--limit", "1"], 0);
+    assert_eq!(turns["turns"][0]["items"][0]["content"][0]["text"], "two");
+    let cursor = turns["nextCursor"].as_str().unwrap().to_owned();
+    let next = home.json(&["turns", THREAD, "--limit", "1", "--cursor", &cursor], 0);
+    assert_eq!(next["turns"][0]["items"][0]["content"][0]["text"], "one");
+    let items = home.json(&["items", THREAD], 0);
+    assert_eq!(items["items"].as_array().unwrap().len(), 2);
+    assert_eq!(items["items"][0]["itemId"], "item-1");
+    let shown = home.json(&["show", THREAD], 0);
+    assert_eq!((&shown["records"], &shown["turns"]), (&3.into(), &2.into()));
+    assert_eq!(home.json(&["threads"], 0)["threads"][0]["id"], THREAD);
+    assert_eq!(
+        home.run(&["export", THREAD]).stdout,
+        rollout(THREAD).as_bytes()
+    );
+    assert_eq!(
+        home.run(&["context", THREAD]).stdout,
+        rollout(THREAD).as_bytes()
+    );
+    assert_eq!(home.json(&["verify"], 0)["ok"], true);
+    assert_eq!(home.json(&["rebuild-index"], 0)["threads"], 1);
+    assert_eq!(home.json(&["stats"], 0)["records"], 3);
+}
+
+#[test]
+fn errors_have_their_codes() {
+    let home = Home::new();
+    assert_eq!(home.json(&["threads"], 3)["error"]["code"], "not_found");
+    assert!(!home.path("store").exists(), "reading creates nothing");
+    assert_eq!(home.json(&["import"], 2)["error"]["code"], "invalid");
+    let path = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    home.import(&path, 0);
+    assert_eq!(
+        home.json(&["turns", "nobody"], 3)["error"]["thread"],
+        "nobody"
+    );
+    assert_eq!(
+        home.json(&["turns", "../../etc"], 2)["error"]["code"],
+        "invalid"
+    );
+    assert_eq!(
+        home.json(&["turns", THREAD, "--cursor", "nonsense"], 2)["error"]["code"],
+        "invalid"
+    );
+    assert_eq!(
+        home.json(&["turns", THREAD, "--limit", "0"], 2)["error"]["code"],
+        "invalid"
+    );
+    assert_eq!(
+        home.json(&["items", THREAD, "--turn", "none"], 3)["error"]["code"],
+        "not_found"
+    );
+    let cursor = home.json(&["turns", THREAD, "--limit", "1"], 0)["nextCursor"].clone();
+    let foreign = home.json(&["items", THREAD, "--cursor", cursor.as_str().unwrap()], 2);
+    assert_eq!(foreign["error"]["code"], "invalid");
+}
+
+#[test]
+fn bad_inputs_are_named_and_the_rest_goes_on() {
+    let home = Home::new();
+    let good = home.write("good.jsonl", rollout(THREAD).as_bytes());
+    let fifo = home.path("pipe.jsonl");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let packed = home.path("cut.jsonl.zst");
+    let long = format!(
+        "{}{}",
+        rollout("019c0000-0000-7000-8000-0000000000cc"),
+        "x".repeat(9000)
+    );
+    let whole = zstd::encode_all(long.as_bytes(), 3).unwrap();
+    fs::write(&packed, &whole[..whole.len() - 5]).unwrap();
+    let inputs = [
+        good,
+        fifo,
+        packed,
+        home.path("missing.jsonl"),
+        home.write("empty.jsonl", b""),
+        home.write("blank.jsonl", b"\n \n"),
+        home.write("text.txt", b"dear diary\nnothing here\n"),
+        home.write("mode.jsonl", head("other", "quantum").as_bytes()),
+        home.write(
+            "twin.jsonl",
+            rollout(THREAD).replace("two", "TWO").as_bytes(),
+        ),
+        home.write("id.jsonl", head("../up", "legacy").as_bytes()),
+    ];
+    let mut args = vec!["import"];
+    args.extend(inputs.iter().map(|path| path.to_str().unwrap()));
+    let said = home.json(&args, 6);
+    let skipped = said["skipped"].as_array().unwrap();
+    let reason = |name: &str| {
+        let found = skipped
+            .iter()
+            .find(|row| row["path"].as_str().unwrap().ends_with(name));
+        found.unwrap_or_else(|| panic!("{name} is not named: {skipped:?}"))["reason"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for (name, part) in [
+        ("pipe.jsonl", "not a regular file"),
+        ("cut.jsonl.zst", "cannot be read beyond byte"),
+        ("missing.jsonl", "No such file"),
+        ("empty.jsonl", "empty"),
+        ("blank.jsonl", "empty"),
+        ("text.txt", "not a rollout"),
+        ("mode.jsonl", "unknown history mode \"quantum\""),
+        ("twin.jsonl", "differs at byte"),
+        ("id.jsonl", "not a thread id"),
+    ] {
+        assert!(reason(name).contains(part), "{name}: {}", reason(name));
+    }
+    assert_eq!(skipped.len(), 9);
+    assert_eq!(
+        home.run(&["export", THREAD]).stdout,
+        rollout(THREAD).as_bytes()
+    );
+}
+
+#[test]
+fn odd_lines_are_kept_to_the_byte() {
+    let home = Home::new();
+    let mut bytes = b"\xef\xbb\xbf".to_vec();
+    bytes.extend_from_slice(head(THREAD, "legacy").as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(message("crlf").as_bytes());
+    bytes.extend_from_slice(b"\r\n\n \t\n{\"torn\n\xff\xfe\n\0\0\0\0\n{\"a\":\"\xe2\x80\xa8\"}\n");
+    bytes.extend(std::iter::repeat_n(b'z', 20_000_000));
+    bytes.push(b'\n');
+    bytes.extend_from_slice(message("last").as_bytes());
+    let path = home.write("odd.jsonl", &bytes);
+    let said = home.import(&path, 0);
+    assert_eq!(said["bytes"], bytes.len());
+    assert!(said["anomalies"].as_u64().unwrap() >= 5, "{said}");
+    assert!(
+        home.run(&["export", THREAD]).stdout == bytes,
+        "the export differs"
+    );
+    assert_eq!(
+        home.json(&["turns", THREAD], 0)["turns"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(home.json(&["verify"], 0)["ok"], true);
+}
+
+#[test]
+fn a_folder_is_searched_and_names_are_taken() {
+    let home = Home::new();
+    let dir = home.path("sessions/2026/01/01");
+    fs::create_dir_all(&dir).unwrap();
+    let name = format!("rollout-2026-01-01T00-00-00-{THREAD}.jsonl");
+    let packed = zstd::encode_all(rollout(THREAD).as_bytes(), 3).unwrap();
+    fs::write(dir.join(format!("{name}.zst")), &packed).unwrap();
+    fs::write(dir.join("notes.txt"), "not a rollout").unwrap();
+    let index = format!("{{\"id\":\"{THREAD}\",\"thread_name\":\"Tea\",\"updated_at\":\"x\"}}\n");
+    fs::write(home.path("sessions/session_index.jsonl"), index).unwrap();
+    let said = home.import(&home.path("sessions"), 0);
+    assert_eq!(
+        (&said["files"], &said["added_records"]),
+        (&1.into(), &3.into())
+    );
+    assert_eq!(home.json(&["show", THREAD], 0)["thread"]["name"], "Tea");
+    assert_eq!(
+        home.run(&["export", THREAD]).stdout,
+        rollout(THREAD).as_bytes()
+    );
+    // The plain file that grew out of the packed one wins, and adds its suffix only.
+    let grown = format!("{}{}\n", rollout(THREAD), message("three"));
+    fs::write(dir.join(name), &grown).unwrap();
+    assert_eq!(home.import(&home.path("sessions"), 0)["added_records"], 1);
+    assert_eq!(home.run(&["export", THREAD]).stdout, grown.as_bytes());
+}
+
+#[test]
+fn appends_are_acknowledged_and_a_second_owner_is_refused_at_once() {
+    let home = Home::new();
+    let mut append = home
+        .command(&["append", THREAD, "--create"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = append.stdin.take().unwrap();
+    let mut output = BufReader::new(append.stdout.take().unwrap());
+    let mut acknowledged = |line: &str, expected: &str| {
+        writeln!(input, "{line}").unwrap();
+        let mut answer = String::new();
+        output.read_line(&mut answer).unwrap();
+        assert_eq!(answer.trim_end(), expected);
+    };
+    acknowledged(&head(THREAD, "legacy"), &format!("ACK {THREAD} 1"));
+    acknowledged(&message("one"), &format!("ACK {THREAD} 2"));
+    let refused = home.json(&["turns", THREAD], 5);
+    assert_eq!(refused["error"]["code"], "busy");
+    let message_text = refused["error"]["message"].as_str().unwrap();
+    assert!(
+        message_text.contains(&append.id().to_string()),
+        "{message_text}"
+    );
+    let exported = home.run(&["export", THREAD]);
+    assert_eq!(
+        exported.stdout,
+        format!("{}\n{}\n", head(THREAD, "legacy"), message("one")).as_bytes()
+    );
+    drop(input);
+    assert!(append.wait().unwrap().success());
+    assert_eq!(
+        home.json(&["turns", THREAD], 0)["turns"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let wrong = home
+        .command(&["append", "other", "--create"])
+        .stdin(Stdio::piped())
+        .spawn();
+    let mut wrong = wrong.unwrap();
+    writeln!(wrong.stdin.take().unwrap(), "{}", head(THREAD, "legacy")).unwrap();
+    assert_eq!(wrong.wait().unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_damaged_block_costs_its_records_only() {
+    let home = Home::new();
+    let mut whole = format!("{}\n", head(THREAD, "legacy"));
+    for number in 0..4000_u32 {
+        let noise = number.wrapping_mul(2_654_435_761);
+        whole.push_str(&message(&format!(
+            "{number} {noise:x} {}",
+            noise.wrapping_mul(31)
+        )));
+        whole.push('\n');
+    }
+    home.import(&home.write("a.jsonl", whole.as_bytes()), 0);
+    let segments = home.path("store/segments");
+    let segment = fs::read_dir(segments)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(&segment, &bytes).unwrap();
+    let report = home.json(&["verify"], 4);
+    assert_eq!(report["ok"], false);
+    let damage = &report["damage"][0];
+    assert_eq!(damage["thread"], THREAD);
+    assert!(
+        damage["file"].as_str().unwrap().starts_with("segments/"),
+        "{damage}"
+    );
+    let first = damage["ordinals"][0].as_u64().unwrap();
+    let last = damage["ordinals"][1].as_u64().unwrap();
+    let offset = damage["offset"].as_u64().unwrap();
+    assert!(
+        offset <= middle as u64 && middle as u64 <= offset + damage["length"].as_u64().unwrap()
+    );
+    let out = home.run(&["export", THREAD]);
+    assert_eq!(out.status.code(), Some(4));
+    let lines: Vec<&str> = whole.lines().collect();
+    let rest = |range: &[&str]| {
+        range
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>()
+    };
+    let at = |ordinal: u64| usize::try_from(ordinal).unwrap();
+    let expected = rest(&lines[..at(first)]) + &rest(&lines[at(last) + 1..]);
+    assert!(
+        out.stdout == expected.as_bytes(),
+        "the rest of the thread is readable"
+    );
+    let page = home.run(&["turns", THREAD, "--limit", "5"]);
+    assert!(
+        page.status.success(),
+        "a page that does not touch the damage is whole"
+    );
+}
