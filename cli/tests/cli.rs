@@ -238,6 +238,24 @@ fn odd_lines_are_kept_to_the_byte() {
 }
 
 #[test]
+fn lines_of_exactly_a_piece_come_back() {
+    for extra in [0, 1] {
+        for pieces in [1, 2] {
+            for end in ["", "\n"] {
+                let home = Home::new();
+                let mut bytes = format!("{}\n", head(THREAD, "legacy")).into_bytes();
+                bytes.extend(std::iter::repeat_n(b'q', pieces * (16 << 20) + extra));
+                bytes.extend_from_slice(end.as_bytes());
+                home.import(&home.write("long.jsonl", &bytes), 0);
+                let out = home.run(&["export", THREAD]).stdout;
+                assert!(out == bytes, "{pieces} pieces and {extra}, {end:?}");
+                assert_eq!(home.json(&["verify"], 0)["records"], 2);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_folder_is_searched_and_names_are_taken() {
     let home = Home::new();
     let dir = home.path("sessions/2026/01/01");

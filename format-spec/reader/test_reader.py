@@ -104,8 +104,8 @@ class Vectors(unittest.TestCase):
 # --- Stores built by hand -----------------------------------------------------------------------
 
 
-def entry(kind, payload, flags=0, chunk=None):
-    out = struct.pack("<4BIqI", kind, flags, int(chunk is not None), 0, len(payload), 7,
+def entry(kind, payload, flags=0, chunk=None, stamp=7):
+    out = struct.pack("<4BIqI", kind, flags, int(chunk is not None), 0, len(payload), stamp,
                       reader.crc(payload))
     if chunk is not None:
         offset, last = chunk
@@ -362,6 +362,20 @@ class Chunks(unittest.TestCase):
         for one in reader.entries_of(entry(0, b"again"), 1):
             records.feed(one)
         self.assertEqual((records.ordinal, records.payload_bytes), (1, 5))
+
+    def test_the_last_chunk_says_flags_and_time(self):
+        whole = b"a" * reader.MIB + b"b"
+        last = entry(0, b"b", flags=2, chunk=(reader.MIB, reader.crc(whole)), stamp=8)
+        records = reader.Records(3, 0, 0)
+        for one in reader.entries_of(entry(0, whole[:-1], chunk=(0, None)) + last, 2):
+            records.feed(one)
+        straight = reader.thread_chain(0, 3, 0, 0, 2, len(whole), reader.crc(whole))
+        self.assertEqual(records.chain, straight)
+        boundary = entry(0, b"b", flags=1, chunk=(reader.MIB, reader.crc(whole)))
+        records = reader.Records(3, 0, 0)
+        with self.assertRaises(reader.Bad):
+            for one in reader.entries_of(entry(0, whole[:-1], chunk=(0, None)) + boundary, 2):
+                records.feed(one)
 
     def test_a_chunk_without_its_beginning_is_refused(self):
         one = reader.entries_of(entry(0, b"a", chunk=(reader.MIB, 1)), 1)[0]

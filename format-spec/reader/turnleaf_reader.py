@@ -452,7 +452,7 @@ class Records:
         """Takes the next entry; returns the whole record it completes, or None."""
         catalogue = self.thread == 0
         require((entry["kind"] >= 128) == catalogue, "place", "kind %d" % entry["kind"])
-        same = entry["kind"], entry["flags"], entry["timestamp_ms"]
+        same = entry["kind"], entry["flags"] & 1
         if "chunk_offset" not in entry:
             self.part = None
             return self.complete(entry, entry["len"], entry["crc"], entry["payload"])

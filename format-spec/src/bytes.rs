@@ -173,8 +173,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Checks magic and trailing checksum of a fixed header of `len` bytes; `seed` comes before its bytes
-/// in the checksum. The source that is returned stands after the magic. [S:layout-6]
+/// Checks magic and trailing checksum of a fixed header of `len` bytes; `seed` comes before its
+/// bytes in the checksum. The source that is returned stands after the magic. [S:layout-6]
 pub(crate) fn checked<'a>(
     what: &'static str,
     bytes: &'a [u8],

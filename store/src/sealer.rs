@@ -75,11 +75,13 @@ pub(crate) fn step(shared: &Shared, goal: SealGoal) -> Step {
     // The segment is written without the log: appends go on meanwhile.
     let done = plan.run(&|_, _, _| Vec::new());
     drop(plan);
-    let mut log = shared.lock();
-    let settled = match log.finish_seal(done) {
-        Ok(Some(ticket)) => settle(shared, log, ticket).map_err(|error| error.to_string()),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error.to_string()),
+    let settled = {
+        let mut log = shared.lock();
+        match log.finish_seal(done) {
+            Ok(Some(ticket)) => settle(shared, log, ticket).map_err(|error| error.to_string()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
     };
     if let Err(error) = &settled {
         tracing::warn!(error, "sealing failed; the journal keeps the records");

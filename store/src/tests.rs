@@ -232,3 +232,52 @@ fn a_file_that_grew_adds_only_its_suffix_whatever_line_it_was_cut_in() {
         );
     }
 }
+
+/// The reader in Python, written from SPEC.md alone, finds the same records and chains in a store
+/// with journal frames, packs, runs, large records and a catalogue.
+#[test]
+fn the_second_reader_agrees() {
+    let reader = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../format-spec/reader/turnleaf_reader.py"
+    );
+    if Command::new("python3").arg("--version").output().is_err() {
+        assert!(std::env::var("CI").is_err(), "python3 is missing");
+        println!("skipped: there is no python3");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for thread in ["a", "b", "c"] {
+        store.create_thread(thread).unwrap();
+        store
+            .append(thread, None, &[b"one", b"", b"{\"two\":2}"])
+            .unwrap();
+    }
+    store.append("b", None, &[&vec![b'x'; 3 << 20]]).unwrap();
+    store.seal_all().unwrap();
+    store.append("a", None, &[b"after the seal"]).unwrap();
+    store.append("c", None, &[&vec![b'y'; 20 << 20]]).unwrap();
+    let expected = store.log_threads();
+    store.close().unwrap();
+    let out = Command::new("python3")
+        .args([reader, "store"])
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{said}");
+    let totals: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    for thread in expected {
+        let found = &totals["per_thread"][&thread.id];
+        assert_eq!(found["records"], thread.records, "{said}");
+        if totals["blocks_inflated"] == true {
+            assert_eq!(
+                found["chain"],
+                format!("{:016x}", thread.chain),
+                "{}",
+                thread.id
+            );
+        }
+    }
+}

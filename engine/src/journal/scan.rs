@@ -48,16 +48,8 @@ pub(crate) struct Scan {
     pub(crate) ending: Ending,
     /// Bytes of the file.
     pub(crate) file_len: u64,
-}
-
-impl Scan {
-    /// The farthest position of this generation that a frame beyond the end proves durable.
-    pub(crate) fn proven_durable(&self, generation: Generation) -> u64 {
-        let beyond = self.frames.iter().filter(|frame| frame.beyond_damage);
-        let proofs = beyond.map(|frame| frame.header.durable_upto);
-        let here = proofs.filter(|upto| upto.generation == generation);
-        here.map(|upto| upto.offset).max().unwrap_or(0)
-    }
+    /// The farthest offset of this file that a frame header beyond the end says was durable.
+    pub(crate) proven_durable: u64,
 }
 
 /// Scans the frames of `generation` in a file, up to `limit` (the next file says where this one
@@ -80,6 +72,7 @@ pub(crate) fn scan_file(
         chain: JournalChain::start(store, generation),
         ending: Ending::Clean,
         file_len,
+        proven_durable: 0,
     };
     let window = Window {
         bytes: &bytes,
@@ -104,6 +97,8 @@ pub(crate) fn scan_file(
     // between a torn tail and damage, and readable records in the second case.
     let mut at = scan.end + ALIGN;
     while let Some(next) = window.next_magic(at) {
+        // A right header is proof enough, whatever became of its body.
+        scan.proven_durable = scan.proven_durable.max(window.durable_at(next));
         match window.frame_at(next, None) {
             Found::Frame(mut frame, _) => {
                 at = next + frame.header.stride();
@@ -232,6 +227,21 @@ impl Window<'_> {
         FrameHeader::decode(head, self.store, place)
             .is_ok()
             .then_some(place.generation)
+    }
+
+    /// The offset of this generation that a frame header at `offset` says was durable; 0 when there
+    /// is none.
+    fn durable_at(&self, offset: u64) -> u64 {
+        let place = Position {
+            generation: self.generation,
+            offset,
+        };
+        match FrameHeader::decode(self.from(offset), self.store, place) {
+            Ok((header, _)) if header.durable_upto.generation == self.generation => {
+                header.durable_upto.offset
+            }
+            _ => 0,
+        }
     }
 
     /// Where the next aligned magic number stands.

@@ -23,7 +23,7 @@ pub enum SealGoal {
     /// What is due: threads with enough in the journal, and the oldest file when the journal is at
     /// its budget.
     Due,
-    /// Everything that the journal holds, but for the catalogue.
+    /// Everything that the journal holds.
     Everything,
 }
 
@@ -38,7 +38,11 @@ impl Log {
         }
         let parts = match goal {
             SealGoal::Due => self.due_parts(),
-            SealGoal::Everything => self.pack_parts(None),
+            SealGoal::Everything => self.pack_parts(None).or_else(|| {
+                // The catalogue last: what was sealed before it is in it.
+                let any = Generation(u64::MAX);
+                self.catalogue_part(any).map(|part| vec![part])
+            }),
         };
         self.seal_due = parts.is_some();
         let parts = parts?;

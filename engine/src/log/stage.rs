@@ -11,7 +11,7 @@ use super::{Log, NewRecord, Ticket};
 use crate::journal::NewFrame;
 
 /// Largest atomic batch in payload bytes. A single larger record is not atomic, but becomes
-/// visible as a whole all the same. [S:record-6]
+/// visible as a whole all the same. [S:record-7]
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Chunks of one record in a frame.
 const CHUNKS_MAX: usize = 16;

@@ -176,7 +176,7 @@ fn read_journal(
 }
 
 fn judge_newest(read: &mut JournalRead, scan: &Scan, generation: Generation, path: &str) {
-    read.tail = judge_tail(scan, generation);
+    read.tail = judge_tail(scan);
     read.newest_len = scan.file_len;
     let mut end = scan.end;
     if let TailVerdict::Damaged {
@@ -207,7 +207,7 @@ fn judge_newest(read: &mut JournalRead, scan: &Scan, generation: Generation, pat
 }
 
 /// The catalogue segments that cover its sealed records: lowest start first, then farthest reach.
-/// [S:catalogue-6]
+/// [S:segment-7]
 fn catalogue_runs(
     disk: &Arc<dyn Disk>,
     store: StoreId,
@@ -383,7 +383,7 @@ fn push_frame(
         return;
     }
     if frame.begins {
-        // A record that was left unfinished is void once its ordinal begins anew. [S:record-6]
+        // A record that was left unfinished is void once its ordinal begins anew. [S:record-7]
         drop_unfinished(view);
     }
     let continues = header.first_ordinal == view.end;

@@ -134,8 +134,8 @@ pub enum TailVerdict {
 }
 
 /// Judges the end of the newest file.
-pub(crate) fn judge_tail(scan: &Scan, generation: Generation) -> TailVerdict {
-    let proven = scan.proven_durable(generation);
+pub(crate) fn judge_tail(scan: &Scan) -> TailVerdict {
+    let proven = scan.proven_durable;
     match &scan.ending {
         _ if proven > scan.end => TailVerdict::Damaged {
             offset: scan.end,

@@ -110,10 +110,21 @@ impl<'a> Lines<'a> {
                 }));
             }
             if bytes.len() == LINE_BYTES_MAX {
+                // The line may end right here: a piece says that more follows only when it does.
+                if self.start == self.end && !self.fill()? {
+                    return Ok(Some(Piece {
+                        bytes,
+                        more: false,
+                        line_feed: false,
+                    }));
+                }
+                let line_feed = self.buffer[self.start] == b'\n';
+                self.start += usize::from(line_feed);
+                self.at += u64::from(line_feed);
                 return Ok(Some(Piece {
                     bytes,
-                    more: true,
-                    line_feed: false,
+                    more: !line_feed,
+                    line_feed,
                 }));
             }
         }
