@@ -8,6 +8,3 @@ mod write;
 pub(crate) use cache::Segments;
 pub(crate) use read::{Block, OpenSegment};
 pub(crate) use write::{Sealed, SegmentWriter};
-
-#[cfg(test)]
-mod tests;
