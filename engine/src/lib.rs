@@ -27,7 +27,7 @@ pub use log::{
     SealGoal, Snapshot, Staged, Ticket,
 };
 pub use options::Options;
-pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record};
+pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};
 pub use recovery::{Refusal, TailVerdict};
 pub use seal::{Notes, RunWriter, SealPlan, SealedSegment};
 pub use state::{SegmentInfo, State, Totals};

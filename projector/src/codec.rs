@@ -12,7 +12,7 @@ use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
-use bincode::{Decode, Encode};
+use bincode::{BorrowDecode, Decode, Encode};
 use turnleaf_format::Ordinal;
 
 use crate::rows::{ItemRow, TurnName, TurnRow};
@@ -92,6 +92,21 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
         Ok(_) => Err(Malformed::Trailing),
         Err(_) => Err(Malformed::Body),
     }
+}
+
+/// Appends one value of a sequence, without a version byte: the sequence has one.
+pub(crate) fn append<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    bincode::encode_into_std_write(value, out, config::standard())
+        .expect("plain fields encode into memory");
+}
+
+/// Takes the next value of a sequence off `bytes`; its texts borrow from there. Total, and bounded
+/// as [`decode`] is.
+pub(crate) fn take<'a, T: BorrowDecode<'a, ()>>(bytes: &mut &'a [u8]) -> Result<T, Malformed> {
+    let (value, used) = bincode::borrow_decode_from_slice(bytes, limited::<CLAIM_MAX>())
+        .map_err(|_| Malformed::Body)?;
+    *bytes = &bytes[used..];
+    Ok(value)
 }
 
 fn limited<const N: usize>() -> Configuration<LittleEndian, Varint, Limit<N>> {

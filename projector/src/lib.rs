@@ -6,6 +6,7 @@ pub mod context;
 pub mod fold;
 pub mod index;
 pub mod item;
+pub mod notes;
 pub mod rows;
 
 pub use turnleaf_format as format;

@@ -24,6 +24,7 @@ mod import;
 mod index_file;
 mod leaves;
 mod open;
+mod run_notes;
 mod sealer;
 mod source;
 mod verify;

@@ -8,6 +8,7 @@ use turnleaf_engine::SealGoal;
 
 use crate::append::settle;
 use crate::error::Error;
+use crate::run_notes;
 use crate::source::Shared;
 
 /// Recycled journal files that are kept for the next burst.
@@ -73,7 +74,7 @@ pub(crate) fn step(shared: &Shared, goal: SealGoal) -> Step {
         return Step::Nothing;
     };
     // The segment is written without the log: appends go on meanwhile.
-    let done = plan.run(&|_, _, _| Vec::new());
+    let done = plan.run(&run_notes::make);
     drop(plan);
     let settled = {
         let mut log = shared.lock();

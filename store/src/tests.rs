@@ -139,11 +139,18 @@ fn every_conformance_rollout_comes_back_byte_for_byte_and_pages_as_expected() {
         );
         check_pages(&store, &case, &name, &imported.thread);
         assert!(store.verify(None, &mut |_| {}).unwrap().is_ok(), "{name}");
+        // What came from the records one by one must be what the notes of the sealed run give.
+        let leaves = turns(&store, &imported.thread, 100, ItemsView::Full);
         let before = items(&store, &imported.thread, Order::Ascending, 7);
         store.rebuild_index(&mut |_| {}).unwrap();
         assert_eq!(
             items(&store, &imported.thread, Order::Ascending, 1000),
             before,
+            "{name}"
+        );
+        assert_eq!(
+            turns(&store, &imported.thread, 100, ItemsView::Full),
+            leaves,
             "{name}"
         );
         store.close().unwrap();

@@ -22,6 +22,17 @@ use crate::error::{Cause, Damage, ReadError};
 use crate::segment::Segments;
 use crate::view::ThreadView;
 
+/// The notes of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunNotes {
+    /// One past the last record of the run.
+    pub end: Ordinal,
+    /// Sum of its payload lengths.
+    pub payload_bytes: u64,
+    /// The notes as they were given when the run was written.
+    pub bytes: Vec<u8>,
+}
+
 /// What one thread holds at one moment; cheap to clone, unaffected by later appends and seals.
 #[derive(Debug, Clone)]
 pub struct Reader {
@@ -163,19 +174,35 @@ impl Reader {
             .collect()
     }
 
-    /// Notes of the segments that hold the thread, with the ordinals they cover, ascending.
+    /// Notes of the run that begins at `first`; `None` when no run of a segment begins there or it
+    /// has none.
     ///
     /// # Errors
     /// As [`Reader::entries`].
-    pub fn notes(&self) -> Result<Vec<(Ordinal, Ordinal, Vec<u8>)>, ReadError> {
-        let mut notes = Vec::new();
-        for run in &self.view.runs {
-            let segment = self.segments.get(run.file.segment, run.file.class)?;
-            if let Some(row) = segment.run(self.view.thread) {
-                notes.push((run.first, run.end, segment.notes(row)?));
+    pub fn notes_at(&self, first: Ordinal) -> Result<Option<RunNotes>, ReadError> {
+        let Some(run) = self.view.runs.iter().find(|run| run.first == first) else {
+            return Ok(None);
+        };
+        let segment = self.segments.get(run.file.segment, run.file.class)?;
+        match segment.run(self.view.thread) {
+            Some(row) if row.chain_after == run.chain_after && row.notes_len > 0 => {
+                let (end, payload_bytes) = (run.end, run.payload_bytes);
+                Ok(Some(RunNotes {
+                    end,
+                    payload_bytes,
+                    bytes: segment.notes(row)?,
+                }))
             }
+            _ => Ok(None),
         }
-        Ok(notes)
+    }
+
+    /// First ordinal of the next run of a segment after `ordinal`.
+    #[must_use]
+    pub fn next_run(&self, ordinal: Ordinal) -> Option<Ordinal> {
+        let runs = &self.view.runs;
+        let at = runs.partition_point(|run| run.first <= ordinal);
+        runs.get(at).map(|run| run.first)
     }
 
     fn absent(&self, ordinal: Ordinal) -> Damage {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::item::{HookPromptHead, LegacyHead};
 
 /// One decoded record.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, bincode::Encode, bincode::BorrowDecode)]
 pub struct Decoded<'a> {
     /// The line's timestamp, Unix milliseconds; `None` when it cannot be read.
     pub timestamp_ms: Option<i64>,
@@ -94,7 +94,7 @@ pub enum Rejection {
 }
 
 /// What one record does to a thread.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, bincode::Encode, bincode::BorrowDecode)]
 pub enum Effect<'a> {
     /// Nothing but white space.
     Blank,
@@ -156,7 +156,7 @@ pub enum Effect<'a> {
 }
 
 /// Times of an event that ends a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
 pub struct TurnTimes {
     /// Unix seconds.
     pub started_at: Option<i64>,
@@ -167,7 +167,7 @@ pub struct TurnTimes {
 }
 
 /// What is read of the head of a file without envelopes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub struct BareHead<'a> {
     /// The thread.
     pub id: Cow<'a, str>,
@@ -176,14 +176,14 @@ pub struct BareHead<'a> {
 }
 
 /// What our own metadata record says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub struct MetadataHead<'a> {
     /// The thread's new name; `Some("")` clears it.
     pub name: Option<Cow<'a, str>>,
 }
 
 /// What is read of a `session_meta`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 #[allow(missing_docs)] // The names are those of the record's keys.
 pub struct SessionMeta<'a> {
     pub id: Cow<'a, str>,
@@ -209,7 +209,7 @@ pub struct SessionMeta<'a> {
 }
 
 /// Git data of a `session_meta`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, bincode::Encode, bincode::BorrowDecode)]
 #[allow(missing_docs)] // The names are those of the record's keys.
 pub struct Git<'a> {
     pub commit: Option<Cow<'a, str>>,
@@ -218,7 +218,7 @@ pub struct Git<'a> {
 }
 
 /// What is read of a `response_item`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, bincode::Encode, bincode::BorrowDecode)]
 pub struct ResponseHead<'a> {
     /// A ghost snapshot: the legacy loader leaves it out, so it takes no record index.
     pub is_ghost: bool,
@@ -229,7 +229,7 @@ pub struct ResponseHead<'a> {
 }
 
 /// What is read of a `compacted`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub struct Compacted<'a> {
     /// It has a replacement history and a window number, so nothing before it is needed to resume.
     pub is_usable: bool,
@@ -238,7 +238,7 @@ pub struct Compacted<'a> {
 }
 
 /// What is read of a `turn_context`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 #[allow(missing_docs)] // The names are those of the record's keys.
 pub struct TurnContext<'a> {
     pub turn_id: Option<Cow<'a, str>>,
@@ -248,7 +248,7 @@ pub struct TurnContext<'a> {
 }
 
 /// What is read of `thread_settings_applied`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 #[allow(missing_docs)] // The names are those of the record's keys.
 pub struct Settings<'a> {
     pub cwd: Cow<'a, str>,

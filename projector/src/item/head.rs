@@ -14,7 +14,7 @@ use crate::rows::{ItemKind, Phase};
 const REQUEST_MARKER: &str = "## My request for Codex:";
 
 /// What the fold needs of the item inside `item_started` and `item_completed`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub struct ItemHead<'a> {
     /// The item's id, unique within its turn; may be empty.
     pub id: Cow<'a, str>,
@@ -29,7 +29,7 @@ pub struct ItemHead<'a> {
 }
 
 /// What a legacy replay does with an item event (rules 11.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub enum LegacyUse {
     /// Nothing: a legacy event covers it, or it is a plan without text.
     Ignored,
@@ -40,7 +40,7 @@ pub enum LegacyUse {
 }
 
 /// What a user wrote, from which the thread's preview and title are taken (rules 16).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub struct UserText<'a> {
     /// All text parts, joined without a separator, untrimmed.
     pub text: Cow<'a, str>,

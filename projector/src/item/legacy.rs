@@ -13,7 +13,7 @@ use super::{ItemHead, Rejected, UserText, head, scan};
 use crate::rows::{ItemKind, Phase};
 
 /// What a legacy replay (rules 11.2) needs of one event that concerns items.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub enum LegacyHead<'a> {
     /// `user_message`: pushes an item with the next number.
     UserMessage {
@@ -74,7 +74,7 @@ pub enum LegacyHead<'a> {
 }
 
 /// Which turn a legacy event upserts into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub enum InTurn<'a> {
     /// The current turn, opened when there is none.
     Current,
@@ -83,7 +83,7 @@ pub enum InTurn<'a> {
 }
 
 /// A hook prompt found in a `response_item`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub struct HookPromptHead<'a> {
     /// The message's id; without one the fold makes an id up.
     pub id: Option<Cow<'a, str>>,

@@ -6,12 +6,14 @@ use turnleaf_engine::format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kin
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{AppendError, NewRecord, RunWriter};
 use turnleaf_projector::fold;
+use turnleaf_projector::notes::Notes;
 
 use super::announce;
 use super::lines::Piece;
 use crate::append::settle;
 use crate::error::Error;
 use crate::open::now_ms;
+use crate::run_notes;
 use crate::source::Shared;
 
 /// New bytes above which an import writes segments itself.
@@ -47,6 +49,8 @@ pub(super) struct Sink<'s> {
     held: Vec<Held>,
     held_bytes: usize,
     run: Option<RunWriter>,
+    /// Notes of the run so far; `None` when a record of it cannot be noted by itself.
+    notes: Option<Notes>,
     leased: bool,
     /// Bytes and running checksum of a line whose pieces are being written.
     partial: Option<Partial>,
@@ -71,6 +75,7 @@ impl<'s> Sink<'s> {
             held: Vec::new(),
             held_bytes: 0,
             run: None,
+            notes: None,
             leased: false,
             partial: None,
             added: 0,
@@ -236,6 +241,7 @@ impl<'s> Sink<'s> {
             self.publish()?;
             self.begin_run()?;
         }
+        self.note(bytes, flags);
         if bytes.len() <= INLINE_BYTES_MAX {
             return self.entry(&Entry::inline(Kind::LINE, flags, now_ms(), bytes));
         }
@@ -248,9 +254,20 @@ impl<'s> Sink<'s> {
         Ok(())
     }
 
+    /// Notes a record. One that is a part of a line, or too long to be held, means something only
+    /// together with others: then the run has no notes, and its records are decoded when needed.
+    fn note(&mut self, bytes: &[u8], flags: Flags) {
+        let alone = !flags.has(Flags::NO_LINE_FEED) && !flags.has(Flags::CONTINUES);
+        match &mut self.notes {
+            Some(notes) if alone => notes.push(&fold::decode(bytes)),
+            notes => *notes = None,
+        }
+    }
+
     /// Writes a piece of a line that is too long to be held. Pieces are multiples of a chunk, so
     /// that only the last chunk of the line is shorter.
     fn push_piece(&mut self, piece: &Piece, continues: bool) -> Result<(), Error> {
+        self.notes = None;
         let fresh = || Partial {
             offset: 0,
             crc: crc32fast::Hasher::new(),
@@ -305,7 +322,8 @@ impl<'s> Sink<'s> {
             return Ok(());
         };
         let end = run.next().0;
-        let done = run.finish(&[]).map_err(Error::of_read(&self.id))?;
+        let notes = self.notes.take().map(run_notes::pack).unwrap_or_default();
+        let done = run.finish(&notes).map_err(Error::of_read(&self.id))?;
         let fact = self.progress(Some(end));
         let mut log = self.shared.lock();
         let ticket = log.stage_segment(&done, &[fact]);

@@ -8,9 +8,11 @@ use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{ReadError, Reader, Record};
 use turnleaf_projector::fold::{self, Decoded, Effect, Part, Rejection, ThreadState};
 use turnleaf_projector::index::{Index, IndexError};
+use turnleaf_projector::notes::NotesReader;
 
 use crate::error::Error;
 use crate::open::Store;
+use crate::run_notes::NOTES_BYTES_MAX;
 
 /// Records that one batch of the index takes; larger batches cost memory, smaller ones time.
 const BATCH_RECORDS: u64 = 16_384;
@@ -64,7 +66,10 @@ impl Store {
         }
         let (start, mut undurable, mut total) = (applied, 0, 0);
         while applied < reader.end() {
-            let fed = self.feed(index, number, reader, applied)?;
+            let fed = match self.feed_notes(index, number, reader, applied) {
+                Some(fed) => fed,
+                None => self.feed(index, number, reader, applied)?,
+            };
             applied = fed.end;
             undurable += fed.bytes;
             total += fed.bytes;
@@ -83,6 +88,37 @@ impl Store {
             "the index caught up"
         );
         Ok(total)
+    }
+
+    /// Applies the run that begins at `from` by its notes. `None` when it has none that can be
+    /// used; when they end early, what was applied stands and the records tell the rest.
+    fn feed_notes(
+        &self,
+        index: &Index,
+        number: ThreadNumber,
+        reader: &Reader,
+        from: Ordinal,
+    ) -> Option<Fed> {
+        let run = reader.notes_at(from).ok()??;
+        let size = zstd::bulk::Decompressor::upper_bound(&run.bytes)?.min(NOTES_BYTES_MAX);
+        let bytes = zstd::bulk::decompress(&run.bytes, size).ok()?;
+        let mut notes = NotesReader::open(&bytes, run.end.0 - from.0)?;
+        let mut done = None;
+        let mut first = from;
+        while first < run.end {
+            let end = run.end.min(first.plus(BATCH_RECORDS));
+            let applied = apply_notes(index, number, reader, &mut notes, first, end);
+            if applied.is_none() {
+                break;
+            }
+            done = Some(Fed { end, bytes: 0 });
+            first = end;
+        }
+        // The run counts as a whole: how its bytes spread over the batches does not matter.
+        done.map(|fed| Fed {
+            bytes: run.payload_bytes,
+            ..fed
+        })
     }
 
     /// Applies one batch. Damage costs the records that it names; a record whose row is too large
@@ -119,7 +155,9 @@ impl Store {
         let mut batch = index.writer().map_err(at)?;
         let mut rows = batch.thread(number).map_err(at)?;
         let mut state: ThreadState = rows.state().map_err(at)?.unwrap_or_default();
-        let end = reader.end().min(from.plus(BATCH_RECORDS));
+        // A batch ends where the next run begins: its notes are then used.
+        let border = reader.next_run(from).unwrap_or(reader.end());
+        let end = reader.end().min(from.plus(BATCH_RECORDS)).min(border);
         let mut fed = Fed {
             end: from,
             bytes: 0,
@@ -195,6 +233,31 @@ impl Store {
             .with(|index| Ok(index.writer()?.commit(true)?))?;
         Ok(report)
     }
+}
+
+/// Applies the next records of a run by its notes, in one batch; `None` when something is in the
+/// way, and then nothing was applied.
+fn apply_notes(
+    index: &Index,
+    number: ThreadNumber,
+    reader: &Reader,
+    notes: &mut NotesReader<'_>,
+    first: Ordinal,
+    end: Ordinal,
+) -> Option<()> {
+    let mut batch = index.writer().ok()?;
+    let mut rows = batch.thread(number).ok()?;
+    let mut state: ThreadState = rows.state().ok()?.unwrap_or_default();
+    for at in first.0..end.0 {
+        fold::apply(&mut rows, &mut state, Ordinal(at), &notes.next_record()?).ok()?;
+    }
+    let chain = if end == reader.end() {
+        reader.chain()
+    } else {
+        Default::default()
+    };
+    rows.put_watermark(end, chain, &state).ok()?;
+    batch.commit(false).ok()
 }
 
 /// Decodes a record of any kind and hands it on. A record that continues the line before it is

@@ -14,6 +14,7 @@ use turnleaf_engine::format::{StoreId, ThreadNumber};
 use turnleaf_projector::index::{Index, IndexError};
 
 pub use catch_up::RebuildReport;
+pub(crate) use catch_up::decoded;
 pub(crate) use context::write_entries;
 pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnsPage, TurnsRequest};
 pub use show::{AnomalyCount, ShowThread};
