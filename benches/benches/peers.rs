@@ -139,6 +139,11 @@ fn compare(case: &Case) -> Cost {
         replay,
     );
     row("open and resume", resume, Some(full));
+    let mut suffix = Vec::new();
+    open()
+        .context(&case.thread, &mut suffix)
+        .expect("the context");
+    println!("    which reads a suffix of {} KiB", suffix.len() / 1024);
     let (first, full) = alternate(case.rounds, || drop(items(&open(), case, None)), replay);
     row("open and newest page of 50", first, Some(full));
     let store = open();

@@ -227,6 +227,10 @@ impl<'s> Sink<'s> {
             .begin_run(self.thread)
             .map_err(Error::of_read(&self.id))?;
         drop(log);
+        // What the segment takes over from the journal belongs to its notes too.
+        let (reader, from, end) = run.taken_over();
+        let mut notes = Notes::default();
+        self.notes = run_notes::add(&mut notes, reader, from, end).then_some(notes);
         self.run = Some(run);
         for line in std::mem::take(&mut self.held) {
             self.push_run(&line.bytes, line.flags)?;
