@@ -12,7 +12,12 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
     let total = store.stats()?;
     let expected = total.payload_bytes + total.unsealed_bytes;
     let bar = progress(expected, global.json || global.quiet, "verify");
-    let report = store.verify(thread, &mut |bytes| bar.set_position(bytes))?;
+    let mut report = store.verify(thread, &mut |bytes| bar.set_position(bytes))?;
+    if !report.is_ok() {
+        // The owner may have recycled a journal file under this reader: what is really damaged is
+        // still damaged when everything is looked up anew.
+        report = open_log(global)?.verify(thread, &mut |bytes| bar.set_position(bytes))?;
+    }
     bar.finish_and_clear();
     if global.json {
         let damage: Vec<_> = report

@@ -19,6 +19,10 @@ const BATCH_RECORDS: u64 = 16_384;
 /// Log bytes after which the index is made durable, so that little is applied again after a crash.
 const DURABLE_BYTES: u64 = 16 << 20;
 
+/// The same for rows that are made from nothing: what a crash would lose is as quickly made again,
+/// but rows that were never durable cost memory of the index until they are.
+const DURABLE_BYTES_ANEW: u64 = 128 << 20;
+
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RebuildReport {
@@ -65,6 +69,11 @@ impl Store {
             applied = Ordinal(0);
         }
         let (start, mut undurable, mut total) = (applied, 0, 0);
+        let interval = if start.0 == 0 {
+            DURABLE_BYTES_ANEW
+        } else {
+            DURABLE_BYTES
+        };
         while applied < reader.end() {
             let fed = match self.feed_notes(index, number, reader, applied) {
                 Some(fed) => fed,
@@ -73,7 +82,7 @@ impl Store {
             applied = fed.end;
             undurable += fed.bytes;
             total += fed.bytes;
-            if undurable >= DURABLE_BYTES {
+            if undurable >= interval {
                 index.writer()?.commit(true)?;
                 undurable = 0;
             }

@@ -72,7 +72,13 @@ impl Rollout {
     pub fn write(&self, out: &mut dyn Write) -> io::Result<Summary> {
         let mut writer = LineWriter::new(self, out);
         writer.head()?;
+        let tail_at = self.bytes_target.saturating_sub(TAIL_BYTES);
+        let mut in_tail = false;
         while writer.summary.bytes < self.bytes_target || writer.summary.turns == 0 {
+            if !in_tail && writer.summary.bytes >= tail_at {
+                in_tail = true;
+                writer.begin_tail(self.seed)?;
+            }
             let mut turn = Turn::begin(&mut writer)?;
             turn.play()?;
             writer.summary.turns += 1;
@@ -101,6 +107,10 @@ pub(crate) struct LineWriter<'a> {
     tokens: u64,
     line: String,
 }
+
+/// The newest bytes are made from the seed alone, so that rollouts of one seed end alike however
+/// long they are: what is newest costs the same work at every length.
+const TAIL_BYTES: u64 = 1_000_000;
 
 /// Payload bytes that a compaction repeats.
 const REPEATED_BYTES: usize = 320 << 10;
@@ -181,6 +191,17 @@ impl<'a> LineWriter<'a> {
             self.window_id
         );
         self.record("session_meta", &payload)
+    }
+
+    /// Begins the part that depends on the seed only.
+    fn begin_tail(&mut self, seed: u64) -> io::Result<()> {
+        if self.summary.turns > 0 {
+            self.compact()?;
+        }
+        self.rng = Rng::new(seed ^ 0x7461_696c);
+        (self.since_compaction, self.recent_bytes) = (0, 0);
+        self.recent.clear();
+        Ok(())
     }
 
     /// A compaction: the summary, and the newest response items once more.
