@@ -73,11 +73,11 @@ impl Rollout {
         let mut writer = LineWriter::new(self, out);
         writer.head()?;
         let tail_at = self.bytes_target.saturating_sub(TAIL_BYTES);
-        let mut in_tail = false;
-        while writer.summary.bytes < self.bytes_target || writer.summary.turns == 0 {
-            if !in_tail && writer.summary.bytes >= tail_at {
-                in_tail = true;
+        let mut end = None;
+        while end.is_none_or(|end| writer.summary.bytes < end) {
+            if end.is_none() && writer.summary.bytes >= tail_at {
                 writer.begin_tail(self.seed)?;
+                end = Some(writer.summary.bytes + TAIL_BYTES.min(self.bytes_target.max(1)));
             }
             let mut turn = Turn::begin(&mut writer)?;
             turn.play()?;
