@@ -63,10 +63,13 @@ fn size(text: &str) -> Result<u64, String> {
         None => (text, None),
     };
     let number: u64 = digits.parse().map_err(|_| format!("{text}: not a size"))?;
-    Ok(match unit {
-        Some('K') => number << 10,
-        Some('M') => number << 20,
-        Some('G') => number << 30,
-        _ => number,
-    })
+    let factor = match unit {
+        Some('K') => 1 << 10,
+        Some('M') => 1 << 20,
+        Some('G') => 1 << 30,
+        _ => 1,
+    };
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| format!("{text}: too large"))
 }

@@ -28,6 +28,8 @@ pub struct Rollout {
     pub mode: RolloutMode,
     /// Decides every byte.
     pub seed: u64,
+    /// The thread's id, where the seed is not to decide it.
+    pub thread_id: Option<String>,
     /// The last turn begins before so many bytes.
     pub bytes_target: u64,
     /// Distance of compactions in bytes: what a resume reads stays near this.
@@ -54,14 +56,18 @@ impl Rollout {
         Rollout {
             mode,
             seed,
+            thread_id: None,
             bytes_target,
-            window_bytes: 768 << 10,
+            window_bytes: 512 << 10,
         }
     }
 
-    /// The thread's id: UUIDv7-like, from the seed.
+    /// The thread's id: the one that was asked for, or a UUIDv7-like one from the seed.
     #[must_use]
     pub fn thread_id(&self) -> String {
+        if let Some(id) = &self.thread_id {
+            return id.clone();
+        }
         Rng::new(self.seed ^ 0x7468_7265_6164).uuid(1_767_225_600_000)
     }
 
@@ -101,6 +107,7 @@ pub(crate) struct LineWriter<'a> {
     since_compaction: u64,
     window: u64,
     window_id: String,
+    first_window_id: String,
     /// Payloads of response items that the next compaction repeats.
     recent: Vec<String>,
     recent_bytes: usize,
@@ -129,6 +136,7 @@ impl<'a> LineWriter<'a> {
             summary: Summary::default(),
             since_compaction: 0,
             window: 0,
+            first_window_id: window_id.clone(),
             window_id,
             recent: Vec::new(),
             recent_bytes: 0,
@@ -212,8 +220,9 @@ impl<'a> LineWriter<'a> {
         let history = self.recent.join(",");
         let payload = format!(
             "{{\"message\":{message},\"replacement_history\":[{history}],\
-             \"window_number\":{},\"previous_window_id\":\"{previous}\",\"window_id\":\"{}\"}}",
-            self.window, self.window_id
+             \"window_number\":{},\"first_window_id\":\"{}\",\
+             \"previous_window_id\":\"{previous}\",\"window_id\":\"{}\"}}",
+            self.window, self.first_window_id, self.window_id
         );
         self.record("compacted", &payload)?;
         if self.mode == RolloutMode::Legacy {

@@ -68,3 +68,30 @@ fn the_mix_is_that_of_real_sessions() {
         share(b"\"token_count\"")
     );
 }
+
+#[test]
+fn the_size_is_near_the_target_and_compactions_near_the_window() {
+    for mode in [RolloutMode::Legacy, RolloutMode::Paginated] {
+        let mut rollout = Rollout::new(mode, 5, 16 << 20);
+        rollout.thread_id = Some("019b0000-0000-7000-8000-000000000001".to_owned());
+        let mut out = Vec::new();
+        let summary = rollout.write(&mut out).unwrap();
+        assert!(summary.bytes >= rollout.bytes_target, "{summary:?}");
+        assert!(
+            summary.bytes < rollout.bytes_target + (4 << 20),
+            "{summary:?}"
+        );
+        let first = out.split(|b| *b == b'\n').next().unwrap();
+        let head: Value = serde_json::from_slice(first).unwrap();
+        assert_eq!(head["payload"]["id"], rollout.thread_id());
+        let window = &head["payload"]["context_window"]["window_id"];
+        let lines = out.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let records = lines.map(|line| serde_json::from_slice::<Value>(line).unwrap());
+        let mut numbers = Vec::new();
+        for record in records.filter(|record| record["type"] == "compacted") {
+            assert_eq!(&record["payload"]["first_window_id"], window);
+            numbers.push(record["payload"]["window_number"].as_u64().unwrap());
+        }
+        assert_eq!(numbers, (1..=summary.compactions).collect::<Vec<u64>>());
+    }
+}

@@ -51,11 +51,12 @@ impl Rng {
 
     /// A size with a long tail: mostly near `typical`, now and then many times that.
     pub(crate) fn size(&mut self, typical: u64) -> usize {
-        let factor = match self.below(100) {
-            0..=59 => 1,
-            60..=84 => 3,
-            85..=96 => 9,
-            _ => 40,
+        let factor = match self.below(2000) {
+            0..=1199 => 1,
+            1200..=1699 => 3,
+            1700..=1939 => 9,
+            1940..=1997 => 40,
+            _ => 300,
         };
         usize::try_from(typical / 2 + self.below(typical * factor)).unwrap_or(0)
     }
@@ -92,11 +93,15 @@ impl Rng {
         let style = self.below(3);
         let path = self.path();
         let mut line = self.below(400);
+        let mut said = String::new();
         while out.len() < bytes {
             line += 1;
             let number = self.below(100_000);
             let words = 4 + usize::try_from(self.below(7)).unwrap_or(0);
-            let said = self.prose(words);
+            // Neighbouring lines of real output say the same about different things.
+            if said.is_empty() || self.chance(60) {
+                said = self.prose(words);
+            }
             let _ = match style {
                 0 => {
                     let level = self.pick(LEVELS);

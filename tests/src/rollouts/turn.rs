@@ -78,7 +78,7 @@ impl<'w, 'a> Turn<'w, 'a> {
     fn user(&mut self) -> io::Result<()> {
         let words = self.to.rng.size(40).max(5);
         let asked = quote(&self.to.rng.prose(words));
-        let image = self.to.rng.chance(3).then(|| self.to.rng.base64(60_000));
+        let image = self.to.rng.chance(3).then(|| self.to.rng.base64(40_000));
         let shown = image.as_ref().map_or_else(String::new, |data| {
             format!(",{{\"type\":\"input_image\",\"image_url\":\"data:image/png;base64,{data}\"}}")
         });
@@ -106,7 +106,7 @@ impl<'w, 'a> Turn<'w, 'a> {
     }
 
     fn agent(&mut self, phase: &str) -> io::Result<()> {
-        let words = self.to.rng.size(60).max(8);
+        let words = self.to.rng.size(90).max(8);
         let said = quote(&self.to.rng.prose(words));
         let id = format!("msg_{:016x}", self.to.rng.next());
         self.to.response(&format!(
@@ -126,8 +126,8 @@ impl<'w, 'a> Turn<'w, 'a> {
     }
 
     fn reasoning(&mut self) -> io::Result<()> {
-        let thought = quote(&self.to.rng.prose(24));
-        let sealed_bytes = self.to.rng.size(500);
+        let thought = quote(&self.to.rng.prose(60));
+        let sealed_bytes = self.to.rng.size(400);
         let sealed = self.to.rng.base64(sealed_bytes);
         let id = format!("rs_{:016x}", self.to.rng.next());
         self.to.response(&format!(
@@ -157,7 +157,7 @@ impl<'w, 'a> Turn<'w, 'a> {
             "{{\"type\":\"function_call\",\"name\":\"shell\",\"arguments\":{arguments},\
              \"call_id\":\"{call}\"}}"
         ))?;
-        let bytes = self.to.rng.size(2200);
+        let bytes = self.to.rng.size(2600);
         let output = quote(&self.to.rng.output(bytes));
         self.to.response(&format!(
             "{{\"type\":\"function_call_output\",\"call_id\":\"{call}\",\"output\":{output}}}"
@@ -179,11 +179,15 @@ impl<'w, 'a> Turn<'w, 'a> {
     fn change(&mut self) -> io::Result<()> {
         let path = self.to.rng.path();
         let call = format!("call_{:016x}", self.to.rng.next());
-        let bytes = self.to.rng.size(900);
+        let bytes = self.to.rng.size(1100);
         let diff = quote(&self.to.rng.output(bytes));
         self.to.response(&format!(
             "{{\"type\":\"custom_tool_call\",\"call_id\":\"{call}\",\"name\":\"apply_patch\",\
              \"input\":{diff}}}"
+        ))?;
+        self.to.response(&format!(
+            "{{\"type\":\"custom_tool_call_output\",\"call_id\":\"{call}\",\
+             \"output\":\"Success. Updated the following files:\\nM {path}\\n\"}}"
         ))?;
         let changes = format!(
             "{{\"/home/dev/project/{path}\":{{\"type\":\"update\",\"unified_diff\":{diff},\
@@ -209,6 +213,14 @@ impl<'w, 'a> Turn<'w, 'a> {
         let found = quote(&self.to.rng.output(bytes));
         let query = quote(&self.to.rng.prose(6));
         let content = format!("[{{\"type\":\"text\",\"text\":{found}}}]");
+        let arguments = quote(&format!("{{\"query\":{query}}}"));
+        self.to.response(&format!(
+            "{{\"type\":\"function_call\",\"name\":\"search\",\"namespace\":\"docs\",\
+             \"arguments\":{arguments},\"call_id\":\"{call}\"}}"
+        ))?;
+        self.to.response(&format!(
+            "{{\"type\":\"function_call_output\",\"call_id\":\"{call}\",\"output\":{found}}}"
+        ))?;
         if self.is_paginated() {
             return self.item(&format!(
                 "{{\"type\":\"McpToolCall\",\"id\":\"{call}\",\"server\":\"docs\",\
@@ -229,6 +241,10 @@ impl<'w, 'a> Turn<'w, 'a> {
         let call = format!("ws_{:016x}", self.to.rng.next());
         let query = quote(&self.to.rng.prose(5));
         let action = format!("{{\"type\":\"search\",\"query\":{query}}}");
+        self.to.response(&format!(
+            "{{\"type\":\"web_search_call\",\"id\":\"{call}\",\"status\":\"completed\",\
+             \"action\":{action}}}"
+        ))?;
         if self.is_paginated() {
             return self.item(&format!(
                 "{{\"type\":\"WebSearch\",\"id\":\"{call}\",\"query\":{query},\
@@ -255,9 +271,17 @@ impl<'w, 'a> Turn<'w, 'a> {
         };
         self.to.event(&format!(
             "{{\"type\":\"token_count\",\"info\":{{\"total_token_usage\":{},\
-             \"last_token_usage\":{},\"model_context_window\":272000}},\"rate_limits\":null}}",
+             \"last_token_usage\":{},\"model_context_window\":272000}},\
+             \"rate_limits\":{{\"primary\":{{\"used_percent\":{}.0,\"window_minutes\":300,\
+             \"resets_at\":{}}},\"secondary\":{{\"used_percent\":{}.0,\
+             \"window_minutes\":10080,\"resets_at\":{}}},\"credits\":null,\
+             \"plan_type\":\"pro\"}}}}",
             usage(total),
-            usage(last)
+            usage(last),
+            total / 5000 % 100,
+            self.to.now_ms / 1000 + 18_000,
+            total / 90_000 % 100,
+            self.to.now_ms / 1000 + 604_800
         ))
     }
 
