@@ -109,6 +109,17 @@ pub struct TurnName {
     pub row: Option<Ordinal>,
 }
 
+/// The items of a turn that its summary may point to, by key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Landmarks {
+    /// The first user message.
+    pub first_user: Option<Ordinal>,
+    /// The last agent message that is a final answer.
+    pub last_final: Option<Ordinal>,
+    /// The last agent message without a phase.
+    pub last_plain: Option<Ordinal>,
+}
+
 /// What a fold reads and writes of one thread.
 ///
 /// `Error` is the storage's; plain maps never fail.
@@ -140,8 +151,8 @@ pub trait Rows {
     fn item(&mut self, first: Ordinal) -> Result<Option<ItemRow>, Self::Error>;
     /// Writes an item row (and its id's pointer, and its place in its turn).
     fn put_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), Self::Error>;
-    /// All items of a turn in the order of their keys.
-    fn items_of(&mut self, turn: TurnNo) -> Result<Vec<(Ordinal, ItemRow)>, Self::Error>;
+    /// The landmarks among the items of a turn, as the items are now.
+    fn landmarks(&mut self, turn: TurnNo) -> Result<Landmarks, Self::Error>;
     /// Number of item rows.
     fn item_count(&mut self) -> Result<u64, Self::Error>;
 

@@ -44,9 +44,12 @@ pub(super) fn decode<D: Decoder>(decoder: &mut D) -> Result<String, DecodeError>
         PLAIN => String::decode(decoder),
         UUID => Ok(uuid_text(<[u8; 16]>::decode(decoder)?)),
         PREFIXED => {
-            let mut id = String::decode(decoder)?;
-            push(&mut id, &Vec::<u8>::decode(decoder)?);
-            Ok(id)
+            let prefix = String::decode(decoder)?;
+            let digits = Vec::<u8>::decode(decoder)?;
+            let mut id = prefix.into_bytes();
+            id.reserve_exact(digits.len() * 2);
+            push(&mut id, &digits);
+            Ok(text(id))
         }
         _ => Err(DecodeError::Other("unknown form of an id")),
     }
@@ -72,18 +75,28 @@ fn uuid(id: &str) -> Option<[u8; 16]> {
 }
 
 fn uuid_text(bytes: [u8; 16]) -> String {
-    let mut text = String::with_capacity(UUID_CHARS);
-    push(&mut text, &bytes);
-    HYPHENS.iter().for_each(|place| text.insert(*place, '-'));
-    text
+    let mut id = Vec::with_capacity(UUID_CHARS);
+    for (place, group) in [(0, 4), (4, 6), (6, 8), (8, 10), (10, 16)] {
+        if place > 0 {
+            id.push(b'-');
+        }
+        push(&mut id, &bytes[place..group]);
+    }
+    text(id)
 }
 
-fn push(text: &mut String, bytes: &[u8]) {
+fn push(id: &mut Vec<u8>, bytes: &[u8]) {
     let digits = b"0123456789abcdef";
     for byte in bytes {
-        text.push(char::from(digits[usize::from(byte >> 4)]));
-        text.push(char::from(digits[usize::from(byte & 15)]));
+        id.extend_from_slice(&[
+            digits[usize::from(byte >> 4)],
+            digits[usize::from(byte & 15)],
+        ]);
     }
+}
+
+fn text(id: Vec<u8>) -> String {
+    String::from_utf8(id).expect("a text with digits behind it is a text")
 }
 
 fn byte([high, low]: &[u8; 2]) -> Option<u8> {

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use turnleaf_format::Ordinal;
 
-use crate::rows::{ItemRow, Rows, TurnName, TurnNo, TurnRow};
+use crate::rows::{ItemKind, ItemRow, Landmarks, Phase, Rows, TurnName, TurnNo, TurnRow};
 
 /// The rows of one thread in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +27,12 @@ impl MemRows {
     /// All item rows in the order of their keys.
     pub fn items(&self) -> impl DoubleEndedIterator<Item = (Ordinal, &ItemRow)> {
         self.items.iter().map(|(key, row)| (*key, row))
+    }
+
+    /// The item rows of a turn in the order of their keys.
+    pub fn items_of(&self, turn: TurnNo) -> impl DoubleEndedIterator<Item = (Ordinal, &ItemRow)> {
+        let keys = self.items_of.get(&turn).into_iter().flatten();
+        keys.map(|key| (*key, &self.items[key]))
     }
 }
 
@@ -85,9 +91,20 @@ impl Rows for MemRows {
         Ok(())
     }
 
-    fn items_of(&mut self, turn: TurnNo) -> Result<Vec<(Ordinal, ItemRow)>, Infallible> {
-        let keys = self.items_of.get(&turn).into_iter().flatten();
-        Ok(keys.map(|key| (*key, self.items[key].clone())).collect())
+    fn landmarks(&mut self, turn: TurnNo) -> Result<Landmarks, Infallible> {
+        let is = |row: &ItemRow, kind, phase| row.kind == kind && row.phase == phase;
+        let last_agent = |phase| {
+            let mut items = self.items_of(turn).rev();
+            items.find(|(_, row)| is(row, ItemKind::AgentMessage, phase))
+        };
+        let first_user = self
+            .items_of(turn)
+            .find(|(_, row)| row.kind == ItemKind::UserMessage);
+        Ok(Landmarks {
+            first_user: first_user.map(|(key, _)| key),
+            last_final: last_agent(Some(Phase::FinalAnswer)).map(|(key, _)| key),
+            last_plain: last_agent(None).map(|(key, _)| key),
+        })
     }
 
     fn item_count(&mut self) -> Result<u64, Infallible> {

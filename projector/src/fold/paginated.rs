@@ -6,7 +6,9 @@ use turnleaf_format::Ordinal;
 use super::effect::{Decoded, Effect, TurnTimes};
 use super::state::ThreadState;
 use crate::item::{ItemHead, LegacyHead};
-use crate::rows::{ItemKind, ItemRow, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus};
+use crate::rows::{
+    ItemKind, ItemRow, Landmarks, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus,
+};
 
 pub(super) fn apply<R: Rows>(
     rows: &mut R,
@@ -100,31 +102,17 @@ fn put_turn<R: Rows>(
         first_user_item: old.as_ref().and_then(|row| row.first_user_item),
         final_agent_item: old.and_then(|row| row.final_agent_item),
     };
-    point(&mut row, &rows.items_of(turn)?);
+    point(&mut row, rows.landmarks(turn)?);
     rows.put_turn(key, &row)
 }
 
 /// Sets the summary pointers of a changed turn from its items.
-fn point(row: &mut TurnRow, items: &[(Ordinal, ItemRow)]) {
-    let first_user = || {
-        items
-            .iter()
-            .find(|(_, item)| item.kind == ItemKind::UserMessage)
-    };
-    row.first_user_item = row
-        .first_user_item
-        .or_else(|| first_user().map(|(key, _)| *key));
-    let last_agent = |phase: Option<Phase>| {
-        let is_it = |item: &ItemRow| item.kind == ItemKind::AgentMessage && item.phase == phase;
-        items
-            .iter()
-            .rev()
-            .find(|(_, item)| is_it(item))
-            .map(|(key, _)| *key)
-    };
+fn point(row: &mut TurnRow, items: Landmarks) {
     let ended = row.status != TurnStatus::InProgress;
-    row.final_agent_item = last_agent(Some(Phase::FinalAnswer))
-        .or_else(|| last_agent(None).filter(|_| ended))
+    row.first_user_item = row.first_user_item.or(items.first_user);
+    row.final_agent_item = items
+        .last_final
+        .or(items.last_plain.filter(|_| ended))
         .or(row.final_agent_item);
 }
 

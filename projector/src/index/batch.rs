@@ -8,6 +8,7 @@ use turnleaf_format::ThreadNumber;
 
 use super::error::{Fault, Guarded, Place, Table, guarded};
 use super::layer::Tally;
+use super::row::Row;
 use super::seal::seal;
 use super::tables::{self, Known, THREADS};
 use super::thread::{Open, ThreadRows};
@@ -135,7 +136,7 @@ fn write_threads(
         row.digest = row.digest.wrapping_add(tally.digest);
         row.rows = row.rows.wrapping_add(tally.rows);
         let key = thread.to_be_bytes();
-        let mut value = tables::plain(open.known.place(Table::Threads), &row)?;
+        let mut value = row.bytes(open.known.place(Table::Threads), &key)?;
         value.extend_from_slice(&seal(Table::Threads, &key, &value));
         table.insert(&key, value.as_slice())?;
     }

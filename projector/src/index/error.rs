@@ -26,9 +26,9 @@ pub enum Table {
     TurnNumbers = 4,
     /// Turn numbers by hash of the turn id.
     TurnNames = 5,
-    /// First ordinals by turn number and hash of the item id.
+    /// First ordinals by turn number and hash of the item id, where a turn has many.
     ItemIds = 6,
-    /// First ordinals by turn number.
+    /// Where the items of a turn stand and their ids, by turn number.
     TurnItems = 7,
 }
 

@@ -9,14 +9,12 @@ use crate::rows::TurnNo;
 pub(super) type ThreadKey = [u8; 8];
 /// A turn row or item row: thread, first ordinal.
 pub(super) type RowKey = [u8; 16];
-/// A turn number: thread, number.
+/// What is known by turn number: thread, number.
 pub(super) type NumberKey = [u8; 12];
 /// A turn id: thread, hash of the id, number.
 pub(super) type NameKey = [u8; 16];
 /// An item id: thread, turn number, hash of the id, first ordinal.
 pub(super) type ItemIdKey = [u8; 24];
-/// An item in its turn: thread, turn number, first ordinal.
-pub(super) type TurnItemKey = [u8; 20];
 
 pub(super) fn row(thread: u64, first: Ordinal) -> RowKey {
     join(&[&thread.to_be_bytes(), &first.0.to_be_bytes()])
@@ -37,14 +35,6 @@ pub(super) fn name(thread: u64, hash: u32, turn: TurnNo) -> NameKey {
 pub(super) fn item_id(thread: u64, turn: TurnNo, hash: u32, first: Ordinal) -> ItemIdKey {
     let (turn, hash) = (turn.0.to_be_bytes(), hash.to_be_bytes());
     join(&[&thread.to_be_bytes(), &turn, &hash, &first.0.to_be_bytes()])
-}
-
-pub(super) fn turn_item(thread: u64, turn: TurnNo, first: Ordinal) -> TurnItemKey {
-    join(&[
-        &thread.to_be_bytes(),
-        &turn.0.to_be_bytes(),
-        &first.0.to_be_bytes(),
-    ])
 }
 
 /// Smallest and largest key that begin with `prefix`.

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use redb::{
@@ -13,6 +14,7 @@ use redb::{
 };
 
 use super::error::{Damage, Fault, Guarded, Place, Table, guarded};
+use super::row::{Held, Row};
 use super::seal::{SEAL_BYTES, row_hash, seal, unseal};
 use super::{IndexError, Order, keys};
 
@@ -92,39 +94,42 @@ impl Tally {
 }
 
 pub(super) type Snapshot = Arc<Guarded<ReadTransaction>>;
-/// Changes of one table: a body, or `None` for a removed row.
-pub(super) type Changes<const N: usize> = BTreeMap<[u8; N], Option<Vec<u8>>>;
+/// Changes of one table: a row, or `None` for a removed one. Rows stay as they are until they are
+/// written: most are read again, and changed again, by the records that follow.
+pub(super) type Changes<const N: usize, R> = BTreeMap<[u8; N], Option<R>>;
 
-pub(super) struct Layer<const N: usize, V: Sealed> {
-    pub(super) schema: Schema<N, V>,
+pub(super) struct Layer<const N: usize, V: Sealed, R> {
+    pub(super) schema: Schema<N, V, R>,
     snapshot: Snapshot,
     below: OnceCell<Guarded<ReadOnlyTable<&'static [u8; N], V>>>,
-    changes: Changes<N>,
+    changes: Changes<N, R>,
 }
 
-/// Number and name of a table, with the widths of its keys and values.
-pub(super) struct Schema<const N: usize, V: Sealed> {
+/// Number and name of a table, with the widths of its keys and values and the type of its rows.
+pub(super) struct Schema<const N: usize, V: Sealed, R> {
     pub(super) table: Table,
     pub(super) definition: TableDefinition<'static, &'static [u8; N], V>,
+    rows: PhantomData<fn() -> R>,
 }
 
-impl<const N: usize, V: Sealed> Clone for Schema<N, V> {
+impl<const N: usize, V: Sealed, R> Clone for Schema<N, V, R> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<const N: usize, V: Sealed> Copy for Schema<N, V> {}
+impl<const N: usize, V: Sealed, R> Copy for Schema<N, V, R> {}
 
-impl<const N: usize, V: Sealed> Schema<N, V> {
+impl<const N: usize, V: Sealed, R: Row> Schema<N, V, R> {
     pub(super) const fn new(table: Table, name: &'static str) -> Self {
         Schema {
             table,
             definition: TableDefinition::new(name),
+            rows: PhantomData,
         }
     }
 
-    fn place(&self, operation: &'static str, key: &[u8]) -> Place {
+    pub(super) fn place(&self, operation: &'static str, key: &[u8]) -> Place {
         Place::new(operation)
             .table(self.table)
             .thread(keys::thread_of(key))
@@ -147,7 +152,7 @@ impl<const N: usize, V: Sealed> Schema<N, V> {
     pub(super) fn apply(
         &self,
         txn: &WriteTransaction,
-        changes: Changes<N>,
+        changes: Changes<N, R>,
         tallies: &mut BTreeMap<u64, Tally>,
     ) -> Result<(), Fault> {
         if changes.is_empty() {
@@ -156,7 +161,8 @@ impl<const N: usize, V: Sealed> Schema<N, V> {
         let mut table = txn.open_table(self.definition)?;
         for (key, change) in changes {
             let tally = tallies.entry(keys::thread_of(&key)).or_default();
-            let old = if let Some(mut body) = change {
+            let old = if let Some(row) = change {
+                let mut body = row.bytes(self.place("commit", &key), &key)?;
                 tally.add(row_hash(self.table, &key, &body));
                 body.extend_from_slice(&seal(self.table, &key, &body));
                 table.insert(&key, body.as_slice())?
@@ -172,16 +178,16 @@ impl<const N: usize, V: Sealed> Schema<N, V> {
 }
 
 /// Takes a row; answers whether to go on.
-pub(super) type Visit<'f, const N: usize> =
-    dyn FnMut(&[u8; N], &[u8]) -> Result<bool, IndexError> + 'f;
+pub(super) type Visit<'f, const N: usize, R> =
+    dyn FnMut(&[u8; N], Held<'_, R>) -> Result<bool, IndexError> + 'f;
 
 type Head<V, const N: usize> = Option<(
     AccessGuard<'static, &'static [u8; N]>,
     AccessGuard<'static, V>,
 )>;
 
-impl<const N: usize, V: Sealed> Layer<N, V> {
-    pub(super) fn new(schema: Schema<N, V>, snapshot: &Snapshot) -> Self {
+impl<const N: usize, V: Sealed, R: Row> Layer<N, V, R> {
+    pub(super) fn new(schema: Schema<N, V, R>, snapshot: &Snapshot) -> Self {
         let snapshot = Arc::clone(snapshot);
         Layer {
             schema,
@@ -191,7 +197,7 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
         }
     }
 
-    pub(super) fn into_changes(self) -> Changes<N> {
+    pub(super) fn into_changes(self) -> Changes<N, R> {
         self.changes
     }
 
@@ -199,8 +205,30 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
         self.changes.is_empty()
     }
 
-    pub(super) fn put(&mut self, key: [u8; N], body: Vec<u8>) {
-        self.changes.insert(key, Some(body));
+    /// Writes a row.
+    pub(super) fn put(&mut self, key: [u8; N], row: R) -> Result<(), IndexError> {
+        row.check(self.schema.place("write", &key), &key)?;
+        self.changes.insert(key, Some(row));
+        Ok(())
+    }
+
+    /// Changes a row, or a blank one where there is none.
+    pub(super) fn change(
+        &mut self,
+        key: [u8; N],
+        below: Below,
+        act: impl FnOnce(&mut R),
+    ) -> Result<(), IndexError>
+    where
+        R: Default,
+    {
+        if let Some(Some(row)) = self.changes.get_mut(&key) {
+            act(row);
+            return row.check(self.schema.place("write", &key), &key);
+        }
+        let mut row = self.get(&key, below)?.unwrap_or_default();
+        act(&mut row);
+        self.put(key, row)
     }
 
     pub(super) fn remove(&mut self, key: [u8; N], below: Below) {
@@ -221,25 +249,38 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
         gone.iter().for_each(|key| _ = self.changes.remove(key));
     }
 
-    /// Reads the body at a key.
-    pub(super) fn get<T>(
+    /// The row at a key.
+    pub(super) fn get(&self, key: &[u8; N], below: Below) -> Result<Option<R>, IndexError> {
+        match self.changes.get(key) {
+            Some(change) => Ok(change.clone()),
+            None => self.get_below(key, below),
+        }
+    }
+
+    /// What `ask` answers of the row at a key.
+    pub(super) fn ask<T>(
         &self,
         key: &[u8; N],
         below: Below,
-        read: impl FnOnce(&[u8]) -> Result<T, IndexError>,
+        ask: impl FnOnce(&R) -> T,
     ) -> Result<Option<T>, IndexError> {
-        if let Some(change) = self.changes.get(key) {
-            return change.as_deref().map(read).transpose();
+        match self.changes.get(key) {
+            Some(change) => Ok(change.as_ref().map(ask)),
+            None => Ok(self.get_below(key, below)?.as_ref().map(ask)),
         }
+    }
+
+    fn get_below(&self, key: &[u8; N], below: Below) -> Result<Option<R>, IndexError> {
         if below == Below::Nothing {
             return Ok(None);
         }
-        guarded(self.schema.place("read", key), || {
+        let place = self.schema.place("read", key);
+        guarded(place, || {
             let Some(value) = self.table()?.get(key)? else {
                 return Ok(None);
             };
             let body = self.schema.body(key, value.value())?;
-            Ok(Some(read(body)?))
+            Ok(Some(Held::Stored(place, body).row(key)?))
         })
     }
 
@@ -249,7 +290,7 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
         (low, high): ([u8; N], [u8; N]),
         order: Order,
         below: Below,
-        visit: &mut Visit<'_, N>,
+        visit: &mut Visit<'_, N, R>,
     ) -> Result<(), IndexError> {
         if low > high {
             return Ok(());
@@ -266,10 +307,10 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
 
     fn merge(
         &self,
-        mut above: btree_map::Range<'_, [u8; N], Option<Vec<u8>>>,
+        mut above: btree_map::Range<'_, [u8; N], Option<R>>,
         mut below: Option<Range<'static, &'static [u8; N], V>>,
         order: Order,
-        visit: &mut Visit<'_, N>,
+        visit: &mut Visit<'_, N, R>,
     ) -> Result<(), Fault> {
         let mut step_above = || match order {
             Order::Ascending => above.next(),
@@ -302,16 +343,20 @@ impl<const N: usize, V: Sealed> Layer<N, V> {
             };
             // A changed row hides the one of the same key below it.
             let hidden = first == Ordering::Equal;
-            if let (true, Some((key, body))) = (first != Ordering::Greater, change) {
+            if let (true, Some((key, row))) = (first != Ordering::Greater, change) {
                 change = step_above();
-                if let Some(body) = body
-                    && !visit(key, body)?
+                if let Some(row) = row
+                    && !visit(key, Held::Changed(row))?
                 {
                     return Ok(());
                 }
             } else if let Some((key, value)) = &row {
-                let body = self.schema.body(key.value(), value.value())?;
-                if !visit(key.value(), body)? {
+                let (key, value) = (key.value(), value.value());
+                let held = Held::Stored(
+                    self.schema.place("read", key),
+                    self.schema.body(key, value)?,
+                );
+                if !visit(key, held)? {
                     return Ok(());
                 }
             }

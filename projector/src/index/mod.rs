@@ -13,6 +13,7 @@ mod keys;
 mod layer;
 mod page;
 mod reader;
+mod row;
 mod seal;
 mod tables;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub(crate) mod test_rows;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod turn_items;
 mod view;
 
 use std::sync::Arc;
@@ -44,7 +46,7 @@ use view::View;
 /// older build is rebuilt.
 pub const PROJECTION_VERSION: u32 = 1;
 /// Version of tables, keys, checksums and blocks.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 const META: TableDefinition<&[u8; 1], &[u8]> = TableDefinition::new("meta");
 const META_KEY: [u8; 1] = [0];
@@ -68,6 +70,8 @@ pub struct ThreadRow {
     pub digest: u64,
     /// One past the largest key that a turn row or item row ever had.
     pub row_end: u64,
+    /// One past the largest key that an item row ever had.
+    pub items_end: u64,
     /// One past the largest turn number that was ever used.
     pub turn_end: u64,
 }

@@ -12,17 +12,26 @@ use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
 use super::error::{Fault, Place, Table};
 use super::layer::{Below, Body, Changes, Mark, Schema, Tally};
-use super::{IndexError, ThreadRow};
-use crate::codec::{self, Id, Shift};
-use crate::rows::TurnNo;
+use super::row::Row;
+use super::turn_items::TurnItems;
+use super::{ThreadRow, keys};
+use crate::codec::{self, Id, Malformed, Shift, TooLarge};
+use crate::rows::{ItemRow, TurnNo, TurnRow};
 
-pub(super) const THREADS: Schema<8, Body> = Schema::new(Table::Threads, "threads");
-pub(super) const TURNS: Schema<16, Body> = Schema::new(Table::Turns, "turns");
-pub(super) const ITEMS: Schema<16, Body> = Schema::new(Table::Items, "items");
-pub(super) const NUMBERS: Schema<12, Body> = Schema::new(Table::TurnNumbers, "turn_numbers");
-pub(super) const NAMES: Schema<16, Mark> = Schema::new(Table::TurnNames, "turn_names");
-pub(super) const ITEM_IDS: Schema<24, Mark> = Schema::new(Table::ItemIds, "item_ids");
-pub(super) const TURN_ITEMS: Schema<20, Mark> = Schema::new(Table::TurnItems, "turn_items");
+pub(super) const THREADS: Schema<8, Body, ThreadRow> = Schema::new(Table::Threads, "threads");
+pub(super) const TURNS: Schema<16, Body, TurnRow> = Schema::new(Table::Turns, "turns");
+pub(super) const ITEMS: Schema<16, Body, ItemRow> = Schema::new(Table::Items, "items");
+pub(super) const NUMBERS: Schema<12, Body, NumberRow> =
+    Schema::new(Table::TurnNumbers, "turn_numbers");
+pub(super) const NAMES: Schema<16, Mark, ()> = Schema::new(Table::TurnNames, "turn_names");
+pub(super) const ITEM_IDS: Schema<24, Mark, ()> = Schema::new(Table::ItemIds, "item_ids");
+pub(super) const TURN_ITEMS: Schema<12, Body, TurnItems> =
+    Schema::new(Table::TurnItems, "turn_items");
+
+/// Bytes of a row besides its texts and lists, generously.
+const ROW_BYTES: usize = 256;
+/// Bytes of a number in a list, at most.
+const NUMBER_BYTES: usize = 10;
 
 /// What stands behind a turn number.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -78,12 +87,12 @@ impl Known {
 
 /// The changes of a view.
 pub(super) struct ViewChanges {
-    pub(super) turns: Changes<16>,
-    pub(super) items: Changes<16>,
-    pub(super) numbers: Changes<12>,
-    pub(super) names: Changes<16>,
-    pub(super) item_ids: Changes<24>,
-    pub(super) turn_items: Changes<20>,
+    pub(super) turns: Changes<16, TurnRow>,
+    pub(super) items: Changes<16, ItemRow>,
+    pub(super) numbers: Changes<12, NumberRow>,
+    pub(super) names: Changes<16, ()>,
+    pub(super) item_ids: Changes<24, ()>,
+    pub(super) turn_items: Changes<12, TurnItems>,
 }
 
 impl ViewChanges {
@@ -123,47 +132,93 @@ pub(super) fn create(txn: &WriteTransaction) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Encodes a row with its ordinals relative to its key.
-pub(super) fn encoded<T: Encode + Shift + Clone>(
-    place: Place,
-    first: Ordinal,
-    row: &T,
-) -> Result<Vec<u8>, IndexError> {
-    let mut row = row.clone();
-    row.shift(first.0.wrapping_neg());
-    plain(place, &row)
+/// Rows whose ordinals are stored relative to the key.
+fn encode_shifted<T: Encode + Shift>(mut row: T, key: &[u8]) -> Result<Vec<u8>, TooLarge> {
+    row.shift(keys::ordinal_of(key).0.wrapping_neg());
+    codec::encode(&row)
 }
 
-/// Encodes any other value.
-pub(super) fn plain<T: Encode>(place: Place, row: &T) -> Result<Vec<u8>, IndexError> {
-    codec::encode(row).map_err(|error| IndexError::RowTooLarge {
-        place,
-        bytes: error.bytes,
-    })
-}
-
-/// Decodes a row whose ordinals are relative to its key.
-pub(super) fn shifted<T: Decode<()> + Shift>(
-    known: Known,
-    table: Table,
-    first: Ordinal,
-    body: &[u8],
-) -> Result<T, IndexError> {
-    let mut row: T = decoded(known.place(table), body)?;
-    row.shift(first.0);
+fn decode_shifted<T: Decode<()> + Shift>(key: &[u8], body: &[u8]) -> Result<T, Malformed> {
+    let mut row: T = codec::decode(body)?;
+    row.shift(keys::ordinal_of(key).0);
     Ok(row)
 }
 
-/// Decodes any other value.
-pub(super) fn decoded<T: Decode<()>>(place: Place, body: &[u8]) -> Result<T, IndexError> {
-    codec::decode(body).map_err(|error| place.damaged(error))
+impl Row for TurnRow {
+    fn encode(self, key: &[u8]) -> Result<Vec<u8>, TooLarge> {
+        encode_shifted(self, key)
+    }
+
+    fn decode(key: &[u8], body: &[u8]) -> Result<Self, Malformed> {
+        decode_shifted(key, body)
+    }
+
+    fn bytes_bound(&self) -> usize {
+        ROW_BYTES + self.id.len()
+    }
+}
+
+impl Row for ItemRow {
+    fn encode(self, key: &[u8]) -> Result<Vec<u8>, TooLarge> {
+        encode_shifted(self, key)
+    }
+
+    fn decode(key: &[u8], body: &[u8]) -> Result<Self, Malformed> {
+        decode_shifted(key, body)
+    }
+
+    fn bytes_bound(&self) -> usize {
+        ROW_BYTES + self.id.len() + self.sources.len() * NUMBER_BYTES
+    }
+}
+
+impl Row for NumberRow {
+    fn encode(self, _: &[u8]) -> Result<Vec<u8>, TooLarge> {
+        codec::encode(&self)
+    }
+
+    fn decode(_: &[u8], body: &[u8]) -> Result<Self, Malformed> {
+        codec::decode(body)
+    }
+
+    fn bytes_bound(&self) -> usize {
+        ROW_BYTES + self.id.0.len()
+    }
+}
+
+impl Row for TurnItems {
+    fn encode(self, _: &[u8]) -> Result<Vec<u8>, TooLarge> {
+        codec::encode(&self)
+    }
+
+    fn decode(_: &[u8], body: &[u8]) -> Result<Self, Malformed> {
+        codec::decode(body)
+    }
+
+    fn bytes_bound(&self) -> usize {
+        ROW_BYTES + self.numbers() * NUMBER_BYTES
+    }
+}
+
+impl Row for ThreadRow {
+    fn encode(self, _: &[u8]) -> Result<Vec<u8>, TooLarge> {
+        codec::encode(&self)
+    }
+
+    fn decode(_: &[u8], body: &[u8]) -> Result<Self, Malformed> {
+        codec::decode(body)
+    }
+
+    fn bytes_bound(&self) -> usize {
+        ROW_BYTES + self.state.len()
+    }
 }
 
 impl Encode for ThreadRow {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         (self.applied_end.0, self.chain.0, &self.state).encode(encoder)?;
         (self.turn_rows, self.item_rows, self.rows, self.digest).encode(encoder)?;
-        (self.row_end, self.turn_end).encode(encoder)
+        (self.row_end, self.items_end, self.turn_end).encode(encoder)
     }
 }
 
@@ -171,7 +226,7 @@ impl<C> Decode<C> for ThreadRow {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         let (applied_end, chain, state) = Decode::decode(decoder)?;
         let (turn_rows, item_rows, rows, digest) = Decode::decode(decoder)?;
-        let (row_end, turn_end) = Decode::decode(decoder)?;
+        let (row_end, items_end, turn_end) = Decode::decode(decoder)?;
         let (applied_end, chain) = (Ordinal(applied_end), ThreadChain(chain));
         Ok(ThreadRow {
             applied_end,
@@ -182,6 +237,7 @@ impl<C> Decode<C> for ThreadRow {
             rows,
             digest,
             row_end,
+            items_end,
             turn_end,
         })
     }

@@ -6,11 +6,12 @@ use turnleaf_format::{Ordinal, ThreadChain};
 
 use super::error::Table;
 use super::seal::id_hash;
-use super::tables::{self, Known, NumberRow};
+use super::tables::{Known, NumberRow};
+use super::turn_items::{Class, TurnItems};
 use super::view::View;
 use super::{IndexError, ThreadRow, keys};
 use crate::codec::{self, Id};
-use crate::rows::{ItemRow, Rows, TurnName, TurnNo, TurnRow};
+use crate::rows::{ItemRow, Landmarks, Rows, TurnName, TurnNo, TurnRow};
 
 /// A thread that the batch has touched.
 pub(super) struct Open {
@@ -59,7 +60,11 @@ impl ThreadRows<'_> {
         state: &S,
     ) -> Result<(), IndexError> {
         let row = &mut self.open.row;
-        row.state = tables::plain(self.open.known.place(Table::Threads), state)?;
+        let place = self.open.known.place(Table::Threads);
+        row.state = codec::encode(state).map_err(|error| IndexError::RowTooLarge {
+            place,
+            bytes: error.bytes,
+        })?;
         (row.applied_end, row.chain) = (applied_end, chain);
         self.open.is_changed = true;
         Ok(())
@@ -78,13 +83,22 @@ impl ThreadRows<'_> {
         self.open.is_changed = true;
     }
 
-    fn put_number(&mut self, turn: TurnNo, row: &NumberRow) -> Result<(), IndexError> {
+    fn put_number(&mut self, turn: TurnNo, row: NumberRow) -> Result<(), IndexError> {
+        let key = keys::number(self.open.known.thread, turn);
+        self.view.numbers.put(key, row)
+    }
+
+    /// Marks the landmarks of a turn again, from its items.
+    fn mark_again(&mut self, turn: TurnNo) -> Result<(), IndexError> {
         let known = self.open.known;
-        let body = tables::plain(known.place(Table::TurnNumbers), row)?;
-        self.view
-            .numbers
-            .put(keys::number(known.thread, turn), body);
-        Ok(())
+        let rows = self.view.items_of(known, turn)?;
+        let key = keys::number(known.thread, turn);
+        self.view.turn_items.change(key, known.of(turn), |items| {
+            items.unmark();
+            for (key, row) in &rows {
+                items.mark(*key, Class::of(row));
+            }
+        })
     }
 
     /// Takes an id from a number; without a row the number goes, too.
@@ -95,28 +109,57 @@ impl ThreadRows<'_> {
         self.view.names.remove(key, known.of(turn));
         self.put_number(
             turn,
-            &NumberRow {
+            NumberRow {
                 is_named: false,
                 ..number.clone()
             },
         )
     }
 
-    fn remove_item(&mut self, first: Ordinal, row: &ItemRow) {
+    fn remove_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
         let known = self.open.known;
         self.view.items.remove(self.key(first), known.at(first));
-        self.unlink_item(first, row);
         self.open.row.item_rows -= 1;
+        self.unlink_item(first, row)
     }
 
-    fn unlink_item(&mut self, first: Ordinal, row: &ItemRow) {
+    fn unlink_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
         let known = self.open.known;
-        let below = known.at(first);
-        let by_id = keys::item_id(known.thread, row.turn, id_hash(&row.id), first);
-        self.view.item_ids.remove(by_id, below);
+        let (hash, mut is_here) = (id_hash(&row.id), false);
+        let key = keys::number(known.thread, row.turn);
         self.view
             .turn_items
-            .remove(keys::turn_item(known.thread, row.turn, first), below);
+            .change(key, known.of(row.turn), |items| {
+                is_here = items.drop_id(hash, first);
+            })?;
+        if !is_here {
+            let key = keys::item_id(known.thread, row.turn, hash, first);
+            self.view.item_ids.remove(key, known.at(first));
+        }
+        Ok(())
+    }
+
+    /// Lets the turn of an item lead to it.
+    fn link_item(
+        &mut self,
+        first: Ordinal,
+        row: &ItemRow,
+        items_end: u64,
+    ) -> Result<(), IndexError> {
+        let known = self.open.known;
+        let (hash, mut is_here) = (id_hash(&row.id), false);
+        let key = keys::number(known.thread, row.turn);
+        self.view
+            .turn_items
+            .change(key, known.of(row.turn), |items| {
+                items.add(first, Class::of(row), items_end);
+                is_here = items.keep_id(hash, first);
+            })?;
+        if is_here {
+            return Ok(());
+        }
+        let key = keys::item_id(known.thread, row.turn, hash, first);
+        self.view.item_ids.put(key, ())
     }
 }
 
@@ -154,7 +197,7 @@ impl Rows for ThreadRows<'_> {
         let row = name.row.map(|row| row.0);
         self.put_number(
             name.turn,
-            &NumberRow {
+            NumberRow {
                 id: Id(id.to_owned()),
                 row,
                 is_named: true,
@@ -162,7 +205,7 @@ impl Rows for ThreadRows<'_> {
         )?;
         self.view
             .names
-            .put(keys::name(known.thread, id_hash(id), name.turn), Vec::new());
+            .put(keys::name(known.thread, id_hash(id), name.turn), ())?;
         self.open.name = Some((id.to_owned(), name));
         self.cover(name.row, name.turn);
         Ok(())
@@ -184,15 +227,14 @@ impl Rows for ThreadRows<'_> {
         if self.view.turn(known, first)?.is_none() {
             self.open.row.turn_rows += 1;
         }
-        let body = tables::encoded(known.place(Table::Turns), first, row)?;
-        self.view.turns.put(self.key(first), body);
+        self.view.turns.put(self.key(first), row.clone())?;
         if self.view.number(known, row.turn)?.is_none() {
             let number = NumberRow {
                 id: Id(row.id.clone()),
                 row: Some(first.0),
                 is_named: false,
             };
-            self.put_number(row.turn, &number)?;
+            self.put_number(row.turn, number)?;
         }
         self.cover(Some(first), row.turn);
         Ok(())
@@ -220,24 +262,34 @@ impl Rows for ThreadRows<'_> {
     fn put_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
         let known = self.open.known;
         let old = self.view.item(known, first)?;
-        let body = tables::encoded(known.place(Table::Items), first, row)?;
-        self.view.items.put(self.key(first), body);
-        match old {
-            Some(old) if old.turn == row.turn && old.id == row.id => return Ok(()),
-            Some(old) => self.unlink_item(first, &old),
-            None => self.open.row.item_rows += 1,
-        }
-        let by_id = keys::item_id(known.thread, row.turn, id_hash(&row.id), first);
-        self.view.item_ids.put(by_id, Vec::new());
-        self.view
-            .turn_items
-            .put(keys::turn_item(known.thread, row.turn, first), Vec::new());
+        self.view.items.put(self.key(first), row.clone())?;
+        let items_end = self.open.row.items_end;
+        self.open.row.items_end = items_end.max(first.0.saturating_add(1));
         self.cover(Some(first), row.turn);
+        let Some(old) = old else {
+            self.open.row.item_rows += 1;
+            return self.link_item(first, row, items_end);
+        };
+        let is_same = (old.turn, &old.id) == (row.turn, &row.id);
+        if !is_same {
+            self.unlink_item(first, &old)?;
+            self.link_item(first, row, items_end)?;
+        }
+        if !is_same || Class::of(&old) != Class::of(row) {
+            self.mark_again(old.turn)?;
+            self.mark_again(row.turn)?;
+        }
         Ok(())
     }
 
-    fn items_of(&mut self, turn: TurnNo) -> Result<Vec<(Ordinal, ItemRow)>, IndexError> {
-        self.view.items_of(self.open.known, turn)
+    fn landmarks(&mut self, turn: TurnNo) -> Result<Landmarks, IndexError> {
+        let known = self.open.known;
+        let key = keys::number(known.thread, turn);
+        let found = self
+            .view
+            .turn_items
+            .ask(&key, known.of(turn), TurnItems::landmarks)?;
+        Ok(found.unwrap_or_default())
     }
 
     fn item_count(&mut self) -> Result<u64, IndexError> {
@@ -252,8 +304,10 @@ impl Rows for ThreadRows<'_> {
         self.view.turns.remove(self.key(first), known.at(first));
         self.open.row.turn_rows -= 1;
         for (item, item_row) in self.view.items_of(known, row.turn)? {
-            self.remove_item(item, &item_row);
+            self.remove_item(item, &item_row)?;
         }
+        let key = keys::number(known.thread, row.turn);
+        self.view.turn_items.remove(key, known.of(row.turn));
         let name = self.view.turn_name(known, &row.id)?;
         for turn in [name
             .filter(|name| name.row == Some(first))

@@ -5,27 +5,28 @@ use std::num::NonZeroUsize;
 
 use turnleaf_format::{Ordinal, ThreadNumber};
 
-use super::error::{Damage, Place, Table};
-use super::keys::{self, ItemIdKey, NameKey, RowKey, ThreadKey, TurnItemKey};
+use super::error::{Damage, Table};
+use super::keys::{self, ItemIdKey, NameKey, RowKey, ThreadKey};
 use super::layer::{Below, Body, Layer, Mark, Sealed, Snapshot, Tally};
 use super::page::{Order, Page, PageRequest};
+use super::row::{Held, Row};
 use super::seal::{id_hash, row_hash};
 use super::tables::{
     ITEM_IDS, ITEMS, Known, NAMES, NUMBERS, NumberRow, THREADS, TURN_ITEMS, TURNS, ViewChanges,
-    decoded, shifted,
 };
+use super::turn_items::TurnItems;
 use super::{IndexError, ThreadRow};
 use crate::rows::{ItemRow, TurnName, TurnNo, TurnRow};
 
 /// All tables of one snapshot, with the changes above it.
 pub(super) struct View {
-    pub(super) threads: Layer<8, Body>,
-    pub(super) turns: Layer<16, Body>,
-    pub(super) items: Layer<16, Body>,
-    pub(super) numbers: Layer<12, Body>,
-    pub(super) names: Layer<16, Mark>,
-    pub(super) item_ids: Layer<24, Mark>,
-    pub(super) turn_items: Layer<20, Mark>,
+    pub(super) threads: Layer<8, Body, ThreadRow>,
+    pub(super) turns: Layer<16, Body, TurnRow>,
+    pub(super) items: Layer<16, Body, ItemRow>,
+    pub(super) numbers: Layer<12, Body, NumberRow>,
+    pub(super) names: Layer<16, Mark, ()>,
+    pub(super) item_ids: Layer<24, Mark, ()>,
+    pub(super) turn_items: Layer<12, Body, TurnItems>,
 }
 
 impl View {
@@ -72,32 +73,24 @@ impl View {
         self.turn_items.forget(thread);
     }
 
-    pub(super) fn thread(&self, thread: u64) -> Result<Option<ThreadRow>, IndexError> {
+    pub(super) fn thread(&self, thread: u64) -> Found<ThreadRow> {
         let key: ThreadKey = thread.to_be_bytes();
-        let place = Place::new("read").table(Table::Threads).thread(thread);
-        self.threads
-            .get(&key, Below::Look, |body| decoded(place, body))
+        self.threads.get(&key, Below::Look)
     }
 
     pub(super) fn turn(&self, known: Known, first: Ordinal) -> Found<TurnRow> {
-        let key = keys::row(known.thread, first);
-        self.turns.get(&key, known.at(first), |body| {
-            shifted(known, Table::Turns, first, body)
-        })
+        self.turns
+            .get(&keys::row(known.thread, first), known.at(first))
     }
 
     pub(super) fn item(&self, known: Known, first: Ordinal) -> Found<ItemRow> {
-        let key = keys::row(known.thread, first);
-        self.items.get(&key, known.at(first), |body| {
-            shifted(known, Table::Items, first, body)
-        })
+        self.items
+            .get(&keys::row(known.thread, first), known.at(first))
     }
 
     pub(super) fn number(&self, known: Known, turn: TurnNo) -> Found<NumberRow> {
-        let key = keys::number(known.thread, turn);
-        let place = known.place(Table::TurnNumbers);
         self.numbers
-            .get(&key, known.of(turn), |body| decoded(place, body))
+            .get(&keys::number(known.thread, turn), known.of(turn))
     }
 
     pub(super) fn turn_name(&self, known: Known, id: &str) -> Found<TurnName> {
@@ -126,20 +119,30 @@ impl View {
         turn: TurnNo,
         id: &str,
     ) -> Found<(Ordinal, ItemRow)> {
-        let prefix = keys::item_id(known.thread, turn, id_hash(id), Ordinal(0));
-        let mut found = None;
-        let span = keys::span::<{ size_of::<ItemIdKey>() }>(&prefix[..16]);
-        self.item_ids
-            .scan(span, Order::Ascending, known.of(turn), &mut |key, _| {
-                let first = keys::ordinal_of(key);
-                let row = self.item(known, first)?;
-                let row = row.ok_or_else(|| dangling(known, Table::ItemIds))?;
-                if row.id == id {
-                    found = Some((first, row));
-                }
-                Ok(found.is_none())
-            })?;
-        Ok(found)
+        let hash = id_hash(id);
+        let key = keys::number(known.thread, turn);
+        let found = self
+            .turn_items
+            .ask(&key, known.of(turn), |items| items.keys_of(hash))?;
+        let (mut candidates, more) = found.unwrap_or_default();
+        if more {
+            let prefix = keys::item_id(known.thread, turn, hash, Ordinal(0));
+            let span = keys::span::<{ size_of::<ItemIdKey>() }>(&prefix[..16]);
+            self.item_ids
+                .scan(span, Order::Ascending, known.of(turn), &mut |key, _| {
+                    candidates.push(keys::ordinal_of(key));
+                    Ok(true)
+                })?;
+        }
+        candidates.sort_unstable();
+        for first in candidates {
+            let row = self.item(known, first)?;
+            let row = row.ok_or_else(|| dangling(known, Table::TurnItems))?;
+            if row.id == id {
+                return Ok(Some((first, row)));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn newest_turns(
@@ -174,11 +177,8 @@ impl View {
         };
         let span: (RowKey, RowKey) = (keys::row(known.thread, low), keys::row(known.thread, high));
         self.turns
-            .scan(span, request.order, known.any(), &mut |key, body| {
-                let first = keys::ordinal_of(key);
-                fill(&mut page, request, first, || {
-                    shifted(known, Table::Turns, first, body)
-                })
+            .scan(span, request.order, known.any(), &mut |key, held| {
+                fill(&mut page, request, keys::ordinal_of(key), || held.row(key))
             })?;
         Ok(page)
     }
@@ -196,29 +196,33 @@ impl View {
         let Some((low, high)) = request.span() else {
             return Ok(page);
         };
-        let Some(turn) = turn else {
+        let mut spans = vec![(low, high)];
+        let mut below = known.any();
+        if let Some(turn) = turn {
+            let key = keys::number(known.thread, turn);
+            let of_turn = self
+                .turn_items
+                .ask(&key, known.of(turn), |items| items.within(low, high))?;
+            spans = of_turn.unwrap_or_default();
+            below = known.of(turn);
+        }
+        if request.order == Order::Descending {
+            spans.reverse();
+        }
+        for (low, high) in spans {
             let span = (keys::row(known.thread, low), keys::row(known.thread, high));
             self.items
-                .scan(span, request.order, known.any(), &mut |key, body| {
-                    let first = keys::ordinal_of(key);
-                    fill(&mut page, request, first, || {
-                        shifted(known, Table::Items, first, body)
-                    })
+                .scan(span, request.order, below, &mut |key, held| {
+                    let row = held.row(key)?;
+                    if turn.is_some_and(|turn| row.turn != turn) {
+                        return Ok(true);
+                    }
+                    fill(&mut page, request, keys::ordinal_of(key), || Ok(row))
                 })?;
-            return Ok(page);
-        };
-        let span: (TurnItemKey, TurnItemKey) = (
-            keys::turn_item(known.thread, turn, low),
-            keys::turn_item(known.thread, turn, high),
-        );
-        self.turn_items
-            .scan(span, request.order, known.of(turn), &mut |key, _| {
-                let first = keys::ordinal_of(key);
-                fill(&mut page, request, first, || {
-                    let row = self.item(known, first)?;
-                    row.ok_or_else(|| dangling(known, Table::TurnItems))
-                })
-            })?;
+            if page.more {
+                break;
+            }
+        }
         Ok(page)
     }
 
@@ -251,10 +255,8 @@ impl View {
         };
         let span = (low.to_be_bytes(), [u8::MAX; 8]);
         self.threads
-            .scan(span, Order::Ascending, Below::Look, &mut |key, body| {
-                let thread = keys::thread_of(key);
-                let place = Place::new("read").table(Table::Threads).thread(thread);
-                rows.push((ThreadNumber(thread), decoded(place, body)?));
+            .scan(span, Order::Ascending, Below::Look, &mut |key, held| {
+                rows.push((ThreadNumber(keys::thread_of(key)), held.row(key)?));
                 Ok(rows.len() < limit)
             })?;
         Ok(rows)
@@ -294,15 +296,22 @@ fn fill<T>(
     Ok(true)
 }
 
-fn sum<const N: usize, V: Sealed>(
-    layer: &Layer<N, V>,
+fn sum<const N: usize, V: Sealed, R: Row>(
+    layer: &Layer<N, V, R>,
     thread: u64,
     tally: &mut Tally,
 ) -> Result<u64, IndexError> {
     let before = tally.rows;
     let span = keys::span(&thread.to_be_bytes());
-    layer.scan(span, Order::Ascending, Below::Look, &mut |key, body| {
-        tally.add(row_hash(layer.schema.table, key, body));
+    layer.scan(span, Order::Ascending, Below::Look, &mut |key, held| {
+        let table = layer.schema.table;
+        match held {
+            Held::Stored(_, body) => tally.add(row_hash(table, key, body)),
+            Held::Changed(row) => {
+                let body = row.clone().bytes(layer.schema.place("read", key), key)?;
+                tally.add(row_hash(table, key, &body));
+            }
+        }
         Ok(true)
     })?;
     Ok(tally.rows - before)

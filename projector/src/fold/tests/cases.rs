@@ -139,8 +139,8 @@ impl Case {
     pub(super) fn turns(&self, rows: &mut MemRows) -> Value {
         let turns: Vec<TurnRow> = rows.turns().map(|(_, row)| row.clone()).collect();
         let turn = |row: &TurnRow| {
-            let Ok(items) = rows.items_of(row.turn);
-            let items: Vec<Value> = items.iter().map(|(_, item)| self.item(item)).collect();
+            let items = rows.items_of(row.turn);
+            let items: Vec<Value> = items.map(|(_, item)| self.item(item)).collect();
             json!({
                 "id": row.id, "status": status(row), "error": self.error(row),
                 "startedAt": row.started_at, "completedAt": row.completed_at,

@@ -7,6 +7,7 @@ mod measure;
 mod model;
 mod paging;
 mod token;
+mod turns;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -189,7 +190,7 @@ fn a_watermark_is_visible_with_its_rows() {
     assert_eq!((row.applied_end, row.chain), (Ordinal(24), ThreadChain(5)));
     assert_eq!(
         (row.turn_rows, row.item_rows, row.rows),
-        (2, 5, 2 + 5 + 2 + 2 + 5 + 5)
+        (2, 5, 2 + 5 + 2 + 2 + 2)
     );
     let threads = reader.threads(None, 10).expect("memory does not fail");
     assert_eq!(threads, [(T1, row)]);
