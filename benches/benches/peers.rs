@@ -8,12 +8,11 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use turnleaf::{ImportSource, ItemsRequest, Order, Store};
-use turnleaf_benches::measure::{Cost, measure, peak_kib, quartile, reset_peak};
-use turnleaf_benches::replay::{Replay, one_pass};
+use turnleaf::Store;
+use turnleaf_benches::measure::{Cost, measure, quartile};
+use turnleaf_benches::replay::Replay;
+use turnleaf_benches::work::{PAGE, Work, did_as_asked, items};
 use turnleaf_tests::rollouts::{Rollout, RolloutMode};
-
-const PAGE: usize = 50;
 
 struct Case {
     jsonl: PathBuf,
@@ -34,25 +33,12 @@ fn prepare(dir: &Path, megabytes: u64) -> Case {
         .bytes;
     drop(out);
     let store = dir.join(format!("store-{megabytes}"));
-    let opened = Store::open(&store).expect("a store");
-    let mut plain = File::open(&jsonl).expect("the rollout");
-    let source = ImportSource {
-        path: "bench",
-        thread_hint: None,
-        plain: &mut plain,
-        file_bytes: bytes,
-        modified_ns: 1,
-    };
-    reset_peak();
-    let (imported, cost) = measure(|| opened.import(source, &mut |_| {}));
-    imported.expect("an import").expect("a rollout");
+    let cost = Work::Import.apart(&jsonl, store.to_str().expect("a plain path"));
     println!(
-        "{megabytes} MB: import {:.0} MB per CPU second, peak {} MiB",
+        "{megabytes} MB: import and seal {:.0} MB per CPU second, in {} MiB of memory",
         per_second(bytes, cost.cpu),
-        peak_kib() / 1024
+        cost.peak_kib / 1024
     );
-    opened.seal_all().expect("sealed");
-    opened.close().expect("closed");
     let rounds = if megabytes >= 500 { 3 } else { 5 };
     Case {
         jsonl,
@@ -68,56 +54,37 @@ fn per_second(bytes: u64, time: Duration) -> f64 {
     megabytes / time.as_secs_f64()
 }
 
-fn items(store: &Store, case: &Case, cursor: Option<String>) -> (usize, Option<String>) {
-    let (thread, order) = (case.thread.clone(), Order::Descending);
-    let request = ItemsRequest {
-        thread,
-        turn: None,
-        cursor,
-        limit: PAGE,
-        order,
-    };
-    let page = store.items(&request).expect("a page");
-    (page.items.len(), page.next_cursor)
-}
-
 /// A cursor that stands about half way down the thread.
 fn deep_cursor(store: &Store, case: &Case) -> Option<String> {
     let total = store.show(&case.thread).expect("the thread").items;
     let mut cursor = None;
-    let (thread, order) = (case.thread.clone(), Order::Descending);
     for _ in 0..(total / 2000) {
-        let request = ItemsRequest {
-            thread: thread.clone(),
-            turn: None,
-            cursor,
-            limit: 1000,
-            order,
-        };
-        cursor = store.items(&request).expect("a page").next_cursor;
+        cursor = items(store, &case.thread, cursor, 1000).1;
     }
     cursor
 }
 
-fn row(name: &str, ours: Cost, theirs: Option<Cost>) {
+fn row(name: &str, ours: Cost, theirs: Cost) {
     let micros = |cost: Cost| cost.cpu.as_secs_f64() * 1e6;
-    match theirs {
-        Some(theirs) => println!(
-            "  {name:<34} {:>12.0} us {:>14.0} us {:>10.1} x",
-            micros(ours),
-            micros(theirs),
-            micros(theirs) / micros(ours).max(1.0)
-        ),
-        None => println!("  {name:<34} {:>12.0} us", micros(ours)),
-    }
+    println!(
+        "  {name:<34} {:>12.0} us {:>14.0} us {:>10.1} x",
+        micros(ours),
+        micros(theirs),
+        micros(theirs) / micros(ours).max(1.0)
+    );
 }
 
-/// Runs both sides in turn and gives the lower quartile of each.
-fn alternate(rounds: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (Cost, Cost) {
+/// Runs both sides in turn, each in processes of its own, and gives the lower quartile of each.
+fn alternate(case: &Case, ours: Work, theirs: Work) -> (Cost, Cost) {
     let (mut one, mut other) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        one.push(measure(&mut ours).1);
-        other.push(measure(&mut theirs).1);
+    for _ in 0..case.rounds {
+        let from = if ours == Work::Fold {
+            &case.jsonl
+        } else {
+            &case.store
+        };
+        one.push(ours.apart(from, &case.thread));
+        other.push(theirs.apart(&case.jsonl, &case.thread));
     }
     (quartile(&mut one), quartile(&mut other))
 }
@@ -127,50 +94,52 @@ fn compare(case: &Case) -> Cost {
         "  {:<34} {:>15} {:>17} {:>12}",
         "work (CPU time)", "turnleaf", "JSONL replay", "ratio"
     );
-    let replay = || drop(Replay::of_file(&case.jsonl).expect("a replay").newest(PAGE));
-    let open = || Store::open_to_read(&case.store).expect("the store");
-    let (resume, full) = alternate(
-        case.rounds,
-        || {
-            let mut out = Vec::new();
-            open().context(&case.thread, &mut out).expect("the context");
-            assert!(!out.is_empty());
-        },
-        replay,
+    let (resume, full) = alternate(case, Work::Resume, Work::Replay);
+    row("open and resume", resume, full);
+    println!(
+        "    in {} and {} MiB of memory",
+        resume.peak_kib / 1024,
+        full.peak_kib / 1024
     );
-    row("open and resume", resume, Some(full));
+    let store = Store::open_to_read(&case.store).expect("the store");
     let mut suffix = Vec::new();
-    open()
+    store
         .context(&case.thread, &mut suffix)
         .expect("the context");
-    println!("    which reads a suffix of {} KiB", suffix.len() / 1024);
-    let (first, full) = alternate(case.rounds, || drop(items(&open(), case, None)), replay);
-    row("open and newest page of 50", first, Some(full));
-    let store = open();
+    println!("    from a suffix of {} KiB", suffix.len() / 1024);
+    drop(store);
+    let (first, full) = alternate(case, Work::NewestPage, Work::Replay);
+    row("open and newest page of 50", first, full);
+    let (rebuilt, full) = alternate(case, Work::Rebuild, Work::Replay);
+    row("rebuild of the index", rebuilt, full);
+    let (rebuilt, value) = alternate(case, Work::Rebuild, Work::OnePass);
+    row("  against one pass to Value", rebuilt, value);
+    let (folded, value) = alternate(case, Work::Fold, Work::OnePass);
+    row("fold of all lines, one pass", folded, value);
+    println!("    at {:.0} MB/s", per_second(case.bytes, folded.cpu));
+    in_memory(case);
+    resume
+}
+
+/// Pages of an open store, beside pages of a history that was parsed and is held in memory.
+fn in_memory(case: &Case) {
+    let store = Store::open_to_read(&case.store).expect("the store");
     let replayed = Replay::of_file(&case.jsonl).expect("a replay");
     let many = |work: &mut dyn FnMut()| {
         let ((), cost) = measure(|| (0..20).for_each(|_| work()));
         Cost {
             wall: cost.wall / 20,
             cpu: cost.cpu / 20,
+            ..cost
         }
     };
-    let hot = many(&mut || drop(items(&store, case, None)));
+    let hot = many(&mut || drop(items(&store, &case.thread, None, PAGE)));
     let held = many(&mut || drop(replayed.newest(PAGE)));
-    row("newest page, all in memory", hot, Some(held));
+    row("newest page, all in memory", hot, held);
     let cursor = deep_cursor(&store, case);
-    let deep = many(&mut || drop(items(&store, case, cursor.clone())));
+    let deep = many(&mut || drop(items(&store, &case.thread, cursor.clone(), PAGE)));
     let held = many(&mut || drop(replayed.deep(PAGE)));
-    row("deep page, all in memory", deep, Some(held));
-    drop((store, replayed));
-    let rebuild = || {
-        open().rebuild_index(&mut |_| {}).expect("a rebuild");
-    };
-    let (rebuilt, full) = alternate(case.rounds, rebuild, replay);
-    row("rebuild of the index", rebuilt, Some(full));
-    let (_, value) = measure(|| one_pass(&case.jsonl).expect("a pass"));
-    row("  against one pass to Value", rebuilt, Some(value));
-    resume
+    row("deep page, all in memory", deep, held);
 }
 
 fn bytes_on_disk(case: &Case) {
@@ -189,6 +158,9 @@ fn bytes_on_disk(case: &Case) {
 }
 
 fn main() {
+    if did_as_asked() {
+        return;
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let smoke = args.iter().any(|arg| arg == "--test");
     let mut sizes: Vec<u64> = args.iter().filter_map(|arg| arg.parse().ok()).collect();

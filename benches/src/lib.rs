@@ -4,3 +4,4 @@
 pub mod measure;
 pub mod raw;
 pub mod replay;
+pub mod work;

@@ -12,6 +12,8 @@ pub struct Cost {
     pub wall: Duration,
     /// User and system time of this process.
     pub cpu: Duration,
+    /// Largest resident memory in KiB, where the work had a process of its own; else 0.
+    pub peak_kib: u64,
 }
 
 /// Does the work and measures it.
@@ -23,6 +25,7 @@ pub fn measure<T>(work: impl FnOnce() -> T) -> (T, Cost) {
         Cost {
             wall: wall.elapsed(),
             cpu: cpu_time().saturating_sub(cpu),
+            peak_kib: 0,
         },
     )
 }
@@ -45,12 +48,7 @@ pub fn cpu_time() -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Forgets the peak of memory so far, where the system allows it.
-pub fn reset_peak() {
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
-/// Peak of resident memory in KiB since the last [`reset_peak`].
+/// Largest resident memory of this process so far, in KiB.
 #[must_use]
 pub fn peak_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -80,7 +80,7 @@ impl Replay {
         let mut replay = Replay::default();
         let mut kept: Vec<Record> = Vec::new();
         each_line(path, |line| {
-            let Ok(value) = serde_json::from_str::<Value>(line) else {
+            let Ok(value) = serde_json::from_slice::<Value>(line) else {
                 return;
             };
             let Ok(line) = serde_json::from_value::<Line>(value) else {
@@ -143,18 +143,22 @@ impl Replay {
 pub fn one_pass(path: &Path) -> io::Result<usize> {
     let mut items = 0;
     each_line(path, |line| {
-        if let Ok(value) = serde_json::from_str::<Value>(line) {
+        if let Ok(value) = serde_json::from_slice::<Value>(line) {
             items += usize::from(value["payload"]["type"] == "item_completed");
         }
     })?;
     Ok(items)
 }
 
-fn each_line(path: &Path, mut take: impl FnMut(&str)) -> io::Result<()> {
+/// Hands every line of a file on, without its end.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn each_line(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(256 << 10, File::open(path)?);
-    let mut line = String::new();
-    while reader.read_line(&mut line)? > 0 {
-        take(line.trim_end());
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        take(line.trim_ascii_end());
         line.clear();
     }
     Ok(())
