@@ -107,6 +107,12 @@ pub(crate) enum Command {
     Show {
         /// The thread's id.
         thread: String,
+        /// Print the world state that the agent recorded instead.
+        #[arg(long)]
+        world_state: bool,
+        /// The world state after this record, not the newest.
+        #[arg(long, value_name = "ORD", requires = "world_state")]
+        at: Option<u64>,
     },
     /// What the model needs to resume: exact records, one per line.
     Context {

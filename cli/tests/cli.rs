@@ -108,6 +108,37 @@ fn what_goes_in_comes_out_and_is_paged() {
 }
 
 #[test]
+fn the_world_state_is_shown_at_any_record() {
+    let home = Home::new();
+    let state = |full: bool, state: &str| {
+        format!(
+            r#"{{"timestamp":"2026-01-01T00:00:02Z","type":"world_state","payload":{{"full":{full},"state":{state}}}}}"#
+        )
+    };
+    let lines = [
+        head(THREAD, "paginated"),
+        state(true, r#"{"cwd":"/w","open":["a"]}"#),
+        state(false, r#"{"open":null,"branch":"main"}"#),
+    ];
+    let path = home.write("a.jsonl", format!("{}\n", lines.join("\n")).as_bytes());
+    home.import(&path, 0);
+    let at =
+        |ordinal: &str, exit| home.json(&["show", THREAD, "--world-state", "--at", ordinal], exit);
+    let newest = home.json(&["show", THREAD, "--world-state"], 0);
+    let expect = serde_json::json!({
+        "worldState": {"cwd": "/w", "branch": "main"}, "changedAt": 2,
+    });
+    assert_eq!((&newest, &at("2", 0)), (&expect, &expect));
+    assert_eq!(at("1", 0)["worldState"]["open"][0], "a");
+    assert_eq!(at("0", 0)["worldState"], Value::Null);
+    assert_eq!(at("3", 2)["error"]["code"], "invalid");
+    assert_eq!(
+        home.run(&["show", THREAD, "--at", "1"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
 fn errors_have_their_codes() {
     let home = Home::new();
     assert_eq!(home.json(&["threads"], 3)["error"]["code"], "not_found");

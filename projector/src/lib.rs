@@ -8,5 +8,6 @@ pub mod index;
 pub mod item;
 pub mod notes;
 pub mod rows;
+pub mod world_state;
 
 pub use turnleaf_format as format;

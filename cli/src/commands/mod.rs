@@ -45,7 +45,12 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
             page,
             order,
         } => pages::items(&global, thread, turn, page, order),
-        Command::Show { thread } => pages::show(&global, &thread),
+        Command::Show {
+            thread,
+            world_state: true,
+            at,
+        } => pages::world_state(&global, &thread, at),
+        Command::Show { thread, .. } => pages::show(&global, &thread),
         Command::Context { thread, ordinals } => export::context(&global, &thread, ordinals),
         Command::Name { thread, text } => upkeep::name(&global, &thread, &text),
         Command::RebuildIndex => upkeep::rebuild_index(&global),

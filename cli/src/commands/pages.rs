@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use turnleaf::{ItemsRequest, ItemsView, SortKey, ThreadsRequest, TurnsRequest};
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
-use crate::commands::{met, open_to_read};
+use crate::commands::{met, open_log, open_to_read};
 use crate::exit::{Failure, Outcome};
 use crate::output::{print_json, print_line, short, size, table, time};
 
@@ -201,6 +201,28 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         rows.add_row(["odd".to_owned(), told]);
     }
     print_line(&rows.to_string())?;
+    Ok(met(global, &store))
+}
+
+/// The world state at a record; the index is not needed for it.
+pub(crate) fn world_state(
+    global: &Global,
+    thread: &str,
+    at: Option<u64>,
+) -> Result<Outcome, Failure> {
+    let store = open_log(global)?;
+    let found = store.world_state(thread, at)?;
+    let (value, changed_at) = match found {
+        Some(state) => (state.value, Some(state.changed_at.0)),
+        None => (Value::Null, None),
+    };
+    if global.json {
+        print_json(&json!({ "worldState": value, "changedAt": changed_at }))?;
+    } else if changed_at.is_some() {
+        print_line(&format!("{value:#}"))?;
+    } else if !global.quiet {
+        eprintln!("turnleaf: no world state was recorded up to there");
+    }
     Ok(met(global, &store))
 }
 

@@ -6,6 +6,7 @@ mod context;
 mod pages;
 mod show;
 mod threads;
+mod world_state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,0 +1,53 @@
+//! Owns the world state of a thread at any of its records, from the log alone.
+
+use std::ops::ControlFlow;
+
+use turnleaf_engine::format::Ordinal;
+use turnleaf_engine::format::record::{Flags, Kind};
+use turnleaf_projector::world_state::{WorldState, WorldStateScan};
+
+use super::catch_up::whole_line;
+use crate::error::Error;
+use crate::open::Store;
+
+impl Store {
+    /// The world state after record `at`, by default the newest one. Reads back to the newest
+    /// baseline or compaction before it. `None` when there is no baseline.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Invalid`] for an ordinal beyond the
+    /// thread; damage within the records that are needed.
+    pub fn world_state(&self, id: &str, at: Option<u64>) -> Result<Option<WorldState>, Error> {
+        let (_, reader) = self.source.find(id)?;
+        let end = match at {
+            None => reader.end(),
+            Some(at) if at < reader.end().0 => Ordinal(at + 1),
+            Some(_) => {
+                return Err(Error::BadArgument(
+                    "the thread has no record of this ordinal",
+                ));
+            }
+        };
+        let mut scan = WorldStateScan::default();
+        let mut failed = None;
+        let walked = reader.records_back(end, &mut |record| {
+            let Some(bytes) = record.bytes().filter(|_| record.kind == Kind::LINE) else {
+                return ControlFlow::Continue(());
+            };
+            if !record.flags.has(Flags::CONTINUES) {
+                return scan.feed(record.ordinal, bytes);
+            }
+            match whole_line(&reader, record.to_owned_record()) {
+                Ok(line) => scan.feed(record.ordinal, &line),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        walked
+            .and(failed.map_or(Ok(()), Err))
+            .map_err(Error::of_read(id))?;
+        Ok(scan.finish())
+    }
+}
