@@ -2,6 +2,8 @@
 
 pub mod crash_rig;
 pub mod oracle;
+pub mod projection;
 pub mod rng;
 pub mod rollouts;
 pub mod sim_disk;
+pub mod soup;
