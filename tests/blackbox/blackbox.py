@@ -1,0 +1,352 @@
+#!/usr/bin/env python3
+"""Drives the built command from outside and injects faults: kills, failing system calls, short
+reads and writes, a full disk, many writers, stopped owners.
+
+  blackbox.py --bin PATH [--seconds N] [--seed N] [RIG ...]
+
+RIG is one of kill, errors, short, full, writers, stop; all of them by default, each for about
+N seconds. What every rig checks: each line that was acknowledged is exported again, behind at most
+whole unacknowledged batches in the order they were sent; `verify` finds nothing wrong (but where a
+rig says otherwise); the store takes the next append without help; nothing panics or hangs.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+THREAD = "019b0000-0000-7000-8000-0000000000%02x"
+LIMIT = 60  # seconds that any command may take
+
+
+class Violation(Exception):
+    pass
+
+
+def head(thread):
+    return json.dumps({
+        "timestamp": "2026-01-01T00:00:00.000Z", "type": "session_meta",
+        "payload": {"id": thread, "timestamp": "2026-01-01T00:00:00.000Z", "cwd": "/w",
+                    "originator": "blackbox", "cli_version": "0", "source": "cli",
+                    "model_provider": None, "history_mode": "legacy"}}).encode()
+
+
+class Sent:
+    """What was sent to one thread: batches, and how many lines of them were acknowledged."""
+
+    def __init__(self, thread, rng):
+        self.thread = thread
+        self.rng = rng
+        self.lines = []
+        self.borders = {0}
+        self.acknowledged = 0
+
+    def batch(self, count):
+        lines = []
+        for _ in range(count):
+            number = len(self.lines)
+            if number == 0:
+                line = head(self.thread)
+            else:
+                length = self.rng.choice([0, 0, 10, 10, 100, 300, 300, 5000])
+                if self.rng.random() < 0.01:
+                    length = 1 << self.rng.randrange(15, 22)
+                text = "%d %s" % (number, "x" * length)
+                line = json.dumps({
+                    "timestamp": "2026-01-01T00:00:01.000Z", "type": "event_msg",
+                    "payload": {"type": "user_message", "message": text}}).encode()
+            self.lines.append(line)
+            lines.append(line)
+        self.borders.add(len(self.lines))
+        return lines
+
+
+class Rig:
+    def __init__(self, binary, seed, shim):
+        self.binary = binary
+        self.rng = random.Random(seed)
+        self.shim = shim
+        self.counts = {}
+
+    def count(self, what, by=1):
+        self.counts[what] = self.counts.get(what, 0) + by
+
+    def command(self, store, *args, env=None, wrap=(), **options):
+        full = dict(os.environ, RUST_BACKTRACE="0", **(env or {}))
+        return subprocess.Popen([*wrap, self.binary, "--store", store, *args], env=full, **options)
+
+    def run(self, store, *args, env=None, wrap=(), data=None):
+        process = self.command(
+            store, *args, env=env, wrap=wrap, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
+        try:
+            out, err = process.communicate(data, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Violation("%s hangs" % (args,))
+        if b"panicked" in err or process.returncode in (101, -signal.SIGABRT, -signal.SIGSEGV):
+            raise Violation("%s: %s" % (args, err.decode(errors="replace")[-800:]))
+        return process.returncode, out, err
+
+    def note_acks(self, sent, base, out):
+        """Takes in the acknowledgements of an append that went on at record `base`."""
+        for line in out.split(b"\n")[:-1]:
+            word, thread, end = line.decode().split()
+            if word != "ACK" or thread != sent.thread:
+                raise Violation("not an acknowledgement: %r" % line)
+            sent.acknowledged = max(sent.acknowledged, int(end))
+
+    def check(self, store, sent, env=None):
+        """What must be there is; what was sent goes on from what is there."""
+        code, out, err = self.run(store, "export", sent.thread, env=env)
+        if code == 3 and sent.acknowledged == 0:
+            found = []
+        elif code != 0:
+            raise Violation("export ends with %d: %s" % (code, err.decode(errors="replace")))
+        else:
+            found = out.split(b"\n")
+            if found.pop() != b"":
+                raise Violation("the export does not end with a line feed")
+        if found != sent.lines[:len(found)]:
+            raise Violation("the export is not what was sent")
+        if len(found) < sent.acknowledged:
+            raise Violation("%d lines were acknowledged, %d are there"
+                            % (sent.acknowledged, len(found)))
+        if len(found) not in sent.borders:
+            raise Violation("half a batch is there: %d lines" % len(found))
+        sent.lines = sent.lines[:len(found)]
+        sent.borders = {border for border in sent.borders if border <= len(found)}
+        sent.acknowledged = len(found)
+
+    def verify(self, store):
+        code, out, err = self.run(store, "--json", "verify")
+        if code != 0:
+            raise Violation("verify ends with %d: %s" % (code, (out + err).decode()[-800:]))
+
+    def append(self, store, sent, batches, size, **options):
+        """Sends batches and waits for the end; says the exit code."""
+        base = len(sent.lines)
+        data = b"".join(
+            line + b"\n" for _ in range(batches) for line in sent.batch(size))
+        code, out, err = self.run(
+            store, "append", sent.thread, "--create", "--batch", str(size), data=data, **options)
+        self.note_acks(sent, base, out)
+        return code, err
+
+    def sane(self, store, sent):
+        self.check(store, sent)
+        if sent.lines:
+            self.verify(store)
+        code, err = self.append(store, sent, 1, 2)
+        if code != 0:
+            raise Violation("the next append ends with %d: %s" % (code, err.decode()))
+        self.check(store, sent)
+
+    # Rigs
+
+    def kill(self, until):
+        """The owner is killed at random moments, and so is the next one while it recovers."""
+        while time.time() < until:
+            with tempfile.TemporaryDirectory() as dir:
+                store = os.path.join(dir, "s")
+                sent = Sent(THREAD % 1, self.rng)
+                for _ in range(20):
+                    self.kill_once(store, sent, self.rng.uniform(0, 0.03))
+                    if self.rng.random() < 0.5:
+                        self.kill_once(store, sent, self.rng.uniform(0, 0.006))
+                        self.count("kills while the next owner opens")
+                    self.check(store, sent)
+                self.sane(store, sent)
+                self.count("stores")
+
+    def kill_once(self, store, sent, delay):
+        size = self.rng.choice([1, 3, 10])
+        data = b"".join(line + b"\n" for _ in range(40) for line in sent.batch(size))
+        process = self.command(
+            store, "append", sent.thread, "--create", "--batch", str(size), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        timer = threading.Timer(delay, process.kill)
+        timer.start()
+        out, _ = process.communicate(data, timeout=LIMIT)
+        timer.cancel()
+        self.note_acks(sent, 0, out[:out.rfind(b"\n") + 1])
+        self.count("kills" if process.returncode == -signal.SIGKILL else "ended before the kill")
+        # What a killed owner got may go on behind what is there: look, then go on from there.
+        self.check(store, sent)
+
+    def errors(self, until):
+        """Every kind of system call fails once, or from then on, at every place."""
+        if not shutil.which("strace"):
+            print("  strace is not here: skipped")
+            return
+        calls = ["openat", "pwrite64", "pread64", "fdatasync", "fsync", "rename", "renameat",
+                 "renameat2", "ftruncate", "mkdir", "unlink", "unlinkat", "getdents64", "flock",
+                 "statx", "fcntl"]
+        plans = [(call, error, at, often)
+                 for at in range(1, 40) for call in calls
+                 for error in ("EIO", "ENOSPC") for often in ("", "+")]
+        self.rng.shuffle(plans)
+        with tempfile.TemporaryDirectory() as dir:
+            for number, (call, error, at, often) in enumerate(plans):
+                if time.time() > until:
+                    break
+                store = os.path.join(dir, str(number))
+                sent = Sent(THREAD % 2, self.rng)
+                if self.rng.random() < 0.5:
+                    self.append(store, sent, 3, 2)
+                inject = "inject=%s:error=%s:when=%d%s" % (call, error, at, often)
+                wrap = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject]
+                code, err = self.append(store, sent, 12, 3, wrap=wrap)
+                if code not in (0, 1, 3, 4, 5, 127):
+                    raise Violation("%s: exit %d: %s" % (inject, code, err.decode()))
+                try:
+                    self.sane(store, sent)
+                except Violation as why:
+                    raise Violation("%s: %s" % (inject, why))
+                self.count("plans of failing calls")
+                self.count("appends refused" if code else "appends that got through")
+                shutil.rmtree(store, ignore_errors=True)
+
+    def short(self, until):
+        """Reads and writes move half of what is asked for, and some are interrupted."""
+        while time.time() < until:
+            with tempfile.TemporaryDirectory() as dir:
+                store = os.path.join(dir, "s")
+                sent = Sent(THREAD % 3, self.rng)
+                env = {"LD_PRELOAD": self.shim, "SHIM_SHORT": "1",
+                       "SHIM_EINTR": str(self.rng.randrange(2, 9))}
+                for _ in range(3):
+                    code, err = self.append(store, sent, 5, 3, env=env)
+                    if code != 0:
+                        raise Violation("short calls: exit %d: %s" % (code, err.decode()))
+                    self.check(store, sent, env=env)
+                    self.count("appends with short and interrupted calls")
+                self.sane(store, sent)
+
+    def full(self, until):
+        """The disk fills up at every place; reads go on, and the next append after there is room."""
+        while time.time() < until:
+            with tempfile.TemporaryDirectory() as dir:
+                store = os.path.join(dir, "s")
+                sent = Sent(THREAD % 4, self.rng)
+                if self.rng.random() < 0.5:
+                    self.append(store, sent, 3, 2)
+                room = self.rng.choice([4096, 8192, 65536, 1 << 20, 4 << 20, 5 << 20])
+                env = {"LD_PRELOAD": self.shim,
+                       "SHIM_BYTES": str(self.rng.randrange(1, room + room // 2))}
+                code, _ = self.append(store, sent, 15, 4, env=env)
+                self.count("full disks" if code else "disks with room enough")
+                self.check(store, sent, env=env)
+                self.sane(store, sent)
+
+    def writers(self, until):
+        """Several processes want one store at once; the losers are told who owns it."""
+        while time.time() < until:
+            with tempfile.TemporaryDirectory() as dir:
+                store = os.path.join(dir, "s")
+                sents = [Sent(THREAD % (16 + number), self.rng) for number in range(4)]
+                for _ in range(4):
+                    running = []
+                    for sent in sents:
+                        data = b"".join(
+                            line + b"\n" for _ in range(5) for line in sent.batch(2))
+                        process = self.command(
+                            store, "append", sent.thread, "--create", "--batch", "2",
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                        running.append((sent, process, data))
+                    for sent, process, data in running:
+                        started = time.time()
+                        out, err = process.communicate(data, timeout=LIMIT)
+                        self.note_acks(sent, 0, out)
+                        if process.returncode == 5:
+                            self.count("losers")
+                            if out:
+                                raise Violation("a loser was acknowledged")
+                            if b"owned" not in err and b"own" not in err:
+                                raise Violation("a loser is not told why: %s" % err.decode())
+                        elif process.returncode != 0:
+                            raise Violation("exit %d: %s" % (process.returncode, err.decode()))
+                        else:
+                            self.count("winners")
+                        if time.time() - started > 20:
+                            raise Violation("a writer took longer than 20 s")
+                    for sent in sents:
+                        self.check(store, sent)
+                for sent in sents:
+                    self.sane(store, sent)
+
+    def stop(self, until):
+        """A stopped owner keeps its store: the next one is refused at once, and told the owner."""
+        while time.time() < until:
+            with tempfile.TemporaryDirectory() as dir:
+                store = os.path.join(dir, "s")
+                sent, other = Sent(THREAD % 5, self.rng), Sent(THREAD % 6, self.rng)
+                owner = self.command(
+                    store, "append", sent.thread, "--create", "--batch", "1",
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                owner.stdin.write(sent.batch(1)[0] + b"\n")
+                owner.stdin.flush()
+                first = owner.stdout.readline()
+                owner.send_signal(signal.SIGSTOP)
+                started = time.time()
+                code, err = self.append(store, other, 1, 1)
+                if code != 5 or time.time() - started > 2 or str(owner.pid).encode() not in err:
+                    raise Violation("beside a stopped owner: exit %d after %.1f s: %s"
+                                    % (code, time.time() - started, err.decode()))
+                other.lines.clear()
+                other.borders = {0}
+                # Reading the log needs no owner.
+                sent.acknowledged = 1
+                self.check(store, sent)
+                owner.send_signal(signal.SIGCONT)
+                rest = b"".join(line + b"\n" for _ in range(3) for line in sent.batch(1))
+                out, _ = owner.communicate(rest, timeout=LIMIT)
+                self.note_acks(sent, 0, first + out)
+                if sent.acknowledged != 4:
+                    raise Violation("the owner did not go on after it was woken")
+                self.sane(store, sent)
+                self.sane(store, other)
+                self.count("stopped owners")
+
+
+def build_shim(dir):
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shim.c")
+    shim = os.path.join(dir, "shim.so")
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+    return shim
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--bin", required=True, help="the built command")
+    parser.add_argument("--seconds", type=float, default=20, help="for each rig (default 20)")
+    parser.add_argument("--seed", type=int, default=1)
+    rigs = ["kill", "errors", "short", "full", "writers", "stop"]
+    parser.add_argument("rigs", nargs="*", metavar="RIG", help=", ".join(rigs))
+    args = parser.parse_args()
+    failed = False
+    with tempfile.TemporaryDirectory() as dir:
+        shim = build_shim(dir)
+        for name in args.rigs or rigs:
+            if name not in rigs:
+                parser.error("%s is no rig" % name)
+            rig = Rig(os.path.abspath(args.bin), args.seed, shim)
+            try:
+                getattr(rig, name)(time.time() + args.seconds)
+                said = "no violation"
+            except Violation as why:
+                failed, said = True, "VIOLATION (seed %d): %s" % (args.seed, why)
+            counts = ", ".join("%d %s" % (n, what) for what, n in rig.counts.items())
+            print("%s: %s; %s" % (name, said, counts), flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
