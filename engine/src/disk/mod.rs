@@ -6,6 +6,8 @@
 //! followed.
 
 mod os;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::io;

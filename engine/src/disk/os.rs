@@ -24,17 +24,55 @@ impl OsDisk {
         }
     }
 
-    /// Joins a relative path below the root; refuses anything that could leave it.
+    /// Joins a relative path below the root; refuses anything that could leave it, directories on
+    /// the way that are links included.
     fn at(&self, path: &str) -> io::Result<PathBuf> {
-        let plain = |part| matches!(part, Component::Normal(_));
-        if Path::new(path).components().all(plain) {
-            Ok(self.root.join(path))
-        } else {
-            Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a path must stay below the store",
-            ))
+        let outside = || {
+            let text = "a path must stay below the store";
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        };
+        let mut at = self.root.clone();
+        for (depth, part) in Path::new(path).components().enumerate() {
+            let Component::Normal(name) = part else {
+                return Err(outside());
+            };
+            if depth > 0 && is_link(&at)? {
+                return Err(outside());
+            }
+            at.push(name);
         }
+        Ok(at)
+    }
+
+    /// As [`OsDisk::at`], for a directory, which must not be a link itself.
+    fn directory(&self, dir: &str) -> io::Result<PathBuf> {
+        let path = self.at(dir)?;
+        if !dir.is_empty() && is_link(&path)? {
+            let text = "a link is no directory of the store";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(path)
+    }
+
+    /// Creates the root and its missing parents.
+    fn create_root(&self) -> io::Result<()> {
+        let absent = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let made = self.root.ancestors().take_while(absent).count();
+        make_dir(&self.root)?;
+        if made == 0 && fs::read_dir(&self.root)?.next().is_some() {
+            return Ok(());
+        }
+        // DURABILITY: the new names are durable before anything below them is acknowledged. A root
+        // that is there but empty may be what a creation left that did not come to this point.
+        let root = fs::canonicalize(&self.root)?;
+        for parent in root.ancestors().skip(1).take(made.max(1)) {
+            match File::open(parent).and_then(|parent| parent.sync_all()) {
+                // Somebody else made the root, in a directory that is not ours to read.
+                Err(error) if made == 0 && error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        }
+        Ok(())
     }
 
     /// Opens without following a link at the last name and without waiting for a pipe's other end,
@@ -56,7 +94,7 @@ impl OsDisk {
 impl Disk for OsDisk {
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for found in fs::read_dir(self.at(dir)?)? {
+        for found in fs::read_dir(self.directory(dir)?)? {
             let found = found?;
             let Ok(name) = found.file_name().into_string() else {
                 continue;
@@ -77,14 +115,15 @@ impl Disk for OsDisk {
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(self.at(dir)?)
+        if dir.is_empty() {
+            self.create_root()
+        } else {
+            make_dir(&self.directory(dir)?)
+        }
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        File::open(self.at(dir)?)?.sync_all()
+        File::open(self.directory(dir)?)?.sync_all()
     }
 
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -121,6 +160,21 @@ impl Disk for OsDisk {
             Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+fn is_link(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(found.is_symlink()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
