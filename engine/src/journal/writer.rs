@@ -212,7 +212,8 @@ impl Journal {
         let head = facts.front().or(batches.front());
         if let Some(frame) = head.filter(|frame| !self.fits(frame)) {
             let needed = FRAMES_OFFSET + frame.stride() + ALIGN;
-            self.begin(Begun::Full, self.file_bytes.max(needed), point)?;
+            let begun = self.begun();
+            self.begin(begun, self.file_bytes.max(needed), point)?;
         }
         let mut group = Vec::new();
         let mut end = self.offset;
@@ -273,10 +274,7 @@ impl Journal {
         commit: Commit,
         point: CataloguePoint,
     ) -> Result<Commit, DiskFailure> {
-        self.live
-            .back_mut()
-            .expect("an open journal has an active file")
-            .retired = true;
+        self.retire();
         let frames: Vec<NewFrame> = commit
             .frames
             .into_iter()
@@ -286,6 +284,13 @@ impl Journal {
         let capacity = self.file_bytes.max(FRAMES_OFFSET + needed + ALIGN);
         self.begin(Begun::Failed, capacity, point)?;
         Ok(self.encode(frames))
+    }
+
+    /// Retires the active file for ever: a write or sync of it failed. [S:journal-6]
+    pub(crate) fn retire(&mut self) {
+        let active = self.live.back_mut();
+        active.expect("an open journal has an active file").retired = true;
+        self.closed = true;
     }
 
     /// Notes that a segment holds one more frame of `generation`.
@@ -319,21 +324,22 @@ impl Journal {
         }
     }
 
-    /// Removes free files beyond `keep`.
+    /// Removes free files beyond `keep`. A file that cannot be removed is kept for the next call.
     pub(crate) fn trim(&mut self, keep: usize) -> Result<(), DiskFailure> {
+        let stated_oldest = self.stated_oldest;
+        let removable = |file: &Arc<JournalFile>| file.generation < stated_oldest;
         while self.free.len() > keep {
-            let removable = |file: &Arc<JournalFile>| file.generation < self.stated_oldest;
             let Some(place) = self.free.iter().position(removable) else {
                 break;
             };
-            let file = self.free.swap_remove(place);
-            self.remove_file(&file)?;
+            self.remove_file(&self.free[place])?;
+            self.free.swap_remove(place);
+            self.sync_names()?;
         }
-        while let Some(file) = self
-            .retired
-            .pop_if(|file| file.generation < self.stated_oldest)
-        {
-            self.remove_file(&file)?;
+        while let Some(file) = self.retired.last().filter(|file| removable(file)) {
+            self.remove_file(file)?;
+            self.retired.pop();
+            self.sync_names()?;
         }
         Ok(())
     }
@@ -349,13 +355,17 @@ impl Journal {
         if idle && self.active().capacity <= capacity {
             return Ok(());
         }
-        self.begin(Begun::Full, capacity, point)
+        let begun = self.begun();
+        self.begin(begun, capacity, point)
     }
 
     fn remove_file(&self, file: &JournalFile) -> Result<(), DiskFailure> {
         self.disk
             .remove(&file.path)
-            .map_err(failed("remove", &file.path))?;
+            .map_err(failed("remove", &file.path))
+    }
+
+    fn sync_names(&self) -> Result<(), DiskFailure> {
         self.disk
             .sync_dir(JOURNAL)
             .map_err(failed("sync the directory", JOURNAL))
@@ -367,6 +377,14 @@ impl Journal {
             .back()
             .expect("an open journal has an active file")
             .file
+    }
+
+    /// Why a file after the active one would be begun.
+    fn begun(&self) -> Begun {
+        match self.live.back() {
+            Some(active) if active.retired => Begun::Failed,
+            _ => Begun::Full,
+        }
     }
 
     fn fits(&self, frame: &NewFrame) -> bool {

@@ -87,7 +87,8 @@ impl Log {
             Err(failure) => {
                 tracing::warn!(%failure, "a journal file is retired");
                 self.journal.fail_over(commit.0, point).and_then(|again| {
-                    again.run()?;
+                    // The fresh file is no better than the one before once it failed, too.
+                    again.run().inspect_err(|_| self.journal.retire())?;
                     Ok(again)
                 })
             }
@@ -148,7 +149,7 @@ impl Log {
             return Ok(());
         }
         if let Some(marker) = self.journal.marker() {
-            marker.run()?;
+            marker.run().inspect_err(|_| self.journal.retire())?;
             self.journal.committed(&marker);
         }
         Ok(())

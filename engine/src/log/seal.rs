@@ -112,6 +112,7 @@ impl Log {
         self.journal.recycle();
         self.journal.trim(keep_free)?;
         let mut kept = Vec::new();
+        let mut refused = Ok(());
         for file in std::mem::take(&mut self.doomed) {
             if Arc::strong_count(&file) > 1 {
                 kept.push(file);
@@ -119,10 +120,17 @@ impl Log {
             }
             self.state.segments.forget(file.segment);
             let path = segment_path(file.class, file.segment);
-            self.disk.remove(&path).map_err(failed("remove", &path))?;
+            match self.disk.remove(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    refused = Err(failed("remove", &path)(error));
+                    kept.push(file);
+                }
+            }
         }
         self.doomed = kept;
-        Ok(())
+        refused
     }
 
     /// Gives back the space of journal files that nothing needs: worth it after everything was
