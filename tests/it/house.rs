@@ -66,6 +66,11 @@ fn arrows_point_one_way() {
         ),
         ("cli", &["turnleaf"]),
     ];
+    let store = dependencies("store");
+    for part in ["turnleaf-engine", "turnleaf-projector"] {
+        assert!(store.contains(&part.to_owned()), "the store wires {part}");
+    }
+    assert!(dependencies("cli").contains(&"turnleaf".to_owned()));
     for (dir, allowed) in allowed {
         let found = dependencies(dir);
         let wrong = found.iter().filter(|name| ours.contains(&name.as_str()));
@@ -135,4 +140,39 @@ fn files_are_small_ascii_and_narrow() {
             }
         }
     }
+}
+
+/// Ids in square brackets behind `mark`: normative sentences, or citations of them.
+fn ids(text: &str, mark: &str) -> Vec<String> {
+    let after = text.split(mark).skip(1);
+    let id = |rest: &str| rest.split(']').next().map(str::to_owned);
+    let plain = |id: &String| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !id.is_empty() && id.len() < 40 && id.bytes().all(plain)
+    };
+    after.filter_map(id).filter(plain).collect()
+}
+
+#[test]
+fn every_cited_sentence_exists() {
+    let mut cited = 0;
+    for (letter, document) in [("S", "SPEC.md"), ("R", "RECOVERY.md")] {
+        let text = fs::read_to_string(root().join("format-spec").join(document)).unwrap();
+        let stated = ids(&text, &format!("**[{letter}:"));
+        assert!(!stated.is_empty(), "{document} states nothing");
+        for dir in ["format-spec", "engine", "projector", "store", "cli"] {
+            for path in sources(dir) {
+                let code = fs::read_to_string(&path).unwrap();
+                for id in ids(&code, &format!("[{letter}:")) {
+                    let shown = path.display();
+                    assert!(
+                        stated.contains(&id),
+                        "{shown} cites [{letter}:{id}], which {document} does not have"
+                    );
+                    cited += 1;
+                }
+            }
+        }
+    }
+    assert!(cited > 50, "only {cited} citations were found");
 }

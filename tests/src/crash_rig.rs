@@ -1,13 +1,34 @@
 //! Owns the crash rig: a workload is stopped at every call to the disk, what survives is chosen by
-//! every policy, the survivor is opened twice, and an oracle judges.
+//! every policy, the survivor is opened twice, the opening is stopped too, and an oracle judges.
+//!
+//! The workload runs once: the disk remembers how it stood at each call, and the expectation what
+//! was promised by then. Equal survivors of equal promises are judged once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::time::{Duration, Instant};
 
-use crate::oracle::{Expectation, Rec};
-use crate::sim_disk::{CrashPolicy, Fault, SimDisk};
+use crate::oracle::{Expectation, Promise, Rec};
+use crate::rng::Rng;
+use crate::sim_disk::{CrashPolicy, SimDisk};
 
 /// What was found on a disk.
 pub type Found = BTreeMap<String, Vec<Rec>>;
+
+/// How many times the usual number of seeds the rigs try: `TURNLEAF_CRASH_SCALE`, else 1.
+///
+/// # Panics
+/// If the variable is not a number: a run that tries less than it was told to proves nothing.
+#[must_use]
+pub fn scale() -> u64 {
+    match std::env::var("TURNLEAF_CRASH_SCALE") {
+        Err(std::env::VarError::NotPresent) => 1,
+        text => {
+            let number = text.ok().and_then(|text| text.parse().ok());
+            number.expect("TURNLEAF_CRASH_SCALE is a whole number")
+        }
+    }
+}
 
 /// How much a rig run did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,11 +37,39 @@ pub struct Coverage {
     pub states: u64,
     /// Survivors of a second crash, during the opening.
     pub double_states: u64,
+    /// Survivors that were not judged, because the same bytes were before, of the same promise.
+    pub repeats: u64,
+    /// Time of it all.
+    pub spent: Duration,
+}
+
+impl Coverage {
+    /// Adds what another run did.
+    pub fn add(&mut self, other: Coverage) {
+        self.states += other.states;
+        self.double_states += other.double_states;
+        self.repeats += other.repeats;
+        self.spent += other.spent;
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (states, double) = (self.states, self.double_states);
+        let (repeats, seconds) = (self.repeats, self.spent.as_secs_f64());
+        #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = (states + double) as f64 / seconds.max(1e-3);
+        write!(
+            f,
+            "{states} states of a crash, {double} of a second one, {repeats} repeats left out; \
+             {seconds:.1} s, {rate:.0} states/s"
+        )
+    }
 }
 
 /// A workload and how its disk is read again.
 pub struct Rig<'a> {
-    /// Runs until it is done or the disk stops it, and tells what it was promised.
+    /// Runs until it is done, and tells what it was promised.
     pub workload: &'a dyn Fn(&SimDisk, &mut Expectation),
     /// Opens the disk for writing and reads everything.
     pub recover: &'a dyn Fn(&SimDisk) -> Result<Found, String>,
@@ -28,74 +77,110 @@ pub struct Rig<'a> {
     pub step: u64,
     /// Seeds for the policies that take one.
     pub seeds: u64,
+    /// Crashes in the middle of every opening.
+    pub seconds: u64,
 }
 
+/// Which survivors were judged: their digest, and the version of the promise.
+pub type Seen = HashSet<(u64, usize)>;
+
 impl Rig<'_> {
-    /// Runs the rig.
+    /// Runs the rig: a crash at every `step`th call, and one after the last.
     ///
-    /// # Panics
-    /// With the call, policy and seed of the first violation.
-    pub fn run(&self) -> Coverage {
+    /// # Errors
+    /// One line with the call, policy and seed of the first violation.
+    pub fn run(&self) -> Result<Coverage, String> {
+        let begun = Instant::now();
         let disk = SimDisk::new();
-        let mut whole = Expectation::default();
-        (self.workload)(&disk, &mut whole);
+        let mut expectation = Expectation::beside(&disk);
+        disk.record(self.step);
+        (self.workload)(&disk, &mut expectation);
         let ops = disk.ops();
+        let mut moments = disk.recorded();
+        moments.push((ops, disk.fork()));
         let mut coverage = Coverage::default();
-        for at in (0..ops).step_by(usize::try_from(self.step).unwrap_or(1)) {
-            let disk = SimDisk::new();
-            disk.plan(at, Fault::Crash);
-            let mut expectation = Expectation::default();
-            (self.workload)(&disk, &mut expectation);
+        let mut seen = Seen::new();
+        for (at, moment) in moments {
+            let promise = expectation.at(at);
             for policy in CrashPolicy::ALL {
                 let seeds = if policy.is_random() { self.seeds } else { 1 };
                 for seed in 0..seeds {
                     let seed = seed.wrapping_mul(0x1234_5678_9abc).wrapping_add(at);
-                    let place = format!("crash at call {at} of {ops}, {policy:?}, seed {seed}");
-                    let survivor = disk.after_crash(policy, seed);
-                    self.judge(&survivor, &expectation, &place, &mut coverage);
+                    let survivor = moment.after_crash(policy, seed);
+                    self.judge(&survivor, promise, seed, &mut seen, &mut coverage)
+                        .map_err(|why| {
+                            format!("crash at call {at} of {ops}, {policy:?}, seed {seed}: {why}")
+                        })?;
                 }
             }
         }
-        coverage
+        coverage.spent += begun.elapsed();
+        Ok(coverage)
     }
 
-    fn judge(
+    /// Opens a survivor twice, then copies of it with further crashes during the opening, each of
+    /// which must find what the first opening found.
+    ///
+    /// # Errors
+    /// A sentence that names the violation.
+    pub fn judge(
         &self,
         survivor: &SimDisk,
-        expectation: &Expectation,
-        place: &str,
+        (version, promise): (usize, &Promise),
+        seed: u64,
+        seen: &mut Seen,
         coverage: &mut Coverage,
-    ) {
-        let original = survivor.fork();
-        let first = (self.recover)(survivor).unwrap_or_else(|why| panic!("{place}: {why}"));
-        coverage.states += 1;
-        if let Err(violation) = expectation.judge(&first) {
-            panic!("{place}: {violation}");
+    ) -> Result<(), String> {
+        if !seen.insert((survivor.digest(), version)) {
+            coverage.repeats += 1;
+            return Ok(());
         }
-        let again = (self.recover)(survivor).unwrap_or_else(|why| panic!("{place}, again: {why}"));
-        assert!(
-            first == again,
-            "{place}: the second opening finds something else"
-        );
-        // A second crash, in the middle of the first opening.
-        let calls = survivor.ops();
-        let second = coverage.states % calls.max(1);
-        let disk = original;
-        disk.plan(second, Fault::Crash);
-        let _ = (self.recover)(&disk);
-        let policy = CrashPolicy::ALL[usize::try_from(coverage.states % 8).unwrap_or(0)];
-        let survivor = disk.after_crash(policy, coverage.states);
-        let place = format!("{place}; then at call {second} of the opening, {policy:?}");
-        let found = (self.recover)(&survivor).unwrap_or_else(|why| panic!("{place}: {why}"));
-        coverage.double_states += 1;
-        if let Err(violation) = expectation.judge(&found) {
-            panic!("{place}: {violation}");
+        coverage.states += 1;
+        if self.seconds > 0 {
+            survivor.record(1);
+        }
+        let found = self.twice(survivor, promise)?;
+        let moments = survivor.recorded();
+        let mut rng = Rng::new(seed);
+        for _ in 0..self.seconds {
+            let chosen = usize::try_from(rng.below(moments.len() as u64)).unwrap_or(0);
+            let policy = CrashPolicy::by_number(rng.number());
+            let seed = rng.number();
+            let Some((call, moment)) = moments.get(chosen) else {
+                break;
+            };
+            let survivor = moment.after_crash(policy, seed);
+            if !seen.insert((survivor.digest(), version)) {
+                coverage.repeats += 1;
+                continue;
+            }
+            coverage.double_states += 1;
+            let again = self.twice(&survivor, promise).and_then(|again| {
+                let same = again == found;
+                same.then_some(())
+                    .ok_or("the opening had found something else".into())
+            });
+            again.map_err(|why| {
+                format!("then call {call} of the openings, {policy:?}, seed {seed}: {why}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn twice(&self, disk: &SimDisk, promise: &Promise) -> Result<Found, String> {
+        let first = (self.recover)(disk)?;
+        promise.judge(&first)?;
+        let again = (self.recover)(disk).map_err(|why| format!("second opening: {why}"))?;
+        if first == again {
+            Ok(first)
+        } else {
+            Err("the second opening finds something else".into())
         }
     }
 }
 
-impl std::fmt::Debug for Rig<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Rig<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rig")
             .field("step", &self.step)
             .finish_non_exhaustive()

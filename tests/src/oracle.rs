@@ -3,24 +3,102 @@
 
 use std::collections::BTreeMap;
 
+use crate::sim_disk::SimDisk;
+
 /// One record as the rigs compare it.
 pub type Rec = Vec<u8>;
 
+/// Records of one thread that come all or not at all. Without records it is the mere thread.
+pub type Batch = (String, Vec<Rec>);
+
 /// What must be there, and what may be.
 #[derive(Debug, Clone, Default)]
-pub struct Expectation {
+pub struct Promise {
     /// Acknowledged records by thread.
-    pub acked: BTreeMap<String, Vec<Rec>>,
+    acked: BTreeMap<String, Vec<Rec>>,
     /// Batches that were staged and not acknowledged, in order.
-    pub pending: Vec<(String, Vec<Rec>)>,
+    pending: Vec<Batch>,
+    /// Groups that were refused since the last acknowledgement. What their writing left on the disk
+    /// may be found as long as nothing was written in their place, each as an alternative.
+    refused: Vec<Vec<Batch>>,
+}
+
+/// What a workload was promised, at each moment of its run.
+#[derive(Debug, Default)]
+pub struct Expectation {
+    now: Promise,
+    /// The disk whose calls tell the moments apart.
+    clock: Option<SimDisk>,
+    /// From which call on which promise holds.
+    versions: Vec<(u64, Promise)>,
 }
 
 impl Expectation {
-    /// Moves what was pending to what is acknowledged.
-    pub fn acknowledge(&mut self) {
-        for (thread, batch) in std::mem::take(&mut self.pending) {
-            self.acked.entry(thread).or_default().extend(batch);
+    /// Nothing was promised yet; what is will be kept with the number of calls of `disk` by then.
+    #[must_use]
+    pub fn beside(disk: &SimDisk) -> Expectation {
+        Expectation {
+            clock: Some(disk.clone()),
+            ..Expectation::default()
         }
+    }
+
+    /// Notes a batch that is about to be written.
+    pub fn stage(&mut self, thread: &str, batch: Vec<Rec>) {
+        self.now.pending.push((thread.to_owned(), batch));
+        self.note();
+    }
+
+    /// Moves what was pending to what is acknowledged; what was refused before is gone for ever.
+    pub fn acknowledge(&mut self) {
+        self.now.refused.clear();
+        for (thread, batch) in std::mem::take(&mut self.now.pending) {
+            self.now.acked.entry(thread).or_default().extend(batch);
+        }
+        self.note();
+    }
+
+    /// Notes that what was pending has failed.
+    pub fn refuse(&mut self) {
+        let group = std::mem::take(&mut self.now.pending);
+        self.now.refused.push(group);
+        self.note();
+    }
+
+    /// What holds now.
+    #[must_use]
+    pub fn promise(&self) -> &Promise {
+        &self.now
+    }
+
+    /// What held when the call with number `at` began, and the number of that version.
+    #[must_use]
+    pub fn at(&self, at: u64) -> (usize, &Promise) {
+        static NOTHING: Promise = Promise {
+            acked: BTreeMap::new(),
+            pending: Vec::new(),
+            refused: Vec::new(),
+        };
+        let version = self.versions.partition_point(|(since, _)| *since <= at);
+        let promise = version.checked_sub(1).map(|place| &self.versions[place].1);
+        (version, promise.unwrap_or(&NOTHING))
+    }
+
+    fn note(&mut self) {
+        let Some(clock) = &self.clock else { return };
+        let since = clock.ops();
+        if self.versions.last().is_some_and(|(last, _)| *last == since) {
+            self.versions.pop();
+        }
+        self.versions.push((since, self.now.clone()));
+    }
+}
+
+impl Promise {
+    /// Acknowledged records by thread.
+    #[must_use]
+    pub fn acknowledged(&self) -> &BTreeMap<String, Vec<Rec>> {
+        &self.acked
     }
 
     /// Judges what was found.
@@ -29,92 +107,140 @@ impl Expectation {
     /// A sentence that names the violation.
     pub fn judge(&self, found: &BTreeMap<String, Vec<Rec>>) -> Result<(), String> {
         for (thread, acked) in &self.acked {
+            let count = acked.len();
             let Some(records) = found.get(thread) else {
-                return Err(format!(
-                    "thread {thread} with {} records is lost",
-                    acked.len()
-                ));
+                return Err(format!("thread {thread} with {count} records is lost"));
             };
-            if records.len() < acked.len() {
-                let (have, want) = (records.len(), acked.len());
+            if records.len() < count {
+                let have = records.len();
                 return Err(format!(
-                    "thread {thread}: {have} of {want} acknowledged records"
+                    "thread {thread}: {have} of {count} acknowledged records"
                 ));
             }
-            let differs = records
-                .iter()
-                .zip(acked)
-                .position(|(one, other)| one != other);
-            if let Some(at) = differs {
+            let mut pairs = records.iter().zip(acked);
+            if let Some(at) = pairs.position(|(one, other)| one != other) {
                 return Err(format!("thread {thread}: record {at} is another"));
             }
         }
-        let nothing = Vec::new();
         for (thread, records) in found {
-            let acked = self.acked.get(thread).unwrap_or(&nothing).len();
-            let mut rest = &records[acked..];
-            for (_, batch) in self.pending.iter().filter(|(of, _)| of == thread) {
-                match rest.strip_prefix(batch.as_slice()) {
-                    Some(after) => rest = after,
-                    None => break,
-                }
+            let acked = self.acked.get(thread);
+            let groups = || self.refused.iter().chain([&self.pending]);
+            let named = groups().flatten().any(|(of, _)| of == thread);
+            if acked.is_none() && !named {
+                return Err(format!("thread {thread} was never created"));
             }
-            if !rest.is_empty() {
-                return Err(format!(
-                    "thread {thread}: {} records nobody sent",
-                    rest.len()
-                ));
+            let rest = &records[acked.map_or(0, Vec::len)..];
+            let left = groups().map(|group| after_prefix(group, thread, rest));
+            if let Some(left) = left.min().filter(|left| *left > 0) {
+                return Err(format!("thread {thread}: {left} records nobody sent"));
             }
         }
         Ok(())
     }
 }
 
+/// Records that are left when as many whole batches of the thread as possible are taken off.
+fn after_prefix(group: &[Batch], thread: &str, mut rest: &[Rec]) -> usize {
+    for (_, batch) in group.iter().filter(|(of, _)| of == thread) {
+        match rest.strip_prefix(batch.as_slice()) {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    rest.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn recs(records: &[&str]) -> Vec<Rec> {
+        let bytes = |text: &&str| text.as_bytes().to_vec();
+        records.iter().map(bytes).collect()
+    }
+
     fn found(records: &[&str]) -> BTreeMap<String, Vec<Rec>> {
-        let records = records
-            .iter()
-            .map(|text| text.as_bytes().to_vec())
-            .collect();
-        BTreeMap::from([("a".to_owned(), records)])
+        BTreeMap::from([("a".to_owned(), recs(records))])
+    }
+
+    fn expectation() -> Expectation {
+        let mut expectation = Expectation::default();
+        expectation.stage("a", recs(&["1", "2"]));
+        expectation.acknowledge();
+        expectation.stage("a", recs(&["3", "4"]));
+        expectation.stage("a", recs(&["5"]));
+        expectation
+    }
+
+    fn judge(expectation: &Expectation, records: &[&str]) -> Result<(), String> {
+        expectation.promise().judge(&found(records))
     }
 
     #[test]
-    fn every_violation_is_seen() {
-        let rec = |text: &str| text.as_bytes().to_vec();
-        let expectation = Expectation {
-            acked: BTreeMap::from([("a".to_owned(), vec![rec("1"), rec("2")])]),
-            pending: vec![
-                ("a".to_owned(), vec![rec("3"), rec("4")]),
-                ("a".to_owned(), vec![rec("5")]),
-            ],
-        };
+    fn whole_batches_in_order_may_be_there() {
         let good: [&[&str]; 3] = [
             &["1", "2"],
             &["1", "2", "3", "4"],
             &["1", "2", "3", "4", "5"],
         ];
         for records in good {
-            assert_eq!(expectation.judge(&found(records)), Ok(()), "{records:?}");
+            assert_eq!(judge(&expectation(), records), Ok(()), "{records:?}");
         }
-        let bad: [&[&str]; 7] = [
-            &["1"],
-            &["2", "1"],
-            &["1", "x"],
-            &["1", "2", "3"],
-            &["1", "2", "5"],
-            &["1", "2", "2"],
-            &["1", "2", "3", "4", "5", "6"],
+    }
+
+    #[test]
+    fn every_violation_is_seen() {
+        let bad: [(&str, &[&str]); 8] = [
+            ("lost", &["1"]),
+            ("changed", &["1", "x"]),
+            ("reordered", &["2", "1"]),
+            ("invented", &["1", "2", "3", "4", "5", "6"]),
+            ("doubled", &["1", "2", "2"]),
+            ("hole", &["1", "2", "5"]),
+            ("half a batch", &["1", "2", "3"]),
+            ("batches reordered", &["1", "2", "5", "3", "4"]),
         ];
-        for records in bad {
-            assert!(expectation.judge(&found(records)).is_err(), "{records:?}");
+        for (what, records) in bad {
+            assert!(judge(&expectation(), records).is_err(), "{what}");
         }
+        let lost = expectation().promise().judge(&BTreeMap::new());
+        assert!(lost.is_err(), "a lost thread");
+        let mut more = found(&["1", "2"]);
+        more.insert("b".into(), Vec::new());
         assert!(
-            expectation.judge(&BTreeMap::new()).is_err(),
-            "a lost thread"
+            expectation().promise().judge(&more).is_err(),
+            "an invented thread"
         );
+    }
+
+    #[test]
+    fn a_refused_batch_is_an_alternative_until_something_is_acknowledged() {
+        let mut expectation = expectation();
+        expectation.refuse();
+        expectation.stage("a", recs(&["6"]));
+        for good in [&["1", "2", "3", "4"][..], &["1", "2", "6"]] {
+            assert_eq!(judge(&expectation, good), Ok(()), "{good:?}");
+        }
+        assert!(judge(&expectation, &["1", "2", "3", "4", "6"]).is_err());
+        expectation.acknowledge();
+        assert_eq!(judge(&expectation, &["1", "2", "6"]), Ok(()));
+        for bad in [&["1", "2", "3", "4"][..], &["1", "2", "6", "3", "4"]] {
+            assert!(judge(&expectation, bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_promise_holds_from_the_call_on_after_which_it_was_made() {
+        use turnleaf_engine::disk::Disk;
+        let disk = SimDisk::new();
+        let mut expectation = Expectation::beside(&disk);
+        expectation.stage("a", recs(&["1"]));
+        disk.create_dir("").expect("the disk works");
+        expectation.acknowledge();
+        let lost = BTreeMap::new();
+        assert_eq!(expectation.at(0).1.judge(&lost), Ok(()));
+        assert!(expectation.at(1).1.judge(&lost).is_err());
+        assert!(expectation.at(9).1.judge(&lost).is_err());
+        assert_ne!(expectation.at(0).0, expectation.at(1).0);
     }
 }

@@ -1,10 +1,15 @@
 //! Owns what a power cut leaves behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::file::{Inode, Pending};
-use super::{Change, Directory, SimDisk, State};
+use super::image::Image;
+use super::{Change, Directory, SimDisk, State, split};
 use crate::rng::Rng;
+
+const SECTOR: usize = 512;
+const PAGE: usize = 4096;
 
 /// What survives of changes that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,143 +24,241 @@ pub enum CrashPolicy {
     Subset,
     /// Of each write some sectors of 512 bytes.
     Sectors,
+    /// Of each write some pages of 4 KiB.
+    Pages,
     /// Lengths, with zeros for bytes.
     Lengths,
     /// Names, but no bytes.
     Names,
     /// Bytes, but no names.
     Bytes,
+    /// For every file and every directory another of the policies.
+    Mixed,
 }
 
 impl CrashPolicy {
     /// All policies.
-    pub const ALL: [CrashPolicy; 8] = [
+    pub const ALL: [CrashPolicy; 10] = [
         CrashPolicy::Nothing,
         CrashPolicy::Everything,
         CrashPolicy::Prefix,
         CrashPolicy::Subset,
         CrashPolicy::Sectors,
+        CrashPolicy::Pages,
         CrashPolicy::Lengths,
         CrashPolicy::Names,
         CrashPolicy::Bytes,
+        CrashPolicy::Mixed,
     ];
+
+    /// One of all, by number.
+    #[must_use]
+    pub fn by_number(number: u64) -> CrashPolicy {
+        let count = CrashPolicy::ALL.len() as u64;
+        CrashPolicy::ALL[usize::try_from(number % count).unwrap_or(0)]
+    }
 
     /// Whether the seed matters.
     #[must_use]
     pub fn is_random(self) -> bool {
         matches!(
             self,
-            CrashPolicy::Prefix | CrashPolicy::Subset | CrashPolicy::Sectors
+            CrashPolicy::Prefix
+                | CrashPolicy::Subset
+                | CrashPolicy::Sectors
+                | CrashPolicy::Pages
+                | CrashPolicy::Mixed
         )
     }
 }
 
-impl SimDisk {
-    /// The disk as it is found after a power cut now.
-    #[must_use]
-    pub fn after_crash(&self, policy: CrashPolicy, seed: u64) -> SimDisk {
-        let state = self.lock();
-        let mut rng = Rng::new(seed);
-        let cut = rng.below(state.ops + 2);
-        let mut found = State {
-            next_inode: state.next_inode,
-            ..State::default()
-        };
-        for (path, directory) in &state.directories {
-            // A directory whose own name was lost takes its files with it.
-            let kept = state.durable_dirs.contains(path)
-                || !matches!(policy, CrashPolicy::Nothing | CrashPolicy::Bytes);
-            if kept {
-                let names = names_after(directory, policy, cut, &mut rng);
-                let directory = Directory {
-                    durable: names.clone(),
-                    names,
-                    pending: Vec::new(),
-                };
-                found.directories.insert(path.clone(), directory);
-                found.durable_dirs.insert(path.clone());
-            }
-        }
-        for (number, inode) in &state.inodes {
-            let image = bytes_after(inode, policy, cut, &mut rng);
-            let inode = Inode {
-                cached: image.clone(),
-                durable: image,
-                pending: Vec::new(),
-            };
-            found.inodes.insert(*number, inode);
-        }
-        SimDisk {
-            state: std::sync::Arc::new(std::sync::Mutex::new(found)),
-        }
-    }
-
-    /// An independent copy of the disk as the cache shows it, nothing pending.
-    #[must_use]
-    pub fn fork(&self) -> SimDisk {
-        self.after_crash(CrashPolicy::Everything, 0)
-    }
+/// Decides about one change after the other.
+struct Fate {
+    policy: CrashPolicy,
+    /// Changes of calls up to this one survive a `Prefix`.
+    cut: u64,
+    rng: Rng,
 }
 
-fn names_after(
-    directory: &Directory,
-    policy: CrashPolicy,
-    cut: u64,
-    rng: &mut Rng,
-) -> BTreeMap<String, u64> {
-    let mut names = directory.durable.clone();
-    for (stamp, name, change) in &directory.pending {
-        let kept = match policy {
+impl Fate {
+    /// What befalls the next file or directory.
+    fn of_next(&mut self) -> CrashPolicy {
+        match self.policy {
+            // The last one is the mix itself.
+            CrashPolicy::Mixed => {
+                CrashPolicy::by_number(self.rng.below(CrashPolicy::ALL.len() as u64 - 1))
+            }
+            policy => policy,
+        }
+    }
+
+    fn coin(&mut self) -> bool {
+        self.rng.below(2) == 0
+    }
+
+    fn keeps_name(&mut self, policy: CrashPolicy, stamp: u64) -> bool {
+        match policy {
             CrashPolicy::Nothing | CrashPolicy::Bytes => false,
             CrashPolicy::Everything | CrashPolicy::Names | CrashPolicy::Lengths => true,
-            CrashPolicy::Prefix => *stamp <= cut,
-            CrashPolicy::Subset | CrashPolicy::Sectors => rng.below(2) == 0,
-        };
-        match change {
-            Change::Create(inode) if kept => drop(names.insert(name.clone(), *inode)),
-            Change::Remove if kept => drop(names.remove(name)),
-            _ => {}
+            CrashPolicy::Prefix => stamp <= self.cut,
+            CrashPolicy::Subset
+            | CrashPolicy::Sectors
+            | CrashPolicy::Pages
+            | CrashPolicy::Mixed => self.coin(),
         }
     }
-    names
-}
 
-fn bytes_after(inode: &Inode, policy: CrashPolicy, cut: u64, rng: &mut Rng) -> Vec<u8> {
-    let mut image = inode.durable.clone();
-    for change in &inode.pending {
-        match policy {
-            CrashPolicy::Nothing | CrashPolicy::Names => {}
-            CrashPolicy::Everything | CrashPolicy::Bytes => change.apply(&mut image),
-            CrashPolicy::Prefix if change.stamp() <= cut => change.apply(&mut image),
-            CrashPolicy::Prefix => {}
-            CrashPolicy::Subset if rng.below(2) == 0 => change.apply(&mut image),
-            CrashPolicy::Subset => {}
-            CrashPolicy::Sectors => tear(change, &mut image, rng),
-            CrashPolicy::Lengths => {
-                if let Pending::Write { offset, bytes, .. } = change {
-                    let end = usize::try_from(*offset).unwrap_or(0) + bytes.len();
-                    let longer = image.len().max(end);
-                    image.resize(longer, 0);
-                } else {
-                    change.apply(&mut image);
+    fn names(&mut self, directory: &Directory) -> (BTreeMap<String, u64>, HashSet<String>) {
+        let policy = self.of_next();
+        let mut names = directory.durable.clone();
+        let mut made = HashSet::new();
+        for (stamp, name, change) in &directory.pending {
+            if self.keeps_name(policy, *stamp) {
+                change.apply(name, &mut names);
+                if *change == Change::MakeDir {
+                    made.insert(name.clone());
                 }
             }
         }
+        (names, made)
     }
-    image
+
+    fn bytes(&mut self, inode: &Inode) -> Image {
+        let mut image = inode.durable.clone();
+        if inode.pending.is_empty() {
+            return image;
+        }
+        let policy = self.of_next();
+        for change in &inode.pending {
+            match policy {
+                CrashPolicy::Nothing | CrashPolicy::Names => {}
+                CrashPolicy::Everything | CrashPolicy::Bytes => change.apply(&mut image),
+                CrashPolicy::Prefix if change.stamp() <= self.cut => change.apply(&mut image),
+                CrashPolicy::Prefix => {}
+                CrashPolicy::Subset | CrashPolicy::Mixed if self.coin() => {
+                    change.apply(&mut image);
+                }
+                CrashPolicy::Subset | CrashPolicy::Mixed => {}
+                CrashPolicy::Sectors => self.tear(change, &mut image, SECTOR),
+                CrashPolicy::Pages => self.tear(change, &mut image, PAGE),
+                CrashPolicy::Lengths => match change {
+                    Pending::Write { offset, bytes, .. } => {
+                        image.set_len(image.len().max(offset + bytes.len()));
+                    }
+                    Pending::Len { .. } => change.apply(&mut image),
+                },
+            }
+        }
+        image
+    }
+
+    /// Keeps some of the pieces that a write consists of.
+    fn tear(&mut self, change: &Pending, image: &mut Image, piece: usize) {
+        let Pending::Write { offset, bytes, .. } = change else {
+            if self.coin() {
+                change.apply(image);
+            }
+            return;
+        };
+        let mut at = 0;
+        while at < bytes.len() {
+            let place = offset + at;
+            let len = (piece - place % piece).min(bytes.len() - at);
+            if self.coin() {
+                image.write(place, &bytes[at..at + len]);
+            }
+            at += len;
+        }
+    }
 }
 
-fn tear(change: &Pending, image: &mut Vec<u8>, rng: &mut Rng) {
-    let Pending::Write { offset, bytes, .. } = change else {
-        return change.apply(image);
-    };
-    let mut at = 0;
-    while at < bytes.len() {
-        let place = usize::try_from(*offset).unwrap_or(0) + at;
-        let len = (512 - place % 512).min(bytes.len() - at);
-        if rng.below(2) == 0 {
-            super::file::write(image, place as u64, &bytes[at..at + len]);
+impl SimDisk {
+    /// The disk as it is found after a power cut now: nothing is pending, no file is open, no call
+    /// was counted.
+    #[must_use]
+    pub fn after_crash(&self, policy: CrashPolicy, seed: u64) -> SimDisk {
+        let state = self.state();
+        let mut rng = Rng::new(seed);
+        let cut = state.cut(&mut rng);
+        let mut fate = Fate { policy, cut, rng };
+        let mut found = State {
+            next_inode: state.next_inode,
+            durable_dirs: state.durable_dirs.clone(),
+            ..State::default()
+        };
+        // Parents come before what is in them.
+        for (path, directory) in &state.directories {
+            // A directory whose own name was lost takes its files with it.
+            if !path.is_empty() && !found.durable_dirs.contains(path) {
+                continue;
+            }
+            if !found.directories.contains_key(split(path).0) && !path.is_empty() {
+                continue;
+            }
+            let (names, made) = fate.names(directory);
+            let below = if path.is_empty() {
+                String::new()
+            } else {
+                format!("{path}/")
+            };
+            let made = made.into_iter().map(|name| format!("{below}{name}"));
+            found.durable_dirs.extend(made);
+            let directory = Directory {
+                durable: names.clone(),
+                names,
+                pending: Vec::new(),
+            };
+            found.directories.insert(path.clone(), directory);
         }
-        at += len;
+        let named = found
+            .directories
+            .values()
+            .flat_map(|dir| dir.names.values());
+        let named: HashSet<u64> = named.copied().collect();
+        for (number, inode) in &state.inodes {
+            // Bytes are drawn for files without a name, too, so that a seed means the same bytes
+            // whatever became of the names.
+            let image = fate.bytes(inode);
+            if named.contains(number) {
+                let inode = Inode {
+                    cached: image.clone(),
+                    durable: image,
+                    ..Inode::default()
+                };
+                found.inodes.insert(*number, inode);
+            }
+        }
+        SimDisk::of(found)
+    }
+}
+
+impl State {
+    /// A moment between two changes that are not durable.
+    fn cut(&self, rng: &mut Rng) -> u64 {
+        let directories = self.directories.values();
+        let names = directories.flat_map(|dir| dir.pending.iter().map(|(stamp, _, _)| *stamp));
+        let inodes = self.inodes.values();
+        let bytes = inodes.flat_map(|inode| inode.pending.iter().map(Pending::stamp));
+        let mut stamps: Vec<u64> = names.chain(bytes).collect();
+        stamps.sort_unstable();
+        stamps.dedup();
+        let chosen = rng.below(stamps.len() as u64 + 1);
+        let before = usize::try_from(chosen).unwrap_or(0).checked_sub(1);
+        before.map_or(0, |place| stamps[place])
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (path, directory) in &self.directories {
+            path.hash(&mut hasher);
+            directory.names.len().hash(&mut hasher);
+            for (name, inode) in &directory.names {
+                name.hash(&mut hasher);
+                if let Some(inode) = self.inodes.get(inode) {
+                    inode.cached.digest(&mut hasher);
+                }
+            }
+        }
+        hasher.finish()
     }
 }

@@ -2,22 +2,24 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use turnleaf_engine::disk::DiskFile;
 
-use super::{SimDisk, crashed};
+use super::image::Image;
+use super::{Allowed, SimDisk, State, crashed};
 
 /// A change of a file's bytes that was not synced.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Pending {
     Write {
         stamp: u64,
-        offset: u64,
-        bytes: Vec<u8>,
+        offset: usize,
+        bytes: Arc<[u8]>,
     },
     Len {
         stamp: u64,
-        len: u64,
+        len: usize,
     },
 }
 
@@ -29,44 +31,59 @@ impl Pending {
     }
 
     /// Applies the change to an image.
-    pub(super) fn apply(&self, image: &mut Vec<u8>) {
+    pub(super) fn apply(&self, image: &mut Image) {
         match self {
-            Pending::Write { offset, bytes, .. } => write(image, *offset, bytes),
-            Pending::Len { len, .. } => image.resize(usize::try_from(*len).unwrap_or(0), 0),
+            Pending::Write { offset, bytes, .. } => image.write(*offset, bytes),
+            Pending::Len { len, .. } => image.set_len(*len),
         }
     }
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inode {
-    pub(super) cached: Vec<u8>,
-    pub(super) durable: Vec<u8>,
+    pub(super) cached: Image,
+    pub(super) durable: Image,
     pub(super) pending: Vec<Pending>,
+    /// A sync failed: the cache shows bytes that the disk does not have and never will.
+    pub(super) lost: bool,
 }
 
 impl Inode {
     pub(super) fn flip(&mut self, offset: u64, bit: u8) {
         let at = usize::try_from(offset).unwrap_or(usize::MAX);
-        for image in [&mut self.cached, &mut self.durable] {
-            if let Some(byte) = image.get_mut(at) {
-                *byte ^= 1 << (bit % 8);
+        self.cached.flip(at, bit);
+        self.durable.flip(at, bit);
+    }
+
+    fn write(&mut self, stamp: u64, offset: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.cached.write(offset, bytes);
+        self.pending.push(Pending::Write {
+            stamp,
+            offset,
+            bytes: bytes.into(),
+        });
+    }
+
+    fn sync(&mut self) {
+        if self.lost {
+            for change in std::mem::take(&mut self.pending) {
+                change.apply(&mut self.durable);
             }
+        } else {
+            self.durable = self.cached.clone();
+            self.pending.clear();
         }
     }
-}
-
-pub(super) fn write(image: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    if image.len() < start + bytes.len() {
-        image.resize(start + bytes.len(), 0);
-    }
-    image[start..start + bytes.len()].copy_from_slice(bytes);
 }
 
 /// An open file.
 pub(super) struct SimFile {
     pub(super) disk: SimDisk,
     pub(super) inode: u64,
+    pub(super) writable: bool,
     pub(super) locked: bool,
 }
 
@@ -79,69 +96,65 @@ impl fmt::Debug for SimFile {
 impl Drop for SimFile {
     fn drop(&mut self) {
         if self.locked {
-            self.disk.lock().locked.remove(&self.inode);
+            self.disk.state().locked.remove(&self.inode);
         }
     }
 }
 
+impl SimFile {
+    fn inode<'s>(&self, state: &'s mut State) -> &'s mut Inode {
+        let inode = state.inodes.get_mut(&self.inode);
+        inode.expect("an open file has an inode")
+    }
+
+    fn may_write(&self) -> io::Result<()> {
+        if self.writable {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+}
+
+fn place(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
 impl DiskFile for SimFile {
     fn len(&self) -> io::Result<u64> {
-        let state = self.disk.lock();
+        let mut state = self.disk.state();
         if state.crashed {
             return Err(crashed());
         }
-        Ok(state.inodes[&self.inode].cached.len() as u64)
+        Ok(self.inode(&mut state).cached.len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let state = self.disk.lock();
+        let mut state = self.disk.state();
         if state.crashed {
             return Err(crashed());
         }
-        let image = &state.inodes[&self.inode].cached;
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(image.len());
-        let len = buffer.len().min(image.len() - start);
-        buffer[..len].copy_from_slice(&image[start..start + len]);
-        Ok(len)
+        Ok(self.inode(&mut state).cached.read(place(offset)?, buffer))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.disk.lock();
+        self.may_write()?;
+        let offset = place(offset)?;
+        let mut state = self.disk.state();
         let allowed = SimDisk::call(&mut state, "write");
-        let room = state.capacity.map_or(u64::MAX, |capacity| {
-            let grown = offset + bytes.len() as u64;
-            let grows = grown.saturating_sub(state.inodes[&self.inode].cached.len() as u64);
-            if state.used() + grows <= capacity {
-                u64::MAX
-            } else {
-                bytes.len() as u64 / 2
-            }
-        });
-        // A write that fails has done a part of its work.
-        let part = if allowed.is_ok() {
-            bytes.len() as u64
-        } else {
-            bytes.len() as u64 / 2
-        };
-        let len = usize::try_from(part.min(room))
-            .unwrap_or(0)
-            .min(bytes.len());
+        let part = allowed.part_of(bytes.len());
+        let len = self.inode(&mut state).cached.len();
+        let reach = len.saturating_add(usize::try_from(state.room()).unwrap_or(usize::MAX));
+        let fits = part.min(reach.saturating_sub(offset));
         let stamp = state.ops;
-        let inode = state
-            .inodes
-            .get_mut(&self.inode)
-            .expect("an open file has an inode");
-        write(&mut inode.cached, offset, &bytes[..len]);
-        let bytes_done = bytes[..len].to_vec();
-        inode.pending.push(Pending::Write {
-            stamp,
-            offset,
-            bytes: bytes_done,
-        });
-        allowed?;
-        if len < bytes.len() {
+        // A crash at this call finds its first half.
+        let half = fits.min(bytes.len() / 2);
+        if let Some(moment) = state.moment() {
+            self.inode(moment).write(stamp, offset, &bytes[..half]);
+        }
+        self.inode(&mut state).write(stamp, offset, &bytes[..fits]);
+        allowed.result()?;
+        if fits < bytes.len() {
             Err(io::ErrorKind::StorageFull.into())
         } else {
             Ok(())
@@ -149,37 +162,38 @@ impl DiskFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.disk.lock();
-        SimDisk::call(&mut state, "set_len")?;
+        self.may_write()?;
+        let len = place(len)?;
+        let mut state = self.disk.state();
+        SimDisk::call(&mut state, "set_len").result()?;
+        let grown = len.saturating_sub(self.inode(&mut state).cached.len());
+        if grown as u64 > state.room() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let stamp = state.ops;
-        let inode = state
-            .inodes
-            .get_mut(&self.inode)
-            .expect("an open file has an inode");
-        inode.cached.resize(usize::try_from(len).unwrap_or(0), 0);
+        let inode = self.inode(&mut state);
+        inode.cached.set_len(len);
         inode.pending.push(Pending::Len { stamp, len });
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.disk.lock();
+        let mut state = self.disk.state();
         let allowed = SimDisk::call(&mut state, "sync");
-        let stopped = state.crashed;
-        let inode = state
-            .inodes
-            .get_mut(&self.inode)
-            .expect("an open file has an inode");
-        match allowed {
-            Ok(()) => {
-                for change in std::mem::take(&mut inode.pending) {
-                    change.apply(&mut inode.durable);
-                }
+        let inode = self.inode(&mut state);
+        match &allowed {
+            Allowed::Yes => {
+                inode.sync();
+                state.synced_after_failure |= self.inode(&mut state).lost;
             }
             // A failed sync drops the bytes on the floor: the cache shows them, the disk will not,
             // and a second sync succeeds all the same (measured on Linux).
-            Err(_) if !stopped => inode.pending.clear(),
-            Err(_) => {}
+            Allowed::No(_) | Allowed::Part(_) => {
+                inode.pending.clear();
+                inode.lost = true;
+            }
+            Allowed::Stopped(_) | Allowed::Gone(_) => {}
         }
-        allowed
+        allowed.result()
     }
 }

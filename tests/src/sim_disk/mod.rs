@@ -1,38 +1,62 @@
 //! Owns a disk in memory that keeps only what POSIX promises: bytes after a sync of their file,
 //! names after a sync of their directory, nothing else. It must not know what is stored.
 //!
-//! Every call that changes or syncs something has a number; a plan makes one of them fail, fail for
-//! ever, or stop the machine. What a crash leaves behind is chosen by a policy and a seed.
+//! Every call that changes or syncs something has a number; a plan makes some of them fail, fail for
+//! ever, or stop the machine. What a crash leaves behind is chosen by a policy and a seed. A disk
+//! can also remember how it stood at each call, so that one run of a workload shows a crash at all
+//! of them.
 
 mod crash;
 mod file;
+mod image;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use turnleaf_engine::disk::{Access, Disk, DiskFile, Entry, EntryKind};
-
 pub use crash::CrashPolicy;
-use file::{Inode, SimFile};
+use file::Inode;
 
 /// What happens at a numbered call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The machine stops: this call and all later ones fail.
+    /// The machine stops: this call and all later ones fail. Half of a write was done by then.
     Crash,
-    /// This call fails; a failed write may have written a part, a failed sync loses the bytes.
+    /// This call fails and does nothing. A failed sync loses what it should have made durable: the
+    /// cache goes on showing it, and a later sync succeeds without it.
     Fail(io::ErrorKind),
+    /// As `Fail`, but a write has done its first half.
+    Short(io::ErrorKind),
     /// This call and all later ones of its kind fail.
     FailForEver(io::ErrorKind),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A change of names that was not synced.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Change {
     Create(u64),
     Remove,
     MakeDir,
+    /// To another name of the same directory.
+    Rename(String, u64),
+}
+
+impl Change {
+    fn apply(&self, name: &str, names: &mut BTreeMap<String, u64>) {
+        match self {
+            Change::Create(inode) => drop(names.insert(name.to_owned(), *inode)),
+            Change::Remove => drop(names.remove(name)),
+            Change::MakeDir => {}
+            Change::Rename(to, inode) => {
+                names.remove(name);
+                names.insert(to.clone(), *inode);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -41,22 +65,70 @@ struct Directory {
     names: BTreeMap<String, u64>,
     /// What survives for certain.
     durable: BTreeMap<String, u64>,
+    /// Number of the call, name, what became of it.
     pending: Vec<(u64, String, Change)>,
 }
 
-#[derive(Debug, Clone, Default)]
+/// What a call may do.
+#[derive(Debug)]
+enum Allowed {
+    Yes,
+    /// Nothing.
+    No(io::Error),
+    /// The first half of a write.
+    Part(io::Error),
+    /// The machine stops in the middle of it.
+    Stopped(io::Error),
+    /// The machine has stopped before.
+    Gone(io::Error),
+}
+
+impl Allowed {
+    fn result(self) -> io::Result<()> {
+        match self {
+            Allowed::Yes => Ok(()),
+            Allowed::No(error)
+            | Allowed::Part(error)
+            | Allowed::Stopped(error)
+            | Allowed::Gone(error) => Err(error),
+        }
+    }
+
+    /// How many of `len` bytes a write does.
+    fn part_of(&self, len: usize) -> usize {
+        match self {
+            Allowed::Yes => len,
+            Allowed::Part(_) | Allowed::Stopped(_) => len / 2,
+            Allowed::No(_) | Allowed::Gone(_) => 0,
+        }
+    }
+}
+
+/// How the disk stood at calls of a run.
+#[derive(Debug, Default)]
+struct Recorder {
+    step: u64,
+    moments: Vec<(u64, State)>,
+}
+
+#[derive(Debug, Default)]
 struct State {
+    /// By path; `""` is the root, whose own name is durable from the beginning.
     directories: BTreeMap<String, Directory>,
     /// Directories whose own name is durable.
     durable_dirs: HashSet<String>,
     inodes: BTreeMap<u64, Inode>,
     next_inode: u64,
     ops: u64,
-    plan: Option<(u64, Fault)>,
+    plans: Vec<(u64, Fault)>,
     crashed: bool,
-    failing: Option<(&'static str, io::ErrorKind)>,
+    failing: Vec<(&'static str, io::ErrorKind)>,
+    /// What the calls were, by number.
+    kinds: Vec<&'static str>,
     capacity: Option<u64>,
     locked: HashSet<u64>,
+    synced_after_failure: bool,
+    recorder: Option<Recorder>,
 }
 
 /// The disk; clones share it.
@@ -80,37 +152,89 @@ impl SimDisk {
         SimDisk::default()
     }
 
+    fn of(state: State) -> SimDisk {
+        SimDisk {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
     /// Calls so far that changed or synced something.
     #[must_use]
     pub fn ops(&self) -> u64 {
-        self.lock().ops
+        self.state().ops
     }
 
-    /// Lets something happen at call number `at` (the first is 0).
+    /// What the counted calls were, by number: `write`, `sync`, `remove` and so on.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<&'static str> {
+        self.state().kinds.clone()
+    }
+
+    /// Lets something happen at call number `at` (the first is 0), besides what is planned already.
     pub fn plan(&self, at: u64, fault: Fault) {
-        self.lock().plan = Some((at, fault));
+        self.state().plans.push((at, fault));
     }
 
-    /// Forgets plan and lasting failures: the disk works again.
+    /// Forgets plans and lasting failures: the disk works again. What was lost stays lost.
     pub fn heal(&self) {
-        let mut state = self.lock();
-        (state.plan, state.failing) = (None, None);
+        let mut state = self.state();
+        state.plans.clear();
+        state.failing.clear();
     }
 
-    /// Bounds the bytes of all files; `None` lifts the bound.
+    /// Bounds the bytes of all files that have a name; `None` lifts the bound. A write into a full
+    /// disk does what fits and fails.
     pub fn set_capacity(&self, bytes: Option<u64>) {
-        self.lock().capacity = bytes;
+        self.state().capacity = bytes;
     }
 
     /// Whether the machine has stopped.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
-        self.lock().crashed
+        self.state().crashed
+    }
+
+    /// Whether a file was synced with success after a sync of it had failed: whoever believed that
+    /// success may have lost bytes.
+    #[must_use]
+    pub fn synced_after_failure(&self) -> bool {
+        self.state().synced_after_failure
+    }
+
+    /// Remembers from now on how the disk stands at every `step`th call, as a crash there finds it:
+    /// with half of the call's bytes when it is a write.
+    pub fn record(&self, step: u64) {
+        self.state().recorder = Some(Recorder {
+            step: step.max(1),
+            moments: Vec::new(),
+        });
+    }
+
+    /// Ends the recording: the numbers of the calls, each with a disk of its own.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<(u64, SimDisk)> {
+        let recorder = self.state().recorder.take().unwrap_or_default();
+        let moments = recorder.moments.into_iter();
+        moments
+            .map(|(at, state)| (at, SimDisk::of(state)))
+            .collect()
+    }
+
+    /// An independent copy: durable and pending bytes and names, no open files, no plans.
+    #[must_use]
+    pub fn fork(&self) -> SimDisk {
+        SimDisk::of(self.state().copy())
+    }
+
+    /// A number that is equal for disks that show the same directories, names and bytes.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.state().digest()
     }
 
     /// Flips a bit of a file where it stands on the disk and in the cache.
     pub fn flip(&self, path: &str, offset: u64, bit: u8) {
-        let mut state = self.lock();
+        let mut state = self.state();
         let Some(inode) = state.find(path) else {
             return;
         };
@@ -122,36 +246,38 @@ impl SimDisk {
     /// Bytes of a file as the cache shows them.
     #[must_use]
     pub fn bytes(&self, path: &str) -> Option<Vec<u8>> {
-        let state = self.lock();
+        let state = self.state();
         let inode = state.find(path)?;
-        Some(state.inodes.get(&inode)?.cached.clone())
+        Some(state.inodes.get(&inode)?.cached.bytes())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call; says when it is to fail, and whether a failing write may still do a part.
-    fn call(state: &mut State, kind: &'static str) -> io::Result<()> {
+    /// Counts a call and says what it may do.
+    fn call(state: &mut State, kind: &'static str) -> Allowed {
         if state.crashed {
-            return Err(crashed());
+            return Allowed::Gone(crashed());
         }
         let number = state.ops;
+        state.remember(number);
         state.ops += 1;
-        match state.plan {
-            Some((at, Fault::Crash)) if at == number => {
+        state.kinds.push(kind);
+        let planned = state.plans.iter().find(|(at, _)| *at == number);
+        match planned.map(|(_, fault)| *fault) {
+            Some(Fault::Crash) => {
                 state.crashed = true;
-                return Err(crashed());
+                return Allowed::Stopped(crashed());
             }
-            Some((at, Fault::Fail(error))) if at == number => return Err(error.into()),
-            Some((at, Fault::FailForEver(error))) if at == number => {
-                state.failing = Some((kind, error));
-            }
-            _ => {}
+            Some(Fault::Fail(error)) => return Allowed::No(error.into()),
+            Some(Fault::Short(error)) => return Allowed::Part(error.into()),
+            Some(Fault::FailForEver(error)) => state.failing.push((kind, error)),
+            None => {}
         }
-        match state.failing {
-            Some((failing, error)) if failing == kind => Err(error.into()),
-            _ => Ok(()),
+        match state.failing.iter().find(|(failing, _)| *failing == kind) {
+            Some((_, error)) => Allowed::No((*error).into()),
+            None => Allowed::Yes,
         }
     }
 }
@@ -180,158 +306,56 @@ impl State {
         let (dir, name) = split(path);
         let stamp = self.ops;
         let dir = self.dir(dir)?;
-        match change {
-            Change::Create(inode) => drop(dir.names.insert(name.to_owned(), inode)),
-            Change::Remove => {
-                dir.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
-            }
-            Change::MakeDir => {}
-        }
+        change.apply(name, &mut dir.names);
         dir.pending.push((stamp, name.to_owned(), change));
         Ok(())
     }
 
+    /// Bytes of all files that have a name.
     fn used(&self) -> u64 {
-        let named: HashSet<u64> = self
-            .directories
-            .values()
+        let directories = self.directories.values();
+        let named: HashSet<u64> = directories
             .flat_map(|dir| dir.names.values().copied())
             .collect();
-        let files = self
-            .inodes
-            .iter()
-            .filter(|(inode, _)| named.contains(inode));
-        files.map(|(_, file)| file.cached.len() as u64).sum()
-    }
-}
-
-impl Disk for SimDisk {
-    fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
-        let mut state = self.lock();
-        if state.crashed {
-            return Err(crashed());
-        }
-        let below = if dir.is_empty() {
-            String::new()
-        } else {
-            format!("{dir}/")
-        };
-        let mut entries: Vec<Entry> = state
-            .directories
-            .keys()
-            .filter_map(|name| name.strip_prefix(&below))
-            .filter(|name| !name.is_empty() && !name.contains('/'))
-            .map(|name| Entry {
-                name: name.to_owned(),
-                kind: EntryKind::Directory,
-            })
-            .collect();
-        let files = state.dir(dir)?.names.keys();
-        entries.extend(files.map(|name| Entry {
-            name: name.clone(),
-            kind: EntryKind::File,
-        }));
-        entries.sort();
-        Ok(entries)
+        let files = named.iter().filter_map(|inode| self.inodes.get(inode));
+        files.map(|file| file.cached.len() as u64).sum()
     }
 
-    fn create_dir(&self, dir: &str) -> io::Result<()> {
-        let mut state = self.lock();
-        if state.directories.contains_key(dir) {
-            return Ok(());
-        }
-        SimDisk::call(&mut state, "create_dir")?;
-        state
-            .directories
-            .insert(dir.to_owned(), Directory::default());
-        if dir.is_empty() {
-            state.durable_dirs.insert(String::new());
-            return Ok(());
-        }
-        state.change(dir, Change::MakeDir)
+    /// Bytes that files may still grow by.
+    fn room(&self) -> u64 {
+        self.capacity
+            .map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
     }
 
-    fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        let mut state = self.lock();
-        SimDisk::call(&mut state, "sync_dir")?;
-        let found = state.dir(dir)?;
-        found.durable = found.names.clone();
-        let made: Vec<String> = std::mem::take(&mut found.pending)
-            .into_iter()
-            .filter(|(_, _, change)| *change == Change::MakeDir)
-            .map(|(_, name, _)| {
-                if dir.is_empty() {
-                    name
-                } else {
-                    format!("{dir}/{name}")
-                }
-            })
-            .collect();
-        state.durable_dirs.extend(made);
-        Ok(())
+    fn copy(&self) -> State {
+        State {
+            directories: self.directories.clone(),
+            durable_dirs: self.durable_dirs.clone(),
+            inodes: self.inodes.clone(),
+            next_inode: self.next_inode,
+            ops: self.ops,
+            capacity: self.capacity,
+            ..State::default()
+        }
     }
 
-    fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.lock();
-        if state.find(path).is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
+    fn remember(&mut self, number: u64) {
+        let wanted = self
+            .recorder
+            .as_ref()
+            .is_some_and(|recorder| number.is_multiple_of(recorder.step));
+        if wanted {
+            let moment = (number, self.copy());
+            if let Some(recorder) = &mut self.recorder {
+                recorder.moments.push(moment);
+            }
         }
-        SimDisk::call(&mut state, "create")?;
-        state.next_inode += 1;
-        let inode = state.next_inode;
-        state.change(path, Change::Create(inode))?;
-        state.inodes.insert(inode, Inode::default());
-        Ok(Arc::new(SimFile {
-            disk: self.clone(),
-            inode,
-            locked: false,
-        }))
     }
 
-    fn open(&self, path: &str, _access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        let state = self.lock();
-        if state.crashed {
-            return Err(crashed());
-        }
-        let inode = state.find(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimFile {
-            disk: self.clone(),
-            inode,
-            locked: false,
-        }))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.lock();
-        SimDisk::call(&mut state, "rename")?;
-        let inode = state.find(from).ok_or(io::ErrorKind::NotFound)?;
-        // One entry appears, one goes; a crash may keep either, but never neither of a synced file.
-        state.change(to, Change::Create(inode))?;
-        state.change(from, Change::Remove)
-    }
-
-    fn remove(&self, path: &str) -> io::Result<()> {
-        let mut state = self.lock();
-        if state.find(path).is_none() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        SimDisk::call(&mut state, "remove")?;
-        state.change(path, Change::Remove)
-    }
-
-    fn lock(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
-        if SimDisk::lock(self).find(path).is_none() {
-            self.create(path)?;
-        }
-        let mut state = SimDisk::lock(self);
-        let inode = state.find(path).ok_or(io::ErrorKind::NotFound)?;
-        if !state.locked.insert(inode) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(Arc::new(SimFile {
-            disk: self.clone(),
-            inode,
-            locked: true,
-        }))
+    /// The remembered moment of the call that is under way, if it is one.
+    fn moment(&mut self) -> Option<&mut State> {
+        let number = self.ops.checked_sub(1)?;
+        let last = self.recorder.as_mut()?.moments.last_mut()?;
+        (last.0 == number).then_some(&mut last.1)
     }
 }

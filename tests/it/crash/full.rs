@@ -1,0 +1,72 @@
+//! Disks without room.
+
+use turnleaf_engine::{Begin, Log, Outcome};
+use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
+use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
+
+use super::{line, open, recover};
+
+fn append(log: &mut Log, thread: ThreadNumber, bytes: &[u8]) -> Outcome {
+    let staged = log.stage(thread, None, &[line(bytes)]).unwrap();
+    if let Begin::Commit(commit) = log.begin_commit() {
+        let result = commit.run();
+        log.finish_commit(commit, result);
+    }
+    log.outcome(staged.ticket)
+}
+
+/// At every bound in steps of 2 KiB: what is acknowledged stays, what is refused is not there, and
+/// once there is room the next append succeeds without a reopening.
+#[test]
+fn a_full_disk_takes_appends_again_once_there_is_room() {
+    let mut refusals = 0;
+    for capacity in (20 << 10..120 << 10).step_by(2 << 10) {
+        let disk = SimDisk::new();
+        let mut log = open(&disk).unwrap();
+        let (a, _) = log.stage_thread(&ThreadId::parse("a").unwrap()).unwrap();
+        log.commit_all();
+        disk.set_capacity(Some(capacity));
+        let mut expected = Vec::new();
+        let mut refused = 0;
+        for round in 0..40_u8 {
+            let bytes = vec![round; 3000];
+            match append(&mut log, a, &bytes) {
+                Outcome::Durable => expected.push(bytes),
+                Outcome::Failed(_) => refused += 1,
+                // The budget is used up before the room is.
+                Outcome::Pending => break,
+            }
+            if refused == 3 {
+                break;
+            }
+        }
+        assert_eq!(
+            log.state().reader(a).unwrap().end().0,
+            expected.len() as u64
+        );
+        refusals += refused;
+        if refused == 0 {
+            continue;
+        }
+        let full = disk.after_crash(CrashPolicy::Everything, 0);
+        full.set_capacity(None);
+        assert_eq!(recover(&full).unwrap()["a"], expected, "{capacity}");
+        disk.set_capacity(None);
+        let last = vec![0xff; 3000];
+        let outcome = append(&mut log, a, &last);
+        assert!(
+            matches!(outcome, Outcome::Durable),
+            "{capacity}: {outcome:?}"
+        );
+        expected.push(last);
+        assert_eq!(
+            log.state().reader(a).unwrap().end(),
+            Ordinal(expected.len() as u64)
+        );
+        drop(log);
+        let found = recover(&disk.after_crash(CrashPolicy::Nothing, 0)).unwrap();
+        assert_eq!(found["a"], expected, "{capacity}");
+    }
+    assert!(refusals > 0, "no bound was reached");
+    println!("full disk: {refusals} refused appends");
+}

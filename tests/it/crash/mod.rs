@@ -1,0 +1,222 @@
+//! The log on the simulated disk: stopped at every call, opened twice, judged.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod failing;
+mod full;
+mod stopped;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use turnleaf_engine::disk::Disk;
+use turnleaf_engine::{Log, NewRecord, Options, Outcome, Owner, Record, SealGoal, Snapshot, State};
+use turnleaf_format::record::{Flags, Kind};
+use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
+use turnleaf_tests::crash_rig::{Found, Rig};
+use turnleaf_tests::oracle::{Expectation, Rec};
+use turnleaf_tests::sim_disk::SimDisk;
+
+fn options() -> Options {
+    Options {
+        journal_first_bytes: 16 << 10,
+        journal_file_bytes: 32 << 10,
+        journal_files_max: 3,
+        seal_bytes_min: 8 << 10,
+        segment_boundary_bytes: 16 << 10,
+        segment_bytes_max: 64 << 10,
+        ..Options::default()
+    }
+}
+
+fn open(disk: &SimDisk) -> Result<Log, String> {
+    let owner = Owner {
+        pid: 1,
+        host: "sim".into(),
+        since_ms: 1,
+    };
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let opened = Log::open(disk, options(), &owner, StoreId([9; 16]));
+    let (log, report) = opened.map_err(|error| error.to_string())?;
+    match report.damage.first() {
+        None => Ok(log),
+        Some(damage) => Err(format!("a power cut is no damage: {damage}")),
+    }
+}
+
+/// Reads everything, in both directions, and checks every chain.
+fn read(state: &State) -> Result<Found, String> {
+    let mut found = BTreeMap::new();
+    for (number, fact) in state.threads() {
+        let reader = state.reader(number).ok_or("a thread without a view")?;
+        let records = |back: bool| {
+            let mut records: Vec<Rec> = Vec::new();
+            let mut keep = |record: &Record<'_>| {
+                records.push(record.bytes().unwrap_or_default().to_vec());
+                ControlFlow::Continue(())
+            };
+            let read = if back {
+                reader.records_back(reader.end(), &mut keep)
+            } else {
+                reader.records(Ordinal(0), reader.end(), &mut keep)
+            };
+            read.map(|()| records).map_err(|error| error.to_string())
+        };
+        let forward = records(false)?;
+        let mut back = records(true)?;
+        back.reverse();
+        if forward != back {
+            return Err(format!("{} reads another way backward", fact.id));
+        }
+        let mut damage = Vec::new();
+        state
+            .verify_thread(number, &mut |found| damage.push(found.to_string()))
+            .map_err(|error| error.to_string())?;
+        if let Some(damage) = damage.first() {
+            return Err(damage.clone());
+        }
+        found.insert(fact.id.to_string(), forward);
+    }
+    Ok(found)
+}
+
+/// Reads as a reader does that never writes.
+fn glance(disk: &SimDisk) -> Result<Option<Found>, String> {
+    let before = disk.ops();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let seen = match Snapshot::open(&shared, &options()) {
+        Ok(snapshot) => {
+            if let Some(damage) = snapshot.report().damage.first() {
+                return Err(format!("a power cut is no damage: {damage}"));
+            }
+            Some(read(snapshot.state())?)
+        }
+        // A crash may come before there is anything; then nothing may be found later either.
+        Err(_) => None,
+    };
+    if disk.ops() == before {
+        Ok(seen)
+    } else {
+        Err("reading wrote".into())
+    }
+}
+
+/// Opens for writing and reads; a reader before and a reader after must see the same.
+fn recover(disk: &SimDisk) -> Result<Found, String> {
+    let before = glance(disk)?.unwrap_or_default();
+    let log = open(disk)?;
+    let found = read(log.state())?;
+    if before != found {
+        return Err("a reader before saw something else".into());
+    }
+    if glance(disk)?.as_ref() != Some(&found) {
+        return Err("a reader beside the owner sees something else".into());
+    }
+    log.close().map_err(|error| error.to_string())?;
+    Ok(found)
+}
+
+fn line(bytes: &[u8]) -> NewRecord<'_> {
+    NewRecord {
+        kind: Kind::LINE,
+        flags: Flags::NONE,
+        timestamp_ms: 1,
+        bytes,
+    }
+}
+
+/// A log at work, and what it promised.
+struct Work<'w> {
+    log: Log,
+    expectation: &'w mut Expectation,
+    /// Records staged so far; makes every record another.
+    staged: usize,
+}
+
+impl Work<'_> {
+    fn create(&mut self, name: &str) -> Option<ThreadNumber> {
+        self.expectation.stage(name, Vec::new());
+        let (thread, ticket) = self.log.stage_thread(&ThreadId::parse(name).ok()?).ok()?;
+        self.log.commit_all();
+        if matches!(self.log.outcome(ticket), Outcome::Durable) {
+            self.expectation.acknowledge();
+            return Some(thread);
+        }
+        self.expectation.refuse();
+        None
+    }
+
+    fn batch(&mut self, name: &str, sizes: &[usize]) -> Vec<Rec> {
+        let record = |size: &usize| {
+            self.staged += 1;
+            format!("{name} {} ", self.staged)
+                .into_bytes()
+                .repeat(1 + size / 6)
+        };
+        sizes.iter().map(record).collect()
+    }
+
+    /// Appends one batch and waits for it; `None` when it was refused.
+    fn append(&mut self, name: &str, thread: ThreadNumber, sizes: &[usize]) -> Option<()> {
+        let batch = self.batch(name, sizes);
+        let records: Vec<NewRecord<'_>> = batch.iter().map(|bytes| line(bytes)).collect();
+        let staged = self.log.stage(thread, None, &records).ok()?;
+        self.expectation.stage(name, batch);
+        for _ in 0..20 {
+            self.log.commit_all();
+            match self.log.outcome(staged.ticket) {
+                Outcome::Durable => {
+                    self.expectation.acknowledge();
+                    return Some(());
+                }
+                Outcome::Failed(_) => {
+                    self.expectation.refuse();
+                    return None;
+                }
+                Outcome::Pending => self.seal(SealGoal::Due)?,
+            }
+        }
+        None
+    }
+
+    fn seal(&mut self, goal: SealGoal) -> Option<()> {
+        while let Some(plan) = self.log.plan_seal(goal) {
+            let done = plan.run(&|_, _, _| Vec::new());
+            drop(plan);
+            self.log.finish_seal(done).ok()?;
+            self.log.commit_all();
+            self.log.clean_up(1).ok()?;
+        }
+        Some(())
+    }
+}
+
+fn run(disk: &SimDisk, expectation: &mut Expectation, work: impl Fn(&mut Work<'_>) -> Option<()>) {
+    if let Ok(log) = open(disk) {
+        let mut working = Work {
+            log,
+            expectation,
+            staged: 0,
+        };
+        let _ = work(&mut working);
+    }
+}
+
+/// How densely a workload is stopped.
+#[derive(Debug, Clone, Copy)]
+struct Density {
+    step: u64,
+    seeds: u64,
+    seconds: u64,
+}
+
+fn rig<'a>(density: Density, workload: &'a dyn Fn(&SimDisk, &mut Expectation)) -> Rig<'a> {
+    Rig {
+        workload,
+        recover: &recover,
+        step: density.step,
+        seeds: density.seeds,
+        seconds: density.seconds,
+    }
+}

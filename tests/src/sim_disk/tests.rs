@@ -1,0 +1,138 @@
+//! The disk keeps what was synced, and nothing else for certain.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::ErrorKind;
+
+use turnleaf_engine::disk::{Access, Disk};
+
+use super::{CrashPolicy, Fault, SimDisk};
+
+fn disk() -> SimDisk {
+    let disk = SimDisk::new();
+    disk.create_dir("").unwrap();
+    disk
+}
+
+fn survivor(disk: &SimDisk) -> SimDisk {
+    disk.after_crash(CrashPolicy::Nothing, 0)
+}
+
+#[test]
+fn bytes_need_a_sync_of_the_file_and_names_one_of_the_directory() {
+    let disk = disk();
+    let file = disk.create("a").unwrap();
+    file.write_at(0, b"one").unwrap();
+    file.sync().unwrap();
+    assert_eq!(survivor(&disk).bytes("a"), None);
+    disk.sync_dir("").unwrap();
+    file.write_at(3, b"two").unwrap();
+    assert_eq!(survivor(&disk).bytes("a").unwrap(), b"one");
+    let all = disk.after_crash(CrashPolicy::Everything, 0);
+    assert_eq!(all.bytes("a").unwrap(), b"onetwo");
+    let lengths = disk.after_crash(CrashPolicy::Lengths, 0);
+    assert_eq!(lengths.bytes("a").unwrap(), b"one\0\0\0");
+}
+
+#[test]
+fn a_failed_sync_loses_the_bytes_although_the_next_one_succeeds() {
+    let disk = disk();
+    let file = disk.create("a").unwrap();
+    disk.sync_dir("").unwrap();
+    file.write_at(0, b"one").unwrap();
+    disk.plan(disk.ops(), Fault::Fail(ErrorKind::Other));
+    file.sync().unwrap_err();
+    file.sync().unwrap();
+    assert!(disk.synced_after_failure());
+    assert_eq!(disk.bytes("a").unwrap(), b"one");
+    let after = disk.after_crash(CrashPolicy::Everything, 0);
+    assert_eq!(after.bytes("a").unwrap(), b"");
+}
+
+#[test]
+fn a_rename_is_there_whole_or_not_at_all() {
+    let disk = disk();
+    for (name, bytes) in [("a", b"old"), ("b", b"new")] {
+        let file = disk.create(name).unwrap();
+        file.write_at(0, bytes).unwrap();
+        file.sync().unwrap();
+    }
+    disk.sync_dir("").unwrap();
+    disk.rename("b", "a").unwrap();
+    let mut seen = [false; 2];
+    for seed in 0..20 {
+        let after = disk.after_crash(CrashPolicy::Subset, seed);
+        let renamed = after.bytes("b").is_none();
+        let expected = if renamed { b"new" } else { b"old" };
+        assert_eq!(after.bytes("a").unwrap(), expected);
+        seen[usize::from(renamed)] = true;
+    }
+    assert_eq!(seen, [true; 2]);
+}
+
+#[test]
+fn a_handle_keeps_to_its_file_and_a_read_handle_does_not_write() {
+    let disk = disk();
+    let file = disk.create("a").unwrap();
+    disk.rename("a", "b").unwrap();
+    file.write_at(0, b"x").unwrap();
+    assert_eq!(disk.bytes("b").unwrap(), b"x");
+    disk.remove("b").unwrap();
+    file.write_at(1, b"y").unwrap();
+    assert_eq!(file.len().unwrap(), 2);
+    disk.create("c").unwrap();
+    let reader = disk.open("c", Access::Read).unwrap();
+    assert_eq!(
+        reader.write_at(0, b"z").unwrap_err().kind(),
+        ErrorKind::PermissionDenied
+    );
+}
+
+#[test]
+fn a_crash_stops_everything_and_frees_the_locks() {
+    let disk = disk();
+    let lock = disk.lock("lock").unwrap();
+    assert_eq!(disk.lock("lock").unwrap_err().kind(), ErrorKind::WouldBlock);
+    disk.plan(disk.ops(), Fault::Crash);
+    lock.write_at(0, b"me").unwrap_err();
+    assert!(disk.has_crashed() && lock.len().is_err() && disk.list("").is_err());
+    let after = disk.after_crash(CrashPolicy::Everything, 0);
+    assert_eq!(after.bytes("lock").unwrap(), b"m");
+    after.lock("lock").unwrap();
+}
+
+#[test]
+fn a_full_disk_takes_what_fits_and_a_fork_is_independent() {
+    let disk = disk();
+    let file = disk.create("a").unwrap();
+    disk.set_capacity(Some(5000));
+    let error = file.write_at(0, &[7; 6000]).unwrap_err();
+    assert_eq!(
+        (error.kind(), file.len().unwrap()),
+        (ErrorKind::StorageFull, 5000)
+    );
+    let fork = disk.fork();
+    file.write_at(0, &[8; 10]).unwrap();
+    file.set_len(3).unwrap();
+    assert_eq!(fork.bytes("a").unwrap(), vec![7; 5000]);
+    assert_eq!(survivor(&fork).bytes("a"), None);
+    file.set_len(5).unwrap();
+    assert_eq!(disk.bytes("a").unwrap(), [8, 8, 8, 0, 0]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_survivor() {
+    let disk = disk();
+    let file = disk.create("a").unwrap();
+    disk.sync_dir("").unwrap();
+    for round in 0..20_u8 {
+        file.write_at(u64::from(round) * 700, &[round; 900])
+            .unwrap();
+    }
+    for policy in CrashPolicy::ALL {
+        let once = disk.after_crash(policy, 5).bytes("a");
+        assert_eq!(once, disk.after_crash(policy, 5).bytes("a"), "{policy:?}");
+    }
+    let torn = |seed| disk.after_crash(CrashPolicy::Sectors, seed).bytes("a");
+    assert_ne!(torn(5), torn(6));
+}
