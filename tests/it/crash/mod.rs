@@ -5,13 +5,17 @@
 mod failing;
 mod full;
 mod stopped;
+mod store;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use turnleaf_engine::disk::Disk;
-use turnleaf_engine::{Log, NewRecord, Options, Outcome, Owner, Record, SealGoal, Snapshot, State};
+use turnleaf_engine::{
+    Log, NewRecord, OpenError, Options, Outcome, Owner, Reader, Record, Refusal, SealGoal,
+    Snapshot, State,
+};
 use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
 use turnleaf_tests::crash_rig::{Found, Rig};
@@ -45,28 +49,39 @@ fn open(disk: &SimDisk) -> Result<Log, String> {
     }
 }
 
-/// Reads everything, in both directions, and checks every chain.
+fn records(reader: &Reader, back: bool) -> Result<Vec<Rec>, String> {
+    let mut records: Vec<Rec> = Vec::new();
+    let mut keep = |record: &Record<'_>| {
+        records.push(record.bytes().unwrap_or_default().to_vec());
+        ControlFlow::Continue(())
+    };
+    let read = if back {
+        reader.records_back(reader.end(), &mut keep)
+    } else {
+        reader.records(Ordinal(0), reader.end(), &mut keep)
+    };
+    read.map_err(|error| error.to_string())?;
+    Ok(records)
+}
+
+/// Reads everything as a client does.
 fn read(state: &State) -> Result<Found, String> {
     let mut found = BTreeMap::new();
     for (number, fact) in state.threads() {
         let reader = state.reader(number).ok_or("a thread without a view")?;
-        let records = |back: bool| {
-            let mut records: Vec<Rec> = Vec::new();
-            let mut keep = |record: &Record<'_>| {
-                records.push(record.bytes().unwrap_or_default().to_vec());
-                ControlFlow::Continue(())
-            };
-            let read = if back {
-                reader.records_back(reader.end(), &mut keep)
-            } else {
-                reader.records(Ordinal(0), reader.end(), &mut keep)
-            };
-            read.map(|()| records).map_err(|error| error.to_string())
-        };
-        let forward = records(false)?;
-        let mut back = records(true)?;
+        found.insert(fact.id.to_string(), records(&reader, false)?);
+    }
+    Ok(found)
+}
+
+/// Reads everything in both directions, and checks every chain.
+fn read_closely(state: &State) -> Result<Found, String> {
+    let found = read(state)?;
+    for (number, fact) in state.threads() {
+        let reader = state.reader(number).ok_or("a thread without a view")?;
+        let mut back = records(&reader, true)?;
         back.reverse();
-        if forward != back {
+        if found.get(fact.id.as_str()) != Some(&back) {
             return Err(format!("{} reads another way backward", fact.id));
         }
         let mut damage = Vec::new();
@@ -76,7 +91,6 @@ fn read(state: &State) -> Result<Found, String> {
         if let Some(damage) = damage.first() {
             return Err(damage.clone());
         }
-        found.insert(fact.id.to_string(), forward);
     }
     Ok(found)
 }
@@ -93,7 +107,8 @@ fn glance(disk: &SimDisk) -> Result<Option<Found>, String> {
             Some(read(snapshot.state())?)
         }
         // A crash may come before there is anything; then nothing may be found later either.
-        Err(_) => None,
+        Err(OpenError::Refused(Refusal::NoStore)) => None,
+        Err(error) => return Err(format!("a reader before: {error}")),
     };
     if disk.ops() == before {
         Ok(seen)
@@ -102,11 +117,11 @@ fn glance(disk: &SimDisk) -> Result<Option<Found>, String> {
     }
 }
 
-/// Opens for writing and reads; a reader before and a reader after must see the same.
+/// Opens for writing and reads; a reader before and a reader beside the owner must see the same.
 fn recover(disk: &SimDisk) -> Result<Found, String> {
     let before = glance(disk)?.unwrap_or_default();
     let log = open(disk)?;
-    let found = read(log.state())?;
+    let found = read_closely(log.state())?;
     if before != found {
         return Err("a reader before saw something else".into());
     }
