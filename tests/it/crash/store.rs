@@ -15,6 +15,7 @@ use turnleaf_engine::disk::Disk;
 use turnleaf_format::StoreId;
 use turnleaf_tests::crash_rig::{Coverage, Found, Rig, Seen, scale};
 use turnleaf_tests::oracle::{Expectation, Rec};
+use turnleaf_tests::rng::Rng;
 use turnleaf_tests::rollouts::{Rollout, RolloutMode};
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
 
@@ -303,4 +304,29 @@ fn log_and_index_survive_a_call_that_fails() {
     }
     coverage.spent += begun.elapsed();
     println!("store, one failed call: {coverage}");
+}
+
+/// A wrong bit in the index costs time, never an answer.
+#[test]
+fn a_flipped_bit_in_the_index_changes_no_answer() {
+    let disk = SimDisk::new();
+    run(&disk, &mut Expectation::default(), working_day);
+    let disk = disk.after_crash(CrashPolicy::Everything, 0);
+    let whole = recover(&disk.fork());
+    let bytes = disk.bytes("index.redb").map_or(0, |bytes| bytes.len());
+    assert!(bytes > 0 && whole.is_ok(), "{bytes} bytes; {whole:?}");
+    let mut rng = Rng::new(1);
+    let begun = Instant::now();
+    let flips = 150 * scale();
+    for _ in 0..flips {
+        let (at, bit) = (rng.below(bytes as u64), rng.below(8));
+        let rotten = disk.fork();
+        rotten.flip("index.redb", at, u8::try_from(bit).unwrap_or(0));
+        let found = recover(&rotten);
+        assert!(found == whole, "bit {bit} of byte {at}: {:?}", found.err());
+    }
+    println!(
+        "store: {flips} flipped bits; {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
 }
