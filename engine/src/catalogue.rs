@@ -7,6 +7,8 @@ use turnleaf_format::catalogue::{CatalogueRecord, Run};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
 
+use crate::view::{Published, SegmentFile};
+
 /// How far a source file has been imported into a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportFact {
@@ -47,6 +49,20 @@ pub(crate) struct SegmentFact {
     pub(crate) live: BTreeMap<ThreadNumber, Run>,
 }
 
+impl SegmentFact {
+    /// The segment's file as its publication says it is.
+    pub(crate) fn file(&self, segment: SegmentId) -> SegmentFile {
+        SegmentFile {
+            segment,
+            class: self.class,
+            published: Some(Published {
+                file_bytes: self.file_bytes,
+                runs: self.live.values().copied().collect(),
+            }),
+        }
+    }
+}
+
 /// The sum of the catalogue's records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalogue {
@@ -80,6 +96,13 @@ impl Catalogue {
                 runs,
             } => {
                 self.next_segment = self.next_segment.max(segment.0);
+                let known = |run: &Run| {
+                    let catalogue = run.thread == ThreadNumber::CATALOGUE;
+                    catalogue || self.threads.contains_key(&run.thread)
+                };
+                if !runs.iter().all(known) || self.segments.contains_key(segment) {
+                    return false;
+                }
                 let live = runs.iter().map(|run| (run.thread, *run)).collect();
                 let (class, file_bytes, digest) = (*class, *file_bytes, *digest);
                 let fact = SegmentFact {
@@ -88,14 +111,10 @@ impl Catalogue {
                     digest,
                     live,
                 };
-                self.segments.insert(*segment, fact).is_none()
+                self.segments.insert(*segment, fact);
+                true
             }
-            CatalogueRecord::Replaced { old, thread, .. } => {
-                let Some(fact) = self.segments.get_mut(old) else {
-                    return false;
-                };
-                fact.live.remove(thread).is_some()
-            }
+            CatalogueRecord::Replaced { old, thread, new } => self.replace(*old, *thread, *new),
             CatalogueRecord::Archived {
                 thread, archived, ..
             } => self.with_thread(*thread, |fact| fact.archived = *archived),
@@ -104,7 +123,6 @@ impl Catalogue {
                     return false;
                 };
                 fact.deleted = true;
-                self.numbers.remove(&fact.id);
                 true
             }
             CatalogueRecord::Purged { thread, .. } => self.threads.contains_key(thread),
@@ -149,6 +167,21 @@ impl Catalogue {
     /// Reserves the numbers up to `segment`: a file of that name stands on the disk.
     pub(crate) fn saw_segment_file(&mut self, segment: SegmentId) {
         self.next_segment = self.next_segment.max(segment.0);
+    }
+
+    /// The new run holds what the old one held. [S:catalogue-8]
+    fn replace(&mut self, old: SegmentId, thread: ThreadNumber, new: SegmentId) -> bool {
+        let run_of = |segment| self.segments.get(&segment)?.live.get(&thread).copied();
+        let (Some(before), Some(after)) = (run_of(old), run_of(new)) else {
+            return false;
+        };
+        let holds = old != new
+            && after.first_ordinal <= before.first_ordinal
+            && before.ordinal_end <= after.ordinal_end;
+        if let Some(fact) = self.segments.get_mut(&old).filter(|_| holds) {
+            fact.live.remove(&thread);
+        }
+        holds
     }
 
     fn create_thread(&mut self, thread: ThreadNumber, id: &ThreadId, at_ms: i64) -> bool {

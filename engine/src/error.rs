@@ -48,6 +48,14 @@ pub enum Cause {
     Tables,
     /// Two journal files claim one generation.
     Doubled,
+    /// A frame passes the place where its file is said to end.
+    Border,
+    /// A frame of an earlier owner stands behind one of a later owner.
+    Epoch,
+    /// A record of the catalogue contradicts those before it.
+    Contradiction,
+    /// Bytes between two frames are not zero; no record is lost by that.
+    Slack,
     /// The device could not read them.
     Unreadable(io::ErrorKind),
 }
@@ -60,9 +68,15 @@ impl fmt::Display for Cause {
             Cause::Chain => f.write_str("the records do not continue the thread's chain"),
             Cause::Digest => f.write_str("the digest of the segment differs"),
             Cause::Missing => f.write_str("the bytes are not there"),
-            Cause::Length => f.write_str("the file has another length than was published"),
+            Cause::Length => f.write_str("the file has another length than was stated"),
             Cause::Tables => f.write_str("the segment's tables disagree with what was published"),
             Cause::Doubled => f.write_str("two journal files claim one generation"),
+            Cause::Border => f.write_str("a frame passes the stated end of its file"),
+            Cause::Epoch => f.write_str("two owners wrote at once"),
+            Cause::Contradiction => f.write_str("a record of the catalogue contradicts the others"),
+            Cause::Slack => {
+                f.write_str("bytes between two frames are not zero (no record is lost)")
+            }
             Cause::Unreadable(kind) => write!(f, "the device could not read it ({kind})"),
         }
     }

@@ -58,7 +58,8 @@ impl State {
     /// The number of a thread that is not deleted.
     #[must_use]
     pub fn thread_number(&self, id: &ThreadId) -> Option<ThreadNumber> {
-        self.catalogue.numbers.get(id).copied()
+        let number = self.catalogue.numbers.get(id).copied();
+        number.filter(|number| self.thread(*number).is_some())
     }
 
     /// All threads that are not deleted, by number.
@@ -132,37 +133,28 @@ impl State {
         let Some(fact) = self.catalogue.segments.get(&segment) else {
             return Ok(Totals::default());
         };
-        let path = crate::layout::segment_path(fact.class, segment);
-        let all = |cause| Damage {
-            file: path.clone(),
+        let file = fact.file(segment);
+        let whole = |cause, ordinals| Damage {
+            file: crate::layout::segment_path(fact.class, segment),
             offset: 0,
             length: fact.file_bytes,
             thread: fact.live.keys().next().copied(),
-            ordinals: fact
-                .live
-                .values()
-                .next()
-                .map(|run| (run.first_ordinal, run.ordinal_end)),
+            ordinals,
             cause,
         };
-        let opened: Arc<OpenSegment> = match self.segments.get(segment, fact.class) {
+        let opened: Arc<OpenSegment> = match self.segments.get(&file) {
             Ok(opened) => opened,
             Err(ReadError::Damaged(damage)) => {
-                report(&all(damage.cause));
+                let lost = fact.live.values().next();
+                let lost = lost.map(|run| (run.first_ordinal, run.ordinal_end));
+                report(&whole(damage.cause, lost));
                 return Ok(Totals::default());
             }
             Err(error) => return Err(error),
         };
-        let published = fact.live.values().all(|run| {
-            opened.run(run.thread).is_some_and(|row| {
-                row.first_ordinal == run.first_ordinal
-                    && row.ordinal_end == run.ordinal_end
-                    && row.chain_before == run.chain_before
-                    && row.chain_after == run.chain_after
-            })
-        });
-        if opened.digest() != fact.digest || !published {
-            report(&all(Cause::Tables));
+        // [R:seg-8]
+        if opened.digest().is_some_and(|digest| digest != fact.digest) {
+            report(&whole(Cause::Tables, None));
         }
         match opened.verify(report) {
             Ok(verified) => Ok(Totals {

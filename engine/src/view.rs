@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use turnleaf_format::catalogue::Run;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
@@ -23,6 +24,16 @@ pub(crate) struct JournalFile {
 pub(crate) struct SegmentFile {
     pub(crate) segment: SegmentId,
     pub(crate) class: Class,
+    /// What its publication says; a segment of the catalogue has none.
+    pub(crate) published: Option<Published>,
+}
+
+/// What a publication says about a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) file_bytes: u64,
+    /// Its runs that are in use.
+    pub(crate) runs: Vec<Run>,
 }
 
 /// One batch in the journal.
@@ -52,10 +63,27 @@ pub(crate) struct FrameRef {
 pub(crate) struct RunRef {
     pub(crate) file: Arc<SegmentFile>,
     pub(crate) first: Ordinal,
+    /// The first ordinal that is read from it; an earlier run holds those before.
+    pub(crate) from: Ordinal,
     pub(crate) end: Ordinal,
     pub(crate) chain_before: ThreadChain,
     pub(crate) chain_after: ThreadChain,
     pub(crate) payload_bytes: u64,
+}
+
+impl RunRef {
+    /// A run of a published segment.
+    pub(crate) fn of(file: &Arc<SegmentFile>, run: &Run) -> RunRef {
+        RunRef {
+            file: Arc::clone(file),
+            first: run.first_ordinal,
+            from: run.first_ordinal,
+            end: run.ordinal_end,
+            chain_before: run.chain_before,
+            chain_after: run.chain_after,
+            payload_bytes: run.payload_bytes,
+        }
+    }
 }
 
 /// Ordinals that no readable file holds.
@@ -127,6 +155,12 @@ impl ThreadView {
         self.end = frame.end;
         self.chain = frame.chain_after;
         self.frames.push(frame);
+    }
+
+    /// Adds the next run of the cover.
+    pub(crate) fn add_run(&mut self, run: RunRef) {
+        (self.end, self.chain) = (run.end, run.chain_after);
+        self.runs.push(run);
     }
 
     /// Lets a run take over the ordinals it covers, from frames and from older runs. Returns the

@@ -128,6 +128,30 @@ impl FrameHeader {
             .map_or(Ok((header, check)), |problem| source.fail(problem))
     }
 
+    /// Tells apart what recovery must tell apart about a place: no header, a header of another
+    /// place, one that only a newer reader understands, one that no writer makes, a right one.
+    #[must_use]
+    pub fn look(bytes: &[u8], store: StoreId, place: Position) -> HeaderAt {
+        let error = match FrameHeader::decode(bytes, store, place) {
+            Ok((header, check)) => return HeaderAt::Right(header, check),
+            Err(error) => error,
+        };
+        match error.problem {
+            Problem::Magic | Problem::Short | Problem::HeaderChecksum => {
+                return HeaderAt::Nothing(error);
+            }
+            Problem::Version => return HeaderAt::Newer,
+            _ => {}
+        }
+        // The checksum is right, so the fields say what was written, though nobody may write it.
+        let mut source = Source::new("frame", &bytes[8..]);
+        match Self::fields(&mut source) {
+            Ok(header) if header.place == place => HeaderAt::Refused { error, header },
+            Ok(header) => HeaderAt::Elsewhere(header.place),
+            Err(_) => HeaderAt::Nothing(error),
+        }
+    }
+
     /// What no writer puts into a header. [S:frame-4]
     fn contradiction(&self) -> Option<Problem> {
         let nothing = self.thread == ThreadNumber::CATALOGUE
@@ -162,6 +186,26 @@ impl FrameHeader {
             body_crc: source.u32()?,
         })
     }
+}
+
+/// What stands at a place of a journal file where a frame may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderAt {
+    /// No header of the store whose checksum is right.
+    Nothing(DecodeError),
+    /// A right checksum; a newer reader is asked for. [R:frame-5]
+    Newer,
+    /// A right header that belongs to this other place. [R:frame-1]
+    Elsewhere(Position),
+    /// A right checksum at its own place over fields that `[S:frame-4]` refuses. [R:frame-4]
+    Refused {
+        /// Why it is refused.
+        error: DecodeError,
+        /// The fields as they stand.
+        header: FrameHeader,
+    },
+    /// A right header of this place, and its checksum.
+    Right(FrameHeader, u32),
 }
 
 fn position(source: &mut Source<'_>) -> Result<Position, DecodeError> {

@@ -105,7 +105,10 @@ impl Error {
             Error::Open(OpenError::Owned(_)) => ErrorKind::Busy,
             Error::Open(OpenError::Refused(Refusal::NoStore)) => ErrorKind::NotFound,
             Error::Open(OpenError::Refused(Refusal::Newer { .. })) => ErrorKind::Unsupported,
-            Error::Open(OpenError::Refused(Refusal::Mixed { .. })) => ErrorKind::Damaged,
+            Error::Open(OpenError::Refused(Refusal::Mixed { .. } | Refusal::Headless { .. })) => {
+                ErrorKind::Damaged
+            }
+            Error::Open(OpenError::Damaged(_)) => ErrorKind::Damaged,
             Error::Open(OpenError::Options(_)) => ErrorKind::Invalid,
             Error::Open(OpenError::Disk(_) | OpenError::NotWritable(_)) => ErrorKind::Io,
             Error::Append { reason, .. } => append_kind(reason),
@@ -132,7 +135,7 @@ impl Error {
     #[must_use]
     pub fn damage(&self) -> Option<&Damage> {
         match self {
-            Error::Damaged { damage, .. } => Some(damage),
+            Error::Damaged { damage, .. } | Error::Open(OpenError::Damaged(damage)) => Some(damage),
             _ => None,
         }
     }

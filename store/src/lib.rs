@@ -41,7 +41,7 @@ pub use leaves::{
 };
 pub use open::{Store, system_owner};
 pub use source::ThreadSummary;
-pub use turnleaf_engine::{Damage, OpenReport, Options, Owner, SegmentInfo, TailVerdict};
+pub use turnleaf_engine::{Damage, OpenReport, Options, Owner, Remark, SegmentInfo, TailVerdict};
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::world_state::WorldState;
 pub use verify::{Stats, VerifyReport};

@@ -143,13 +143,16 @@ pub trait DiskFile: Send + Sync + Debug {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Reads exactly `len` bytes at `offset`.
+/// Reads exactly `len` bytes at `offset`. A read that the system fails is tried once more.
+/// [R:unreadable]
 ///
 /// # Errors
 /// `UnexpectedEof` when the file ends before; any I/O error.
 pub fn read_exact_at(file: &dyn DiskFile, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; len];
-    let read = file.read_at(offset, &mut buffer)?;
+    let read = file
+        .read_at(offset, &mut buffer)
+        .or_else(|_| file.read_at(offset, &mut buffer))?;
     if read == len {
         Ok(buffer)
     } else {

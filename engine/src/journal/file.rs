@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use turnleaf_format::DecodeError;
 use turnleaf_format::journal::{FRAMES_OFFSET, HEADER_BYTES, HEADER_OFFSETS, JournalHeader};
+use turnleaf_format::{DecodeError, Problem};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, read_exact_at};
 use crate::error::{DiskFailure, failed};
 use crate::layout::{JOURNAL, journal_path};
 use crate::view::JournalFile;
@@ -16,57 +16,82 @@ use crate::view::JournalFile;
 const FILL_BYTES: usize = 4096;
 
 /// What the header area of a journal file says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
-    /// At least one copy is valid; the one with the highest generation.
+    /// At least one copy is valid; the one with the highest generation. [R:set-5]
     Valid(JournalHeader),
-    /// The header area is zero or the file ends before it: the file was being created.
+    /// The header area is zero, or the file ends in it. [R:set-3]
     Blank,
-    /// Neither copy is valid.
+    /// No copy has a right checksum.
     Bad(DecodeError),
+    /// A copy has a right checksum over fields that are refused. [R:set-17]
+    Refused(DecodeError),
+    /// A copy with a right checksum asks for a newer reader. [R:set-11]
+    Newer,
+    /// The copies name two stores. [R:set-10]
+    Mixed,
 }
 
-/// Reads both header copies.
-pub(crate) fn read_header(file: &dyn DiskFile, path: &str) -> Result<Header, DiskFailure> {
-    let mut found: Option<JournalHeader> = None;
-    let mut bad = None;
-    let mut blank = true;
-    for offset in HEADER_OFFSETS {
-        let mut bytes = vec![0; HEADER_BYTES];
-        let len = file
-            .read_at(offset, &mut bytes)
-            .map_err(failed("read", path))?;
-        bytes.truncate(len);
-        blank &= bytes.iter().all(|byte| *byte == 0);
-        match JournalHeader::decode(&bytes) {
-            Ok(header) if found.is_none_or(|best| header.generation > best.generation) => {
-                found = Some(header);
-            }
-            Ok(_) => {}
-            Err(error) => bad = Some(error),
+/// The header area of a journal file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeaderArea {
+    pub(crate) header: Header,
+    /// The copy that is not valid beside one that is. [R:set-4]
+    pub(crate) odd_copy: Option<(u64, DecodeError)>,
+}
+
+/// Reads both header copies. One that the device cannot read is a bad one.
+pub(crate) fn read_header(file: &dyn DiskFile, len: u64) -> HeaderArea {
+    let copies = HEADER_OFFSETS.map(|offset| {
+        let here = len.saturating_sub(offset).min(HEADER_BYTES as u64);
+        let bytes = read_exact_at(file, offset, usize::try_from(here).unwrap_or(0));
+        bytes.unwrap_or_else(|_| vec![0xff; HEADER_BYTES])
+    });
+    let decoded = [0, 1].map(|copy| JournalHeader::decode(&copies[copy]));
+    let problem = |problem: Problem| {
+        move |copy: &Result<JournalHeader, DecodeError>| {
+            copy.as_ref().is_err_and(|error| error.problem == problem)
+        }
+    };
+    // Version is judged before damage, and a right checksum before a wrong one. [R:order]
+    if decoded.iter().any(problem(Problem::Version)) {
+        return HeaderArea::of(Header::Newer);
+    }
+    match decoded {
+        [Ok(one), Ok(other)] if one.store != other.store => HeaderArea::of(Header::Mixed),
+        [Ok(one), Ok(other)] if other.generation > one.generation => {
+            HeaderArea::of(Header::Valid(other))
+        }
+        [Ok(one), Ok(_)] => HeaderArea::of(Header::Valid(one)),
+        [Ok(one), Err(error)] => HeaderArea {
+            header: Header::Valid(one),
+            odd_copy: Some((HEADER_OFFSETS[1], error)),
+        },
+        [Err(error), Ok(other)] => HeaderArea {
+            header: Header::Valid(other),
+            odd_copy: Some((HEADER_OFFSETS[0], error)),
+        },
+        [Err(one), Err(other)] => {
+            let blank = copies.iter().flatten().all(|byte| *byte == 0);
+            let checksum = |e: &DecodeError| {
+                let wrong = [Problem::Short, Problem::Magic, Problem::HeaderChecksum];
+                !wrong.contains(&e.problem)
+            };
+            HeaderArea::of(match [one, other].into_iter().find(checksum) {
+                Some(refused) => Header::Refused(refused),
+                None if blank || len < FRAMES_OFFSET => Header::Blank,
+                None => Header::Bad(one),
+            })
         }
     }
-    Ok(match (found, bad) {
-        (Some(header), _) => Header::Valid(header),
-        (None, _) if blank => Header::Blank,
-        (None, Some(error)) => Header::Bad(error),
-        (None, None) => Header::Blank,
-    })
 }
 
-/// Whether nothing but zeros stands where frames would.
-pub(crate) fn has_no_frames(file: &dyn DiskFile, path: &str) -> Result<bool, DiskFailure> {
-    let mut bytes = vec![0; 1 << 20];
-    let mut at = FRAMES_OFFSET;
-    loop {
-        let len = file.read_at(at, &mut bytes).map_err(failed("read", path))?;
-        if bytes[..len].iter().any(|byte| *byte != 0) {
-            return Ok(false);
+impl HeaderArea {
+    fn of(header: Header) -> HeaderArea {
+        HeaderArea {
+            header,
+            odd_copy: None,
         }
-        if len < bytes.len() {
-            return Ok(true);
-        }
-        at += len as u64;
     }
 }
 

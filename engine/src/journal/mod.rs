@@ -2,9 +2,12 @@
 //! must not know what records mean or when they are sealed.
 
 mod file;
+mod frames;
+mod pieces;
 mod scan;
 mod writer;
 
-pub(crate) use file::{Header, has_no_frames, read_header};
-pub(crate) use scan::{Ending, Scan, ScannedFrame, highest_frame, scan_file};
+pub(crate) use file::{Header, HeaderArea, read_header};
+pub(crate) use frames::ScannedFrame;
+pub(crate) use scan::{Gap, Odd, Scan, highest_frame, scan_file};
 pub(crate) use writer::{CataloguePoint, Commit, Inherited, Journal, NewFrame};

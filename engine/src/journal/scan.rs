@@ -1,142 +1,143 @@
 //! Owns the reading of a journal file from its first frame to its end, as evidence; judges nothing.
 
-use turnleaf_format::frame::{self, ALIGN, FrameHeader, HEADER_BYTES, MAGIC, Position};
+use std::io;
+
+use turnleaf_format::frame::{self, ALIGN, FrameHeader, HEADER_BYTES, HeaderAt, MAGIC, Position};
 use turnleaf_format::journal::FRAMES_OFFSET;
-use turnleaf_format::record::{Entries, Flags};
-use turnleaf_format::{DecodeError, Generation, JournalChain, Problem, StoreId, ThreadChain};
+use turnleaf_format::{DecodeError, Generation, JournalChain, Problem, StoreId};
 
-use crate::disk::{DiskFile, read_exact_at};
-use crate::error::{DiskFailure, failed};
+use super::frames::{ScannedFrame, summarise};
+use super::pieces::{Pieces, read_pieces};
+use crate::disk::DiskFile;
+use crate::error::DiskFailure;
 
-/// A frame whose checksums, place and chain are right.
-#[derive(Debug, Clone)]
-pub(crate) struct ScannedFrame {
-    pub(crate) header: FrameHeader,
-    /// Complete records in the frame.
-    pub(crate) records: u64,
-    /// The thread's chain after them.
-    pub(crate) chain_after: ThreadChain,
-    pub(crate) unfinished: bool,
-    /// Whether the first entry begins its record.
-    pub(crate) begins: bool,
-    pub(crate) boundary: bool,
-    /// The body, kept for catalogue frames only.
-    pub(crate) catalogue_body: Option<Vec<u8>>,
-    /// Whether it was found beyond a place that does not decode.
-    pub(crate) beyond_damage: bool,
+/// Why no valid frame stands at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Odd {
+    /// Zeros.
+    Zeros,
+    /// Bytes of something else, for example of an older generation. [R:frame-1]
+    Other(DecodeError),
+    /// Magic and generation of a frame of this file, but not a whole one. [R:frame-2] [R:frame-3]
+    Invalid(DecodeError),
+    /// Both checksums are right, and no writer makes such a frame. [R:frame-4]
+    Refused(DecodeError),
+    /// A right frame that passes the place where the file is said to end. [R:sealed-end-4]
+    Border,
+    /// The device could not read it, twice. [R:unreadable]
+    Unreadable(io::ErrorKind),
 }
 
-/// How the frames of a file end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Zeros, bytes of an older generation, or the end of the file.
-    Clean,
-    /// Bytes that are not a valid frame of this generation.
-    Invalid(DecodeError),
+/// A place at which no valid frame stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) offset: u64,
+    /// Where the next right header stands, or where what was read ends.
+    pub(crate) end: u64,
+    pub(crate) odd: Odd,
+    /// The right header that stands here and continues the chain, over a body that is not right: it
+    /// says what is lost, and the chain goes on behind it.
+    pub(crate) header: Option<FrameHeader>,
+    /// The journal chain before the place, when it is known.
+    pub(crate) chain: Option<JournalChain>,
 }
 
 /// What a scan found.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// Valid frames in order; those beyond damage are marked.
+    /// Valid frames in order; before, between and behind gaps.
     pub(crate) frames: Vec<ScannedFrame>,
-    /// Where the contiguous valid frames end.
-    pub(crate) end: u64,
-    /// The journal chain there.
-    pub(crate) chain: JournalChain,
-    /// What stands at `end`.
-    pub(crate) ending: Ending,
-    /// Bytes of the file.
-    pub(crate) file_len: u64,
-    /// The farthest offset of this file that a frame header beyond the end says was durable.
-    pub(crate) proven_durable: u64,
+    /// Places without a valid frame, in order.
+    pub(crate) gaps: Vec<Gap>,
+    /// Frames whose gap to the next one is not zero: where it begins and ends. [R:frame-15]
+    pub(crate) slack: Vec<(u64, u64)>,
+    /// Where what was read ends.
+    pub(crate) reach: u64,
+    /// The journal chain there, when it is known.
+    pub(crate) chain: Option<JournalChain>,
+    /// A frame with a right checksum asks for a newer reader. [R:frame-5]
+    pub(crate) newer: bool,
+    /// Where the last frame of a later generation stands. [R:tail-6]
+    pub(crate) later: Option<u64>,
+}
+
+impl Scan {
+    /// The farthest offset of the file that a right header beyond `place` says was durable.
+    pub(crate) fn proven_beyond(&self, place: u64) -> u64 {
+        let lost = self.gaps.iter().filter_map(|gap| gap.header);
+        let all = self.frames.iter().map(|frame| frame.header).chain(lost);
+        let beyond = all.filter(|header| header.place.offset > place);
+        let durable = beyond
+            .filter(|header| header.durable_upto.generation == header.place.generation)
+            .map(|header| header.durable_upto.offset);
+        durable.max().unwrap_or(0)
+    }
+
+    /// Whether a right header of this file stands beyond `place`.
+    pub(crate) fn goes_on_beyond(&self, place: u64) -> bool {
+        let frame = |frame: &ScannedFrame| frame.header.place.offset > place;
+        let right = |gap: &Gap| gap.header.is_some() || matches!(gap.odd, Odd::Refused(_));
+        self.frames.iter().any(frame)
+            || self.gaps.iter().any(|gap| gap.offset > place && right(gap))
+    }
 }
 
 /// Scans the frames of `generation` in a file, up to `limit` (the next file says where this one
-/// ends) or to what ends them.
+/// ends) or to `capacity`.
 pub(crate) fn scan_file(
     file: &dyn DiskFile,
     path: &str,
     store: StoreId,
     generation: Generation,
+    capacity: u64,
     limit: Option<u64>,
 ) -> Result<Scan, DiskFailure> {
-    let file_len = file.len().map_err(failed("measure", path))?;
-    let reach = limit.unwrap_or(file_len).min(file_len);
-    let len = usize::try_from(reach.saturating_sub(FRAMES_OFFSET)).unwrap_or(usize::MAX);
-    // One journal file is at most some 32 MiB; it is read in one piece.
-    let bytes = read_exact_at(file, FRAMES_OFFSET, len).map_err(failed("read", path))?;
-    let mut scan = Scan {
-        frames: Vec::new(),
-        end: FRAMES_OFFSET,
-        chain: JournalChain::start(store, generation),
-        ending: Ending::Clean,
-        file_len,
-        proven_durable: 0,
-    };
+    let reach = limit.unwrap_or(capacity);
+    let pieces = read_pieces(file, path, FRAMES_OFFSET, reach)?;
     let window = Window {
-        bytes: &bytes,
+        pieces: &pieces,
         store,
         generation,
+        limit,
     };
-    loop {
-        match window.frame_at(scan.end, Some(scan.chain)) {
-            Found::Frame(frame, check) => {
-                scan.chain = scan.chain.after(check, frame.header.body_crc);
-                scan.end += frame.header.stride();
-                scan.frames.push(*frame);
-            }
-            Found::Nothing => break,
-            Found::Invalid(error) => {
-                scan.ending = Ending::Invalid(error);
-                break;
-            }
-        }
-    }
-    // What follows the first invalid place may still hold whole frames: evidence for the verdict
-    // between a torn tail and damage, and readable records in the second case.
-    let mut at = scan.end + ALIGN;
-    while let Some(next) = window.next_magic(at) {
-        // A right header is proof enough, whatever became of its body.
-        scan.proven_durable = scan.proven_durable.max(window.durable_at(next));
-        match window.frame_at(next, None) {
-            Found::Frame(mut frame, _) => {
-                at = next + frame.header.stride();
-                frame.beyond_damage = true;
-                scan.frames.push(*frame);
-            }
-            Found::Nothing | Found::Invalid(_) => at = next + ALIGN,
-        }
-    }
-    if scan.ending == Ending::Clean && scan.frames.iter().any(|frame| frame.beyond_damage) {
-        let error = DecodeError {
-            what: "frame",
-            at: 0,
-            problem: Problem::Magic,
-        };
-        scan.ending = Ending::Invalid(error);
+    let read_end = FRAMES_OFFSET + pieces.bytes.len() as u64;
+    let mut scan = window.walk(read_end);
+    if let Some(limit) = limit.filter(|limit| *limit > read_end) {
+        // The file was cut: what it was to hold is missing. [R:set-16]
+        scan.gaps.push(Gap {
+            offset: read_end,
+            end: limit,
+            odd: Odd::Zeros,
+            header: None,
+            chain: scan.chain.take(),
+        });
     }
     Ok(scan)
 }
 
 /// The highest generation of which a frame header of the store stands, at its own place, in a file.
+/// Without a store, of what looks like a frame header.
 pub(crate) fn highest_frame(
     file: &dyn DiskFile,
     path: &str,
-    store: StoreId,
+    store: Option<StoreId>,
 ) -> Result<Option<Generation>, DiskFailure> {
-    let len = file.len().map_err(failed("measure", path))?;
-    let len = usize::try_from(len.saturating_sub(FRAMES_OFFSET)).unwrap_or(usize::MAX);
-    let bytes = read_exact_at(file, FRAMES_OFFSET, len).map_err(failed("read", path))?;
+    let pieces = read_pieces(file, path, FRAMES_OFFSET, u64::MAX)?;
     let window = Window {
-        bytes: &bytes,
-        store,
+        pieces: &pieces,
+        store: store.unwrap_or(StoreId([0; 16])),
         generation: Generation(u64::MAX),
+        limit: None,
     };
     let mut highest = None;
     let mut at = FRAMES_OFFSET;
     while let Some(next) = window.next_magic(at) {
-        highest = highest.max(window.stated_generation(window.from(next)));
+        let stated = match window.look(next) {
+            HeaderAt::Elsewhere(place) if place.offset == next => Some(place.generation),
+            _ if store.is_none() => window.claimed(next),
+            _ => None,
+        };
+        highest = highest.max(stated);
         at = next + ALIGN;
     }
     Ok(highest)
@@ -144,104 +145,201 @@ pub(crate) fn highest_frame(
 
 enum Found {
     Frame(Box<ScannedFrame>, u32),
-    Nothing,
-    Invalid(DecodeError),
+    Newer,
+    /// No valid frame; where to go on, when a right header says it, and the chain there.
+    Odd(Gap, Option<JournalChain>),
 }
 
 struct Window<'a> {
-    bytes: &'a [u8],
+    pieces: &'a Pieces,
     store: StoreId,
     generation: Generation,
+    limit: Option<u64>,
 }
 
 impl Window<'_> {
-    fn from(&self, offset: u64) -> &[u8] {
-        let start = usize::try_from(offset - FRAMES_OFFSET).unwrap_or(usize::MAX);
-        self.bytes.get(start..).unwrap_or_default()
+    fn walk(&self, reach: u64) -> Scan {
+        let mut scan = Scan {
+            frames: Vec::new(),
+            gaps: Vec::new(),
+            slack: Vec::new(),
+            reach,
+            chain: None,
+            newer: false,
+            later: None,
+        };
+        let mut at = FRAMES_OFFSET;
+        let mut chain = Some(JournalChain::start(self.store, self.generation));
+        while at < reach {
+            match self.found_at(at, chain) {
+                Found::Frame(frame, check) => {
+                    chain = Some(
+                        frame
+                            .header
+                            .journal_chain
+                            .after(check, frame.header.body_crc),
+                    );
+                    let body_end = at + HEADER_BYTES as u64 + u64::from(frame.header.body_len);
+                    at += frame.header.stride();
+                    if self.slice(body_end, at).iter().any(|byte| *byte != 0) {
+                        scan.slack.push((body_end, at));
+                    }
+                    scan.frames.push(*frame);
+                }
+                Found::Newer => {
+                    scan.newer = true;
+                    return scan;
+                }
+                Found::Odd(mut gap, after) => {
+                    if gap.end == 0 {
+                        gap.end = self.next_right(at + ALIGN, &mut scan).unwrap_or(reach);
+                    }
+                    if let Some(kind) = self.pieces.failed_in(gap.offset, gap.end) {
+                        gap.odd = Odd::Unreadable(kind);
+                    }
+                    (at, chain) = (gap.end, after);
+                    scan.gaps.push(gap);
+                }
+            }
+        }
+        scan.chain = chain;
+        scan
     }
 
-    /// What stands at `offset`. `chain` is the chain that a frame there must continue.
-    fn frame_at(&self, offset: u64, chain: Option<JournalChain>) -> Found {
-        let bytes = self.from(offset);
-        let place = Position {
-            generation: self.generation,
+    fn from(&self, offset: u64) -> &[u8] {
+        let start = usize::try_from(offset - FRAMES_OFFSET).unwrap_or(usize::MAX);
+        self.pieces.bytes.get(start..).unwrap_or_default()
+    }
+
+    fn slice(&self, start: u64, end: u64) -> &[u8] {
+        let bytes = self.from(start);
+        let len = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        &bytes[..len.min(bytes.len())]
+    }
+
+    fn look(&self, offset: u64) -> HeaderAt {
+        let (generation, bytes) = (self.generation, self.from(offset));
+        FrameHeader::look(bytes, self.store, Position { generation, offset })
+    }
+
+    /// What stands at `offset`. `chain` is the chain that a frame there must continue, when it is
+    /// known.
+    fn found_at(&self, offset: u64, chain: Option<JournalChain>) -> Found {
+        let gap = |odd| Gap {
             offset,
-        };
-        let (header, check) = match FrameHeader::decode(bytes, self.store, place) {
-            Ok(decoded) => decoded,
-            Err(error) => return self.not_a_frame(bytes, error),
+            end: 0,
+            odd,
+            header: None,
+            chain,
         };
         let invalid = |problem| {
-            Found::Invalid(DecodeError {
+            Odd::Invalid(DecodeError {
                 what: "frame",
                 at: 0,
                 problem,
             })
         };
-        if chain.is_some_and(|chain| chain != header.journal_chain) {
-            return invalid(Problem::Place);
-        }
-        let end = HEADER_BYTES + header.body_len as usize;
-        let Some(body) = bytes.get(HEADER_BYTES..end) else {
-            return invalid(Problem::Short);
-        };
-        if frame::body_crc(body) != header.body_crc {
-            return invalid(Problem::BodyChecksum);
-        }
-        match self.summarise(header, body) {
-            Ok(frame) => Found::Frame(Box::new(frame), check),
-            Err(error) => Found::Invalid(error),
-        }
-    }
-
-    /// Zeros and whole frames of an older generation are what recycling leaves behind; anything
-    /// else is not.
-    fn not_a_frame(&self, bytes: &[u8], error: DecodeError) -> Found {
-        let head = bytes
-            .get(..HEADER_BYTES.min(bytes.len()))
-            .unwrap_or_default();
-        if head.iter().all(|byte| *byte == 0) || self.is_older_frame(head) {
-            return Found::Nothing;
-        }
-        // In the middle of an old frame's body there is no magic of ours, only old bytes.
-        if head.get(..4) != Some(&MAGIC[..]) && error.problem == Problem::Magic {
-            return Found::Nothing;
-        }
-        Found::Invalid(error)
-    }
-
-    fn is_older_frame(&self, head: &[u8]) -> bool {
-        self.stated_generation(head)
-            .is_some_and(|stated| stated < self.generation)
-    }
-
-    /// The generation of a frame header of the store that stands at its own place.
-    fn stated_generation(&self, head: &[u8]) -> Option<Generation> {
-        let stated = |at: usize| -> Option<u64> {
-            Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?))
-        };
-        let place = Position {
-            generation: Generation(stated(8)?),
-            offset: stated(16)?,
-        };
-        FrameHeader::decode(head, self.store, place)
-            .is_ok()
-            .then_some(place.generation)
-    }
-
-    /// The offset of this generation that a frame header at `offset` says was durable; 0 when there
-    /// is none.
-    fn durable_at(&self, offset: u64) -> u64 {
-        let place = Position {
-            generation: self.generation,
-            offset,
-        };
-        match FrameHeader::decode(self.from(offset), self.store, place) {
-            Ok((header, _)) if header.durable_upto.generation == self.generation => {
-                header.durable_upto.offset
+        let (header, check) = match self.look(offset) {
+            HeaderAt::Newer => return Found::Newer,
+            HeaderAt::Nothing(error) => {
+                let odd = match self.claimed(offset) {
+                    Some(generation) if generation == self.generation => Odd::Invalid(error),
+                    _ if self.slice(offset, offset + ALIGN).iter().all(|b| *b == 0) => Odd::Zeros,
+                    _ => Odd::Other(error),
+                };
+                return Found::Odd(gap(odd), None);
             }
-            _ => 0,
+            HeaderAt::Elsewhere(_) => {
+                let error = DecodeError {
+                    what: "frame",
+                    at: 8,
+                    problem: Problem::Place,
+                };
+                return Found::Odd(gap(Odd::Other(error)), None);
+            }
+            HeaderAt::Refused { error, header } => {
+                let whole = self
+                    .body(&header)
+                    .is_some_and(|body| is_right(body, &header));
+                let (odd, end) = if whole {
+                    (Odd::Refused(error), offset + header.stride())
+                } else {
+                    (Odd::Invalid(error), 0)
+                };
+                return Found::Odd(Gap { end, ..gap(odd) }, None);
+            }
+            HeaderAt::Right(header, check) => (header, check),
+        };
+        let continues = chain.is_none_or(|chain| chain == header.journal_chain);
+        let end = offset + header.stride();
+        if continues && self.limit.is_some_and(|limit| end > limit) {
+            return Found::Odd(gap(Odd::Border), None);
         }
+        let Some(body) = self.body(&header) else {
+            return Found::Odd(gap(invalid(Problem::Short)), None);
+        };
+        let after = header.journal_chain.after(check, header.body_crc);
+        let known = Gap {
+            end,
+            header: Some(header),
+            ..gap(invalid(Problem::BodyChecksum))
+        };
+        if !is_right(body, &header) {
+            return if continues {
+                Found::Odd(known, Some(after))
+            } else {
+                Found::Odd(gap(known.odd), None)
+            };
+        }
+        match summarise(header, body) {
+            Err(error) => {
+                let odd = Odd::Refused(error);
+                Found::Odd(Gap { end, ..gap(odd) }, continues.then_some(after))
+            }
+            Ok(_) if !continues => Found::Odd(gap(invalid(Problem::Place)), None),
+            Ok(frame) => Found::Frame(Box::new(frame), check),
+        }
+    }
+
+    fn body(&self, header: &FrameHeader) -> Option<&[u8]> {
+        let end = HEADER_BYTES.checked_add(header.body_len as usize)?;
+        self.from(header.place.offset).get(HEADER_BYTES..end)
+    }
+
+    /// The generation that bytes with the magic and the offset of a frame claim, right or not.
+    fn claimed(&self, offset: u64) -> Option<Generation> {
+        let bytes = self.from(offset);
+        let stated = |at: usize| -> Option<u64> {
+            Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+        };
+        (bytes.get(..4)? == &MAGIC[..] && stated(16)? == offset)
+            .then(|| stated(8).map(Generation))
+            .flatten()
+    }
+
+    /// Where the next right header of the file stands, or a whole frame that is refused.
+    fn next_right(&self, from: u64, scan: &mut Scan) -> Option<u64> {
+        let mut at = from;
+        while let Some(next) = self.next_magic(at) {
+            match self.look(next) {
+                HeaderAt::Right(..) | HeaderAt::Newer => return Some(next),
+                HeaderAt::Refused { header, .. }
+                    if self
+                        .body(&header)
+                        .is_some_and(|body| is_right(body, &header)) =>
+                {
+                    return Some(next);
+                }
+                HeaderAt::Elsewhere(place)
+                    if place.offset == next && place.generation > self.generation =>
+                {
+                    scan.later = Some(next);
+                }
+                _ => {}
+            }
+            at = next + ALIGN;
+        }
+        None
     }
 
     /// Where the next aligned magic number stands.
@@ -256,36 +354,8 @@ impl Window<'_> {
             from = place.next_multiple_of(ALIGN);
         }
     }
+}
 
-    fn summarise(&self, header: FrameHeader, body: &[u8]) -> Result<ScannedFrame, DecodeError> {
-        let mut frame = ScannedFrame {
-            header,
-            records: 0,
-            chain_after: header.thread_chain,
-            unfinished: false,
-            begins: true,
-            boundary: false,
-            catalogue_body: None,
-            beyond_damage: false,
-        };
-        for (index, entry) in Entries::new(body, header.entry_count).enumerate() {
-            let entry = entry?;
-            frame.begins &= index > 0 || entry.begins();
-            frame.boundary |= entry.flags.has(Flags::BOUNDARY);
-            frame.unfinished = !entry.completes();
-            if let Some((len, crc)) = entry.whole() {
-                let ordinal = header.first_ordinal.plus(frame.records);
-                let (kind, flags) = (entry.kind, entry.flags);
-                frame.chain_after =
-                    frame
-                        .chain_after
-                        .after(header.thread, ordinal, kind, flags, len, crc);
-                frame.records += 1;
-            }
-        }
-        if header.thread == turnleaf_format::ThreadNumber::CATALOGUE && !header.is_marker() {
-            frame.catalogue_body = Some(body.to_vec());
-        }
-        Ok(frame)
-    }
+fn is_right(body: &[u8], header: &FrameHeader) -> bool {
+    frame::body_crc(body) == header.body_crc
 }

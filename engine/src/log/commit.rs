@@ -11,7 +11,7 @@ use turnleaf_format::{SegmentId, ThreadNumber};
 use super::{Log, Ticket, Unsealed};
 use crate::error::DiskFailure;
 use crate::journal::{self, CataloguePoint, NewFrame};
-use crate::view::{FrameRef, JournalFile, RunRef, SegmentFile, ThreadView};
+use crate::view::{FrameRef, JournalFile, Published, RunRef, SegmentFile, ThreadView};
 
 /// One write and one sync that make a group of batches durable.
 #[derive(Debug)]
@@ -262,10 +262,11 @@ impl Log {
                 CatalogueRecord::SegmentPublished {
                     segment,
                     class,
+                    file_bytes,
                     runs,
                     ..
                 } => {
-                    self.publish(*segment, *class, runs);
+                    self.publish(*segment, *class, *file_bytes, runs);
                 }
                 CatalogueRecord::Replaced { old, .. } => self.doom_if_unused(*old),
                 _ => {}
@@ -273,21 +274,19 @@ impl Log {
         }
     }
 
-    fn publish(&mut self, segment: SegmentId, class: Class, runs: &[Run]) {
-        let file = Arc::new(SegmentFile { segment, class });
+    fn publish(&mut self, segment: SegmentId, class: Class, file_bytes: u64, runs: &[Run]) {
+        let published = Some(Published {
+            file_bytes,
+            runs: runs.to_vec(),
+        });
+        let file = Arc::new(SegmentFile {
+            segment,
+            class,
+            published,
+        });
         self.segment_files.insert(segment, Arc::clone(&file));
         for run in runs {
-            self.take_over(
-                run.thread,
-                RunRef {
-                    file: Arc::clone(&file),
-                    first: run.first_ordinal,
-                    end: run.ordinal_end,
-                    chain_before: run.chain_before,
-                    chain_after: run.chain_after,
-                    payload_bytes: run.payload_bytes,
-                },
-            );
+            self.take_over(run.thread, RunRef::of(&file, run));
         }
     }
 

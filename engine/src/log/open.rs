@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::frame::Position;
-use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
+use turnleaf_format::segment::Class;
+use turnleaf_format::{
+    Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber,
+};
 
 use super::{Log, Outcome, Queue, Unsealed};
 use crate::catalogue::Catalogue;
@@ -16,7 +19,9 @@ use crate::journal::{CataloguePoint, Inherited, Journal};
 use crate::layout::{DIRECTORIES, QUARANTINE, segment_path, torn_path};
 use crate::lock::{self, LockError, Owner};
 use crate::options::Options;
-use crate::recovery::{Refusal, ReplayError, Replayed, Survey, TailVerdict, replay, survey};
+use crate::recovery::{
+    Findings, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict, replay, survey,
+};
 use crate::segment::Segments;
 use crate::state::State;
 use crate::view::{JournalFile, SegmentFile, ThreadView};
@@ -36,6 +41,10 @@ pub enum OpenError {
     /// The first batch, which says who owns the store now, did not become durable.
     #[error("the store cannot be written: {0}")]
     NotWritable(Arc<DiskFailure>),
+    /// Journal or catalogue are damaged: nobody can say which records are missing, so nothing may
+    /// take their place. What is left can be read. [R:quarantine]
+    #[error("{0}; the store can be read, and takes no appends until it is repaired")]
+    Damaged(Box<Damage>),
     /// The options cannot work.
     #[error("invalid option: {0}")]
     Options(&'static str),
@@ -65,6 +74,10 @@ pub struct OpenReport {
     pub torn_copy: Option<String>,
     /// Damage that was found; nothing of it was changed.
     pub damage: Vec<Damage>,
+    /// Threads that the damage closes to appends; of the catalogue, when it closes the store.
+    pub closed: Vec<ThreadNumber>,
+    /// What is odd and costs nothing.
+    pub remarks: Vec<Remark>,
     /// Names that do not belong to the store; left alone.
     pub foreign: Vec<String>,
 }
@@ -159,18 +172,23 @@ impl Log {
             .map_err(failed("create", "the store's directory"))?;
         let guard = take_lock(&*disk, owner)?;
         let survey = survey(&*disk)?;
-        let (replayed, created) = match replay(&disk, &survey, &options) {
-            Ok(replayed) => (replayed, false),
-            Err(ReplayError::Refused(Refusal::NoStore)) if is_new(&survey) => {
+        let replayed = match replay(&disk, &survey, &options) {
+            Ok(replayed) => replayed,
+            Err(ReplayError::Refused(Refusal::NoStore)) => {
                 create_directories(&*disk)?;
-                (nothing(&disk, &options, fresh, &survey), true)
+                nothing(&disk, &options, fresh, &survey)
             }
             Err(error) => return Err(error.into()),
         };
+        if let Some(damage) = replayed.findings.store {
+            return Err(OpenError::Damaged(Box::new(damage)));
+        }
+        // A creation that was interrupted before its first record became durable is completed.
+        let created = replayed.threads[&ThreadNumber::CATALOGUE].end == Ordinal(0);
         let mut report = report_of(&replayed, &survey);
         report.created = created;
         report.torn_copy = keep_torn(&*disk, &replayed)?;
-        reap(&*disk, &survey, &replayed);
+        tidy(&*disk, &survey, &replayed);
         let mut log = assemble(disk, options, owner, replayed, guard)?;
         log.announce(owner, created)?;
         Ok((log, report))
@@ -217,13 +235,6 @@ fn take_lock(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, OpenEr
     })
 }
 
-/// A creation that a crash interrupted left no journal header behind, and so no store.
-fn is_new(survey: &Survey) -> bool {
-    let begun =
-        |file: &crate::recovery::FileEvidence| matches!(file.header, crate::journal::Header::Blank);
-    survey.segments.is_empty() && survey.catalogue.is_empty() && survey.journal.iter().all(begun)
-}
-
 fn create_directories(disk: &dyn Disk) -> Result<(), DiskFailure> {
     for dir in DIRECTORIES {
         disk.create_dir(dir)
@@ -251,22 +262,25 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
         end: Position::default(),
         chain: JournalChain(0),
         tail: TailVerdict::Clean,
-        newest_len: 0,
-        damage: Vec::new(),
+        cut: None,
+        pinned: Vec::new(),
+        useless: survey
+            .journal
+            .iter()
+            .map(|file| file.path.clone())
+            .collect(),
+        findings: Findings::default(),
     }
 }
 
 /// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
 /// [R:tail-3]
 fn keep_torn(disk: &dyn Disk, replayed: &Replayed) -> Result<Option<String>, DiskFailure> {
-    let TailVerdict::Torn { offset } = replayed.tail else {
-        return Ok(None);
-    };
-    let Some(file) = replayed.files.last() else {
+    let (Some(offset), Some(file)) = (replayed.cut, replayed.files.last()) else {
         return Ok(None);
     };
     let path = torn_path(file.generation, offset);
-    let len = usize::try_from(replayed.newest_len.saturating_sub(offset)).unwrap_or(0);
+    let len = usize::try_from(file.capacity.saturating_sub(offset)).unwrap_or(0);
     let mut bytes = read_exact_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;
     while bytes.last() == Some(&0) {
         bytes.pop();
@@ -287,36 +301,23 @@ fn keep_torn(disk: &dyn Disk, replayed: &Replayed) -> Result<Option<String>, Dis
     Ok(Some(path))
 }
 
-/// Repair: removes unfinished files and segments that nothing mentions. With damage in the store
-/// nothing is removed: what looks unused may be all that is left.
-fn reap(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
-    if !replayed.damage.is_empty() {
+/// Removes what nothing can need: unfinished files, segments whose runs were all replaced, journal
+/// files that hold nothing and cannot be recycled. With damage in the store nothing is removed:
+/// what looks unused may be all that is left. [R:seg-11] [R:seg-13]
+fn tidy(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
+    if !replayed.findings.damage.is_empty() {
         return;
     }
     let facts = &replayed.catalogue.segments;
-    let used =
-        |id: &&turnleaf_format::SegmentId| facts.get(*id).is_some_and(|fact| !fact.live.is_empty());
+    let replaced = |id: &&SegmentId| facts.get(*id).is_some_and(|fact| fact.live.is_empty());
+    let leftovers = survey.segments.iter().filter(replaced);
+    let mut paths: Vec<String> = leftovers.map(|id| segment_path(Class::Run, *id)).collect();
     let catalogue = &replayed.threads[&ThreadNumber::CATALOGUE].runs;
-    let class = turnleaf_format::segment::Class::Run;
-    let unused = survey.segments.iter().filter(|id| !used(id));
-    let mut paths: Vec<String> = unused.map(|id| segment_path(class, *id)).collect();
-    let covered =
-        |id: &turnleaf_format::SegmentId| !catalogue.iter().any(|run| run.file.segment == *id);
-    let class = turnleaf_format::segment::Class::Catalogue;
-    let old = survey.catalogue.iter().filter(|id| covered(id));
-    paths.extend(old.map(|id| segment_path(class, *id)));
+    let uncovered = |id: &&SegmentId| !catalogue.iter().any(|run| run.file.segment == **id);
+    let old = survey.catalogue.iter().filter(uncovered);
+    paths.extend(old.map(|id| segment_path(Class::Catalogue, *id)));
     paths.extend(survey.temporaries.iter().cloned());
-    // Without damage a file that has no valid header is a beginning that was interrupted.
-    let begun = |file: &&crate::recovery::FileEvidence| {
-        !matches!(file.header, crate::journal::Header::Valid(_))
-    };
-    paths.extend(
-        survey
-            .journal
-            .iter()
-            .filter(begun)
-            .map(|file| file.path.clone()),
-    );
+    paths.extend(replayed.useless.iter().cloned());
     for path in paths {
         if let Err(error) = disk.remove(&path) {
             tracing::warn!(%error, path, "an unused file stays");
@@ -329,9 +330,16 @@ fn report_of(replayed: &Replayed, survey: &Survey) -> OpenReport {
         created: false,
         tail: replayed.tail.clone(),
         torn_copy: None,
-        damage: replayed.damage.clone(),
+        damage: replayed.findings.damage.clone(),
+        closed: closed(&replayed.findings),
+        remarks: replayed.findings.remarks.clone(),
         foreign: survey.foreign.clone(),
     }
+}
+
+fn closed(findings: &Findings) -> Vec<ThreadNumber> {
+    let store = findings.store.iter().map(|_| ThreadNumber::CATALOGUE);
+    store.chain(findings.threads.iter().copied()).collect()
 }
 
 fn state_of(
@@ -362,7 +370,6 @@ fn assemble(
     let mut needed: HashMap<Generation, u64> = HashMap::new();
     let mut unsealed = HashMap::new();
     let mut segment_files: HashMap<_, Arc<SegmentFile>> = HashMap::new();
-    let mut quarantined: HashSet<ThreadNumber> = HashSet::new();
     for (thread, view) in &replayed.threads {
         for frame in &view.frames {
             *needed.entry(frame.file.generation).or_default() += 1;
@@ -376,7 +383,11 @@ fn assemble(
             .map(|run| (run.file.segment, Arc::clone(&run.file)));
         segment_files.extend(runs);
     }
-    quarantined.extend(replayed.damage.iter().filter_map(|damage| damage.thread));
+    // A damaged frame may be all that is left of its records.
+    for generation in &replayed.pinned {
+        *needed.entry(*generation).or_default() += 1;
+    }
+    let quarantined: HashSet<_> = replayed.findings.threads.iter().copied().collect();
     let count = |file: Arc<JournalFile>| {
         let frames = needed.get(&file.generation).copied().unwrap_or(0);
         (file, frames)
@@ -403,7 +414,7 @@ fn assemble(
         point,
         now_ms,
     )?;
-    let damage = replayed.damage;
+    let damage = replayed.findings.damage;
     let state = state_of(
         replayed.store,
         replayed.catalogue,

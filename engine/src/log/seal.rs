@@ -303,6 +303,7 @@ impl Log {
         let file = Arc::new(SegmentFile {
             segment: sealed.segment,
             class: sealed.class,
+            published: None,
         });
         for run in &sealed.runs {
             let view = self.view_mut(ThreadNumber::CATALOGUE);
@@ -312,17 +313,7 @@ impl Log {
                 .filter(|old| old.first >= run.first_ordinal && old.end <= run.ordinal_end)
                 .map(|old| (old.file.segment, Arc::clone(&old.file)))
                 .collect();
-            self.take_over(
-                ThreadNumber::CATALOGUE,
-                RunRef {
-                    file: Arc::clone(&file),
-                    first: run.first_ordinal,
-                    end: run.ordinal_end,
-                    chain_before: run.chain_before,
-                    chain_after: run.chain_after,
-                    payload_bytes: run.payload_bytes,
-                },
-            );
+            self.take_over(ThreadNumber::CATALOGUE, RunRef::of(&file, run));
             self.doomed.extend(covered.into_values());
         }
     }

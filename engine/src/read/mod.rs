@@ -164,6 +164,7 @@ impl Reader {
                 }
             }
         }
+        found.sort_by_key(|record| record.ordinal);
         let at = |ordinal: &Ordinal| found.binary_search_by_key(ordinal, |record| record.ordinal);
         ordinals
             .iter()
@@ -183,7 +184,7 @@ impl Reader {
         let Some(run) = self.view.runs.iter().find(|run| run.first == first) else {
             return Ok(None);
         };
-        let segment = self.segments.get(run.file.segment, run.file.class)?;
+        let segment = self.segments.get(&run.file)?;
         match segment.run(self.view.thread) {
             Some(row) if row.chain_after == run.chain_after && row.notes_len > 0 => {
                 let (end, payload_bytes) = (run.end, run.payload_bytes);

@@ -25,6 +25,8 @@ const GAP_BYTES: u64 = 32 << 10;
 #[derive(Debug)]
 pub(super) struct Unit {
     pub(super) first: Ordinal,
+    /// Records before this one are read from elsewhere.
+    from: Ordinal,
     /// One past the last record with an entry in the unit; for damage reports.
     end: Ordinal,
     pub(super) entry_count: u32,
@@ -63,12 +65,17 @@ impl Unit {
     /// The unit's entries, each with the ordinal of its record.
     pub(super) fn entries(&self) -> impl Iterator<Item = Result<(Ordinal, Entry<'_>), ReadError>> {
         let mut ordinal = self.first;
-        Entries::new(self.raw(), self.entry_count).map(move |entry| {
+        let entries = Entries::new(self.raw(), self.entry_count).map(move |entry| {
             let entry = entry.map_err(|error| self.damage(Cause::Decode(error)))?;
             let at = ordinal;
             ordinal = ordinal.plus(u64::from(entry.completes()));
             Ok((at, entry))
-        })
+        });
+        let wanted = |entry: &Result<(Ordinal, _), _>| match entry {
+            Ok((at, _)) => *at >= self.from,
+            Err(_) => true,
+        };
+        entries.filter(wanted)
     }
 }
 
@@ -125,7 +132,7 @@ impl<'r> Units<'r> {
     pub(super) fn listed(reader: &Reader, ordinals: &[Ordinal]) -> Vec<Result<Unit, ReadError>> {
         let mut units = Vec::new();
         for (index, run) in reader.view.runs.iter().enumerate() {
-            let start = ordinals.partition_point(|ordinal| *ordinal < run.first);
+            let start = ordinals.partition_point(|ordinal| *ordinal < run.from);
             let end = ordinals.partition_point(|ordinal| *ordinal < run.end);
             if start < end {
                 units.extend(run_units_listed(reader, index, &ordinals[start..end]));
@@ -186,7 +193,8 @@ impl<'r> Units<'r> {
                     Ok((segment, row)) => {
                         let blocks = OpenSegment::blocks_of(&row);
                         let rows = &segment.blocks()[blocks.clone()];
-                        let start = blocks.start + seek(rows, self.from);
+                        let from = self.from.max(self.reader.view.runs[index].from);
+                        let start = blocks.start + seek(rows, from);
                         let stop =
                             blocks.start + rows.partition_point(|b| b.first_ordinal < self.end);
                         if start < stop {
@@ -231,8 +239,8 @@ fn extents(reader: &Reader, from: Ordinal, end: Ordinal) -> VecDeque<Extent> {
         .runs
         .iter()
         .enumerate()
-        .filter(|(_, run)| run.first < end && run.end > from);
-    parts.extend(runs.map(|(index, run)| (run.first, run.end, Extent::Run(index))));
+        .filter(|(_, run)| run.from < end && run.end > from);
+    parts.extend(runs.map(|(index, run)| (run.from, run.end, Extent::Run(index))));
     let stop = view.frames.partition_point(|frame| frame.first < end);
     let mut at = frame_start(&view.frames, from);
     while at < stop {
@@ -244,6 +252,8 @@ fn extents(reader: &Reader, from: Ordinal, end: Ordinal) -> VecDeque<Extent> {
         parts.push((first, last, Extent::Frames(at..next)));
         at = next;
     }
+    // Frames come after the runs, unless they fill the place of one that is lost.
+    parts.sort_by_key(|(first, last, _)| (*last, *first));
     let mut reached = from;
     let mut extents = VecDeque::with_capacity(parts.len());
     for (first, last, extent) in parts {
@@ -326,7 +336,7 @@ fn open_run(reader: &Reader, run: &RunRef) -> Result<(Arc<OpenSegment>, RunRow),
         ordinals: Some((run.first, run.end)),
         ..damage
     };
-    let opened = reader.segments.get(run.file.segment, run.file.class);
+    let opened = reader.segments.get(&run.file);
     let segment = opened.map_err(|error| match error {
         ReadError::Damaged(damage) => claim(*damage).into(),
         ReadError::Disk(failure) => ReadError::Disk(failure),
@@ -347,22 +357,26 @@ fn block_units(
     group: Range<usize>,
     keep: bool,
 ) -> Vec<Result<Unit, ReadError>> {
-    let id = reader.view.runs[run].file.segment;
+    let (id, from) = (
+        reader.view.runs[run].file.segment,
+        reader.view.runs[run].from,
+    );
     let read = segment.read_blocks(group.clone());
     let units = group.zip(read).map(|(index, block)| {
         let block = Arc::new(block?);
         if keep {
             reader.segments.keep_block(id, index, &block);
         }
-        Ok(block_unit(segment, index, block))
+        Ok(block_unit(segment, index, from, block))
     });
     units.collect()
 }
 
-fn block_unit(segment: &OpenSegment, index: usize, block: Arc<Block>) -> Unit {
+fn block_unit(segment: &OpenSegment, index: usize, from: Ordinal, block: Arc<Block>) -> Unit {
     let place = segment.block_damage(index, Cause::Missing);
     Unit {
         first: block.header.first_ordinal,
+        from,
         end: place
             .ordinals
             .map_or(block.header.first_ordinal, |(_, end)| end),
@@ -402,7 +416,7 @@ fn run_units_listed(
     for at in &wanted {
         let place = blocks.start + at;
         match reader.segments.cached_block(run.file.segment, place) {
-            Some(block) => units.push((place, Ok(block_unit(&segment, place, block)))),
+            Some(block) => units.push((place, Ok(block_unit(&segment, place, run.from, block)))),
             None => missing.push(place),
         }
     }
@@ -446,6 +460,7 @@ fn frame_unit(
     let length = HEADER_BYTES as u64 + u64::from(frame.body_len);
     let unit = |body| Unit {
         first: frame.first,
+        from: frame.first,
         end: frame.end.plus(u64::from(frame.unfinished)),
         entry_count: frame.entry_count,
         thread: reader.view.thread,

@@ -1,13 +1,21 @@
 //! Owns what opening a store means: survey (evidence), verdicts (pure tables), replay (the state
 //! that the evidence adds up to). It writes nothing; repairs are named steps of the owner.
 
+mod catalogue;
+mod findings;
+mod journal;
 mod replay;
+mod set;
 mod survey;
+mod threads;
 mod verdict;
 
+pub(crate) use findings::Findings;
+pub use findings::Remark;
 pub(crate) use replay::{ReplayError, Replayed, replay};
-pub(crate) use survey::{FileEvidence, Survey, survey};
-pub use verdict::{Refusal, TailVerdict};
+pub use set::Refusal;
+pub(crate) use survey::{Survey, survey};
+pub use verdict::TailVerdict;
 
 #[cfg(test)]
 mod tests;

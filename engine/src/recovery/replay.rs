@@ -1,25 +1,28 @@
 //! Owns the state that the evidence adds up to: catalogue, thread views, journal files, damage.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use turnleaf_format::catalogue::CatalogueRecord;
+use turnleaf_format::ThreadNumber;
 use turnleaf_format::frame::Position;
 use turnleaf_format::segment::Class;
-use turnleaf_format::{Generation, JournalChain, SegmentId, StoreId, ThreadNumber};
+use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain};
 
-use super::Refusal;
+use super::catalogue::{catalogue_cover, read_catalogue};
+use super::findings::{Findings, Remark};
+use super::journal::{JournalRead, read_journal};
+use super::set::{FileSet, Refusal, choose_files};
 use super::survey::{FileEvidence, Survey};
-use super::verdict::{FileSet, TailVerdict, choose_files, judge_end, judge_tail};
-use crate::catalogue::Catalogue;
+use super::threads::{Growing, PublishedRun};
+use super::verdict::TailVerdict;
+use crate::catalogue::{Catalogue, SegmentFact};
 use crate::disk::Disk;
-use crate::error::{Cause, Damage, ReadError};
-use crate::journal::{Scan, ScannedFrame, scan_file};
+use crate::error::{Cause, Damage};
+use crate::journal::{Header, ScannedFrame};
+use crate::layout::segment_path;
 use crate::options::Options;
-use crate::read::Reader;
 use crate::segment::Segments;
-use crate::view::{FrameRef, Hole, JournalFile, RunRef, SegmentFile, ThreadView};
+use crate::view::{JournalFile, RunRef, ThreadView};
 
 /// A store as it was found.
 #[derive(Debug)]
@@ -38,8 +41,13 @@ pub(crate) struct Replayed {
     pub(crate) end: Position,
     pub(crate) chain: JournalChain,
     pub(crate) tail: TailVerdict,
-    pub(crate) newest_len: u64,
-    pub(crate) damage: Vec<Damage>,
+    /// Where a torn group begins in the newest file.
+    pub(crate) cut: Option<u64>,
+    /// Files that are kept although nothing in them can be sealed.
+    pub(crate) pinned: Vec<Generation>,
+    /// Journal files that hold nothing and cannot be recycled.
+    pub(crate) useless: Vec<String>,
+    pub(crate) findings: Findings,
 }
 
 /// Why a store could not be replayed.
@@ -57,7 +65,7 @@ pub(crate) fn replay(
     survey: &Survey,
     options: &Options,
 ) -> Result<Replayed, ReplayError> {
-    let set = choose_files(&survey.journal)?;
+    let set = choose_files(survey)?;
     let (descriptors, blocks) = (options.descriptors_max, options.block_cache_bytes);
     let segments = Arc::new(Segments::new(
         Arc::clone(disk),
@@ -66,390 +74,152 @@ pub(crate) fn replay(
         blocks,
     ));
     let mut journal = read_journal(&survey.journal, &set)?;
-    let mut damage = set.damage;
-    damage.append(&mut journal.damage);
-    let mut catalogue_view = catalogue_runs(disk, set.store, &survey.catalogue, &mut damage);
-    let mut frames = journal.frames;
+    let stated = stated_catalogue(&set);
+    let FileSet {
+        store,
+        free,
+        mut findings,
+        oldest_live,
+        highest,
+        ..
+    } = set;
+    findings.absorb(std::mem::take(&mut journal.findings));
+    let mut frames = std::mem::take(&mut journal.frames);
+    let mut growing = catalogue_cover(disk, store, &survey.catalogue, &mut findings);
     frames.retain(|(file, frame)| {
         let catalogue = frame.header.thread == ThreadNumber::CATALOGUE;
         if catalogue {
-            push_frame(&mut catalogue_view, file, frame, &mut damage);
+            growing.push(file, frame, &[], &mut findings);
         }
         !catalogue
     });
-    drop_unfinished(&mut catalogue_view);
-    let mut catalogue = read_catalogue(&catalogue_view, &segments, set.store, &mut damage);
-    if let Some((_, newest)) = set.chain.last() {
-        check_catalogue_point(&catalogue_view, newest.catalogue_sealed_end, &mut damage);
-    }
+    let catalogue_view = growing.finish();
+    let mut catalogue = read_catalogue(&catalogue_view, &segments, store, stated, &mut findings);
     for segment in survey.segments.iter().chain(&survey.catalogue) {
         catalogue.saw_segment_file(*segment);
     }
-    let mut threads = thread_runs(&catalogue, &survey.segments, &mut damage);
-    for (file, frame) in &frames {
-        match threads.get_mut(&frame.header.thread) {
-            Some(view) => push_frame(view, file, frame, &mut damage),
-            None => damage.push(orphan_frame(file, frame)),
-        }
-    }
-    threads.values_mut().for_each(drop_unfinished);
+    remark_orphans(&catalogue, &survey.segments, &mut findings);
+    let covers = thread_covers(&catalogue, &survey.segments, &mut findings);
+    let mut threads = grow(covers, &frames, &journal, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, catalogue_view);
     let slots = survey.journal.iter().map(|file| file.slot + 1);
-    let free = set
-        .free
-        .iter()
-        .map(|index| free_file(&survey.journal[*index]));
+    let (free, useless) = free_files(&survey.journal, &free);
     Ok(Replayed {
-        store: set.store,
+        store,
         catalogue,
         threads,
         segments,
         files: journal.files,
-        free: free.flatten().collect(),
+        free,
         next_slot: slots.max().unwrap_or(0),
-        stated_oldest: set.oldest_live,
-        next_generation: Generation(set.highest.0 + 1),
+        stated_oldest: oldest_live,
+        next_generation: Generation(highest.0 + 1),
         end: journal.end,
         chain: journal.chain,
         tail: journal.tail,
-        newest_len: journal.newest_len,
-        damage,
+        cut: journal.cut,
+        pinned: journal.pinned,
+        useless,
+        findings,
     })
 }
 
-struct JournalRead {
-    files: Vec<Arc<JournalFile>>,
-    frames: Vec<(Arc<JournalFile>, ScannedFrame)>,
-    end: Position,
-    chain: JournalChain,
-    tail: TailVerdict,
-    newest_len: u64,
-    damage: Vec<Damage>,
+/// What the newest header says about the catalogue.
+fn stated_catalogue(set: &FileSet) -> (Ordinal, ThreadChain) {
+    let newest = set.chain.iter().rev().find_map(|linked| linked.header);
+    newest.map_or((Ordinal(0), ThreadChain::START), |header| {
+        (header.catalogue_sealed_end, header.catalogue_chain)
+    })
 }
 
-fn read_journal(
-    evidence: &[FileEvidence],
-    set: &FileSet,
-) -> Result<JournalRead, crate::error::DiskFailure> {
-    let mut read = JournalRead {
-        files: Vec::new(),
-        frames: Vec::new(),
-        end: Position::default(),
-        chain: JournalChain(0),
-        tail: TailVerdict::Clean,
-        newest_len: 0,
-        damage: Vec::new(),
-    };
-    for (place, (index, header)) in set.chain.iter().enumerate() {
-        let found = &evidence[*index];
-        let generation = header.generation;
-        let successor = set
-            .chain
-            .get(place + 1)
-            .map(|(_, next)| next.previous_end.offset);
-        let scan = scan_file(&*found.file, &found.path, set.store, generation, successor)?;
-        let file = Arc::new(JournalFile {
-            path: found.path.clone(),
-            slot: found.slot,
-            generation,
-            capacity: header.capacity.min(found.len),
-            file: Arc::clone(&found.file),
-        });
-        match successor {
-            Some(stated_end) => read
-                .damage
-                .extend(judge_end(&scan, &found.path, stated_end)),
-            None => judge_newest(&mut read, &scan, generation, &found.path),
-        }
-        // A torn tail is void although whole frames may stand in it. [R:tail-3]
-        let void = successor.is_none() && matches!(read.tail, TailVerdict::Torn { .. });
-        let limit = successor.unwrap_or(u64::MAX);
-        for frame in scan.frames {
-            let counts = !(void && frame.beyond_damage) && frame.header.place.offset < limit;
-            if counts && !frame.header.is_marker() {
-                read.frames.push((Arc::clone(&file), frame));
-            }
-        }
-        read.files.push(file);
-    }
-    Ok(read)
-}
-
-fn judge_newest(read: &mut JournalRead, scan: &Scan, generation: Generation, path: &str) {
-    read.tail = judge_tail(scan);
-    read.newest_len = scan.file_len;
-    let mut end = scan.end;
-    if let TailVerdict::Damaged {
-        offset,
-        durable_end,
-    } = read.tail
-    {
-        read.damage.push(Damage {
-            file: path.to_owned(),
-            offset,
-            length: durable_end - offset,
-            thread: None,
-            ordinals: None,
-            cause: Cause::Missing,
-        });
-        // Nothing is cut: the file counts up to its last whole frame.
-        let ends = scan
-            .frames
-            .iter()
-            .map(|frame| frame.header.place.offset + frame.header.stride());
-        end = ends.max().unwrap_or(end).max(durable_end);
-    }
-    read.end = Position {
-        generation,
-        offset: end,
-    };
-    read.chain = scan.chain;
-}
-
-/// The catalogue segments that cover its sealed records: lowest start first, then farthest reach.
-/// [S:segment-7]
-fn catalogue_runs(
-    disk: &Arc<dyn Disk>,
-    store: StoreId,
-    files: &[SegmentId],
-    damage: &mut Vec<Damage>,
-) -> ThreadView {
-    let mut runs = Vec::new();
-    for segment in files {
-        let opened = crate::segment::OpenSegment::open(&**disk, store, *segment, Class::Catalogue);
-        match opened {
-            Ok(open) => runs.extend(open.runs().iter().map(|row| RunRef {
-                file: Arc::new(SegmentFile {
-                    segment: *segment,
-                    class: Class::Catalogue,
-                }),
-                first: row.first_ordinal,
-                end: row.ordinal_end,
-                chain_before: row.chain_before,
-                chain_after: row.chain_after,
-                payload_bytes: row.payload_bytes,
-            })),
-            Err(ReadError::Damaged(found)) => damage.push(*found),
-            Err(ReadError::Disk(failure)) => {
-                damage.push(unreadable(&failure.path, failure.source.kind()));
-            }
-        }
-    }
-    runs.sort_by_key(|run| (run.first, std::cmp::Reverse(run.end)));
-    let mut view = ThreadView::new(ThreadNumber::CATALOGUE);
-    for run in runs {
-        if run.end <= view.end {
-            continue;
-        }
-        if run.first != view.end || run.chain_before != view.chain {
-            damage.push(broken_run(&run, view.end));
-        }
-        view.take_over(run);
-    }
-    view
-}
-
-fn read_catalogue(
-    view: &ThreadView,
-    segments: &Arc<Segments>,
-    store: StoreId,
-    damage: &mut Vec<Damage>,
-) -> Catalogue {
-    let mut catalogue = Catalogue::default();
-    let segments = Arc::clone(segments);
-    let reader = Reader {
-        view: Arc::new(view.clone()),
-        segments,
-        store,
-    };
-    let mut from = turnleaf_format::Ordinal(0);
-    while from < view.end {
-        let mut odd = Vec::new();
-        let read = reader.records(from, view.end, &mut |record| {
-            let payload = record.bytes().unwrap_or_default();
-            match CatalogueRecord::decode(record.kind, payload) {
-                Ok(fact) if catalogue.apply(&fact) => {}
-                Ok(_) => odd.push((record.ordinal, Cause::Tables)),
-                Err(error) => odd.push((record.ordinal, Cause::Decode(error))),
-            }
-            ControlFlow::Continue(())
-        });
-        damage.extend(odd.into_iter().map(|(ordinal, cause)| Damage {
-            file: crate::layout::CATALOGUE.to_owned(),
-            offset: 0,
-            length: 0,
-            thread: Some(ThreadNumber::CATALOGUE),
-            ordinals: Some((ordinal, ordinal.plus(1))),
-            cause,
-        }));
-        // Damage costs the records it names; the catalogue goes on behind them.
-        from = match read {
-            Ok(()) => view.end,
-            Err(ReadError::Damaged(found)) => {
-                let resume = found.ordinals.map_or(view.end, |(_, end)| end);
-                damage.push(*found);
-                resume.max(from.plus(1))
-            }
-            Err(ReadError::Disk(failure)) => {
-                damage.push(unreadable(&failure.path, failure.source.kind()));
-                view.end
-            }
-        };
-    }
-    catalogue
-}
-
-fn check_catalogue_point(
-    view: &ThreadView,
-    sealed_end: turnleaf_format::Ordinal,
-    damage: &mut Vec<Damage>,
-) {
-    let (covered, _) = view.sealed();
-    if covered < sealed_end {
-        damage.push(Damage {
-            file: crate::layout::CATALOGUE.to_owned(),
-            offset: 0,
-            length: 0,
-            thread: Some(ThreadNumber::CATALOGUE),
-            ordinals: Some((covered, sealed_end)),
-            cause: Cause::Missing,
-        });
-    }
-}
-
-/// Views of all threads with what the published segments hold.
-fn thread_runs(
+/// Threads of the catalogue with the cover of their published runs.
+fn thread_covers(
     catalogue: &Catalogue,
     files: &[SegmentId],
-    damage: &mut Vec<Damage>,
-) -> HashMap<ThreadNumber, ThreadView> {
+    findings: &mut Findings,
+) -> HashMap<ThreadNumber, Growing> {
     let present: std::collections::HashSet<_> = files.iter().collect();
-    let mut runs: BTreeMap<ThreadNumber, Vec<RunRef>> = BTreeMap::new();
+    let mut runs: BTreeMap<ThreadNumber, Vec<PublishedRun>> = BTreeMap::new();
     for (segment, fact) in &catalogue.segments {
-        if !fact.live.is_empty() && !present.contains(segment) {
-            damage.push(unreadable(
-                &crate::layout::segment_path(fact.class, *segment),
-                std::io::ErrorKind::NotFound,
-            ));
-        }
-        let file = Arc::new(SegmentFile {
-            segment: *segment,
-            class: fact.class,
-        });
+        let gone = (!present.contains(segment)).then(|| gone_segment(*segment, fact));
+        let file = Arc::new(fact.file(*segment));
         for (thread, run) in &fact.live {
-            runs.entry(*thread).or_default().push(RunRef {
-                file: Arc::clone(&file),
-                first: run.first_ordinal,
-                end: run.ordinal_end,
-                chain_before: run.chain_before,
-                chain_after: run.chain_after,
-                payload_bytes: run.payload_bytes,
-            });
+            let run = RunRef::of(&file, run);
+            let gone = gone.clone();
+            let runs = runs.entry(*thread).or_default();
+            runs.push(PublishedRun { run, gone });
         }
     }
-    let mut threads: HashMap<_, _> = catalogue
-        .threads
-        .keys()
-        .map(|thread| (*thread, ThreadView::new(*thread)))
-        .collect();
-    for (thread, mut runs) in runs {
-        runs.sort_by_key(|run| run.first);
-        let view = threads
-            .entry(thread)
-            .or_insert_with(|| ThreadView::new(thread));
-        for run in runs {
-            if run.first != view.end || run.chain_before != view.chain {
-                damage.push(Damage {
-                    thread: Some(thread),
-                    ..broken_run(&run, view.end)
-                });
-            }
-            view.take_over(run);
-        }
-    }
-    threads
-}
-
-/// Adds a frame to its thread, unless a segment holds it already; a gap before it is a hole.
-fn push_frame(
-    view: &mut ThreadView,
-    file: &Arc<JournalFile>,
-    frame: &ScannedFrame,
-    damage: &mut Vec<Damage>,
-) {
-    let header = &frame.header;
-    let end = header.first_ordinal.plus(frame.records);
-    if end < view.end || (end == view.end && !frame.unfinished) {
-        return;
-    }
-    if frame.begins {
-        // A record that was left unfinished is void once its ordinal begins anew. [S:record-7]
-        drop_unfinished(view);
-    }
-    let continues = header.first_ordinal == view.end;
-    if !continues || header.thread_chain != view.chain {
-        let found = Damage {
-            file: file.path.clone(),
-            offset: header.place.offset,
-            length: header.stride(),
-            thread: Some(view.thread),
-            ordinals: Some((view.end, header.first_ordinal.max(view.end))),
-            cause: if continues {
-                Cause::Chain
-            } else {
-                Cause::Missing
-            },
-        };
-        if header.first_ordinal > view.end {
-            view.holes.push(Hole {
-                first: view.end,
-                end: header.first_ordinal,
-                damage: found.clone(),
-            });
-        }
-        damage.push(found);
-        if header.first_ordinal < view.end {
-            return;
-        }
-    }
-    view.push_frame(FrameRef {
-        file: Arc::clone(file),
-        offset: header.place.offset,
-        body_len: header.body_len,
-        body_crc: header.body_crc,
-        entry_count: header.entry_count,
-        first: header.first_ordinal,
-        end,
-        chain_before: header.thread_chain,
-        chain_after: frame.chain_after,
-        unfinished: frame.unfinished,
-        boundary: frame.boundary,
-        body: frame.catalogue_body.clone().map(Arc::new),
-    });
-}
-
-/// Lets go of frames at the end that hold only chunks of a record that was never completed: it was
-/// never acknowledged.
-fn drop_unfinished(view: &mut ThreadView) {
-    while view.frames.last().is_some_and(|frame| frame.unfinished) {
-        view.frames.pop();
-    }
-}
-
-fn free_file(found: &FileEvidence) -> Option<Arc<JournalFile>> {
-    let crate::journal::Header::Valid(header) = &found.header else {
-        // A file without a header was never filled to the end: it is created anew instead.
-        return None;
+    let cover = |thread: &ThreadNumber| {
+        let mut runs = runs.remove(thread).unwrap_or_default();
+        runs.sort_by_key(|run| run.run.first);
+        (*thread, Growing::cover(*thread, runs, findings))
     };
-    (found.len >= header.capacity).then(|| {
-        Arc::new(JournalFile {
-            path: found.path.clone(),
-            slot: found.slot,
-            generation: header.generation,
-            capacity: header.capacity,
-            file: Arc::clone(&found.file),
-        })
-    })
+    catalogue.threads.keys().map(cover).collect()
+}
+
+/// A published segment without a file. [R:seg-1]
+fn gone_segment(segment: SegmentId, fact: &SegmentFact) -> Damage {
+    Damage {
+        file: segment_path(fact.class, segment),
+        offset: 0,
+        length: fact.file_bytes,
+        thread: None,
+        ordinals: None,
+        cause: Cause::Missing,
+    }
+}
+
+/// A segment without a record is kept: nothing tells a crash before its publication from a
+/// catalogue that lost the record. [R:seg-10]
+fn remark_orphans(catalogue: &Catalogue, files: &[SegmentId], findings: &mut Findings) {
+    for segment in files
+        .iter()
+        .filter(|id| !catalogue.segments.contains_key(id))
+    {
+        findings.remark(Remark::Orphan {
+            file: segment_path(Class::Run, *segment),
+        });
+    }
+}
+
+fn grow(
+    mut covers: HashMap<ThreadNumber, Growing>,
+    frames: &[(Arc<JournalFile>, ScannedFrame)],
+    journal: &JournalRead,
+    findings: &mut Findings,
+) -> HashMap<ThreadNumber, ThreadView> {
+    for (file, frame) in frames {
+        match covers.get_mut(&frame.header.thread) {
+            Some(growing) => growing.push(file, frame, &journal.lost, findings),
+            // [R:frame-12]
+            None => findings.of_store(orphan_frame(file, frame)),
+        }
+    }
+    covers
+        .into_iter()
+        .map(|(thread, growing)| (thread, growing.finish()))
+        .collect()
+}
+
+/// Files that may be recycled, and files that hold nothing and are not whole: those are made anew.
+fn free_files(evidence: &[FileEvidence], free: &[usize]) -> (Vec<Arc<JournalFile>>, Vec<String>) {
+    let (mut whole, mut useless) = (Vec::new(), Vec::new());
+    for found in free.iter().map(|index| &evidence[*index]) {
+        match &found.header {
+            Header::Valid(header) if found.len >= header.capacity => {
+                whole.push(Arc::new(JournalFile {
+                    path: found.path.clone(),
+                    slot: found.slot,
+                    generation: header.generation,
+                    capacity: header.capacity,
+                    file: Arc::clone(&found.file),
+                }));
+            }
+            _ => useless.push(found.path.clone()),
+        }
+    }
+    (whole, useless)
 }
 
 fn orphan_frame(file: &JournalFile, frame: &ScannedFrame) -> Damage {
@@ -460,32 +230,6 @@ fn orphan_frame(file: &JournalFile, frame: &ScannedFrame) -> Damage {
         length: frame.header.stride(),
         thread: Some(frame.header.thread),
         ordinals: Some((first, first.plus(frame.records))),
-        cause: Cause::Tables,
-    }
-}
-
-fn broken_run(run: &RunRef, expected: turnleaf_format::Ordinal) -> Damage {
-    Damage {
-        file: crate::layout::segment_path(run.file.class, run.file.segment),
-        offset: 0,
-        length: 0,
-        thread: Some(ThreadNumber::CATALOGUE),
-        ordinals: Some((expected.min(run.first), run.end)),
-        cause: Cause::Chain,
-    }
-}
-
-fn unreadable(path: &str, kind: std::io::ErrorKind) -> Damage {
-    let cause = match kind {
-        std::io::ErrorKind::NotFound => Cause::Missing,
-        kind => Cause::Unreadable(kind),
-    };
-    Damage {
-        file: path.to_owned(),
-        offset: 0,
-        length: 0,
-        thread: None,
-        ordinals: None,
-        cause,
+        cause: Cause::Contradiction,
     }
 }

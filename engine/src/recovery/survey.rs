@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use turnleaf_format::segment::Class;
-use turnleaf_format::{Generation, SegmentId};
+use turnleaf_format::segment::{Class, HEADER_BYTES, SegmentHeader, TRAILER_BYTES, Trailer};
+use turnleaf_format::{DecodeError, Generation, Problem, SegmentId, StoreId};
 
-use crate::disk::{Access, Disk, DiskFile, EntryKind};
+use crate::disk::{Access, Disk, DiskFile, EntryKind, read_exact_at};
 use crate::error::{DiskFailure, failed};
-use crate::journal::{Header, has_no_frames, highest_frame, read_header};
+use crate::journal::{Header, HeaderArea, highest_frame, read_header};
 use crate::layout::{
-    CATALOGUE, JOURNAL, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of,
+    CATALOGUE, JOURNAL, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of, segment_path,
 };
 
 /// One journal file as it stands.
@@ -20,19 +20,26 @@ pub(crate) struct FileEvidence {
     pub(crate) path: String,
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) header: Header,
+    /// The copy of the header that is not valid beside one that is.
+    pub(crate) odd_copy: Option<(u64, DecodeError)>,
     pub(crate) len: u64,
-    /// Behind a bad header: the highest generation of which a valid frame stands in the file.
+    /// Where there is no valid header, or less of the file than it says: the highest generation of
+    /// which a frame header stands in the file.
     pub(crate) highest_frame: Option<Generation>,
 }
 
 /// Everything that stands in the store, by name; only journal headers were read.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
+    /// The store that the first valid header of a journal file names, else that of a segment.
+    pub(crate) identity: Option<StoreId>,
     pub(crate) journal: Vec<FileEvidence>,
     pub(crate) segments: Vec<SegmentId>,
     pub(crate) catalogue: Vec<SegmentId>,
     /// Unfinished files of an earlier owner.
     pub(crate) temporaries: Vec<String>,
+    /// A segment that asks for a newer reader. [R:seg-15]
+    pub(crate) newer: Option<String>,
     /// Names that are not ours.
     pub(crate) foreign: Vec<String>,
 }
@@ -46,7 +53,6 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
             None => survey.foreign.push(format!("{JOURNAL}/{name}")),
         }
     }
-    look_behind_bad_headers(&mut survey.journal)?;
     for (dir, class) in [(SEGMENTS, Class::Run), (CATALOGUE, Class::Catalogue)] {
         for name in names(disk, dir, &mut survey.foreign)? {
             let path = format!("{dir}/{name}");
@@ -58,21 +64,63 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
             }
         }
     }
+    survey.identity = identity(disk, &survey);
+    survey.newer = newer_segment(disk, &survey);
+    look_for_frames(&mut survey)?;
     Ok(survey)
 }
 
-/// A beginning that was interrupted leaves a bad header over frames that nobody needs; one that
-/// rotted leaves frames that somebody does.
-fn look_behind_bad_headers(files: &mut [FileEvidence]) -> Result<(), DiskFailure> {
-    let store = files.iter().find_map(|file| match &file.header {
+/// Which store this is, by the first header that says so.
+fn identity(disk: &dyn Disk, survey: &Survey) -> Option<StoreId> {
+    let of_journal = survey.journal.iter().find_map(|file| match &file.header {
         Header::Valid(header) => Some(header.store),
         _ => None,
     });
-    let Some(store) = store else { return Ok(()) };
-    for file in files
-        .iter_mut()
-        .filter(|file| matches!(file.header, Header::Bad(_)))
-    {
+    let of_segment = |(class, segment): (Class, &SegmentId)| {
+        let file = disk
+            .open(&segment_path(class, *segment), Access::Read)
+            .ok()?;
+        let bytes = read_exact_at(&*file, 0, HEADER_BYTES).ok()?;
+        SegmentHeader::decode(&bytes)
+            .ok()
+            .map(|header| header.store)
+    };
+    // Only a journal without any header asks the segments, so they are not read otherwise.
+    of_journal.or_else(|| {
+        let catalogue = survey.catalogue.iter().map(|id| (Class::Catalogue, id));
+        let mut all = catalogue.chain(survey.segments.iter().map(|id| (Class::Run, id)));
+        all.find_map(of_segment)
+    })
+}
+
+/// Version is judged before anything is written, so every segment is asked at once. [R:order]
+fn newer_segment(disk: &dyn Disk, survey: &Survey) -> Option<String> {
+    let catalogue = survey.catalogue.iter().map(|id| (Class::Catalogue, id));
+    let all = catalogue.chain(survey.segments.iter().map(|id| (Class::Run, id)));
+    let mut paths = all.map(|(class, segment)| segment_path(class, *segment));
+    let newer = |error: DecodeError| error.problem == Problem::Version;
+    let asks = |path: &str| -> Option<bool> {
+        let file = disk.open(path, Access::Read).ok()?;
+        let len = file.len().ok()?;
+        let head = read_exact_at(&*file, 0, HEADER_BYTES).ok()?;
+        let trailer_at = len.checked_sub(TRAILER_BYTES as u64)?;
+        let trailer = read_exact_at(&*file, trailer_at, TRAILER_BYTES).ok()?;
+        let header = SegmentHeader::decode(&head).is_err_and(newer);
+        Some(header || Trailer::decode(&trailer, len).is_err_and(newer))
+    };
+    paths.find(|path| asks(path) == Some(true))
+}
+
+/// A beginning that was interrupted leaves a bad header over frames that nobody needs, or a short
+/// file without any; a header or an end that was lost later leaves frames that somebody does.
+fn look_for_frames(survey: &mut Survey) -> Result<(), DiskFailure> {
+    for file in &mut survey.journal {
+        let whole = |capacity| file.len >= capacity;
+        let store = match &file.header {
+            Header::Valid(header) if whole(header.capacity) => continue,
+            Header::Valid(header) => Some(header.store),
+            _ => survey.identity,
+        };
         file.highest_frame = highest_frame(&*file.file, &file.path, store)?;
     }
     Ok(())
@@ -86,17 +134,13 @@ fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, DiskFail
         .or_else(|_| disk.open(&path, Access::Read))
         .map_err(failed("open", &path))?;
     let len = file.len().map_err(failed("measure", &path))?;
-    let header = match read_header(&*file, &path)? {
-        // Half a header over a file that never held a frame: a beginning that was interrupted.
-        // [R:set-6]
-        Header::Bad(_) if has_no_frames(&*file, &path)? => Header::Blank,
-        header => header,
-    };
+    let HeaderArea { header, odd_copy } = read_header(&*file, len);
     Ok(FileEvidence {
         slot,
         path,
         file,
         header,
+        odd_copy,
         len,
         highest_frame: None,
     })

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, StoreId};
 
 use super::read::{Block, OpenSegment};
 use crate::disk::Disk;
 use crate::error::ReadError;
+use crate::view::SegmentFile;
 
 /// Opens segments on demand and keeps the most recently used ones.
 #[derive(Debug)]
@@ -48,11 +48,12 @@ impl Segments {
     }
 
     /// The open segment.
-    pub(crate) fn get(&self, id: SegmentId, class: Class) -> Result<Arc<OpenSegment>, ReadError> {
+    pub(crate) fn get(&self, file: &SegmentFile) -> Result<Arc<OpenSegment>, ReadError> {
+        let id = file.segment;
         if let Some(found) = self.locked(|shared| shared.touch(id)) {
             return Ok(found);
         }
-        let opened = Arc::new(OpenSegment::open(&*self.disk, self.store, id, class)?);
+        let opened = Arc::new(OpenSegment::open(&*self.disk, self.store, file)?);
         self.locked(|shared| {
             while shared.open.len() >= self.descriptors_max {
                 shared.close_oldest();

@@ -2,7 +2,9 @@
 //! must not know which records belong in which segment.
 
 mod cache;
+mod open;
 mod read;
+mod scan;
 mod write;
 
 pub(crate) use cache::Segments;

@@ -1,34 +1,31 @@
-//! Owns the reading of one segment: open by trailer and footer, read blocks, verify everything.
+//! Owns the reading of one open segment: its blocks, its notes, and the check of everything.
 
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use turnleaf_format::record::Entries;
 use turnleaf_format::segment::{
-    BLOCK_HEADER_BYTES, BlockHeader, BlockRow, Class, Codec, Footer, HEADER_BYTES, RunRow,
-    SegmentHeader, TRAILER_BYTES, Trailer, section_crc,
+    BLOCK_HEADER_BYTES, BlockHeader, BlockRow, Codec, Footer, RunRow, Trailer, section_crc,
 };
 use turnleaf_format::{DecodeError, Ordinal, Problem, SegmentId, StoreId, ThreadChain};
 
-use crate::disk::{Access, Disk, DiskFile, read_exact_at};
+use crate::disk::{DiskFile, read_exact_at};
 use crate::error::{Cause, Damage, DiskFailure, ReadError};
-use crate::layout::segment_path;
 
-/// Largest footer that is read into memory: far above what the segment bounds allow.
-const FOOTER_BYTES_MAX: u64 = 64 << 20;
 /// Bytes read at once when a whole segment is digested.
 const DIGEST_BYTES: usize = 1 << 20;
 
 /// An open segment with its tables.
 #[derive(Debug)]
 pub(crate) struct OpenSegment {
-    path: String,
-    file: Arc<dyn DiskFile>,
-    store: StoreId,
-    segment: SegmentId,
-    trailer: Trailer,
-    footer: Footer,
+    pub(super) path: String,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) store: StoreId,
+    pub(super) segment: SegmentId,
+    /// Missing where the blocks were found by scanning.
+    pub(super) trailer: Option<Trailer>,
+    pub(super) footer: Footer,
+    pub(super) odd: Vec<Damage>,
 }
 
 /// One inflated block whose checksums were checked.
@@ -39,86 +36,14 @@ pub(crate) struct Block {
 }
 
 impl OpenSegment {
-    /// Opens the published segment.
-    pub(crate) fn open(
-        disk: &dyn Disk,
-        store: StoreId,
-        segment: SegmentId,
-        class: Class,
-    ) -> Result<OpenSegment, ReadError> {
-        let path = segment_path(class, segment);
-        match disk.open(&path, Access::Read) {
-            Ok(file) => Self::of_file(file, &path, store, segment),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(damage(&path, 0, 0, Cause::Missing).into())
-            }
-            Err(source) => Err(DiskFailure {
-                operation: "open",
-                path: path.clone(),
-                source,
-            }
-            .into()),
-        }
+    /// BLAKE3 that the trailer states, when the trailer is good.
+    pub(crate) fn digest(&self) -> Option<[u8; 32]> {
+        self.trailer.map(|trailer| trailer.digest)
     }
 
-    /// Reads header, trailer and footer of a file.
-    pub(crate) fn of_file(
-        file: Arc<dyn DiskFile>,
-        path: &str,
-        store: StoreId,
-        segment: SegmentId,
-    ) -> Result<OpenSegment, ReadError> {
-        let len = file.len().map_err(crate::error::failed("measure", path))?;
-        let tail = len.saturating_sub(TRAILER_BYTES as u64);
-        let bytes = read(&*file, path, tail, TRAILER_BYTES)?;
-        let at = |offset| move |error| damage(path, offset, 0, Cause::Decode(error));
-        let trailer = Trailer::decode(&bytes, len).map_err(at(tail))?;
-        let header = SegmentHeader::decode(&read(&*file, path, 0, HEADER_BYTES)?).map_err(at(0))?;
-        let ids = [
-            (header.store, header.segment),
-            (trailer.store, trailer.segment),
-        ];
-        if ids.iter().any(|id| *id != (store, segment)) {
-            let what = if ids[0] == (store, segment) {
-                "trailer"
-            } else {
-                "segment header"
-            };
-            let error = DecodeError {
-                what,
-                at: 8,
-                problem: Problem::Place,
-            };
-            return Err(damage(path, 0, 0, Cause::Decode(error)).into());
-        }
-        if trailer.footer_len > FOOTER_BYTES_MAX {
-            return Err(damage(path, tail, 0, Cause::Tables).into());
-        }
-        let offset = trailer.footer_offset;
-        let footer_len = usize::try_from(trailer.footer_len).unwrap_or(usize::MAX);
-        let bytes = read(&*file, path, offset, footer_len)?;
-        if section_crc(&bytes) != trailer.footer_crc {
-            let error = DecodeError {
-                what: "footer",
-                at: 0,
-                problem: Problem::BodyChecksum,
-            };
-            return Err(damage(path, offset, trailer.footer_len, Cause::Decode(error)).into());
-        }
-        let footer = Footer::decode(&bytes).map_err(at(offset))?;
-        Ok(OpenSegment {
-            path: path.to_owned(),
-            file,
-            store,
-            segment,
-            trailer,
-            footer,
-        })
-    }
-
-    /// BLAKE3 that the trailer states.
-    pub(crate) fn digest(&self) -> [u8; 32] {
-        self.trailer.digest
+    /// What is damaged of the file and costs no record by itself.
+    pub(crate) fn odd(&self) -> &[Damage] {
+        &self.odd
     }
 
     /// Runs by thread number.
@@ -194,7 +119,8 @@ impl OpenSegment {
         let mut blocks = Vec::with_capacity(rows.len());
         for (index, row) in wanted.zip(rows) {
             let start = usize::try_from(row.offset - first.offset).unwrap_or(usize::MAX);
-            let block = self.inflate(&mut inflater, row, bytes.get(start..).unwrap_or_default());
+            let bytes = bytes.get(start..).unwrap_or_default();
+            let block = self.checked_block(&mut inflater, index, row, bytes);
             blocks.push(block.map_err(|cause| self.block_damage(index, cause).into()));
         }
         blocks
@@ -203,11 +129,7 @@ impl OpenSegment {
     /// Says which ordinals the block at `index` holds, judged by its neighbours in the table.
     pub(crate) fn block_damage(&self, index: usize, cause: Cause) -> Damage {
         let row = self.footer.blocks[index];
-        let run = self
-            .footer
-            .runs
-            .iter()
-            .find(|run| Self::blocks_of(run).contains(&index));
+        let run = self.run_of_block(index);
         let end = run.map(|run| {
             let next = self.footer.blocks.get(index + 1);
             match next.filter(|_| Self::blocks_of(run).contains(&(index + 1))) {
@@ -227,12 +149,9 @@ impl OpenSegment {
 
     /// The segment's tables disagree with what was published.
     pub(crate) fn tables_damage(&self) -> Damage {
-        damage(
-            &self.path,
-            self.trailer.footer_offset,
-            self.trailer.footer_len,
-            Cause::Tables,
-        )
+        let place = self.trailer.map(|t| (t.footer_offset, t.footer_len));
+        let (offset, length) = place.unwrap_or_default();
+        damage(&self.path, offset, length, Cause::Tables)
     }
 
     fn place(&self, error: ReadError, index: usize) -> ReadError {
@@ -245,44 +164,37 @@ impl OpenSegment {
         }
     }
 
-    fn inflate(
+    /// The block that a row describes. [R:seg-5] [R:seg-6]
+    fn checked_block(
         &self,
         inflater: &mut zstd::bulk::Decompressor<'_>,
+        index: usize,
         row: &BlockRow,
         bytes: &[u8],
     ) -> Result<Block, Cause> {
         let header = BlockHeader::decode(bytes, self.store, self.segment, row.offset)
             .map_err(Cause::Decode)?;
+        let run = self.run_of_block(index);
         let agrees = header.first_ordinal == row.first_ordinal
             && header.stored_len == row.stored_len
             && header.raw_len == row.raw_len
-            && header.entry_count == row.entry_count;
+            && header.entry_count == row.entry_count
+            && run.is_some_and(|run| run.thread == header.thread);
         if !agrees {
             return Err(Cause::Tables);
         }
-        let stored_end = BLOCK_HEADER_BYTES + header.stored_len as usize;
-        let stored = bytes
-            .get(BLOCK_HEADER_BYTES..stored_end)
-            .ok_or(Cause::Missing)?;
-        if section_crc(stored) != header.stored_crc {
-            let what = DecodeError {
-                what: "block",
-                at: 0,
-                problem: Problem::BodyChecksum,
-            };
-            return Err(Cause::Decode(what));
+        let block = inflate(inflater, header, bytes)?;
+        let first = Entries::new(&block.raw, header.entry_count).next();
+        match first {
+            Some(Ok(entry)) if entry.begins() == row.continues => Err(Cause::Tables),
+            _ => Ok(block),
         }
-        let raw = match header.codec {
-            Codec::Raw => stored.to_vec(),
-            // The header bounds the inflated size before anything is allocated. [S:block-3]
-            Codec::Zstd => inflater
-                .decompress(stored, header.raw_len as usize)
-                .map_err(|_| Cause::Inflate)?,
-        };
-        if raw.len() != header.raw_len as usize {
-            return Err(Cause::Inflate);
-        }
-        Ok(Block { header, raw })
+    }
+
+    fn run_of_block(&self, index: usize) -> Option<&RunRow> {
+        let runs = &self.footer.runs;
+        let at = runs.partition_point(|run| Self::blocks_of(run).end <= index);
+        runs.get(at)
     }
 
     /// Reads every byte: digest, every block, every entry, every chain, every note. `report` gets
@@ -294,6 +206,7 @@ impl OpenSegment {
             first.get_or_insert(damage);
         };
         let mut verified = Verified::default();
+        self.odd.iter().cloned().for_each(&mut note);
         for run in &self.footer.runs {
             self.verify_run(run, &mut verified, &mut note);
             match self.notes(run) {
@@ -303,8 +216,12 @@ impl OpenSegment {
             }
         }
         // The digest catches what no block, note or table owns; a located damage says more.
-        if first.is_none() && self.digest_of_file()? != self.trailer.digest {
-            let all = damage(&self.path, 0, self.trailer.footer_offset, Cause::Digest);
+        // [R:seg-7]
+        let trailer = self.trailer.filter(|_| first.is_none());
+        if let Some(trailer) = trailer
+            && self.digest_of_file(&trailer)? != trailer.digest
+        {
+            let all = damage(&self.path, 0, trailer.footer_offset, Cause::Digest);
             report(&all);
             first = Some(all);
         }
@@ -354,8 +271,8 @@ impl OpenSegment {
         }
     }
 
-    fn digest_of_file(&self) -> Result<[u8; 32], ReadError> {
-        let end = self.trailer.footer_offset + self.trailer.footer_len;
+    fn digest_of_file(&self, trailer: &Trailer) -> Result<[u8; 32], ReadError> {
+        let end = trailer.footer_offset + trailer.footer_len;
         let mut digest = blake3::Hasher::new();
         let mut at = 0;
         while at < end {
@@ -367,6 +284,37 @@ impl OpenSegment {
         }
         Ok(*digest.finalize().as_bytes())
     }
+}
+
+/// Inflates the stored bytes behind a block's header.
+pub(super) fn inflate(
+    inflater: &mut zstd::bulk::Decompressor<'_>,
+    header: BlockHeader,
+    bytes: &[u8],
+) -> Result<Block, Cause> {
+    let stored_end = BLOCK_HEADER_BYTES + header.stored_len as usize;
+    let stored = bytes
+        .get(BLOCK_HEADER_BYTES..stored_end)
+        .ok_or(Cause::Missing)?;
+    if section_crc(stored) != header.stored_crc {
+        let what = DecodeError {
+            what: "block",
+            at: 0,
+            problem: Problem::BodyChecksum,
+        };
+        return Err(Cause::Decode(what));
+    }
+    let raw = match header.codec {
+        Codec::Raw => stored.to_vec(),
+        // The header bounds the inflated size before anything is allocated. [S:block-3]
+        Codec::Zstd => inflater
+            .decompress(stored, header.raw_len as usize)
+            .map_err(|_| Cause::Inflate)?,
+    };
+    if raw.len() != header.raw_len as usize {
+        return Err(Cause::Inflate);
+    }
+    Ok(Block { header, raw })
 }
 
 /// What a verification has read.
@@ -401,7 +349,7 @@ fn chain_through(block: &Block, verified: &mut Verified) -> Result<ThreadChain, 
     Ok(chain)
 }
 
-fn damage(path: &str, offset: u64, length: u64, cause: Cause) -> Damage {
+pub(super) fn damage(path: &str, offset: u64, length: u64, cause: Cause) -> Damage {
     Damage {
         file: path.to_owned(),
         offset,
@@ -412,7 +360,12 @@ fn damage(path: &str, offset: u64, length: u64, cause: Cause) -> Damage {
     }
 }
 
-fn read(file: &dyn DiskFile, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, ReadError> {
+pub(super) fn read(
+    file: &dyn DiskFile,
+    path: &str,
+    offset: u64,
+    len: usize,
+) -> Result<Vec<u8>, ReadError> {
     // A length is believed only as far as the file reaches.
     let size = file.len().map_err(crate::error::failed("measure", path))?;
     if offset.saturating_add(len as u64) > size {

@@ -14,6 +14,7 @@ use super::read::OpenSegment;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{DiskFailure, ReadError, failed};
 use crate::layout::{TEMPORARY, segment_dir, segment_path};
+use crate::view::SegmentFile;
 
 /// zstd level of blocks: the measured best trade between ratio and speed.
 const ZSTD_LEVEL: i32 = 3;
@@ -200,7 +201,13 @@ impl SegmentWriter {
             ..
         } = self.header;
         let path = segment_path(class, segment);
-        let reread = OpenSegment::of_file(Arc::clone(&self.file), &self.temporary, store, segment)?;
+        let as_written = SegmentFile {
+            segment,
+            class,
+            published: None,
+        };
+        let file = Arc::clone(&self.file);
+        let reread = OpenSegment::of_file(file, &self.temporary, store, &as_written)?;
         reread.verify(&mut |_| {})?;
         self.disk
             .rename(&self.temporary, &path)

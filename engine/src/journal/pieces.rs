@@ -1,0 +1,60 @@
+//! Owns the reading of a stretch of a file whatever the device says about parts of it.
+
+use std::io;
+
+use crate::disk::{DiskFile, read_exact_at};
+use crate::error::{DiskFailure, failed};
+
+/// What is read at once of a stretch that cannot be read as a whole.
+const PIECE_BYTES: u64 = 4096;
+
+/// Bytes of a file; what the device could not read is zero here, and named.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    pub(crate) bytes: Vec<u8>,
+    /// Offsets in the file of what could not be read, and why.
+    failures: Vec<(u64, u64, io::ErrorKind)>,
+}
+
+impl Pieces {
+    /// Why something between two offsets of the file could not be read.
+    pub(crate) fn failed_in(&self, start: u64, end: u64) -> Option<io::ErrorKind> {
+        let hit = |failure: &&(u64, u64, io::ErrorKind)| failure.0 < end && start < failure.1;
+        self.failures.iter().find(hit).map(|failure| failure.2)
+    }
+}
+
+/// Reads what stands between two offsets, as far as the file reaches. Every failed read was tried
+/// twice. [R:unreadable]
+pub(crate) fn read_pieces(
+    file: &dyn DiskFile,
+    path: &str,
+    start: u64,
+    end: u64,
+) -> Result<Pieces, DiskFailure> {
+    let len = file.len().map_err(failed("measure", path))?;
+    let end = end.min(len).max(start);
+    let count = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    // One journal file is at most some 32 MiB; it is read in one piece.
+    if let Ok(bytes) = read_exact_at(file, start, count(end - start)) {
+        let failures = Vec::new();
+        return Ok(Pieces { bytes, failures });
+    }
+    let mut pieces = Pieces {
+        bytes: Vec::with_capacity(count(end - start)),
+        failures: Vec::new(),
+    };
+    let mut at = start;
+    while at < end {
+        let next = (at + PIECE_BYTES).min(end);
+        match read_exact_at(file, at, count(next - at)) {
+            Ok(bytes) => pieces.bytes.extend_from_slice(&bytes),
+            Err(error) => {
+                pieces.failures.push((at, next, error.kind()));
+                pieces.bytes.resize(count(next - start), 0);
+            }
+        }
+        at = next;
+    }
+    Ok(pieces)
+}

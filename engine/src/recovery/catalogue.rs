@@ -1,0 +1,202 @@
+//! Owns the reading of the catalogue: its segments, its records, and the verdicts on them
+//! (RECOVERY.md section 6).
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use turnleaf_format::catalogue::{CatalogueRecord, Run};
+use turnleaf_format::record::payload_crc;
+use turnleaf_format::segment::Class;
+use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
+
+use super::findings::{Findings, Remark};
+use super::threads::{Growing, PublishedRun};
+use crate::catalogue::Catalogue;
+use crate::disk::Disk;
+use crate::error::{Cause, Damage, ReadError};
+use crate::read::{Reader, Record};
+use crate::segment::{OpenSegment, Segments};
+use crate::view::{RunRef, SegmentFile, ThreadView};
+
+/// The runs that the catalogue's segments hold. One that does not decode is damage of that file; it
+/// matters only when its ordinals are missing. [R:cat-4] [R:cat-5]
+pub(crate) fn catalogue_cover(
+    disk: &Arc<dyn Disk>,
+    store: StoreId,
+    files: &[SegmentId],
+    findings: &mut Findings,
+) -> Growing {
+    let mut runs = Vec::new();
+    for segment in files {
+        let file = Arc::new(SegmentFile {
+            segment: *segment,
+            class: Class::Catalogue,
+            published: None,
+        });
+        match OpenSegment::open(&**disk, store, &file) {
+            Ok(open) => {
+                for damage in open.odd() {
+                    findings.costs_nothing(damage.clone());
+                }
+                runs.extend(open.runs().iter().map(|row| PublishedRun {
+                    run: RunRef::of(
+                        &file,
+                        &Run {
+                            thread: row.thread,
+                            first_ordinal: row.first_ordinal,
+                            ordinal_end: row.ordinal_end,
+                            chain_before: row.chain_before,
+                            chain_after: row.chain_after,
+                            payload_bytes: row.payload_bytes,
+                        },
+                    ),
+                    gone: None,
+                }));
+            }
+            Err(ReadError::Damaged(found)) => findings.costs_nothing(*found),
+            Err(ReadError::Disk(failure)) => {
+                let cause = Cause::Unreadable(failure.source.kind());
+                findings.costs_nothing(of_catalogue(&failure.path, None, cause));
+            }
+        }
+    }
+    runs.sort_by_key(|run| run.run.first);
+    Growing::cover(ThreadNumber::CATALOGUE, runs, findings)
+}
+
+/// Adds up the catalogue's records. `stated` is the newest header's pair: where the segments must
+/// reach, and the chain there.
+pub(crate) fn read_catalogue(
+    view: &ThreadView,
+    segments: &Arc<Segments>,
+    store: StoreId,
+    stated: (Ordinal, ThreadChain),
+    findings: &mut Findings,
+) -> Catalogue {
+    let mut adding = Adding {
+        store,
+        stated,
+        catalogue: Catalogue::default(),
+        chain: Some(ThreadChain::START),
+        findings: Findings::default(),
+    };
+    adding.check_chain(Ordinal(0));
+    let reader = Reader {
+        view: Arc::new(view.clone()),
+        segments: Arc::clone(segments),
+        store,
+    };
+    let mut from = Ordinal(0);
+    while from < view.end {
+        let read = reader.records(from, view.end, &mut |record| {
+            adding.take(record);
+            ControlFlow::Continue(())
+        });
+        adding.chain = None;
+        // Damage costs the records it names; the catalogue goes on behind them.
+        from = match read {
+            Ok(()) => view.end,
+            Err(ReadError::Damaged(found)) => {
+                let resume = found.ordinals.map_or(view.end, |(_, end)| end);
+                adding.findings.of_store(*found);
+                resume.max(from.plus(1))
+            }
+            Err(ReadError::Disk(failure)) => {
+                let cause = Cause::Unreadable(failure.source.kind());
+                let lost = Some((from, view.end));
+                adding
+                    .findings
+                    .of_store(of_catalogue(&failure.path, lost, cause));
+                view.end
+            }
+        };
+    }
+    let (covered, _) = view.sealed();
+    if covered < stated.0 {
+        // [R:cat-2]
+        let lost = Some((covered, stated.0));
+        let path = crate::layout::CATALOGUE;
+        findings.of_store(of_catalogue(path, lost, Cause::Missing));
+    }
+    findings.absorb(adding.findings);
+    adding.catalogue
+}
+
+/// The sum while it grows.
+struct Adding {
+    store: StoreId,
+    stated: (Ordinal, ThreadChain),
+    catalogue: Catalogue,
+    /// The chain at the next record, while nothing was missing.
+    chain: Option<ThreadChain>,
+    findings: Findings,
+}
+
+impl Adding {
+    fn take(&mut self, record: &Record<'_>) {
+        let payload = record.bytes().unwrap_or_default();
+        let (ordinal, kind) = (record.ordinal, record.kind);
+        let odd = match CatalogueRecord::decode(kind, payload) {
+            // [R:frame-13]
+            Err(error) => Some(Cause::Decode(error)),
+            Ok(fact) if !self.begins_well(ordinal, &fact) => Some(Cause::Contradiction),
+            // [R:cat-6]
+            Ok(fact) => (!self.catalogue.apply(&fact)).then_some(Cause::Contradiction),
+        };
+        if let Some(cause) = odd {
+            let lost = Some((ordinal, ordinal.plus(1)));
+            let path = crate::layout::CATALOGUE;
+            self.findings.of_store(of_catalogue(path, lost, cause));
+        } else if matches!(
+            CatalogueRecord::decode(kind, payload),
+            Ok(CatalogueRecord::Unknown { .. })
+        ) {
+            self.findings
+                .remark(Remark::UnknownRecord { ordinal, kind });
+        }
+        let (len, crc) = (payload.len() as u64, payload_crc(payload));
+        let after = |chain: ThreadChain| {
+            chain.after(
+                ThreadNumber::CATALOGUE,
+                ordinal,
+                kind,
+                record.flags,
+                len,
+                crc,
+            )
+        };
+        self.chain = self.chain.map(after);
+        self.check_chain(ordinal.plus(1));
+    }
+
+    /// StoreCreated is the first record and only that, and names this store. [R:cat-7]
+    fn begins_well(&self, ordinal: Ordinal, fact: &CatalogueRecord) -> bool {
+        match fact {
+            CatalogueRecord::StoreCreated { store, .. } => {
+                ordinal == Ordinal(0) && *store == self.store
+            }
+            _ => ordinal > Ordinal(0),
+        }
+    }
+
+    /// Where the newest header says, the chain is the one it says. [R:cat-3]
+    fn check_chain(&mut self, next: Ordinal) {
+        let (end, stated) = self.stated;
+        if next == end && self.chain.is_some_and(|chain| chain != stated) {
+            let path = crate::layout::CATALOGUE;
+            self.findings
+                .of_store(of_catalogue(path, Some((Ordinal(0), end)), Cause::Chain));
+        }
+    }
+}
+
+fn of_catalogue(path: &str, ordinals: Option<(Ordinal, Ordinal)>, cause: Cause) -> Damage {
+    Damage {
+        file: path.to_owned(),
+        offset: 0,
+        length: 0,
+        thread: Some(ThreadNumber::CATALOGUE),
+        ordinals,
+        cause,
+    }
+}

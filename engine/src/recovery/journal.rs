@@ -1,0 +1,174 @@
+//! Owns the reading of the journal files that count: their frames in order, where they end, what is
+//! damaged in them.
+
+use std::sync::Arc;
+
+use turnleaf_format::frame::Position;
+use turnleaf_format::journal::FRAMES_OFFSET;
+use turnleaf_format::{Generation, JournalChain, Ordinal, ThreadNumber};
+
+use super::findings::Findings;
+use super::set::{End, FileSet, Linked, Refusal};
+use super::survey::FileEvidence;
+use super::verdict::{Ended, TailVerdict, gap_damage, judge_end, judge_tail};
+use crate::error::{Cause, Damage, DiskFailure};
+use crate::journal::{Scan, ScannedFrame, scan_file};
+use crate::view::JournalFile;
+
+/// What the journal holds.
+#[derive(Debug)]
+pub(crate) struct JournalRead {
+    /// Files that count, oldest first.
+    pub(crate) files: Vec<Arc<JournalFile>>,
+    /// Their frames with records, in order of position.
+    pub(crate) frames: Vec<(Arc<JournalFile>, ScannedFrame)>,
+    /// Where the newest file ends, and the chain there.
+    pub(crate) end: Position,
+    pub(crate) chain: JournalChain,
+    pub(crate) tail: TailVerdict,
+    /// Where a torn group begins in the newest file.
+    pub(crate) cut: Option<u64>,
+    /// Files with a damaged frame of one thread: they are kept as long as the thread is closed.
+    pub(crate) pinned: Vec<Generation>,
+    /// Damaged frames whose header still says what they held.
+    pub(crate) lost: Vec<(ThreadNumber, Ordinal, Damage)>,
+    pub(crate) findings: Findings,
+    epoch: u64,
+}
+
+/// Reads the files of the set.
+pub(crate) fn read_journal(
+    evidence: &[FileEvidence],
+    set: &FileSet,
+) -> Result<JournalRead, super::ReplayError> {
+    let mut read = JournalRead {
+        files: Vec::new(),
+        frames: Vec::new(),
+        end: Position::default(),
+        chain: JournalChain(0),
+        tail: TailVerdict::Clean,
+        cut: None,
+        pinned: Vec::new(),
+        lost: Vec::new(),
+        findings: Findings::default(),
+        epoch: 0,
+    };
+    for linked in &set.chain {
+        let found = &evidence[linked.index];
+        let capacity = linked.header.map_or(found.len, |header| header.capacity);
+        let file = Arc::new(JournalFile {
+            path: found.path.clone(),
+            slot: found.slot,
+            generation: linked.generation,
+            capacity: capacity.min(found.len),
+            file: Arc::clone(&found.file),
+        });
+        let scan = scan_of(found, set, linked, file.capacity)?;
+        if scan.newer {
+            // [R:frame-5]
+            let file = found.path.clone();
+            return Err(Refusal::Newer { file }.into());
+        }
+        read.take(&file, linked, scan);
+        read.files.push(file);
+    }
+    Ok(read)
+}
+
+fn scan_of(
+    found: &FileEvidence,
+    set: &FileSet,
+    linked: &Linked,
+    capacity: u64,
+) -> Result<Scan, DiskFailure> {
+    let limit = match linked.end {
+        End::At(offset, _) => Some(offset),
+        End::Newest | End::Unknown => None,
+    };
+    let (file, path) = (&*found.file, &found.path);
+    scan_file(file, path, set.store, linked.generation, capacity, limit)
+}
+
+impl JournalRead {
+    fn take(&mut self, file: &Arc<JournalFile>, linked: &Linked, scan: Scan) {
+        let ended = match linked.end {
+            End::At(offset, stated) => {
+                let (ended, agrees) = judge_end(&scan, stated);
+                if !agrees {
+                    self.findings.of_store(Damage {
+                        file: file.path.clone(),
+                        offset,
+                        length: 0,
+                        thread: None,
+                        ordinals: None,
+                        cause: Cause::Chain,
+                    });
+                }
+                ended
+            }
+            End::Newest | End::Unknown => judge_tail(&scan),
+        };
+        for gap in &ended.damaged {
+            let damage = gap_damage(&file.path, gap);
+            match gap.header {
+                Some(header) if header.thread != ThreadNumber::CATALOGUE => {
+                    self.pinned.push(file.generation);
+                    self.lost
+                        .push((header.thread, header.first_ordinal, damage.clone()));
+                    self.findings.of_thread(header.thread, damage);
+                }
+                _ => self.findings.of_store(damage),
+            }
+        }
+        if linked.end == End::Newest {
+            self.end_in(file, &ended);
+        }
+        for (offset, end) in &scan.slack {
+            // [R:frame-15]
+            self.findings.costs_nothing(Damage {
+                file: file.path.clone(),
+                offset: *offset,
+                length: end - offset,
+                thread: None,
+                ordinals: None,
+                cause: Cause::Slack,
+            });
+        }
+        for frame in scan.frames {
+            // A torn tail is void although whole frames may stand in it. [R:tail-3]
+            if frame.header.place.offset < ended.end {
+                self.check_epoch(file, &frame);
+                if !frame.header.is_marker() {
+                    self.frames.push((Arc::clone(file), frame));
+                }
+            }
+        }
+    }
+
+    fn end_in(&mut self, file: &JournalFile, ended: &Ended) {
+        self.tail = ended.verdict.clone();
+        self.cut = ended.torn.then_some(ended.end);
+        self.end = Position {
+            generation: file.generation,
+            offset: ended.end.max(FRAMES_OFFSET),
+        };
+        // Unknown only behind damage that closes the store: then nothing is written.
+        self.chain = ended.chain.unwrap_or(JournalChain(0));
+    }
+
+    /// Epochs do not descend. [R:frame-11]
+    fn check_epoch(&mut self, file: &JournalFile, frame: &ScannedFrame) {
+        let header = &frame.header;
+        if header.epoch < self.epoch {
+            self.findings.of_store(Damage {
+                file: file.path.clone(),
+                offset: header.place.offset,
+                length: header.stride(),
+                thread: Some(header.thread),
+                ordinals: None,
+                cause: Cause::Epoch,
+            });
+        }
+        self.epoch = self.epoch.max(header.epoch);
+    }
+}
