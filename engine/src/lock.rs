@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{DiskFailure, failed};
@@ -61,8 +62,62 @@ pub(crate) enum LockError {
     Disk(DiskFailure),
 }
 
-/// Takes the lock and writes the owner's name into it. The lock is held while the result lives.
-pub(crate) fn take(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, LockError> {
+/// A store that is owned, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Ownership {
+    disk: Arc<dyn Disk>,
+    lock: Arc<dyn DiskFile>,
+    lost: AtomicBool,
+}
+
+impl Ownership {
+    /// Takes the lock and writes the owner's name into it.
+    pub(crate) fn take(disk: &Arc<dyn Disk>, owner: &Owner) -> Result<Ownership, LockError> {
+        Ok(Ownership {
+            disk: Arc::clone(disk),
+            lock: take(&**disk, owner)?,
+            lost: AtomicBool::new(false),
+        })
+    }
+
+    /// Looks whether the lock's name still leads to the lock. A directory that was renamed,
+    /// replaced, or copied over is another store, or none. Once lost, it stays lost.
+    ///
+    /// # Errors
+    /// When it does not, or when nobody can tell.
+    pub(crate) fn check(&self) -> Result<(), DiskFailure> {
+        self.check_file(LOCK, &*self.lock)
+    }
+
+    /// As [`Ownership::check`], for any file that is written. What went to a file that the store
+    /// does not have any more must not be acknowledged.
+    ///
+    /// # Errors
+    /// As [`Ownership::check`].
+    pub(crate) fn check_file(&self, path: &str, file: &dyn DiskFile) -> Result<(), DiskFailure> {
+        let same = || Ok(self.disk.id_at(path)? == Some(file.id()?));
+        let same = same().map_err(failed("look for", path))?;
+        if !same {
+            self.lost.store(true, Ordering::Release);
+        }
+        if self.is_lost() { Err(lost()) } else { Ok(()) }
+    }
+
+    /// Whether a check has failed.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+}
+
+/// Why nothing is acknowledged any more.
+pub(crate) fn lost() -> DiskFailure {
+    let why = "the store's directory was moved, replaced or taken over while it was open; what was \
+               being appended may stand in the moved directory, and was not acknowledged. Open the \
+               store again at the right place";
+    failed("keep", LOCK)(io::Error::other(why))
+}
+
+fn take(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, LockError> {
     let file = match disk.lock(LOCK) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

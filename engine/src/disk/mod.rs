@@ -44,6 +44,15 @@ pub enum EntryKind {
     Other,
 }
 
+/// Which file an open file is, or a name leads to: equal only for one and the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    /// The file system.
+    pub device: u64,
+    /// The file's number there.
+    pub number: u64,
+}
+
 /// A directory tree that holds a store.
 ///
 /// Durability: a file's bytes are durable once [`DiskFile::sync`] returned; a name that was created,
@@ -99,6 +108,12 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// `WouldBlock` when another holder has it; any I/O error.
     fn lock(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// The file that a name leads to now; `None` when there is none.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn id_at(&self, path: &str) -> io::Result<Option<FileId>>;
 }
 
 /// An open file.
@@ -141,6 +156,12 @@ pub trait DiskFile: Send + Sync + Debug {
     /// # Errors
     /// Any I/O error.
     fn sync(&self) -> io::Result<()>;
+
+    /// Which file this is, whatever its name became.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn id(&self) -> io::Result<FileId>;
 }
 
 /// Reads exactly `len` bytes at `offset`. A read that the system fails is tried once more.

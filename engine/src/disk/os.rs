@@ -3,11 +3,11 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Access, Disk, DiskFile, Entry, EntryKind};
+use super::{Access, Disk, DiskFile, Entry, EntryKind, FileId};
 
 /// A directory of the operating system.
 #[derive(Debug)]
@@ -161,6 +161,21 @@ impl Disk for OsDisk {
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
+
+    fn id_at(&self, path: &str) -> io::Result<Option<FileId>> {
+        match fs::symlink_metadata(self.at(path)?) {
+            Ok(found) => Ok(Some(id_of(&found))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn id_of(file: &fs::Metadata) -> FileId {
+    FileId {
+        device: file.dev(),
+        number: file.ino(),
+    }
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {
@@ -214,5 +229,9 @@ impl DiskFile for OsFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        Ok(id_of(&self.file.metadata()?))
     }
 }

@@ -11,20 +11,32 @@ use turnleaf_format::{SegmentId, ThreadNumber};
 use super::{Log, Ticket, Unsealed};
 use crate::error::DiskFailure;
 use crate::journal::{self, CataloguePoint, NewFrame};
+use crate::lock::Ownership;
 use crate::view::{FrameRef, JournalFile, Published, RunRef, SegmentFile, ThreadView};
 
 /// One write and one sync that make a group of batches durable.
 #[derive(Debug)]
-pub struct Commit(journal::Commit);
+pub struct Commit {
+    group: journal::Commit,
+    owned: Arc<Ownership>,
+}
 
 impl Commit {
-    /// Writes and syncs; blocks for as long as the device takes.
+    /// Writes and syncs, and makes sure that this still is the store; blocks for as long as the
+    /// device takes.
     ///
     /// # Errors
-    /// When the device refuses. Hand the result to [`Log::finish_commit`] in either case.
+    /// When the device refuses, or the store is owned no longer. Hand the result to
+    /// [`Log::finish_commit`] in either case.
     pub fn run(&self) -> Result<(), DiskFailure> {
-        self.0.run()
+        durable(&self.group, &self.owned)
     }
+}
+
+fn durable(group: &journal::Commit, owned: &Ownership) -> Result<(), DiskFailure> {
+    group.run()?;
+    owned.check()?;
+    owned.check_file(&group.file.path, &*group.file.file)
 }
 
 /// What [`Log::begin_commit`] found.
@@ -45,7 +57,8 @@ pub enum Outcome {
     Pending,
     /// It is durable.
     Durable,
-    /// It is not durable and never will be.
+    /// It was not acknowledged. It is not durable and never will be, unless the store was moved or
+    /// replaced meanwhile: then the moved one may hold it.
     Failed(Arc<DiskFailure>),
 }
 
@@ -53,6 +66,11 @@ impl Log {
     /// Takes the staged group, if there is one and no other is being written.
     pub fn begin_commit(&mut self) -> Begin {
         if self.in_flight || !self.has_staged() {
+            return Begin::Idle;
+        }
+        // A new journal file must not be begun in a directory that took this one's place.
+        if let Err(failure) = self.owned.check() {
+            self.fail_staged(failure);
             return Begin::Idle;
         }
         self.journal.recycle();
@@ -65,9 +83,10 @@ impl Log {
             .journal
             .place(&mut self.facts.frames, &mut self.batches.frames, point)
         {
-            Ok(commit) => {
+            Ok(group) => {
                 self.in_flight = true;
-                Begin::Commit(Commit(commit))
+                let owned = Arc::clone(&self.owned);
+                Begin::Commit(Commit { group, owned })
             }
             Err(failure) => {
                 self.fail_staged(failure);
@@ -83,12 +102,14 @@ impl Log {
         self.in_flight = false;
         let point = self.catalogue_point();
         let durable = match result {
-            Ok(()) => Ok(commit.0),
+            Ok(()) => Ok(commit.group),
+            Err(failure) if self.owned.is_lost() => Err(failure),
             Err(failure) => {
                 tracing::warn!(%failure, "a journal file is retired");
-                self.journal.fail_over(commit.0, point).and_then(|again| {
+                let again = self.journal.fail_over(commit.group, point);
+                again.and_then(|again| {
                     // The fresh file is no better than the one before once it failed, too.
-                    again.run().inspect_err(|_| self.journal.retire())?;
+                    durable(&again, &self.owned).inspect_err(|_| self.journal.retire())?;
                     Ok(again)
                 })
             }
@@ -145,7 +166,7 @@ impl Log {
     /// # Errors
     /// When the device refuses; nothing is lost.
     pub fn mark(&mut self) -> Result<(), DiskFailure> {
-        if self.in_flight || self.has_staged() {
+        if self.in_flight || self.has_staged() || self.owned.is_lost() {
             return Ok(());
         }
         if let Some(marker) = self.journal.marker() {

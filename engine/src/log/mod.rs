@@ -24,9 +24,10 @@ pub use open::{OpenError, OpenReport, Snapshot};
 pub use seal::SealGoal;
 pub use stage::{AppendError, BATCH_BYTES_MAX, Staged};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure};
 use crate::journal::{Journal, NewFrame};
+use crate::lock::Ownership;
 use crate::options::Options;
 use crate::state::State;
 use crate::view::{SegmentFile, ThreadView};
@@ -151,8 +152,7 @@ pub struct Log {
     /// Whether something may have become worth sealing since the last plan.
     seal_due: bool,
     damage: Vec<Damage>,
-    /// Held for its lock.
-    _lock: Arc<dyn DiskFile>,
+    owned: Arc<Ownership>,
 }
 
 impl Log {

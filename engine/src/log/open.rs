@@ -13,11 +13,11 @@ use turnleaf_format::{
 
 use super::{Log, Outcome, Queue, Unsealed};
 use crate::catalogue::Catalogue;
-use crate::disk::{Disk, DiskFile, read_exact_at};
+use crate::disk::{Disk, read_exact_at};
 use crate::error::{Damage, DiskFailure, failed};
 use crate::journal::{CataloguePoint, Inherited, Journal};
 use crate::layout::{DIRECTORIES, QUARANTINE, segment_path, torn_path};
-use crate::lock::{self, LockError, Owner};
+use crate::lock::{LockError, Owner, Ownership};
 use crate::options::Options;
 use crate::recovery::{
     Findings, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict, replay, survey,
@@ -89,7 +89,7 @@ pub struct Snapshot {
     report: OpenReport,
     journal_bytes: u64,
     /// Held for its lock, when the reader is the owner.
-    _lock: Option<Arc<dyn DiskFile>>,
+    _owned: Option<Ownership>,
 }
 
 impl Snapshot {
@@ -106,9 +106,9 @@ impl Snapshot {
         if survey(&**disk)?.journal.is_empty() {
             return Err(Refusal::NoStore.into());
         }
-        let guard = take_lock(&**disk, owner)?;
+        let guard = take_lock(disk, owner)?;
         let mut snapshot = Snapshot::open(disk, options)?;
-        snapshot._lock = Some(guard);
+        snapshot._owned = Some(guard);
         Ok(snapshot)
     }
 
@@ -132,7 +132,7 @@ impl Snapshot {
             state,
             report,
             journal_bytes,
-            _lock: None,
+            _owned: None,
         })
     }
 
@@ -170,7 +170,7 @@ impl Log {
         options.validate().map_err(OpenError::Options)?;
         disk.create_dir("")
             .map_err(failed("create", "the store's directory"))?;
-        let guard = take_lock(&*disk, owner)?;
+        let owned = take_lock(&disk, owner)?;
         let survey = survey(&*disk)?;
         let replayed = match replay(&disk, &survey, &options) {
             Ok(replayed) => replayed,
@@ -189,7 +189,7 @@ impl Log {
         report.created = created;
         report.torn_copy = keep_torn(&*disk, &replayed)?;
         tidy(&*disk, &survey, &replayed);
-        let mut log = assemble(disk, options, owner, replayed, guard)?;
+        let mut log = assemble(disk, options, owner, replayed, owned)?;
         log.announce(owner, created)?;
         Ok((log, report))
     }
@@ -228,8 +228,8 @@ impl Log {
     }
 }
 
-fn take_lock(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, OpenError> {
-    lock::take(disk, owner).map_err(|error| match error {
+fn take_lock(disk: &Arc<dyn Disk>, owner: &Owner) -> Result<Ownership, OpenError> {
+    Ownership::take(disk, owner).map_err(|error| match error {
         LockError::Owned(owner) => OpenError::Owned(owner),
         LockError::Disk(failure) => OpenError::Disk(failure),
     })
@@ -365,7 +365,7 @@ fn assemble(
     options: Options,
     owner: &Owner,
     replayed: Replayed,
-    guard: Arc<dyn DiskFile>,
+    owned: Ownership,
 ) -> Result<Log, OpenError> {
     let mut needed: HashMap<Generation, u64> = HashMap::new();
     let mut unsealed = HashMap::new();
@@ -443,6 +443,6 @@ fn assemble(
         seal_in_flight: false,
         seal_due: true,
         damage,
-        _lock: guard,
+        owned: Arc::new(owned),
     })
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use turnleaf_format::record::{Flags, Kind};
@@ -298,4 +300,43 @@ fn a_batch_is_refused_when_the_thread_ends_elsewhere() {
     ));
     let unknown = log.stage(ThreadNumber(99), None, &[line(b"x")]);
     assert_eq!(unknown, Err(AppendError::NoThread));
+}
+
+/// A directory that is moved, replaced or copied over under its owner is not acknowledged into.
+#[test]
+fn an_owner_whose_directory_was_taken_acknowledges_nothing() {
+    fn moved(from: &Path, to: &Path) {
+        std::fs::rename(from, to).unwrap();
+    }
+    fn copied(from: &Path, to: &Path) {
+        moved(from, to);
+        let copy = Command::new("cp").arg("-r").args([to, from]).status();
+        assert!(copy.unwrap().success());
+    }
+    fn unlocked(from: &Path, _: &Path) {
+        std::fs::remove_file(from.join(crate::layout::LOCK)).unwrap();
+    }
+    fn without_journal(from: &Path, to: &Path) {
+        copied(&from.join(crate::layout::JOURNAL), to);
+    }
+    let ways: [fn(&Path, &Path); 4] = [moved, copied, unlocked, without_journal];
+    for (number, take_away) in ways.into_iter().enumerate() {
+        let home = home();
+        let mut log = home.open();
+        let thread = thread(&mut log, "a");
+        append(&mut log, thread, &[b"one"]);
+        take_away(&home.dir.path().join("store"), &home.dir.path().join("old"));
+        let record = line(b"two");
+        let staged = log.stage(thread, None, &[record]).unwrap();
+        log.commit_all();
+        let Outcome::Failed(failure) = log.outcome(staged.ticket) else {
+            panic!("way {number}: acknowledged into a place that is gone");
+        };
+        assert!(failure.to_string().contains("moved, replaced"), "{failure}");
+        // And never again, also where it is put back.
+        let staged = log.stage(thread, None, &[record]).unwrap();
+        log.commit_all();
+        assert!(matches!(log.outcome(staged.ticket), Outcome::Failed(_)));
+        assert!(log.close().is_ok());
+    }
 }

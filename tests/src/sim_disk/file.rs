@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use turnleaf_engine::disk::DiskFile;
+use turnleaf_engine::disk::{DiskFile, FileId};
 
 use super::image::Image;
 use super::{Allowed, SimDisk, State, crashed};
@@ -195,5 +195,16 @@ impl DiskFile for SimFile {
             Allowed::Stopped(_) | Allowed::Gone(_) => {}
         }
         allowed.result()
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        Ok(id_of(self.inode))
+    }
+}
+
+pub(super) fn id_of(inode: u64) -> FileId {
+    FileId {
+        device: 1,
+        number: inode,
     }
 }

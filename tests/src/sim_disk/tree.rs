@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use turnleaf_engine::disk::{Access, Disk, DiskFile, Entry, EntryKind};
+use turnleaf_engine::disk::{Access, Disk, DiskFile, Entry, EntryKind, FileId};
 
-use super::file::{Inode, SimFile};
+use super::file::{Inode, SimFile, id_of};
 use super::{Allowed, Change, Directory, SimDisk, crashed, split};
 
 fn below(dir: &str) -> String {
@@ -162,5 +162,13 @@ impl Disk for SimDisk {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(self.file(inode, true, true))
+    }
+
+    fn id_at(&self, path: &str) -> io::Result<Option<FileId>> {
+        let state = self.state();
+        if state.crashed {
+            return Err(crashed());
+        }
+        Ok(state.find(path).map(id_of))
     }
 }

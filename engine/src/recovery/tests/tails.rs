@@ -220,6 +220,10 @@ struct Failing {
 }
 
 impl DiskFile for Failing {
+    fn id(&self) -> io::Result<crate::disk::FileId> {
+        self.file.id()
+    }
+
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }
