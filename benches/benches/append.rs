@@ -1,5 +1,5 @@
-//! Durable appends, one writer and 64 waiting ones, next to the raw write and sync of the same bytes
-//! on written blocks of the same file system; the ratios are printed.
+//! Durable appends, one writer and 64 waiting ones, next to the raw write and sync of the same
+//! bytes on written blocks of the same file system; the ratios are printed.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The same work side by side in one run, alternating: turnleaf and a JSONL rollout that is replayed
-//! as the reference runtime does it. Prints a table of CPU times and ratios.
+//! The same work side by side in one run, alternating: turnleaf and a JSONL rollout that is
+//! replayed as the reference runtime does it. Prints a table of CPU times and ratios.
 //!
 //! `cargo bench -p turnleaf-benches --bench peers -- [MB ...]`, by default 1, 100 and 1000 MB.
 

@@ -48,7 +48,8 @@ pub(crate) enum Command {
         /// The thread's id.
         thread: String,
         /// Lines per durable batch.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        #[arg(long, default_value_t = 1)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
         batch: u32,
         /// Create the thread from a leading session_meta of the same id.
         #[arg(long)]

@@ -1,5 +1,5 @@
-//! Owns the log of a turnleaf store: journal, segments, catalogue, recovery and readers. It must not
-//! know turns, JSON or the index.
+//! Owns the log of a turnleaf store: journal, segments, catalogue, recovery and readers. It must
+//! not know turns, JSON or the index.
 //!
 //! [`Log`] is a store open for writing, [`Snapshot`] one that is only read; both show a [`State`],
 //! from which a [`Reader`] per thread is taken.

@@ -95,8 +95,8 @@ pub struct ItemRow {
     pub phase: Option<Phase>,
     /// Line timestamp of the first record, Unix milliseconds; `None` when it could not be read.
     pub created_at_ms: Option<i64>,
-    /// Ordinals of the records it is rendered from, ascending: the newest snapshot, or all the parts
-    /// of a merged reasoning item.
+    /// Ordinals of the records it is rendered from, ascending: the newest snapshot, or all the
+    /// parts of a merged reasoning item.
     pub sources: Vec<Ordinal>,
 }
 

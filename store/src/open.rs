@@ -140,9 +140,27 @@ impl Store {
             .damage_seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if !seen.contains(damage) {
-            tracing::warn!(%damage, "damage");
-            seen.push(damage.clone());
+        if seen.contains(damage) {
+            return;
+        }
+        tracing::warn!(%damage, "damage");
+        seen.push(damage.clone());
+        drop(seen);
+        self.close_damaged(std::slice::from_ref(damage));
+    }
+
+    /// Damage that costs a thread records closes it to appends, also when a read met it first.
+    pub(crate) fn close_damaged(&self, found: &[Damage]) {
+        let Source::Owner(shared) = &self.source else {
+            return;
+        };
+        let costs = |damage: &&Damage| damage.ordinals.is_some_and(|(first, end)| first < end);
+        let threads = found
+            .iter()
+            .filter(costs)
+            .filter_map(|damage| damage.thread);
+        for thread in threads {
+            shared.lock().quarantine(thread);
         }
     }
 

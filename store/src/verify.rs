@@ -73,7 +73,11 @@ impl Store {
             }
             Source::Owner(shared) => {
                 let log = shared.lock();
-                self.verify_state(log.state(), only, progress, log.damage())
+                let report = self.verify_state(log.state(), only, progress, log.damage())?;
+                drop(log);
+                let found: Vec<Damage> = report.damage.iter().map(|(_, d)| d.clone()).collect();
+                self.close_damaged(&found);
+                Ok(report)
             }
         }
     }

@@ -55,9 +55,9 @@ pub struct FileId {
 
 /// A directory tree that holds a store.
 ///
-/// Durability: a file's bytes are durable once [`DiskFile::sync`] returned; a name that was created,
-/// renamed or removed is durable once [`Disk::sync_dir`] of its directory returned. Nothing else
-/// makes anything durable.
+/// Durability: a file's bytes are durable once [`DiskFile::sync`] returned; a name that was
+/// created, renamed or removed is durable once [`Disk::sync_dir`] of its directory returned.
+/// Nothing else makes anything durable.
 pub trait Disk: Send + Sync + Debug {
     /// Names in a directory, sorted. `""` is the root.
     ///

@@ -95,8 +95,8 @@ impl HeaderArea {
     }
 }
 
-/// Begins a generation in `slot`: creates and zero-fills the file when it is new, writes both header
-/// copies, and makes all of it durable, its name included.
+/// Begins a generation in `slot`: creates and zero-fills the file when it is new, writes both
+/// header copies, and makes all of it durable, its name included.
 pub(crate) fn begin_file(
     disk: &dyn Disk,
     slot: u32,

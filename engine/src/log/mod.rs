@@ -1,9 +1,11 @@
 //! Owns a store for writing: stages batches, commits groups of them, seals, publishes. One process
 //! has it at a time; within the process its caller serialises the calls.
 //!
-//! A commit is three calls, so that the write and the sync run without the log: [`Log::begin_commit`]
+//! A commit is three calls, so that the write and the sync run without the log:
+//! [`Log::begin_commit`]
 //! takes the staged group, [`Commit::run`] makes it durable, [`Log::finish_commit`] moves the end.
-//! A second group may be staged meanwhile, but is not written before the first returned. [S:frame-7]
+//! A second group may be staged meanwhile, but is not written before the first returned.
+//! [S:frame-7]
 
 mod commit;
 mod open;

@@ -169,6 +169,12 @@ impl Log {
         self.leases.remove(&thread);
     }
 
+    /// Closes a thread to appends because a read met damage that costs it records. It stays
+    /// readable. [R:quarantine]
+    pub fn quarantine(&mut self, thread: ThreadNumber) {
+        self.quarantined.insert(thread);
+    }
+
     /// Begins a segment for a leased thread, drained of what the journal and packs hold of it.
     ///
     /// # Errors

@@ -54,6 +54,24 @@ impl Reader {
         self.view.chain
     }
 
+    /// The thread chain before `ordinal`, where it can be told without reading: at the borders of
+    /// what is stored.
+    #[must_use]
+    pub fn chain_at(&self, ordinal: Ordinal) -> Option<ThreadChain> {
+        let view = &self.view;
+        let runs = view
+            .runs
+            .iter()
+            .flat_map(|run| [(run.first, run.chain_before), (run.end, run.chain_after)]);
+        let at = view.frames.partition_point(|frame| frame.end < ordinal);
+        let frames = view.frames[at..].iter().take(2).flat_map(|frame| {
+            let before = (frame.first, frame.chain_before);
+            [before, (frame.end, frame.chain_after)]
+        });
+        let mut known = runs.chain(frames).chain([(view.end, view.chain)]);
+        known.find(|(at, _)| *at == ordinal).map(|(_, chain)| chain)
+    }
+
     /// Ordinals that are known to be lost, with the reason.
     #[must_use]
     pub fn holes(&self) -> Vec<Damage> {

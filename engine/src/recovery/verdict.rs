@@ -43,7 +43,8 @@ pub(crate) struct Ended {
 /// that nothing proves to have been durable.
 pub(crate) fn judge_tail(scan: &Scan) -> Ended {
     let hard = |gap: &Gap| matches!(gap.odd, Odd::Refused(_) | Odd::Unreadable(_));
-    // What no crash makes hides what stood there, and cutting before it would hide that. [R:frame-4]
+    // What no crash makes was made by something else; cutting before it would hide that.
+    // [R:frame-4]
     let hard_until = scan
         .gaps
         .iter()

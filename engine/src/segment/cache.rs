@@ -1,5 +1,6 @@
 //! Owns the open segments and inflated blocks that readers share; at most a fixed number of
-//! descriptors and bytes. The one place of the engine with a lock: readers of all threads meet here.
+//! descriptors and bytes. The one place of the engine with a lock: readers of all threads meet
+//! here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

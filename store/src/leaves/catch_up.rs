@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use turnleaf_engine::format::record::{Flags, Kind};
-use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{ReadError, Reader, Record};
+use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
+use turnleaf_engine::{Cause, Damage, ReadError, Reader, Record};
 use turnleaf_projector::fold::{self, Decoded, Effect, Part, Rejection, ThreadState};
 use turnleaf_projector::index::{Index, IndexError};
 use turnleaf_projector::notes::NotesReader;
@@ -52,21 +52,13 @@ impl Store {
     ) -> Result<u64, Error> {
         let row = index.reader()?.thread(number)?.unwrap_or_default();
         let mut applied = row.applied_end;
-        let same = applied != reader.end() || row.chain == reader.chain();
-        if applied == reader.end() && same {
-            return Ok(0);
-        }
-        if applied > reader.end() || !same {
-            // The index knows records that the log does not hold: durable data vanished, or the
-            // log was put back from a copy. The log decides; the rows are made anew.
-            tracing::error!(
-                thread = id,
-                "the index was ahead of the log and is made anew"
-            );
+        if !self.may_continue(id, number, reader, applied, row.chain) {
             let mut batch = index.writer()?;
             batch.remove_thread(number);
             batch.commit(false)?;
             applied = Ordinal(0);
+        } else if applied == reader.end() {
+            return Ok(0);
         }
         let (start, mut undurable, mut total) = (applied, 0, 0);
         let interval = if start.0 == 0 {
@@ -97,6 +89,46 @@ impl Store {
             "the index caught up"
         );
         Ok(total)
+    }
+
+    /// Whether the rows of a thread are those of the log up to their watermark. The log decides;
+    /// rows that are not are made anew.
+    fn may_continue(
+        &self,
+        id: &str,
+        number: ThreadNumber,
+        reader: &Reader,
+        applied: Ordinal,
+        chain: ThreadChain,
+    ) -> bool {
+        if applied > reader.end() {
+            // The index applies only what is durable: records that it knows and the log does not
+            // have were acknowledged and are gone. [R:index-2]
+            self.saw_damage(&Damage {
+                file: "journal".to_owned(),
+                offset: 0,
+                length: 0,
+                thread: Some(number),
+                ordinals: Some((reader.end(), applied)),
+                cause: Cause::Missing,
+            });
+            return false;
+        }
+        // A batch that ended before the log did left no chain, and within a run the log's is not
+        // known without reading. [R:index-1] [R:index-3]
+        let known = Some(chain).filter(|chain| *chain != ThreadChain::default());
+        let right = match (known, reader.chain_at(applied)) {
+            _ if applied == reader.end() => chain == reader.chain(),
+            (Some(applied), Some(stored)) => applied == stored,
+            _ => true,
+        };
+        if !right {
+            tracing::error!(
+                thread = id,
+                "the index is of another history and is made anew"
+            );
+        }
+        right
     }
 
     /// Applies the run that begins at `from` by its notes. `None` when it has none that can be
@@ -338,3 +370,6 @@ fn line_before(reader: &Reader, ordinal: Ordinal) -> Result<Vec<u8>, ReadError> 
     })?;
     Ok(pieces.into_iter().rev().flatten().collect())
 }
+
+#[cfg(test)]
+mod tests;

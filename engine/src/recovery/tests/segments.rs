@@ -5,7 +5,7 @@ use turnleaf_format::record::Entry;
 use turnleaf_format::segment::{BlockHeader, Class, Footer, section_crc};
 use turnleaf_format::{Ordinal, SegmentId, ThreadNumber};
 
-use super::build::{Home, Journal, Thread, Verdict, chunk, founded, home, line, texts};
+use super::build::{Home, Journal, Thread, Verdict, chunk, founded, founding, home, line, texts};
 use super::sealed::Segment;
 use crate::recovery::Remark;
 
@@ -132,6 +132,70 @@ fn a_missing_segment_costs_what_nothing_else_holds() {
         (reader.end(), reader.chain()),
         (Ordinal(6), journal.a.chain)
     );
+}
+
+#[test]
+fn frames_below_the_cover_repeat_what_is_sealed() {
+    // [R:frame-9]
+    let sealed = |text: &str| {
+        let mut journal = founded();
+        let (mut a, mut b) = (journal.a, journal.b);
+        let segment = pack(&mut a, &mut b);
+        for text in &SIX[..5] {
+            journal.a(text);
+        }
+        journal.a(text);
+        journal.b("b0");
+        journal.facts(&[segment.published()]);
+        (journal.a, journal.b) = (a, b);
+        journal.a("a6");
+        journal.b("b1");
+        home_of(&journal, &[&segment])
+    };
+    let all: Vec<&str> = SIX.iter().chain(&["a6"]).copied().collect();
+    let expect = Verdict {
+        damage: &[],
+        closed: &[],
+        a: &all,
+        b: &["b0", "b1"],
+    };
+    sealed("a5").check("frame-9", &expect);
+    // Other records under the same ordinals are none that the thread has.
+    let expect = Verdict {
+        damage: &["Chain"],
+        closed: &[1],
+        ..expect
+    };
+    sealed("x5").check("frame-9, others", &expect);
+}
+
+#[test]
+fn a_journal_that_is_gone_leaves_the_segments_readable() {
+    // [R:set-2]
+    let (segment, journal) = store(&|_, _| {});
+    let mut facts = founding();
+    facts.push(segment.published());
+    let payloads: Vec<_> = facts
+        .iter()
+        .map(|fact| (fact.kind(), fact.encode()))
+        .collect();
+    let entry = |(kind, bytes): &'_ (_, Vec<u8>)| {
+        let bytes: &'static [u8] = Box::leak(bytes.clone().into_boxed_slice());
+        Entry::inline(*kind, turnleaf_format::record::Flags::NONE, 1, bytes)
+    };
+    let entries: Vec<Entry<'_>> = payloads.iter().map(entry).collect();
+    let mut thread = Thread::new(0);
+    let parts = &mut [(&mut thread, &[&entries[..]][..])];
+    let catalogue = Segment::build(5, Class::Catalogue, parts, &|_, _| {});
+    let home = home_of(&journal, &[&segment, &catalogue]);
+    std::fs::remove_file(home.path("journal/00000000.tlj")).unwrap();
+    let expect = Verdict {
+        damage: &["Missing"],
+        closed: &[0],
+        a: &SIX,
+        b: &["b0"],
+    };
+    home.check("set-2", &expect);
 }
 
 #[test]

@@ -94,10 +94,12 @@ fn check(mode: u8, is_expected: impl Fn(&IndexError) -> bool) {
 
 #[test]
 fn a_failing_disk_is_an_io_error() {
+    // [R:index-5]
     check(FAILS, |error| matches!(error, IndexError::Io { .. }));
 }
 
 #[test]
 fn a_panic_is_an_error() {
+    // [R:index-4]
     check(PANICS, |error| matches!(error, IndexError::Panicked { .. }));
 }

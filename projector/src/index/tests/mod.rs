@@ -270,6 +270,7 @@ fn a_removed_thread_can_be_filled_again() {
 
 #[test]
 fn another_store_or_version_is_stale() {
+    // [R:index-4]
     let image = Image::default();
     drop(open(&image).expect("memory does not fail"));
     let other = Index::create_or_open(image.clone(), StoreId([8; 16]), CACHE_BYTES);

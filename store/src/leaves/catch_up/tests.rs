@@ -1,0 +1,123 @@
+//! Section 8 of RECOVERY.md: what an index means that is not where the log is.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{ErrorKind, ItemsRequest, Order, Store};
+
+fn open(dir: &Path) -> Store {
+    Store::open(dir).unwrap()
+}
+
+fn append(store: &Store, texts: &[&str]) {
+    for text in texts {
+        let bytes = message(text);
+        store.append("a", None, &[bytes.as_bytes()]).unwrap();
+    }
+}
+
+fn message(text: &str) -> String {
+    let payload = format!(r#"{{"type":"user_message","message":"{text}","images":[]}}"#);
+    format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#)
+}
+
+/// The texts of the pages, from the index.
+fn page(store: &Store) -> String {
+    let request = ItemsRequest {
+        thread: "a".into(),
+        turn: None,
+        cursor: None,
+        limit: 100,
+        order: Order::Ascending,
+    };
+    serde_json::to_string(&store.items(&request).unwrap().items).unwrap()
+}
+
+fn shows(page: &str, texts: &[&str]) {
+    for text in ["one", "two", "three", "other"] {
+        assert_eq!(page.contains(text), texts.contains(&text), "{text}");
+    }
+}
+
+/// A store with two messages in log and index, and a copy of its log.
+fn two(dir: &Path) -> Store {
+    let store = open(dir);
+    store.create_thread("a").unwrap();
+    append(&store, &["one", "two"]);
+    shows(&page(&store), &["one", "two"]);
+    store.close().unwrap();
+    copy(&dir.join("journal"), &dir.join("kept"));
+    open(dir)
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn an_index_behind_the_log_catches_up() {
+    // [R:index-1]
+    let dir = tempfile::tempdir().unwrap();
+    let store = two(dir.path());
+    append(&store, &["three"]);
+    store.close().unwrap();
+    let store = open(dir.path());
+    shows(&page(&store), &["one", "two", "three"]);
+    assert_eq!(store.damage_seen(), []);
+}
+
+#[test]
+fn an_index_ahead_of_the_log_is_damage_of_the_log() {
+    // [R:index-2]
+    let dir = tempfile::tempdir().unwrap();
+    let store = two(dir.path());
+    append(&store, &["three"]);
+    shows(&page(&store), &["one", "two", "three"]);
+    store.close().unwrap();
+    copy(&dir.path().join("kept"), &dir.path().join("journal"));
+    let store = open(dir.path());
+    shows(&page(&store), &["one", "two"]);
+    let seen = store.damage_seen();
+    let lost = seen[0].ordinals.map(|(first, end)| (first.0, end.0));
+    assert_eq!(lost, Some((2, 3)));
+    // The ordinal of the record that is gone is not given again. [R:quarantine]
+    let refused = store.append("a", None, &[b"{}"]);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[test]
+fn an_index_of_another_history_is_void() {
+    // [R:index-3] At the end of the log, and behind it.
+    for more in [&["other"][..], &["other", "three"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = two(dir.path());
+        append(&store, &["three"]);
+        shows(&page(&store), &["one", "two", "three"]);
+        store.close().unwrap();
+        copy(&dir.path().join("kept"), &dir.path().join("journal"));
+        let store = open(dir.path());
+        append(&store, more);
+        let expect = [&["one", "two"], more].concat();
+        shows(&page(&store), &expect);
+        assert_eq!(store.damage_seen(), []);
+    }
+}
+
+#[test]
+fn an_index_that_cannot_be_used_is_made_anew() {
+    // [R:index-4] Missing, and not an index at all.
+    let dir = tempfile::tempdir().unwrap();
+    drop(two(dir.path()));
+    for bytes in [None, Some(vec![0xa5; 5000])] {
+        let index = dir.path().join("index.redb");
+        fs::remove_file(&index).unwrap();
+        if let Some(bytes) = bytes {
+            fs::write(&index, bytes).unwrap();
+        }
+        shows(&page(&open(dir.path())), &["one", "two"]);
+    }
+}
