@@ -28,7 +28,7 @@ pub use log::{
 };
 pub use options::Options;
 pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};
-pub use recovery::{Refusal, Remark, TailVerdict};
+pub use recovery::{Refusal, Remark, Repair, Repaired, TailVerdict, repair, repairs_for};
 pub use seal::{Notes, RunWriter, SealPlan, SealedSegment};
 pub use state::{SegmentInfo, State, Totals};
 pub use turnleaf_format as format;

@@ -3,4 +3,5 @@
 mod crash;
 mod house;
 mod projection;
+mod repair;
 mod toy;

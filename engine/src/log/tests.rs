@@ -14,6 +14,13 @@ use crate::Reader;
 use crate::disk::OsDisk;
 use crate::lock::Owner;
 
+impl Log {
+    /// The id that the next segment gets.
+    pub(crate) fn next_segment(&mut self) -> SegmentId {
+        self.state.catalogue.next_segment()
+    }
+}
+
 struct Home {
     dir: tempfile::TempDir,
     options: Options,

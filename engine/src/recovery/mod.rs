@@ -4,6 +4,7 @@
 mod catalogue;
 mod findings;
 mod journal;
+mod repair;
 mod replay;
 mod set;
 mod survey;
@@ -12,6 +13,7 @@ mod verdict;
 
 pub(crate) use findings::Findings;
 pub use findings::Remark;
+pub use repair::{Repair, Repaired, repair, repairs_for};
 pub(crate) use replay::{ReplayError, Replayed, replay};
 pub use set::Refusal;
 pub(crate) use survey::{Survey, survey};

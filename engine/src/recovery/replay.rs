@@ -95,7 +95,8 @@ pub(crate) fn replay(
     });
     let catalogue_view = growing.finish();
     let mut catalogue = read_catalogue(&catalogue_view, &segments, store, stated, &mut findings);
-    for segment in survey.segments.iter().chain(&survey.catalogue) {
+    let seen = survey.segments.iter().chain(&survey.catalogue);
+    for segment in seen.chain(&survey.reaped) {
         catalogue.saw_segment_file(*segment);
     }
     remark_orphans(&catalogue, &survey.segments, &mut findings);

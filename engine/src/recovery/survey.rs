@@ -10,7 +10,8 @@ use crate::disk::{Access, Disk, DiskFile, EntryKind, read_exact_at};
 use crate::error::{DiskFailure, failed};
 use crate::journal::{Header, HeaderArea, highest_frame, read_header};
 use crate::layout::{
-    CATALOGUE, JOURNAL, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of, segment_path,
+    CATALOGUE, JOURNAL, QUARANTINE, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of,
+    segment_path,
 };
 
 /// One journal file as it stands.
@@ -36,6 +37,8 @@ pub(crate) struct Survey {
     pub(crate) journal: Vec<FileEvidence>,
     pub(crate) segments: Vec<SegmentId>,
     pub(crate) catalogue: Vec<SegmentId>,
+    /// Segments that a repair took away: their ids are not given again. [S:names-7]
+    pub(crate) reaped: Vec<SegmentId>,
     /// Unfinished files of an earlier owner.
     pub(crate) temporaries: Vec<String>,
     /// A segment that asks for a newer reader. [R:seg-15]
@@ -64,6 +67,8 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
             }
         }
     }
+    let kept = names(disk, QUARANTINE, &mut survey.foreign)?;
+    survey.reaped = kept.iter().filter_map(|name| segment_of(name)).collect();
     survey.identity = identity(disk, &survey);
     survey.newer = newer_segment(disk, &survey);
     look_for_frames(&mut survey)?;

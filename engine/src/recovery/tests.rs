@@ -5,6 +5,7 @@
 mod build;
 mod catalogue;
 mod frames;
+mod repair;
 mod sealed;
 mod segments;
 mod set;

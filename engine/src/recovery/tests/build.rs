@@ -18,7 +18,7 @@ use turnleaf_format::{
 use crate::disk::{Disk, OsDisk};
 use crate::error::{Cause, ReadError};
 use crate::log::{AppendError, NewRecord, OpenError, Snapshot};
-use crate::recovery::Refusal;
+use crate::recovery::{Refusal, Repair, Repaired, repair};
 use crate::state::State;
 use crate::{Log, Options, Owner};
 
@@ -364,6 +364,10 @@ impl Home {
 
     pub(super) fn open(&self) -> Result<Log, OpenError> {
         Log::open(self.disk(), self.options.clone(), &owner(), STORE).map(|(log, _)| log)
+    }
+
+    pub(super) fn repair(&self, wanted: &[Repair]) -> Vec<Repaired> {
+        repair(&self.disk(), &self.options, &owner(), wanted).unwrap()
     }
 
     /// Every file of the store but the lock.

@@ -1,0 +1,87 @@
+//! Repairs on the simulated disk: stopped at every call, judged again, done again.
+
+use std::sync::Arc;
+
+use turnleaf_engine::disk::{Access, Disk, read_exact_at};
+use turnleaf_engine::{Log, Options, Owner, Repaired, Snapshot, repair, repairs_for};
+use turnleaf_format::StoreId;
+use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
+
+const ORPHAN: &str = "segments/0000000000000009.tls";
+const KEPT: &str = "quarantine/0000000000000009.tls";
+const BYTES: &[u8] = b"a segment that nothing mentions";
+
+fn owner() -> Owner {
+    Owner {
+        pid: 1,
+        host: "sim".into(),
+        since_ms: 1,
+    }
+}
+
+fn options() -> Options {
+    Options {
+        journal_first_bytes: 16 << 10,
+        ..Options::default()
+    }
+}
+
+/// A store with a bad header copy and an orphan, both durable.
+fn odd_store() -> SimDisk {
+    let disk = SimDisk::new();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let (log, _) = Log::open(shared, options(), &owner(), StoreId([9; 16])).unwrap();
+    log.close().unwrap();
+    disk.flip("journal/00000000.tlj", 4100, 3);
+    let file = disk.create(ORPHAN).unwrap();
+    file.write_at(0, BYTES).unwrap();
+    file.sync().unwrap();
+    disk.sync_dir("segments").unwrap();
+    disk
+}
+
+fn due(disk: &SimDisk) -> Vec<turnleaf_engine::Repair> {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let snapshot = Snapshot::open(&shared, &options()).unwrap();
+    assert_eq!(snapshot.report().damage, []);
+    repairs_for(snapshot.report())
+}
+
+fn repair_all(disk: &SimDisk) -> Option<Vec<Repaired>> {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let wanted = due(disk);
+    repair(&shared, &options(), &owner(), &wanted).ok()
+}
+
+fn holds(disk: &SimDisk, path: &str) -> bool {
+    let read = |file: Arc<dyn turnleaf_engine::disk::DiskFile>| {
+        read_exact_at(&*file, 0, BYTES.len()).is_ok_and(|bytes| bytes == BYTES)
+    };
+    disk.open(path, Access::Read).is_ok_and(read)
+}
+
+#[test]
+fn repairs_survive_a_crash_at_every_call() {
+    let whole = odd_store();
+    let before = whole.ops();
+    assert_eq!(repair_all(&whole).unwrap().len(), 2);
+    let mut states = 0;
+    for at in before..whole.ops() {
+        for policy in CrashPolicy::ALL {
+            let disk = odd_store();
+            disk.plan(at, Fault::Crash);
+            assert!(repair_all(&disk).is_none(), "call {at} stops the repair");
+            let after = disk.after_crash(policy, at);
+            let place = format!("call {at}, {policy:?}");
+            assert!(holds(&after, ORPHAN) || holds(&after, KEPT), "{place}");
+            let left = due(&after);
+            assert_eq!(left, due(&after), "{place}: the same verdict twice");
+            assert_eq!(repair_all(&after).unwrap().len(), left.len(), "{place}");
+            assert_eq!(due(&after), [], "{place}");
+            assert!(holds(&after, KEPT), "{place}: the copy stays");
+            states += 1;
+        }
+    }
+    println!("repairs: {states} crash states");
+    assert!(states > 10, "the repairs call the disk");
+}
