@@ -16,7 +16,7 @@ use crate::catalogue::Catalogue;
 use crate::disk::{Disk, read_exact_at};
 use crate::error::{Damage, DiskFailure, failed};
 use crate::journal::{CataloguePoint, Inherited, Journal};
-use crate::layout::{DIRECTORIES, QUARANTINE, segment_path, torn_path};
+use crate::layout::{CATALOGUE, DIRECTORIES, QUARANTINE, segment_path, torn_path};
 use crate::lock::{LockError, Owner, Ownership};
 use crate::options::Options;
 use crate::recovery::{
@@ -187,6 +187,7 @@ impl Log {
         let created = replayed.threads[&ThreadNumber::CATALOGUE].end == Ordinal(0);
         let mut report = report_of(&replayed, &survey);
         report.created = created;
+        confirm(&*disk, &survey, &replayed)?;
         report.torn_copy = keep_torn(&*disk, &replayed)?;
         tidy(&*disk, &survey, &replayed);
         let mut log = assemble(disk, options, owner, replayed, owned)?;
@@ -262,6 +263,7 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
         end: Position::default(),
         chain: JournalChain(0),
         tail: TailVerdict::Clean,
+        proven: 0,
         cut: None,
         pinned: Vec::new(),
         useless: survey
@@ -271,6 +273,32 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
             .collect(),
         findings: Findings::default(),
     }
+}
+
+/// Makes durable what the opening relies on and only the system's cache may hold: the owner before
+/// may have ended, or been refused by the disk, between a write and its sync. Nothing may be
+/// repaired, removed or begun on the strength of it before. [R:confirm-1]
+fn confirm(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) -> Result<(), DiskFailure> {
+    if !survey.catalogue.is_empty() {
+        disk.sync_dir(CATALOGUE)
+            .map_err(failed("sync the directory", CATALOGUE))?;
+    }
+    let Some(newest) = replayed.files.last() else {
+        return Ok(());
+    };
+    let (path, from, end) = (&newest.path, replayed.proven, replayed.end.offset);
+    if from >= end || matches!(replayed.tail, TailVerdict::Damaged { .. }) {
+        return Ok(());
+    }
+    // DURABILITY: the same bytes are written again, because a sync alone proves nothing: after one
+    // that failed the cache shows bytes that the disk does not have, and calls them clean.
+    let len = usize::try_from(end - from).unwrap_or(usize::MAX);
+    let bytes = read_exact_at(&*newest.file, from, len).map_err(failed("read", path))?;
+    newest
+        .file
+        .write_at(from, &bytes)
+        .map_err(failed("write", path))?;
+    newest.file.sync().map_err(failed("sync", path))
 }
 
 /// Repair: the bytes of a torn tail are copied before the next journal file declares them void.

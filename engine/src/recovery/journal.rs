@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use turnleaf_format::frame::Position;
-use turnleaf_format::journal::FRAMES_OFFSET;
+use turnleaf_format::journal::{Begun, FRAMES_OFFSET};
 use turnleaf_format::{Generation, JournalChain, Ordinal, ThreadNumber};
 
 use super::findings::Findings;
@@ -26,6 +26,12 @@ pub(crate) struct JournalRead {
     pub(crate) end: Position,
     pub(crate) chain: JournalChain,
     pub(crate) tail: TailVerdict,
+    /// Up to here the frames of the newest file say themselves that they were durable.
+    pub(crate) proven: u64,
+    /// Files of generations before are free.
+    pub(crate) stated_oldest: Generation,
+    /// A newest file that was begun and never used, by index into the evidence.
+    pub(crate) void: Option<usize>,
     /// Where a torn group begins in the newest file.
     pub(crate) cut: Option<u64>,
     /// Files with a damaged frame of one thread: they are kept as long as the thread is closed.
@@ -47,6 +53,9 @@ pub(crate) fn read_journal(
         end: Position::default(),
         chain: JournalChain(0),
         tail: TailVerdict::Clean,
+        proven: 0,
+        stated_oldest: set.oldest_live,
+        void: None,
         cut: None,
         pinned: Vec::new(),
         lost: Vec::new(),
@@ -72,6 +81,7 @@ pub(crate) fn read_journal(
         read.take(&file, linked, scan);
         read.files.push(file);
     }
+    read.step_back(set);
     Ok(read)
 }
 
@@ -122,6 +132,9 @@ impl JournalRead {
         }
         if linked.end == End::Newest {
             self.end_in(file, &ended);
+            let stated = scan.frames.iter().map(|frame| frame.header.durable_upto);
+            let own = stated.filter(|upto| upto.generation == file.generation);
+            self.proven = own.map(|upto| upto.offset).max().unwrap_or(FRAMES_OFFSET);
         }
         for (offset, end) in &scan.slack {
             // [R:frame-15]
@@ -143,6 +156,36 @@ impl JournalRead {
                 }
             }
         }
+    }
+
+    /// Nothing needs a newest file without frames, and its header or name may not be durable: the
+    /// next file takes its place behind the one before. [R:set-19]
+    fn step_back(&mut self, set: &FileSet) {
+        let is_unused = self.end.offset == FRAMES_OFFSET && self.tail == TailVerdict::Clean;
+        let Some((newest, header)) = set
+            .chain
+            .last()
+            .filter(|_| is_unused)
+            .and_then(|linked| Some((linked, linked.header?)))
+        else {
+            return;
+        };
+        let linked = header.previous_end.generation;
+        let before = set.chain.iter().rev().nth(1);
+        self.stated_oldest = match before.filter(|before| before.generation == linked) {
+            // What the unused header calls free is not free before a durable one does.
+            Some(before) => match before.header {
+                Some(before) => before.oldest_live,
+                None => return,
+            },
+            None if header.begun == Begun::First => header.oldest_live,
+            None => return,
+        };
+        self.files.pop();
+        self.void = Some(newest.index);
+        self.end = header.previous_end;
+        self.chain = header.previous_chain;
+        self.proven = header.previous_end.offset;
     }
 
     fn end_in(&mut self, file: &JournalFile, ended: &Ended) {

@@ -41,6 +41,8 @@ pub(crate) struct Replayed {
     pub(crate) end: Position,
     pub(crate) chain: JournalChain,
     pub(crate) tail: TailVerdict,
+    /// Up to here the frames of the newest file say themselves that they were durable.
+    pub(crate) proven: u64,
     /// Where a torn group begins in the newest file.
     pub(crate) cut: Option<u64>,
     /// Files that are kept although nothing in them can be sealed.
@@ -77,9 +79,8 @@ pub(crate) fn replay(
     let stated = stated_catalogue(&set);
     let FileSet {
         store,
-        free,
+        mut free,
         mut findings,
-        oldest_live,
         highest,
         ..
     } = set;
@@ -104,6 +105,7 @@ pub(crate) fn replay(
     let mut threads = grow(covers, &frames, &journal, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, catalogue_view);
     let slots = survey.journal.iter().map(|file| file.slot + 1);
+    free.extend(journal.void);
     let (free, useless) = free_files(&survey.journal, &free);
     Ok(Replayed {
         store,
@@ -113,11 +115,12 @@ pub(crate) fn replay(
         files: journal.files,
         free,
         next_slot: slots.max().unwrap_or(0),
-        stated_oldest: oldest_live,
+        stated_oldest: journal.stated_oldest,
         next_generation: Generation(highest.0 + 1),
         end: journal.end,
         chain: journal.chain,
         tail: journal.tail,
+        proven: journal.proven,
         cut: journal.cut,
         pinned: journal.pinned,
         useless,
