@@ -117,6 +117,7 @@ fn outcome(toy: Toy, bug: Bug, fails: Option<u64>) -> Result<u64, String> {
         step: 1,
         seeds: 3,
         seconds: 0,
+        kills: 0,
     };
     rig.run().map(|coverage| coverage.states + coverage.repeats)
 }

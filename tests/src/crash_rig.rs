@@ -37,6 +37,8 @@ pub struct Coverage {
     pub states: u64,
     /// Survivors of a second crash, during the opening.
     pub double_states: u64,
+    /// Survivors of a crash after, or during, the opening that followed the end of the process.
+    pub killed_states: u64,
     /// Survivors that were not judged, because the same bytes were before, of the same promise.
     pub repeats: u64,
     /// Time of it all.
@@ -48,6 +50,7 @@ impl Coverage {
     pub fn add(&mut self, other: Coverage) {
         self.states += other.states;
         self.double_states += other.double_states;
+        self.killed_states += other.killed_states;
         self.repeats += other.repeats;
         self.spent += other.spent;
     }
@@ -55,14 +58,14 @@ impl Coverage {
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (states, double) = (self.states, self.double_states);
+        let (states, double, killed) = (self.states, self.double_states, self.killed_states);
         let (repeats, seconds) = (self.repeats, self.spent.as_secs_f64());
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = (states + double) as f64 / seconds.max(1e-3);
+        let rate = (states + double + killed) as f64 / seconds.max(1e-3);
         write!(
             f,
-            "{states} states of a crash, {double} of a second one, {repeats} repeats left out; \
-             {seconds:.1} s, {rate:.0} states/s"
+            "{states} states of a crash, {double} of a second one, {killed} of one after a kill, \
+             {repeats} repeats left out; {seconds:.1} s, {rate:.0} states/s"
         )
     }
 }
@@ -79,6 +82,9 @@ pub struct Rig<'a> {
     pub seeds: u64,
     /// Crashes in the middle of every opening.
     pub seconds: u64,
+    /// At every so manieth of those calls the process ends and the machine goes on, until it stops
+    /// after or during the opening that follows; 0 for never.
+    pub kills: u64,
 }
 
 /// Which survivors were judged: their digest, and the version of the promise.
@@ -100,8 +106,12 @@ impl Rig<'_> {
         moments.push((ops, disk.fork()));
         let mut coverage = Coverage::default();
         let mut seen = Seen::new();
-        for (at, moment) in moments {
+        for (number, (at, moment)) in (0_u64..).zip(moments) {
             let promise = expectation.at(at);
+            if number.checked_rem(self.kills) == Some(0) {
+                self.judge_killed(&moment, promise.1, at, &mut coverage)
+                    .map_err(|why| format!("killed at call {at} of {ops}: {why}"))?;
+            }
             for policy in CrashPolicy::ALL {
                 let seeds = if policy.is_random() { self.seeds } else { 1 };
                 for seed in 0..seeds {
@@ -162,6 +172,54 @@ impl Rig<'_> {
             });
             again.map_err(|why| {
                 format!("then call {call} of the openings, {policy:?}, seed {seed}: {why}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The process ends and another opens what the cache shows: what it finds is as good as
+    /// acknowledged from then on, and a crash takes nothing of it.
+    fn judge_killed(
+        &self,
+        moment: &SimDisk,
+        promise: &Promise,
+        seed: u64,
+        coverage: &mut Coverage,
+    ) -> Result<(), String> {
+        let disk = moment.fork();
+        disk.record(1);
+        let found = (self.recover)(&disk)?;
+        promise.judge(&found)?;
+        let during = disk.recorded();
+        let mut seen = HashSet::new();
+        let mut rng = Rng::new(seed);
+        let mut crash = |disk: &SimDisk, policy: CrashPolicy, seed| {
+            let survivor = disk.after_crash(policy, seed);
+            if !seen.insert(survivor.digest()) {
+                coverage.repeats += 1;
+                return Ok(None);
+            }
+            coverage.killed_states += 1;
+            (self.recover)(&survivor).map(Some)
+        };
+        for policy in CrashPolicy::ALL {
+            let seed = rng.number();
+            let place =
+                |why: &str| format!("then after the opening, {policy:?}, seed {seed}: {why}");
+            match crash(&disk, policy, seed) {
+                Ok(Some(again)) if again != found => return Err(place("what was shown is lost")),
+                Ok(_) => {}
+                Err(why) => return Err(place(&why)),
+            }
+        }
+        for _ in 0..during.len().min(4) {
+            let chosen = usize::try_from(rng.below(during.len() as u64)).unwrap_or(0);
+            let (call, moment) = &during[chosen];
+            let (policy, seed) = (CrashPolicy::by_number(rng.number()), rng.number());
+            let again = crash(moment, policy, seed)
+                .and_then(|again| again.map_or(Ok(()), |again| promise.judge(&again)));
+            again.map_err(|why| {
+                format!("then at call {call}, in the opening, {policy:?}, seed {seed}: {why}")
             })?;
         }
         Ok(())

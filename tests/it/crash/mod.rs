@@ -233,5 +233,6 @@ fn rig<'a>(density: Density, workload: &'a dyn Fn(&SimDisk, &mut Expectation)) -
         step: density.step,
         seeds: density.seeds,
         seconds: density.seconds,
+        kills: 1,
     }
 }

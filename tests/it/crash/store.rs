@@ -255,6 +255,7 @@ fn rig<'a>(
         step: (step / scale()).max(1),
         seeds: seeds * scale(),
         seconds,
+        kills: 2,
     }
 }
 
