@@ -51,8 +51,15 @@ impl Expectation {
 
     /// Moves what was pending to what is acknowledged; what was refused before is gone for ever.
     pub fn acknowledge(&mut self) {
-        self.now.refused.clear();
-        for (thread, batch) in std::mem::take(&mut self.now.pending) {
+        self.acknowledge_first(self.now.pending.len());
+    }
+
+    /// As [`Expectation::acknowledge`], for the first `count` batches of what was pending.
+    pub fn acknowledge_first(&mut self, count: usize) {
+        if count > 0 {
+            self.now.refused.clear();
+        }
+        for (thread, batch) in self.now.pending.drain(..count) {
             self.now.acked.entry(thread).or_default().extend(batch);
         }
         self.note();
@@ -62,6 +69,15 @@ impl Expectation {
     pub fn refuse(&mut self) {
         let group = std::mem::take(&mut self.now.pending);
         self.now.refused.push(group);
+        self.note();
+    }
+
+    /// Takes what an opening shows for acknowledged: it is durable.
+    pub fn adopt(&mut self, shown: BTreeMap<String, Vec<Rec>>) {
+        self.now = Promise {
+            acked: shown,
+            ..Promise::default()
+        };
         self.note();
     }
 

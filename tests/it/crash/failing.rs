@@ -1,6 +1,7 @@
 //! Workloads on a disk that refuses calls, and then loses power.
 
 use std::io::ErrorKind;
+use std::time::Instant;
 
 use turnleaf_engine::SealGoal;
 use turnleaf_tests::crash_rig::{Coverage, Seen};
@@ -87,6 +88,7 @@ fn crash_at_the_end(work: Workload, faults: &[(u64, Fault)], coverage: &mut Cove
 #[test]
 fn a_failed_call_costs_no_acknowledged_record() {
     let mut coverage = Coverage::default();
+    let begun = Instant::now();
     for (work, step) in [(stubborn as Workload, 1), (sealing, 3)] {
         for at in (0..calls(work)).step_by(step) {
             for fault in FAULTS {
@@ -94,6 +96,7 @@ fn a_failed_call_costs_no_acknowledged_record() {
             }
         }
     }
+    coverage.spent += begun.elapsed();
     println!("one failed call: {coverage}");
 }
 
@@ -101,6 +104,7 @@ fn a_failed_call_costs_no_acknowledged_record() {
 #[test]
 fn a_failed_fail_over_costs_no_acknowledged_record() {
     let mut coverage = Coverage::default();
+    let begun = Instant::now();
     for at in 0..calls(stubborn) {
         for behind in 1..16 {
             let fault = FAULTS[usize::try_from((at + behind) % 3).unwrap_or(0)];
@@ -108,6 +112,7 @@ fn a_failed_fail_over_costs_no_acknowledged_record() {
             crash_at_the_end(stubborn, &faults, &mut coverage);
         }
     }
+    coverage.spent += begun.elapsed();
     println!("two failed calls: {coverage}");
 }
 

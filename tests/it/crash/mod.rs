@@ -4,6 +4,7 @@
 
 mod failing;
 mod full;
+mod random;
 mod stopped;
 mod store;
 
@@ -18,7 +19,7 @@ use turnleaf_engine::{
 };
 use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
-use turnleaf_tests::crash_rig::{Found, Rig};
+use turnleaf_tests::crash_rig::{Found, Rig, scale};
 use turnleaf_tests::oracle::{Expectation, Rec};
 use turnleaf_tests::sim_disk::SimDisk;
 
@@ -231,7 +232,7 @@ fn rig<'a>(density: Density, workload: &'a dyn Fn(&SimDisk, &mut Expectation)) -
         workload,
         recover: &recover,
         step: density.step,
-        seeds: density.seeds,
+        seeds: density.seeds * scale(),
         seconds: density.seconds,
         kills: 1,
     }

@@ -253,7 +253,8 @@ fn rig<'a>(
         workload,
         recover: &recover,
         step: (step / scale()).max(1),
-        seeds: seeds * scale(),
+        // A state of the whole store costs ten times one of the log.
+        seeds: seeds * scale().div_ceil(8),
         seconds,
         kills: 2,
     }
@@ -318,7 +319,7 @@ fn a_flipped_bit_in_the_index_changes_no_answer() {
     assert!(bytes > 0 && whole.is_ok(), "{bytes} bytes; {whole:?}");
     let mut rng = Rng::new(1);
     let begun = Instant::now();
-    let flips = 150 * scale();
+    let flips = 150 * scale().div_ceil(8);
     for _ in 0..flips {
         let (at, bit) = (rng.below(bytes as u64), rng.below(8));
         let rotten = disk.fork();

@@ -1,0 +1,190 @@
+//! Workloads that nobody thought of: what a log is asked to do, where calls fail, where the process
+//! ends and where the power goes, all from a seed.
+
+use std::io::ErrorKind;
+
+use turnleaf_engine::{Outcome, SealGoal};
+use turnleaf_format::record::{Entry, Flags, Kind};
+use turnleaf_format::{ThreadId, ThreadNumber};
+use turnleaf_tests::crash_rig::{Coverage, Rig, scale};
+use turnleaf_tests::oracle::Expectation;
+use turnleaf_tests::rng::Rng;
+use turnleaf_tests::sim_disk::{Fault, SimDisk};
+
+use super::{Density, Work, line, read, rig, run};
+
+/// Programs of each kind.
+const PROGRAMS: u64 = 24;
+const THREADS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn thread(work: &mut Work<'_>, rng: &mut Rng) -> Option<(&'static str, ThreadNumber)> {
+    let name = THREADS[usize::try_from(rng.below(4)).ok()?];
+    let known = work.log.state().thread_number(&ThreadId::parse(name).ok()?);
+    let number = known.or_else(|| work.create(name))?;
+    Some((name, number))
+}
+
+fn size(rng: &mut Rng) -> usize {
+    let largest = [1, 40, 700, 3000, 9000];
+    let largest = largest[usize::try_from(rng.below(5)).unwrap_or(0)];
+    usize::try_from(rng.below(largest)).unwrap_or(0)
+}
+
+/// Several batches in one commit.
+fn group(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
+    let mut members = Vec::new();
+    for _ in 0..2 + rng.below(4) {
+        members.push(thread(work, rng)?);
+    }
+    let mut tickets = Vec::new();
+    for (name, number) in members {
+        let sizes: Vec<usize> = (0..1 + rng.below(3)).map(|_| size(rng) / 4).collect();
+        let batch = work.batch(name, &sizes);
+        let records: Vec<_> = batch.iter().map(|bytes| line(bytes)).collect();
+        let staged = work.log.stage(number, None, &records).ok()?;
+        work.expectation.stage(name, batch);
+        tickets.push(staged.ticket);
+    }
+    for _ in 0..20 {
+        work.log.commit_all();
+        let outcomes = tickets.iter().map(|ticket| work.log.outcome(*ticket));
+        let outcomes: Vec<Outcome> = outcomes.collect();
+        let durable = outcomes
+            .iter()
+            .take_while(|outcome| matches!(outcome, Outcome::Durable));
+        let durable = durable.count();
+        work.expectation.acknowledge_first(durable);
+        tickets.drain(..durable);
+        match outcomes.get(durable) {
+            None => return Some(()),
+            Some(Outcome::Pending) => work.seal(SealGoal::Due)?,
+            Some(_) => {
+                work.expectation.refuse();
+                return None;
+            }
+        }
+    }
+    None
+}
+
+fn import(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
+    let (name, number) = thread(work, rng)?;
+    work.log.lease(number).ok()?;
+    let done = import_leased(work, rng, name, number);
+    work.log.return_lease(number);
+    done
+}
+
+fn import_leased(
+    work: &mut Work<'_>,
+    rng: &mut Rng,
+    name: &str,
+    number: ThreadNumber,
+) -> Option<()> {
+    let mut writer = work.log.begin_run(number).ok()?;
+    let lines = work.batch(name, &vec![size(rng); 12]);
+    for bytes in &lines {
+        let entry = Entry::inline(Kind::LINE, Flags::NONE, 0, bytes);
+        if writer.push(&entry).is_err() {
+            work.log.abandon_run(writer);
+            return None;
+        }
+    }
+    let done = writer.finish(&[]).ok()?;
+    work.expectation.stage(name, lines);
+    let ticket = work.log.stage_segment(&done, &[]);
+    work.log.commit_all();
+    if matches!(work.log.outcome(ticket), Outcome::Durable) {
+        work.expectation.acknowledge();
+        return Some(());
+    }
+    work.expectation.refuse();
+    None
+}
+
+fn step(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
+    match rng.below(20) {
+        0..10 => {
+            let (name, number) = thread(work, rng)?;
+            let sizes: Vec<usize> = (0..1 + rng.below(3)).map(|_| size(rng)).collect();
+            work.append(name, number, &sizes)
+        }
+        10..14 => group(work, rng),
+        14 => work.seal(SealGoal::Due),
+        15 => work.seal(SealGoal::Everything),
+        16 => work.log.mark().ok(),
+        17 => work.log.clean_up(usize::try_from(rng.below(3)).ok()?).ok(),
+        18 => work.log.shrink_journal().ok(),
+        _ => import(work, rng),
+    }
+}
+
+/// Some owners one after the other, each of which does some steps and closes the log or is killed.
+fn program(disk: &SimDisk, expectation: &mut Expectation, seed: u64) {
+    let mut rng = Rng::new(seed);
+    for owner in 0..1 + rng.below(3) {
+        let steps = 3 + rng.below(14);
+        run(disk, expectation, |work| {
+            // What an opening shows is promised from then on.
+            let shown = read(work.log.state()).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+            if let Err(violation) = work.expectation.promise().judge(&shown) {
+                panic!("seed {seed}, owner {owner}: {violation}");
+            }
+            work.expectation.adopt(shown);
+            let mut rng = Rng::new(seed ^ (owner + 1) << 32);
+            work.staged = usize::try_from(owner).ok()? * 1000;
+            for _ in 0..steps {
+                let _ = step(work, &mut rng);
+            }
+            Some(())
+        });
+    }
+}
+
+fn judge(what: &str, faults: u64) {
+    let mut coverage = Coverage::default();
+    for number in 0..PROGRAMS * scale() {
+        let seed = number * 2 + 1;
+        let mut rng = Rng::new(!seed);
+        let plans: Vec<(u64, Fault)> = (0..faults)
+            .map(|_| {
+                let kind = [ErrorKind::Other, ErrorKind::StorageFull];
+                let kind = kind[usize::try_from(rng.below(2)).unwrap_or(0)];
+                let fault = [Fault::Fail(kind), Fault::Short(kind)];
+                let fault = fault[usize::try_from(rng.below(2)).unwrap_or(0)];
+                (20 + rng.below(150), fault)
+            })
+            .collect();
+        let workload = |disk: &SimDisk, expectation: &mut Expectation| {
+            for (at, fault) in &plans {
+                disk.plan(*at, *fault);
+            }
+            program(disk, expectation, seed);
+        };
+        let density = Density {
+            step: 1 + rng.below(5),
+            seeds: 1,
+            seconds: 1,
+        };
+        // More programs are worth more than more seeds of each.
+        let rig = Rig {
+            seeds: 1,
+            ..rig(density, &workload)
+        };
+        match rig.run() {
+            Ok(done) => coverage.add(done),
+            Err(violation) => panic!("{what}: seed {seed}, {plans:?}: {violation}"),
+        }
+    }
+    println!("{what}: {coverage}");
+}
+
+#[test]
+fn programs_from_seeds_lose_nothing() {
+    judge("programs", 0);
+}
+
+#[test]
+fn programs_from_seeds_lose_nothing_when_calls_fail() {
+    judge("programs with failing calls", 3);
+}
