@@ -234,6 +234,7 @@ fn rig<'a>(density: Density, workload: &'a dyn Fn(&SimDisk, &mut Expectation)) -
         step: density.step,
         seeds: density.seeds * scale(),
         seconds: density.seconds,
+        // A killed owner leaves bytes and names in the cache: [R:confirm-1], [R:set-19].
         kills: 1,
     }
 }
