@@ -74,6 +74,14 @@ pub(crate) enum Command {
         /// Only this thread.
         thread: Option<String>,
     },
+    /// What is odd about the store and what can be done; reads no records.
+    Doctor,
+    /// Do the repairs that `doctor` names; a copy is kept of what they take away.
+    Repair {
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Sizes: journal, segments, index, compression.
     Stats,
     /// List threads.

@@ -422,3 +422,62 @@ fn a_damaged_block_costs_its_records_only() {
         "a page that does not touch the damage is whole"
     );
 }
+
+#[test]
+fn the_doctor_names_what_is_odd_and_repair_mends_it() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    let healthy = home.json(&["doctor"], 0);
+    assert_eq!(healthy["ok"], true);
+    assert_eq!(healthy["repairs"].as_array().unwrap().len(), 0);
+    // A bad header copy and a segment that nothing mentions.
+    let journal = fs::read_dir(home.path("store/journal")).unwrap();
+    let file = journal.flatten().next().unwrap().path();
+    let whole = fs::read(&file).unwrap();
+    let mut bytes = whole.clone();
+    bytes[100] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let orphan = home.path("store/segments/00000000000000ff.tls");
+    fs::write(&orphan, b"stray").unwrap();
+    let odd = home.json(&["doctor"], 0);
+    assert_eq!(odd["remarks"].as_array().unwrap().len(), 2);
+    let dry = home.json(&["repair", "--dry-run"], 0);
+    assert_eq!(dry["due"].as_array().unwrap().len(), 2);
+    assert!(fs::read(&file).unwrap() == bytes && orphan.exists());
+    let report = home.json(&["repair"], 0);
+    let names: Vec<_> = report["repaired"].as_array().unwrap().iter().collect();
+    assert_eq!(names.len(), 2, "{report}");
+    for done in names {
+        let copy = done["copy"].as_str().unwrap();
+        assert!(home.path("store").join(copy).exists(), "{done}");
+    }
+    assert!(fs::read(&file).unwrap() == whole && !orphan.exists());
+    assert_eq!(home.json(&["doctor"], 0), healthy);
+}
+
+#[test]
+fn a_store_with_a_damaged_journal_is_read_and_not_written() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    // Two files of one generation: neither is chosen.
+    let journal = fs::read_dir(home.path("store/journal")).unwrap();
+    let mut files: Vec<_> = journal.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let twin = home.path("store/journal/0000aaaa.tlj");
+    fs::write(&twin, &bytes).unwrap();
+    let report = home.json(&["doctor"], 4);
+    assert_eq!(
+        (&report["ok"], &report["closed"]),
+        (&false.into(), &true.into())
+    );
+    let out = home.run(&["import", home.path("a.jsonl").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(4), "a closed store takes no import");
+    fs::remove_file(&twin).unwrap();
+    assert_eq!(home.json(&["doctor"], 0)["closed"], false);
+    // The first frame of the oldest file is the catalogue's.
+    bytes[8192 + 96 + 30] ^= 1;
+    fs::write(&files[0], &bytes).unwrap();
+    let report = home.json(&["doctor"], 4);
+    assert_eq!(report["closed"], true);
+}

@@ -19,6 +19,7 @@
 //! ```
 
 mod append;
+mod doctor;
 mod error;
 mod import;
 mod index_file;
@@ -33,6 +34,7 @@ mod verify;
 mod tests;
 
 pub use append::{Appended, Line};
+pub use doctor::Diagnosis;
 pub use error::{Error, ErrorKind};
 pub use import::{ImportProgress, ImportSource, Imported, Skip};
 pub use leaves::{
@@ -41,7 +43,9 @@ pub use leaves::{
 };
 pub use open::{Store, system_owner};
 pub use source::ThreadSummary;
-pub use turnleaf_engine::{Damage, OpenReport, Options, Owner, Remark, SegmentInfo, TailVerdict};
+pub use turnleaf_engine::{
+    Damage, OpenReport, Options, Owner, Remark, Repair, Repaired, SegmentInfo, TailVerdict,
+};
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::world_state::WorldState;
 pub use verify::{Stats, VerifyReport};

@@ -1,5 +1,7 @@
 //! Repairs on the simulated disk: stopped at every call, judged again, done again.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use turnleaf_engine::disk::{Access, Disk, read_exact_at};

@@ -2,6 +2,7 @@
 
 mod append;
 mod export;
+mod health;
 mod import;
 mod pages;
 mod upkeep;
@@ -31,6 +32,8 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
             to,
         } => export::run(&global, &thread, output.as_deref(), from, to),
         Command::Verify { thread } => upkeep::verify(&global, thread.as_deref()),
+        Command::Doctor => health::doctor(&global),
+        Command::Repair { dry_run } => health::repair(&global, dry_run),
         Command::Stats => upkeep::stats(&global),
         Command::Threads(args) => pages::threads(&global, args),
         Command::Turns {

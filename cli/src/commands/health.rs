@@ -1,0 +1,139 @@
+//! Owns `doctor` and `repair`: what is odd, what can be done about it, and doing it.
+
+use serde_json::{Value, json};
+use turnleaf::{Diagnosis, Repair, Store, TailVerdict};
+
+use crate::args::Global;
+use crate::commands::{directory, open_log};
+use crate::exit::{Failure, Outcome, damage_json};
+use crate::output::{print_json, print_line};
+
+pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
+    let found = open_log(global)?.diagnosis();
+    if global.json {
+        print_json(&as_json(&found))?;
+    } else {
+        for line in as_lines(&found) {
+            print_line(&line)?;
+        }
+    }
+    Ok(outcome(&found))
+}
+
+pub(crate) fn repair(global: &Global, dry_run: bool) -> Result<Outcome, Failure> {
+    let found = open_log(global)?.diagnosis();
+    let done = if dry_run {
+        Vec::new()
+    } else {
+        Store::repair(&directory(global)?, &found.repairs)?
+    };
+    let left = if dry_run {
+        found
+    } else {
+        open_log(global)?.diagnosis()
+    };
+    if global.json {
+        let done: Vec<_> = done
+            .iter()
+            .map(|done| {
+                let mut shown = repair_json(&done.repair);
+                shown["copy"] = json!(done.copy);
+                shown
+            })
+            .collect();
+        let due: Vec<_> = left.repairs.iter().map(repair_json).collect();
+        let damage = damage_of(&left);
+        print_json(&json!({ "repaired": done, "due": due, "damage": damage }))?;
+        return Ok(outcome(&left));
+    }
+    for done in &done {
+        print_line(&format!("{} (kept in {})", done.repair, done.copy))?;
+    }
+    for due in &left.repairs {
+        print_line(&format!("due: {due}"))?;
+    }
+    if done.is_empty() && left.repairs.is_empty() {
+        print_line("nothing that can be repaired")?;
+    }
+    for (_, damage) in &left.damage {
+        print_line(&format!("not repaired: {damage}"))?;
+    }
+    Ok(outcome(&left))
+}
+
+fn outcome(found: &Diagnosis) -> Outcome {
+    if found.damage.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Damaged
+    }
+}
+
+fn as_json(found: &Diagnosis) -> Value {
+    let texts = |remarks: &[turnleaf::Remark]| -> Vec<String> {
+        remarks.iter().map(ToString::to_string).collect()
+    };
+    let repairs: Vec<_> = found.repairs.iter().map(repair_json).collect();
+    json!({
+        "ok": found.damage.is_empty(),
+        "closed": found.closed,
+        "closedThreads": found.closed_threads,
+        "damage": damage_of(found),
+        "tail": tail(&found.tail),
+        "remarks": texts(&found.remarks),
+        "foreign": found.foreign,
+        "repairs": repairs,
+    })
+}
+
+fn damage_of(found: &Diagnosis) -> Vec<Value> {
+    let shown = found.damage.iter();
+    shown
+        .map(|(thread, damage)| damage_json(thread.as_deref(), damage))
+        .collect()
+}
+
+fn as_lines(found: &Diagnosis) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (thread, damage) in &found.damage {
+        let whose = thread
+            .as_deref()
+            .map_or_else(String::new, |id| format!("thread {id}: "));
+        lines.push(format!("damage: {whose}{damage}"));
+    }
+    if found.closed {
+        lines.push("the store can be read and takes no appends".to_owned());
+    }
+    for id in &found.closed_threads {
+        lines.push(format!("thread {id} can be read and takes no appends"));
+    }
+    if let TailVerdict::Torn { offset } = found.tail {
+        lines.push(format!(
+            "the newest journal file has a torn write at byte {offset}: it was never acknowledged, \
+             and the next writer keeps a copy and goes on before it"
+        ));
+    }
+    lines.extend(found.remarks.iter().map(ToString::to_string));
+    let foreign = found.foreign.iter();
+    lines.extend(foreign.map(|name| format!("{name} does not belong to the store; left alone")));
+    lines.extend(found.repairs.iter().map(|repair| format!("due: {repair}")));
+    if !found.repairs.is_empty() {
+        lines.push("`turnleaf repair` does what is due and keeps a copy".to_owned());
+    }
+    if lines.is_empty() {
+        lines.push("nothing is odd; `turnleaf verify` reads every byte".to_owned());
+    }
+    lines
+}
+
+fn repair_json(repair: &Repair) -> Value {
+    json!({ "name": repair.name(), "file": repair.file(), "does": repair.to_string() })
+}
+
+fn tail(tail: &TailVerdict) -> &'static str {
+    match tail {
+        TailVerdict::Clean => "clean",
+        TailVerdict::Torn { .. } => "torn",
+        TailVerdict::Damaged { .. } => "damaged",
+    }
+}
