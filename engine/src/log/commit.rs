@@ -75,7 +75,7 @@ impl Log {
         }
         self.journal.recycle();
         let waits = self.facts.frames.is_empty() && self.journal.over_budget(&self.batches.frames);
-        if self.sealing && waits {
+        if self.sealing && waits && self.may_make_room() {
             return Begin::OverBudget;
         }
         let point = self.catalogue_point();

@@ -211,12 +211,27 @@ impl Log {
         }
     }
 
+    /// Whether sealing can free the oldest journal file. A closed thread keeps its files for as
+    /// long as it is closed; then the journal grows, because no other thread waits for it.
+    pub(super) fn may_make_room(&self) -> bool {
+        let oldest = self.journal.oldest_over_budget();
+        self.quarantined.is_empty()
+            || self.seal_in_flight
+            || oldest.is_some_and(|oldest| self.oldest_parts(oldest).is_some())
+    }
+
+    /// What the oldest file still holds and can be sealed.
+    fn oldest_parts(&self, oldest: Generation) -> Option<Vec<Part>> {
+        self.pack_parts(Some(oldest))
+            .or_else(|| self.catalogue_part(oldest).map(|part| vec![part]))
+    }
+
     fn due_parts(&self) -> Option<Vec<Part>> {
         if let Some(oldest) = self.journal.oldest_over_budget() {
-            if let Some(parts) = self.pack_parts(Some(oldest)) {
-                return Some(parts);
+            let parts = self.oldest_parts(oldest);
+            if parts.is_some() || self.quarantined.is_empty() {
+                return parts;
             }
-            return self.catalogue_part(oldest).map(|part| vec![part]);
         }
         let large = self
             .unsealed

@@ -347,3 +347,31 @@ fn an_owner_whose_directory_was_taken_acknowledges_nothing() {
         assert!(log.close().is_ok());
     }
 }
+
+#[test]
+fn a_closed_thread_keeps_its_files_and_no_other_thread_waits_for_it() {
+    // [R:quarantine] [R:located]
+    let home = home();
+    let mut log = home.open();
+    let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
+    append(&mut log, a, &[b"kept"]);
+    log.quarantine(a);
+    assert_eq!(
+        log.stage(a, None, &[line(b"no")]),
+        Err(AppendError::Quarantined)
+    );
+    assert_eq!(log.lease(a), Err(AppendError::Quarantined));
+    let large = vec![b'x'; 60 << 10];
+    for _ in 0..40 {
+        append(&mut log, b, &[&large]);
+        seal(&mut log, SealGoal::Due);
+    }
+    assert!(log.state().segments().len() > 1, "the other one is sealed");
+    seal(&mut log, SealGoal::Everything);
+    log.shrink_journal().unwrap();
+    assert_eq!(all(&log.state().reader(a).unwrap()), [b"kept"]);
+    drop(log);
+    let log = home.open();
+    assert_eq!(all(&log.state().reader(a).unwrap()), [b"kept"]);
+    assert_eq!(all(&log.state().reader(b).unwrap()).len(), 40);
+}
