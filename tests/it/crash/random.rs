@@ -82,7 +82,7 @@ fn import_leased(
     number: ThreadNumber,
 ) -> Option<()> {
     let mut writer = work.log.begin_run(number).ok()?;
-    let lines = work.batch(name, &vec![size(rng); 12]);
+    let lines = work.batch(name, &[size(rng); 12]);
     for bytes in &lines {
         let entry = Entry::inline(Kind::LINE, Flags::NONE, 0, bytes);
         if writer.push(&entry).is_err() {
