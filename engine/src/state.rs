@@ -166,6 +166,25 @@ impl State {
         }
     }
 
+    /// Reads every byte of the segments that hold the catalogue; hands every damage to `report`.
+    ///
+    /// # Errors
+    /// Only for failures of the system that are not about the bytes.
+    pub fn verify_catalogue(&self, report: &mut dyn FnMut(&Damage)) -> Result<(), ReadError> {
+        let Some(view) = self.threads.get(&ThreadNumber::CATALOGUE) else {
+            return Ok(());
+        };
+        for run in &view.runs {
+            let read = self.segments.get(&run.file);
+            match read.and_then(|segment| segment.verify(report)) {
+                Ok(_) => {}
+                Err(ReadError::Damaged(damage)) => report(&damage),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Reads every record of a thread, checks its chain from the first to the last and hands every
     /// damage to `report`.
     ///

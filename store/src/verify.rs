@@ -114,6 +114,10 @@ impl Store {
                 .map(drop)
         });
         checked.map_err(of_disk)?;
+        if only.is_none() {
+            let read = state.verify_catalogue(&mut |damage| found.push(damage.clone()));
+            read.map_err(Error::of_read("(catalogue)"))?;
+        }
         let mut unique: BTreeMap<(String, u64), Damage> = BTreeMap::new();
         for damage in found.into_iter().filter(|damage| {
             only.is_none_or(|only| damage.thread.is_none_or(|thread| thread == only))

@@ -4,4 +4,5 @@ mod crash;
 mod house;
 mod projection;
 mod repair;
+mod rot;
 mod toy;
