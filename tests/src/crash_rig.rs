@@ -108,9 +108,10 @@ impl Rig<'_> {
         let mut seen = Seen::new();
         for (number, (at, moment)) in (0_u64..).zip(moments) {
             let promise = expectation.at(at);
+            let kind = disk.kind_of(at);
             if number.checked_rem(self.kills) == Some(0) {
                 self.judge_killed(&moment, promise.1, at, &mut coverage)
-                    .map_err(|why| format!("killed at call {at} of {ops}: {why}"))?;
+                    .map_err(|why| format!("killed at call {at} ({kind}) of {ops}: {why}"))?;
             }
             for policy in CrashPolicy::ALL {
                 let seeds = if policy.is_random() { self.seeds } else { 1 };
@@ -119,7 +120,7 @@ impl Rig<'_> {
                     let survivor = moment.after_crash(policy, seed);
                     self.judge(&survivor, promise, seed, &mut seen, &mut coverage)
                         .map_err(|why| {
-                            format!("crash at call {at} of {ops}, {policy:?}, seed {seed}: {why}")
+                            format!("crash at call {at} ({kind}) of {ops}, {policy:?}, seed {seed}: {why}")
                         })?;
                 }
             }

@@ -16,7 +16,7 @@ use crate::catalogue::Catalogue;
 use crate::disk::{Disk, read_exact_at};
 use crate::error::{Damage, DiskFailure, failed};
 use crate::journal::{CataloguePoint, Inherited, Journal};
-use crate::layout::{CATALOGUE, DIRECTORIES, QUARANTINE, segment_path, torn_path};
+use crate::layout::{CATALOGUE, DIRECTORIES, QUARANTINE, TEMPORARY, segment_path, torn_path};
 use crate::lock::{LockError, Owner, Ownership};
 use crate::options::Options;
 use crate::recovery::{
@@ -187,7 +187,7 @@ impl Log {
         let created = replayed.threads[&ThreadNumber::CATALOGUE].end == Ordinal(0);
         let mut report = report_of(&replayed, &survey);
         report.created = created;
-        confirm(&*disk, &survey, &replayed)?;
+        confirm(&*disk, &replayed)?;
         report.torn_copy = keep_torn(&*disk, &replayed)?;
         tidy(&*disk, &survey, &replayed);
         let mut log = assemble(disk, options, owner, replayed, owned)?;
@@ -264,6 +264,7 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
         chain: JournalChain(0),
         tail: TailVerdict::Clean,
         proven: 0,
+        unproven_names: Vec::new(),
         cut: None,
         pinned: Vec::new(),
         useless: survey
@@ -278,11 +279,8 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
 /// Makes durable what the opening relies on and only the system's cache may hold: the owner before
 /// may have ended, or been refused by the disk, between a write and its sync. Nothing may be
 /// repaired, removed or begun on the strength of it before. [R:confirm-1]
-fn confirm(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) -> Result<(), DiskFailure> {
-    if !survey.catalogue.is_empty() {
-        disk.sync_dir(CATALOGUE)
-            .map_err(failed("sync the directory", CATALOGUE))?;
-    }
+fn confirm(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
+    confirm_catalogue(disk, replayed)?;
     let Some(newest) = replayed.files.last() else {
         return Ok(());
     };
@@ -299,6 +297,23 @@ fn confirm(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) -> Result<(), 
         .write_at(from, &bytes)
         .map_err(failed("write", path))?;
     newest.file.sync().map_err(failed("sync", path))
+}
+
+/// As for bytes: a name that nothing counts on yet is made once more, and then synced. While it is
+/// away, the journal and older segments hold what the segment holds. [S:journal-11]
+fn confirm_catalogue(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
+    if replayed.threads[&ThreadNumber::CATALOGUE].runs.is_empty() {
+        return Ok(());
+    }
+    for segment in &replayed.unproven_names {
+        let path = segment_path(Class::Catalogue, *segment);
+        let aside = format!("{path}{TEMPORARY}");
+        disk.rename(&path, &aside)
+            .and_then(|()| disk.rename(&aside, &path))
+            .map_err(failed("rename", &path))?;
+    }
+    disk.sync_dir(CATALOGUE)
+        .map_err(failed("sync the directory", CATALOGUE))
 }
 
 /// Repair: the bytes of a torn tail are copied before the next journal file declares them void.

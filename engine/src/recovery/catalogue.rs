@@ -19,13 +19,15 @@ use crate::segment::{OpenSegment, Segments};
 use crate::view::{RunRef, SegmentFile, ThreadView};
 
 /// The runs that the catalogue's segments hold. One that does not decode is damage of that file; it
-/// matters only when its ordinals are missing. [R:cat-4] [R:cat-5]
+/// matters only when its ordinals are missing. Also the segments in use whose names may not be
+/// durable: beyond `stated`, where the newest header ends. [R:cat-4] [R:cat-5] [R:confirm-1]
 pub(crate) fn catalogue_cover(
     disk: &Arc<dyn Disk>,
     store: StoreId,
     files: &[SegmentId],
+    stated: Ordinal,
     findings: &mut Findings,
-) -> Growing {
+) -> (Growing, Vec<SegmentId>) {
     let mut runs = Vec::new();
     for segment in files {
         let file = Arc::new(SegmentFile {
@@ -33,7 +35,8 @@ pub(crate) fn catalogue_cover(
             class: Class::Catalogue,
             published: None,
         });
-        match OpenSegment::open(&**disk, store, &file) {
+        // Only the tables of these are read.
+        match OpenSegment::open(&**disk, store, &file, Arc::default()) {
             Ok(open) => {
                 for damage in open.odd() {
                     findings.costs_nothing(damage.clone());
@@ -61,7 +64,33 @@ pub(crate) fn catalogue_cover(
         }
     }
     runs.sort_by_key(|run| run.run.first);
-    Growing::cover(ThreadNumber::CATALOGUE, runs, findings)
+    let spans: Vec<_> = runs
+        .iter()
+        .map(|run| (run.run.first, run.run.end))
+        .collect();
+    let cover = Growing::cover(ThreadNumber::CATALOGUE, runs, findings);
+    let unproven = unproven_names(&spans, cover.runs(), stated);
+    (cover, unproven)
+}
+
+/// Segments in use that could be missing without damage: the journal and other segments hold what
+/// they hold. One that could not is durable: what it took over was removed after its name was.
+fn unproven_names(
+    spans: &[(Ordinal, Ordinal)],
+    cover: &[RunRef],
+    stated: Ordinal,
+) -> Vec<SegmentId> {
+    let proven = spans.iter().filter(|(_, end)| *end <= stated);
+    let reach = proven.fold(Ordinal(0), |reach, (first, end)| {
+        if *first <= reach {
+            reach.max(*end)
+        } else {
+            reach
+        }
+    });
+    let spare = |run: &&RunRef| run.end > stated && (run.first >= stated || reach >= stated);
+    let unproven = cover.iter().filter(spare);
+    unproven.map(|run| run.file.segment).collect()
 }
 
 /// Adds up the catalogue's records. `stated` is the newest header's pair: where the segments must

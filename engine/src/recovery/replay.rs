@@ -43,6 +43,8 @@ pub(crate) struct Replayed {
     pub(crate) tail: TailVerdict,
     /// Up to here the frames of the newest file say themselves that they were durable.
     pub(crate) proven: u64,
+    /// Catalogue segments that are in use and whose names may not be durable.
+    pub(crate) unproven_names: Vec<SegmentId>,
     /// Where a torn group begins in the newest file.
     pub(crate) cut: Option<u64>,
     /// Files that are kept although nothing in them can be sealed.
@@ -86,7 +88,8 @@ pub(crate) fn replay(
     } = set;
     findings.absorb(std::mem::take(&mut journal.findings));
     let mut frames = std::mem::take(&mut journal.frames);
-    let mut growing = catalogue_cover(disk, store, &survey.catalogue, &mut findings);
+    let (mut growing, unproven_names) =
+        catalogue_cover(disk, store, &survey.catalogue, stated.0, &mut findings);
     frames.retain(|(file, frame)| {
         let catalogue = frame.header.thread == ThreadNumber::CATALOGUE;
         if catalogue {
@@ -121,6 +124,7 @@ pub(crate) fn replay(
         chain: journal.chain,
         tail: journal.tail,
         proven: journal.proven,
+        unproven_names,
         cut: journal.cut,
         pinned: journal.pinned,
         useless,

@@ -34,7 +34,8 @@ pub(crate) struct Growing {
 
 impl Growing {
     /// The cover of the thread's runs: from the lowest ordinal up, each time with the run that
-    /// begins at or below the place reached and ends farthest. [R:seg-14]
+    /// begins at or below the place reached and ends farthest; of equals the newest, which was
+    /// written because the name of the one before may be lost. [R:seg-14]
     pub(crate) fn cover(
         thread: ThreadNumber,
         runs: Vec<PublishedRun>,
@@ -49,7 +50,7 @@ impl Growing {
             let place = view.end;
             let next = usable.iter().filter(|run| run.run.end > place);
             let here = next.clone().filter(|run| run.run.first <= place);
-            if let Some(best) = here.max_by_key(|run| run.run.end) {
+            if let Some(best) = here.max_by_key(|run| (run.run.end, run.run.file.segment)) {
                 let run = &best.run;
                 if run.first == place && run.chain_before != view.chain {
                     findings.of_thread(thread, broken_run(run, (place, run.end)));
@@ -106,6 +107,11 @@ impl Growing {
             gone,
             spare: Vec::new(),
         }
+    }
+
+    /// The runs of the cover.
+    pub(crate) fn runs(&self) -> &[RunRef] {
+        &self.view.runs
     }
 
     /// Adds a frame, unless a segment holds it already.

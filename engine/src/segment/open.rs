@@ -9,6 +9,7 @@ use turnleaf_format::segment::{
 };
 use turnleaf_format::{DecodeError, Problem, StoreId};
 
+use super::cache::Inflaters;
 use super::read::{OpenSegment, damage, read};
 use super::scan::found_tables;
 use crate::disk::{Access, Disk, DiskFile};
@@ -25,10 +26,11 @@ impl OpenSegment {
         disk: &dyn Disk,
         store: StoreId,
         segment: &SegmentFile,
+        inflaters: Arc<Inflaters>,
     ) -> Result<OpenSegment, ReadError> {
         let path = segment_path(segment.class, segment.segment);
         match disk.open(&path, Access::Read) {
-            Ok(file) => Self::of_file(file, &path, store, segment),
+            Ok(file) => Self::of_file(file, &path, store, segment, inflaters),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(damage(&path, 0, 0, Cause::Missing).into())
             }
@@ -48,6 +50,7 @@ impl OpenSegment {
         path: &str,
         store: StoreId,
         segment: &SegmentFile,
+        inflaters: Arc<Inflaters>,
     ) -> Result<OpenSegment, ReadError> {
         let len = file.len().map_err(failed("measure", path))?;
         let mut odd = Vec::new();
@@ -72,6 +75,7 @@ impl OpenSegment {
             trailer,
             footer,
             odd,
+            inflaters,
         })
     }
 }

@@ -9,6 +9,7 @@ use turnleaf_format::segment::{
 };
 use turnleaf_format::{DecodeError, Ordinal, Problem, SegmentId, StoreId, ThreadChain};
 
+use super::cache::Inflaters;
 use crate::disk::{DiskFile, read_exact_at};
 use crate::error::{Cause, Damage, DiskFailure, ReadError};
 
@@ -26,6 +27,7 @@ pub(crate) struct OpenSegment {
     pub(super) trailer: Option<Trailer>,
     pub(super) footer: Footer,
     pub(super) odd: Vec<Damage>,
+    pub(super) inflaters: Arc<Inflaters>,
 }
 
 /// One inflated block whose checksums were checked.
@@ -103,8 +105,7 @@ impl OpenSegment {
             }
             Err(error) => return vec![Err(self.place(error, wanted.start))],
         };
-        // One context serves the whole read: setting one up costs as much as a small block.
-        let mut inflater = match zstd::bulk::Decompressor::new() {
+        let mut inflater = match self.inflaters.take() {
             Ok(inflater) => inflater,
             Err(source) => {
                 let operation = "set up the inflation of";
@@ -123,6 +124,7 @@ impl OpenSegment {
             let block = self.checked_block(&mut inflater, index, row, bytes);
             blocks.push(block.map_err(|cause| self.block_damage(index, cause).into()));
         }
+        self.inflaters.give_back(inflater);
         blocks
     }
 

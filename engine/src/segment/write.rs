@@ -207,7 +207,8 @@ impl SegmentWriter {
             published: None,
         };
         let file = Arc::clone(&self.file);
-        let reread = OpenSegment::of_file(file, &self.temporary, store, &as_written)?;
+        let reread =
+            OpenSegment::of_file(file, &self.temporary, store, &as_written, Arc::default())?;
         reread.verify(&mut |_| {})?;
         self.disk
             .rename(&self.temporary, &path)

@@ -148,10 +148,13 @@ struct Work<'w> {
     expectation: &'w mut Expectation,
     /// Records staged so far; makes every record another.
     staged: usize,
+    /// A batch waits for room that nobody can make: nothing can be said of later ones.
+    stuck: bool,
 }
 
 impl Work<'_> {
     fn create(&mut self, name: &str) -> Option<ThreadNumber> {
+        (!self.stuck).then_some(())?;
         self.expectation.stage(name, Vec::new());
         let (thread, ticket) = self.log.stage_thread(&ThreadId::parse(name).ok()?).ok()?;
         self.log.commit_all();
@@ -175,6 +178,7 @@ impl Work<'_> {
 
     /// Appends one batch and waits for it; `None` when it was refused.
     fn append(&mut self, name: &str, thread: ThreadNumber, sizes: &[usize]) -> Option<()> {
+        (!self.stuck).then_some(())?;
         let batch = self.batch(name, sizes);
         let records: Vec<NewRecord<'_>> = batch.iter().map(|bytes| line(bytes)).collect();
         let staged = self.log.stage(thread, None, &records).ok()?;
@@ -190,9 +194,11 @@ impl Work<'_> {
                     self.expectation.refuse();
                     return None;
                 }
-                Outcome::Pending => self.seal(SealGoal::Due)?,
+                // A seal that fails is tried again.
+                Outcome::Pending => drop(self.seal(SealGoal::Due)),
             }
         }
+        self.stuck = true;
         None
     }
 
@@ -214,6 +220,7 @@ fn run(disk: &SimDisk, expectation: &mut Expectation, work: impl Fn(&mut Work<'_
             log,
             expectation,
             staged: 0,
+            stuck: false,
         };
         let _ = work(&mut working);
     }

@@ -297,9 +297,10 @@ fn log_and_index_survive_a_call_that_fails() {
             let survivor = disk.after_crash(policy, at);
             let promise = (0, expectation.promise());
             if let Err(why) = rig.judge(&survivor, promise, at, &mut seen, &mut coverage) {
-                let kinds = disk.kinds();
-                let kind = usize::try_from(at).map(|at| kinds[at]);
-                panic!("{fault:?} at call {at} ({kind:?}), {policy:?}: {why}");
+                panic!(
+                    "{fault:?} at call {at} ({}), {policy:?}: {why}",
+                    disk.kind_of(at)
+                );
             }
         }
     }

@@ -170,6 +170,13 @@ impl SimDisk {
         self.state().kinds.clone()
     }
 
+    /// What call number `at` was; `end` when there was none.
+    #[must_use]
+    pub fn kind_of(&self, at: u64) -> &'static str {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        self.state().kinds.get(at).copied().unwrap_or("end")
+    }
+
     /// Lets something happen at call number `at` (the first is 0), besides what is planned already.
     pub fn plan(&self, at: u64, fault: Fault) {
         self.state().plans.push((at, fault));

@@ -136,3 +136,61 @@ fn the_same_seed_gives_the_same_survivor() {
     let torn = |seed| disk.after_crash(CrashPolicy::Sectors, seed).bytes("a");
     assert_ne!(torn(5), torn(6));
 }
+
+#[test]
+fn a_recorded_moment_is_what_a_crash_at_that_call_leaves() {
+    let work = |disk: &SimDisk| -> std::io::Result<()> {
+        disk.create_dir("")?;
+        disk.create_dir("dir")?;
+        let file = disk.create("dir/a")?;
+        file.write_at(0, &[1; 5000])?;
+        disk.sync_dir("")?;
+        file.sync()?;
+        disk.sync_dir("dir")?;
+        file.write_at(3000, &[2; 3000])?;
+        file.set_len(4000)?;
+        disk.rename("dir/a", "dir/b")?;
+        disk.create("dir/a")?.write_at(0, &[3; 700])?;
+        disk.remove("dir/b")?;
+        disk.sync_dir("dir")
+    };
+    let whole = SimDisk::new();
+    whole.record(1);
+    work(&whole).unwrap();
+    let moments = whole.recorded();
+    assert_eq!(moments.len() as u64, whole.ops());
+    for (at, moment) in moments {
+        let stopped = SimDisk::new();
+        stopped.plan(at, Fault::Crash);
+        work(&stopped).unwrap_err();
+        for policy in CrashPolicy::ALL {
+            let (one, other) = (
+                moment.after_crash(policy, at),
+                stopped.after_crash(policy, at),
+            );
+            let kind = whole.kind_of(at);
+            assert_eq!(
+                one.digest(),
+                other.digest(),
+                "call {at} ({kind}), {policy:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failed_directory_sync_loses_the_names_and_several_plans_hold_at_once() {
+    let disk = disk();
+    disk.create("a").unwrap();
+    disk.plan(disk.ops(), Fault::Fail(ErrorKind::Other));
+    disk.plan(disk.ops() + 2, Fault::FailForEver(ErrorKind::StorageFull));
+    disk.sync_dir("").unwrap_err();
+    disk.sync_dir("").unwrap();
+    assert!(disk.bytes("a").is_some() && survivor(&disk).bytes("a").is_none());
+    for name in ["b", "c"] {
+        let error = disk.create(name).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+    }
+    disk.heal();
+    disk.create("b").unwrap();
+}
