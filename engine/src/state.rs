@@ -13,8 +13,8 @@ use crate::read::Reader;
 use crate::segment::{OpenSegment, Segments};
 use crate::view::ThreadView;
 
-/// What is known of a store at one moment.
-#[derive(Debug)]
+/// What is known of a store at one moment. A clone stays as it is and pins what it refers to.
+#[derive(Debug, Clone)]
 pub struct State {
     pub(crate) store: StoreId,
     pub(crate) catalogue: Catalogue,

@@ -26,6 +26,8 @@ pub struct Store {
     report: OpenReport,
     sealer: Option<JoinHandle<()>>,
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
+    /// Whether this process owns the store, and so the index.
+    pub(crate) is_owned: bool,
 }
 
 impl Store {
@@ -70,6 +72,7 @@ impl Store {
             report,
             sealer,
             damage_seen,
+            is_owned: true,
         })
     }
 
@@ -82,7 +85,9 @@ impl Store {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
         let options = Options::default();
         let snapshot = Snapshot::open_owned(&disk, &options, &system_owner());
-        Store::of_snapshot(disk, snapshot, dir)
+        let mut store = Store::of_snapshot(disk, snapshot, dir)?;
+        store.is_owned = true;
+        Ok(store)
     }
 
     /// Opens the log of the store in `dir` for reading while anybody may own it; what needs the
@@ -117,6 +122,7 @@ impl Store {
             report,
             sealer: None,
             damage_seen,
+            is_owned: false,
         })
     }
 

@@ -19,8 +19,9 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// What is damaged, with the id of the thread where it is known.
     pub damage: Vec<(Option<String>, Damage)>,
-    /// Threads whose index does not say what the log says; `None` when the index was not looked at.
-    pub index_differs: Option<Vec<String>>,
+    /// Threads whose rows in the index are not what the log makes, and how they differ; `None` when
+    /// the index was not looked at, because another process owns the store.
+    pub index_differs: Option<Vec<(String, String)>>,
 }
 
 impl VerifyReport {
@@ -53,8 +54,9 @@ pub struct Stats {
 }
 
 impl Store {
-    /// Reads every byte of the log (or of one thread) and checks every checksum, chain and digest.
-    /// Writes nothing. `progress` is told the payload bytes read so far.
+    /// Reads every byte of the log (or of one thread) and checks every checksum, chain and digest;
+    /// then folds it again and compares the index with that, unless another process owns the store.
+    /// Writes nothing. `progress` is told the payload bytes read so far. Appends go on meanwhile.
     ///
     /// # Errors
     /// For failures of the system; damage is in the report.
@@ -63,23 +65,38 @@ impl Store {
         only: Option<&str>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<VerifyReport, Error> {
-        let only = only
-            .map(|id| self.source.find(id))
-            .transpose()?
-            .map(|(number, _)| number);
-        match &self.source {
+        let number = only.map(|id| self.source.find(id)).transpose()?;
+        let number = number.map(|(number, _)| number);
+        let mut report = match &self.source {
             Source::Reader(snapshot) => {
-                self.verify_state(snapshot.state(), only, progress, &snapshot.report().damage)
+                let known = &snapshot.report().damage;
+                self.verify_state(snapshot.state(), number, progress, known)?
             }
             Source::Owner(shared) => {
                 let log = shared.lock();
-                let report = self.verify_state(log.state(), only, progress, log.damage())?;
+                let (state, known) = (log.state().clone(), log.damage().to_vec());
                 drop(log);
+                let report = self.verify_state(&state, number, progress, &known)?;
                 let found: Vec<Damage> = report.damage.iter().map(|(_, d)| d.clone()).collect();
                 self.close_damaged(&found);
-                Ok(report)
+                report
+            }
+        };
+        if self.is_owned {
+            report.index_differs = Some(self.index_differences(only)?);
+        }
+        Ok(report)
+    }
+
+    fn index_differences(&self, only: Option<&str>) -> Result<Vec<(String, String)>, Error> {
+        let threads = self.log_threads().into_iter().map(|thread| thread.id);
+        let mut differ = Vec::new();
+        for id in threads.filter(|id| only.is_none_or(|only| only == id)) {
+            if let Some(how) = self.index_difference(&id)? {
+                differ.push((id, how));
             }
         }
+        Ok(differ)
     }
 
     fn verify_state(

@@ -55,6 +55,9 @@ pub enum Damage {
     /// A value has its checksum but not the form of its table.
     #[error(transparent)]
     Value(#[from] Malformed),
+    /// The rows of a thread are not those that were counted and summed up.
+    #[error("the rows of the thread are not those that were counted")]
+    Digest,
     /// A row points to a row that is not there.
     #[error("a row points to a row that is not there")]
     Dangling,

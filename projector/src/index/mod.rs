@@ -130,6 +130,15 @@ impl Index {
         })
     }
 
+    /// An empty index in memory: what an index should hold, to compare with.
+    ///
+    /// # Errors
+    /// A panic of redb.
+    pub fn in_memory(store: StoreId) -> Result<Index, IndexError> {
+        let backend = redb::backends::InMemoryBackend::new();
+        Index::create_or_open(backend, store, 1 << 20)
+    }
+
     /// Begins a batch. Only one exists at a time: a second one waits for the first, for ever if
     /// both are on one thread of execution.
     ///

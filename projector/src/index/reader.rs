@@ -2,6 +2,7 @@
 
 use turnleaf_format::{Ordinal, ThreadNumber};
 
+use super::error::{Damage, Place};
 use super::page::{Page, PageRequest};
 use super::tables::Known;
 use super::view::View;
@@ -122,6 +123,15 @@ impl Reader {
         id: &str,
     ) -> Result<Option<(Ordinal, ItemRow)>, IndexError> {
         self.view.item_by_id(Known::nothing(thread), turn, id)
+    }
+
+    /// Fails with [`Damage::Digest`] when [`Reader::verify_thread`] says no.
+    pub fn check_thread(&self, thread: ThreadNumber) -> Result<(), IndexError> {
+        if self.verify_thread(thread)? {
+            return Ok(());
+        }
+        let place = Place::new("check").thread(thread.0);
+        Err(place.damaged(Damage::Digest))
     }
 
     /// Reads all rows of a thread and compares them with its counts and digest.

@@ -23,6 +23,10 @@ const DURABLE_BYTES: u64 = 16 << 20;
 /// but rows that were never durable cost memory of the index until they are.
 const DURABLE_BYTES_ANEW: u64 = 128 << 20;
 
+/// A thread with so few rows is checked against their digest on its first use: a fraction of what
+/// opening the index costs. Larger ones are checked by a verification.
+const CHEAP_ROWS: u64 = 1024;
+
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RebuildReport {
@@ -35,8 +39,8 @@ pub struct RebuildReport {
 }
 
 /// How far one batch came.
-struct Fed {
-    end: Ordinal,
+pub(super) struct Fed {
+    pub(super) end: Ordinal,
     bytes: u64,
 }
 
@@ -51,6 +55,9 @@ impl Store {
         reader: &Reader,
     ) -> Result<u64, Error> {
         let row = index.reader()?.thread(number)?.unwrap_or_default();
+        if row.rows <= CHEAP_ROWS && self.leaves.is_first_use(number) {
+            index.reader()?.check_thread(number)?;
+        }
         let mut applied = row.applied_end;
         if !self.may_continue(id, number, reader, applied, row.chain) {
             let mut batch = index.writer()?;
@@ -69,7 +76,7 @@ impl Store {
         while applied < reader.end() {
             let fed = match self.feed_notes(index, number, reader, applied) {
                 Some(fed) => fed,
-                None => self.feed(index, number, reader, applied)?,
+                None => self.feed(index, number, reader, (applied, reader.end()))?,
             };
             applied = fed.end;
             undurable += fed.bytes;
@@ -162,18 +169,18 @@ impl Store {
         })
     }
 
-    /// Applies one batch. Damage costs the records that it names; a record whose row is too large
-    /// for the index is passed by.
-    fn feed(
+    /// Applies one batch from the first to before the second ordinal. Damage costs the records that
+    /// it names; a record whose row is too large for the index is passed by.
+    pub(super) fn feed(
         &self,
         index: &Index,
         number: ThreadNumber,
         reader: &Reader,
-        from: Ordinal,
+        span: (Ordinal, Ordinal),
     ) -> Result<Fed, Error> {
         let mut passed_by = Vec::new();
         loop {
-            match self.feed_once(index, number, reader, from, &passed_by) {
+            match self.feed_once(index, number, reader, span, &passed_by) {
                 Err((Error::Index(IndexError::RowTooLarge { .. }), at)) => {
                     tracing::warn!(thread = number.0, record = at.0, "too large for the index");
                     passed_by.push(at);
@@ -189,7 +196,7 @@ impl Store {
         index: &Index,
         number: ThreadNumber,
         reader: &Reader,
-        from: Ordinal,
+        (from, until): (Ordinal, Ordinal),
         passed_by: &[Ordinal],
     ) -> Result<Fed, (Error, Ordinal)> {
         let at = |error: IndexError| (Error::Index(error), from);
@@ -198,7 +205,7 @@ impl Store {
         let mut state: ThreadState = rows.state().map_err(at)?.unwrap_or_default();
         // A batch ends where the next run begins: its notes are then used.
         let border = reader.next_run(from).unwrap_or(reader.end());
-        let end = reader.end().min(from.plus(BATCH_RECORDS)).min(border);
+        let end = until.min(from.plus(BATCH_RECORDS)).min(border);
         let mut fed = Fed {
             end: from,
             bytes: 0,

@@ -2,12 +2,14 @@
 //! cannot be trusted, and the pages that are read from it.
 
 mod catch_up;
+mod compare;
 mod context;
 mod pages;
 mod show;
 mod threads;
 mod world_state;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use turnleaf_engine::disk::Disk;
@@ -30,6 +32,8 @@ pub(crate) struct Leaves {
     disk: Arc<dyn Disk>,
     store: StoreId,
     index: Mutex<Option<Index>>,
+    /// Threads that were used since the index was opened.
+    used: Mutex<HashSet<ThreadNumber>>,
 }
 
 impl std::fmt::Debug for Leaves {
@@ -46,7 +50,29 @@ impl Leaves {
             disk,
             store,
             index: Mutex::new(None),
+            used: Mutex::default(),
         }
+    }
+
+    /// Whether the thread was not used before, since the index was opened.
+    fn is_first_use(&self, thread: ThreadNumber) -> bool {
+        self.used().insert(thread)
+    }
+
+    fn used(&self) -> MutexGuard<'_, HashSet<ThreadNumber>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works with the index as it is, if there is one; what is wrong with it stays.
+    pub(crate) fn look<T>(
+        &self,
+        work: impl Fn(&Index) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut held = self.lock();
+        if held.is_none() && index_file::bytes(&*self.disk)? == 0 {
+            return Ok(None);
+        }
+        self.attempt(&mut held, work).map(Some)
     }
 
     /// Works with the index. One that cannot be trusted is moved aside and the work is done again
@@ -73,7 +99,10 @@ impl Leaves {
     ) -> Result<T, Error> {
         let index = match held {
             Some(index) => index,
-            None => held.insert(index_file::open(&*self.disk, self.store)?),
+            None => {
+                self.used().clear();
+                held.insert(index_file::open(&*self.disk, self.store)?)
+            }
         };
         work(index)
     }

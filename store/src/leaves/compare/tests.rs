@@ -1,0 +1,77 @@
+//! An index that says something else than the log is found, and made anew.
+
+use turnleaf_engine::format::Ordinal;
+use turnleaf_projector::rows::Rows;
+
+use crate::{ItemsRequest, Order, Store};
+
+fn texts(store: &Store) -> String {
+    let request = ItemsRequest {
+        thread: "a".into(),
+        turn: None,
+        cursor: None,
+        limit: 100,
+        order: Order::Ascending,
+    };
+    serde_json::to_string(&store.items(&request).unwrap().items).unwrap()
+}
+
+#[test]
+fn rows_that_the_log_does_not_make_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.create_thread("a").unwrap();
+    for text in ["one", "two"] {
+        let payload = format!(r#"{{"type":"user_message","message":"{text}","images":[]}}"#);
+        let line = format!(
+            r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#
+        );
+        store.append("a", None, &[line.as_bytes()]).unwrap();
+    }
+    let shown = texts(&store);
+    let verified = |store: &Store| store.verify(None, &mut |_| {}).unwrap();
+    assert_eq!(verified(&store).index_differs, Some(Vec::new()));
+    // An item is told of another record, with all checksums, counts and digests right.
+    let (number, _) = store.source.find("a").unwrap();
+    store
+        .leaves
+        .with(|index| {
+            let mut batch = index.writer()?;
+            let mut rows = batch.thread(number)?;
+            let mut row = rows.item(Ordinal(0))?.unwrap();
+            row.sources = vec![Ordinal(1)];
+            rows.put_item(Ordinal(0), &row)?;
+            Ok(batch.commit(true)?)
+        })
+        .unwrap();
+    assert_ne!(texts(&store), shown);
+    let report = verified(&store);
+    assert!(!report.is_ok() && report.damage.is_empty());
+    assert_eq!(report.index_differs.unwrap()[0].0, "a");
+    // Verifying changed nothing; a rebuild does.
+    assert_ne!(texts(&store), shown);
+    store.rebuild_index(&mut |_| {}).unwrap();
+    assert_eq!(texts(&store), shown);
+    assert!(verified(&store).is_ok());
+}
+
+#[test]
+fn what_was_not_applied_yet_is_no_difference() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.create_thread("a").unwrap();
+    store.append("a", None, &[b"{}"]).unwrap();
+    assert_eq!(store.index_difference("a").unwrap(), None);
+    let _ = texts(&store);
+    store.append("a", None, &[b"nonsense"]).unwrap();
+    assert_eq!(store.index_difference("a").unwrap(), None);
+    store.close().unwrap();
+    // Beside an owner the index is not looked at.
+    let owner = Store::open(dir.path()).unwrap();
+    let beside = Store::open_log(dir.path()).unwrap();
+    assert_eq!(
+        beside.verify(None, &mut |_| {}).unwrap().index_differs,
+        None
+    );
+    drop(owner);
+}
