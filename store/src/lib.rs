@@ -39,7 +39,7 @@ pub use error::{Error, ErrorKind};
 pub use import::{ImportProgress, ImportSource, Imported, Skip};
 pub use leaves::{
     AnomalyCount, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread, SortKey,
-    ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest,
+    ThreadHealth, ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest,
 };
 pub use open::{Store, system_owner};
 pub use source::ThreadSummary;

@@ -1,22 +1,55 @@
 //! Owns `doctor` and `repair`: what is odd, what can be done about it, and doing it.
 
 use serde_json::{Value, json};
-use turnleaf::{Diagnosis, Repair, Store, TailVerdict};
+use turnleaf::{Diagnosis, ErrorKind, Repair, Store, TailVerdict, ThreadHealth};
 
 use crate::args::Global;
 use crate::commands::{directory, open_log};
 use crate::exit::{Failure, Outcome, damage_json};
-use crate::output::{print_json, print_line};
+use crate::output::{print_json, print_line, size};
 
 pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
-    let found = open_log(global)?.diagnosis();
+    // The index belongs to the owner; beside one, the log alone is looked at.
+    let store = match Store::open_to_read(&directory(global)?) {
+        Err(error) if error.kind() == ErrorKind::Busy => open_log(global)?,
+        opened => opened?,
+    };
+    let found = store.diagnosis();
+    let threads = store.thread_health()?;
+    let sizes = store.stats()?;
     if global.json {
-        print_json(&as_json(&found))?;
-    } else {
-        for line in as_lines(&found) {
-            print_line(&line)?;
+        let mut shown = as_json(&found);
+        let as_json = |threads: &Vec<ThreadHealth>| threads.iter().map(thread_json).collect();
+        shown["threads"] = threads.as_ref().map_or(Value::Null, as_json);
+        shown["sizes"] = json!({
+            "threads": sizes.threads,
+            "records": sizes.records,
+            "journalBytes": sizes.journal_bytes,
+            "segmentBytes": sizes.segment_bytes,
+            "indexBytes": sizes.index_bytes,
+        });
+        print_json(&shown)?;
+        return Ok(outcome(&found));
+    }
+    for line in as_lines(&found) {
+        print_line(&line)?;
+    }
+    match &threads {
+        None => print_line("another process owns the store: its threads were not looked at")?,
+        Some(threads) => {
+            for line in threads.iter().flat_map(thread_lines) {
+                print_line(&line)?;
+            }
         }
     }
+    print_line(&format!(
+        "{} threads, {} records; {} in the journal, {} in segments, {} of index",
+        sizes.threads,
+        sizes.records,
+        size(sizes.journal_bytes),
+        size(sizes.segment_bytes),
+        size(sizes.index_bytes)
+    ))?;
     Ok(outcome(&found))
 }
 
@@ -84,6 +117,36 @@ fn as_json(found: &Diagnosis) -> Value {
         "foreign": found.foreign,
         "repairs": repairs,
     })
+}
+
+fn thread_json(thread: &ThreadHealth) -> Value {
+    let anomalies = thread.anomalies.iter().map(|odd| {
+        json!({
+            "reason": odd.reason,
+            "count": odd.count,
+            "first": odd.first,
+            "meaning": odd.meaning,
+        })
+    });
+    let anomalies: Vec<Value> = anomalies.collect();
+    json!({ "id": thread.id, "lag": thread.lag, "anomalies": anomalies })
+}
+
+fn thread_lines(thread: &ThreadHealth) -> Vec<String> {
+    let id = &thread.id;
+    let mut lines = Vec::new();
+    if thread.lag > 0 {
+        let lag = thread.lag;
+        lines.push(format!(
+            "thread {id}: the index is {lag} records behind; the next read catches up"
+        ));
+    }
+    lines.extend(thread.anomalies.iter().map(|odd| {
+        let (reason, count, first) = (&odd.reason, odd.count, odd.first);
+        let meaning = odd.meaning;
+        format!("thread {id}: {reason} ({count} times, first at record {first}): {meaning}")
+    }));
+    lines
 }
 
 fn damage_of(found: &Diagnosis) -> Vec<Value> {

@@ -118,6 +118,8 @@ pub(crate) struct Inherited {
     pub(crate) live: Vec<(Arc<JournalFile>, u64)>,
     /// Files that may be recycled.
     pub(crate) free: Vec<Arc<JournalFile>>,
+    /// Files to be removed once a newer header does without them.
+    pub(crate) retired: Vec<Arc<JournalFile>>,
     /// A slot number above all that exist.
     pub(crate) next_slot: u32,
     /// The newest header says that files from here on are needed.
@@ -157,7 +159,7 @@ impl Journal {
                 })
                 .collect(),
             free: inherited.free,
-            retired: Vec::new(),
+            retired: inherited.retired,
             next_slot: inherited.next_slot,
             offset: inherited.end.offset,
             chain: inherited.chain,

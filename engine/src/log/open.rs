@@ -265,6 +265,7 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
         tail: TailVerdict::Clean,
         proven: 0,
         unproven_names: Vec::new(),
+        retired: Vec::new(),
         cut: None,
         pinned: Vec::new(),
         useless: survey
@@ -438,6 +439,7 @@ fn assemble(
     let inherited = Inherited {
         live: replayed.files.into_iter().map(count).collect(),
         free: replayed.free,
+        retired: replayed.retired,
         next_slot: replayed.next_slot,
         stated_oldest: replayed.stated_oldest,
         next_generation: replayed.next_generation,

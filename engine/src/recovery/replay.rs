@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use turnleaf_format::ThreadNumber;
-use turnleaf_format::frame::Position;
+use turnleaf_format::frame::{FrameHeader, HEADER_BYTES, Position};
+use turnleaf_format::journal::FRAMES_OFFSET;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain};
 
@@ -16,7 +17,7 @@ use super::survey::{FileEvidence, Survey};
 use super::threads::{Growing, PublishedRun};
 use super::verdict::TailVerdict;
 use crate::catalogue::{Catalogue, SegmentFact};
-use crate::disk::Disk;
+use crate::disk::{Disk, read_exact_at};
 use crate::error::{Cause, Damage};
 use crate::journal::{Header, ScannedFrame};
 use crate::layout::segment_path;
@@ -35,6 +36,8 @@ pub(crate) struct Replayed {
     pub(crate) files: Vec<Arc<JournalFile>>,
     /// Journal files that may be recycled.
     pub(crate) free: Vec<Arc<JournalFile>>,
+    /// Journal files that are removed once a newer header does without them.
+    pub(crate) retired: Vec<Arc<JournalFile>>,
     pub(crate) next_slot: u32,
     pub(crate) stated_oldest: Generation,
     pub(crate) next_generation: Generation,
@@ -109,14 +112,15 @@ pub(crate) fn replay(
     threads.insert(ThreadNumber::CATALOGUE, catalogue_view);
     let slots = survey.journal.iter().map(|file| file.slot + 1);
     free.extend(journal.void);
-    let (free, useless) = free_files(&survey.journal, &free);
+    let free = free_files(&survey.journal, &free, store);
     Ok(Replayed {
         store,
         catalogue,
         threads,
         segments,
         files: journal.files,
-        free,
+        free: free.recyclable,
+        retired: free.retired,
         next_slot: slots.max().unwrap_or(0),
         stated_oldest: journal.stated_oldest,
         next_generation: Generation(highest.0 + 1),
@@ -127,7 +131,7 @@ pub(crate) fn replay(
         unproven_names,
         cut: journal.cut,
         pinned: journal.pinned,
-        useless,
+        useless: free.useless,
         findings,
     })
 }
@@ -210,24 +214,56 @@ fn grow(
         .collect()
 }
 
-/// Files that may be recycled, and files that hold nothing and are not whole: those are made anew.
-fn free_files(evidence: &[FileEvidence], free: &[usize]) -> (Vec<Arc<JournalFile>>, Vec<String>) {
-    let (mut whole, mut useless) = (Vec::new(), Vec::new());
+/// What becomes of journal files that hold nothing that is needed.
+#[derive(Default)]
+struct Free {
+    recyclable: Vec<Arc<JournalFile>>,
+    /// Generations that were never used. A beginning that failed leaves a name that only the cache
+    /// may hold, and what is written to such a file goes with it. But its header may be the only
+    /// one that does without older files, so it stays until a newer one does.
+    retired: Vec<Arc<JournalFile>>,
+    /// Not whole.
+    useless: Vec<String>,
+}
+
+/// [R:set-14]
+fn free_files(evidence: &[FileEvidence], free: &[usize], store: StoreId) -> Free {
+    let mut files = Free::default();
     for found in free.iter().map(|index| &evidence[*index]) {
-        match &found.header {
-            Header::Valid(header) if found.len >= header.capacity => {
-                whole.push(Arc::new(JournalFile {
-                    path: found.path.clone(),
-                    slot: found.slot,
-                    generation: header.generation,
-                    capacity: header.capacity,
-                    file: Arc::clone(&found.file),
-                }));
-            }
-            _ => useless.push(found.path.clone()),
+        match journal_file(found) {
+            Some(file) if was_used(&file, store) => files.recyclable.push(file),
+            Some(file) => files.retired.push(file),
+            None => files.useless.push(found.path.clone()),
         }
     }
-    (whole, useless)
+    files
+}
+
+/// A file that has a header and its whole length.
+fn journal_file(found: &FileEvidence) -> Option<Arc<JournalFile>> {
+    let Header::Valid(header) = &found.header else {
+        return None;
+    };
+    (found.len >= header.capacity).then(|| {
+        Arc::new(JournalFile {
+            path: found.path.clone(),
+            slot: found.slot,
+            generation: header.generation,
+            capacity: header.capacity,
+            file: Arc::clone(&found.file),
+        })
+    })
+}
+
+/// Whether a frame of its generation begins the file: it is written only after the file's beginning
+/// became durable, name included. [S:journal-5]
+fn was_used(file: &JournalFile, store: StoreId) -> bool {
+    let place = Position {
+        generation: file.generation,
+        offset: FRAMES_OFFSET,
+    };
+    let header = read_exact_at(&*file.file, FRAMES_OFFSET, HEADER_BYTES);
+    header.is_ok_and(|bytes| FrameHeader::decode(&bytes, store, place).is_ok())
 }
 
 fn orphan_frame(file: &JournalFile, frame: &ScannedFrame) -> Damage {

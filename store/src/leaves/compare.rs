@@ -66,7 +66,7 @@ fn differs(stored: &ThreadRow, folded: &ThreadRow) -> Option<String> {
     if [turns, items, rows] != expect {
         let [t, i, r] = expect;
         return Some(format!(
-            "the index has {turns} turns, {items} items and {rows} rows, the log makes {t}, {i} and {r}"
+            "the index has {turns} turns, {items} items, {rows} rows; the log makes {t}, {i}, {r}"
         ));
     }
     let same = stored.digest == folded.digest && stored.state == folded.state;

@@ -4,6 +4,7 @@
 mod catch_up;
 mod compare;
 mod context;
+mod health;
 mod pages;
 mod show;
 mod threads;
@@ -19,6 +20,7 @@ use turnleaf_projector::index::{Index, IndexError};
 pub use catch_up::RebuildReport;
 pub(crate) use catch_up::decoded;
 pub(crate) use context::write_entries;
+pub use health::ThreadHealth;
 pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnsPage, TurnsRequest};
 pub use show::{AnomalyCount, ShowThread};
 pub use threads::{SortKey, ThreadsPage, ThreadsRequest};

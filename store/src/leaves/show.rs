@@ -16,6 +16,8 @@ pub struct AnomalyCount {
     pub count: u64,
     /// Ordinal of the first.
     pub first: u64,
+    /// What it means, and what can be done.
+    pub meaning: &'static str,
 }
 
 /// One thread in detail.
@@ -155,7 +157,7 @@ fn served_source(source: Option<&str>) -> Value {
     }
 }
 
-fn anomaly_count(anomaly: &turnleaf_projector::fold::Anomaly) -> AnomalyCount {
+pub(super) fn anomaly_count(anomaly: &turnleaf_projector::fold::Anomaly) -> AnomalyCount {
     let reason = match anomaly.kind {
         AnomalyKind::Rejected(rejection) => format!("rejected: {}", rejected(rejection)),
         AnomalyKind::OrdinalGap => "gap before an upstream ordinal".into(),
@@ -169,6 +171,52 @@ fn anomaly_count(anomaly: &turnleaf_projector::fold::Anomaly) -> AnomalyCount {
         reason,
         count: anomaly.count,
         first: anomaly.first.0.0,
+        meaning: meaning(anomaly.kind),
+    }
+}
+
+/// For people; none of it stops a thread, and an export gives every byte back.
+fn meaning(kind: AnomalyKind) -> &'static str {
+    match kind {
+        AnomalyKind::Rejected(rejection) => match rejection {
+            Rejection::NotUtf8 => {
+                "bytes that are no text: often a damaged disk or a cut write; kept, not shown"
+            }
+            Rejection::NotJson => {
+                "a line that was cut, or two that ran into each other: often a crash while the agent \
+                 wrote; kept, not shown"
+            }
+            Rejection::NoEnvelope => {
+                "JSON without timestamp, type and payload: files of 2025 and before have such lines; \
+                 kept, not shown"
+            }
+            Rejection::UnknownType | Rejection::UnknownEvent => {
+                "written by a newer agent, or a damaged name; kept, and shown by a version that \
+                 knows it after `rebuild-index`"
+            }
+            Rejection::Payload => {
+                "a known record whose fields have another shape; kept, not shown: the agent's own \
+                 readers pass it by, too"
+            }
+            Rejection::TooLarge => "over 64 MiB: kept and exported, never parsed",
+        },
+        AnomalyKind::OrdinalGap => {
+            "the agent skipped numbers, or records were removed before the import; the order here is \
+             that of the file"
+        }
+        AnomalyKind::OrdinalRepeated => {
+            "two writers, or a copied file: the agent's own index stops at such a record; here all \
+             are shown in the order of the file"
+        }
+        AnomalyKind::OrdinalMissing => {
+            "an agent without ordinals wrote to a paginated thread; shown in the order of the file"
+        }
+        AnomalyKind::Timestamp => "not a time that can be read; the record is shown without one",
+        AnomalyKind::AfterLineEnd => {
+            "a capture ended within a line that was already whole; what follows in that line has no \
+             meaning and is kept"
+        }
+        AnomalyKind::UnknownTurn => "the item is not shown, because its turn is not known",
     }
 }
 

@@ -222,6 +222,20 @@ fn a_catalogue_segment_whose_name_was_not_synced_costs_nothing() {
     }
 }
 
+/// A journal file whose name a failed directory sync lost: it stayed in the cache, and a later owner
+/// recycled it.
+#[test]
+fn a_journal_file_that_was_never_used_is_not_recycled() {
+    let plans = [
+        (148, Fault::Fail(ErrorKind::Other)),
+        (143, Fault::Short(ErrorKind::Other)),
+        (96, Fault::Fail(ErrorKind::Other)),
+    ];
+    if let Err(violation) = crash(321, 1, &plans) {
+        panic!("{violation}");
+    }
+}
+
 #[test]
 fn programs_from_seeds_lose_nothing() {
     judge("programs", 0);
