@@ -427,8 +427,15 @@ fn a_damaged_block_costs_its_records_only() {
 fn the_doctor_names_what_is_odd_and_repair_mends_it() {
     let home = Home::new();
     home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
-    let healthy = home.json(&["doctor"], 0);
+    let doctor = || {
+        let mut said = home.json(&["doctor"], 0);
+        said.as_object_mut().unwrap().remove("sizes");
+        said
+    };
+    let _ = home.json(&["turns", THREAD], 0);
+    let healthy = doctor();
     assert_eq!(healthy["ok"], true);
+    assert_eq!(healthy["threads"], serde_json::json!([]));
     assert_eq!(healthy["repairs"].as_array().unwrap().len(), 0);
     // A bad header copy and a segment that nothing mentions.
     let journal = fs::read_dir(home.path("store/journal")).unwrap();
@@ -452,7 +459,30 @@ fn the_doctor_names_what_is_odd_and_repair_mends_it() {
         assert!(home.path("store").join(copy).exists(), "{done}");
     }
     assert!(fs::read(&file).unwrap() == whole && !orphan.exists());
-    assert_eq!(home.json(&["doctor"], 0), healthy);
+    assert_eq!(doctor(), healthy);
+}
+
+#[test]
+fn the_doctor_explains_odd_records_and_lag() {
+    let home = Home::new();
+    let text = format!("{}nonsense\n", rollout(THREAD));
+    home.import(&home.write("a.jsonl", text.as_bytes()), 0);
+    let lagging = home.json(&["doctor"], 0);
+    assert_eq!(lagging["threads"][0]["lag"], 4);
+    let _ = home.json(&["turns", THREAD], 0);
+    let odd = home.json(&["doctor"], 0);
+    let anomaly = &odd["threads"][0]["anomalies"][0];
+    assert_eq!(odd["threads"][0]["lag"], 0);
+    assert_eq!(
+        (&anomaly["count"], &anomaly["first"]),
+        (&1.into(), &3.into())
+    );
+    assert!(anomaly["meaning"].as_str().unwrap().contains("kept"));
+    let said = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
+    assert!(
+        said.contains("not JSON (1 times, first at record 3)"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
         let differs = report.index_differs.iter().flatten();
         for (id, how) in differs {
             print_line(&format!(
-                "thread {id}: {how}; `turnleaf rebuild-index` makes it anew, the log is not concerned"
+                "thread {id}: {how}; `turnleaf rebuild-index` makes it anew, the log is right"
             ))?;
         }
         if report.index_differs.is_none() && !global.quiet {

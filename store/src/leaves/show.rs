@@ -183,12 +183,12 @@ fn meaning(kind: AnomalyKind) -> &'static str {
                 "bytes that are no text: often a damaged disk or a cut write; kept, not shown"
             }
             Rejection::NotJson => {
-                "a line that was cut, or two that ran into each other: often a crash while the agent \
-                 wrote; kept, not shown"
+                "a line that was cut, or two that ran into each other: often a crash while the \
+                 agent wrote; kept, not shown"
             }
             Rejection::NoEnvelope => {
-                "JSON without timestamp, type and payload: files of 2025 and before have such lines; \
-                 kept, not shown"
+                "JSON without timestamp, type and payload: files of 2025 and before have such \
+                 lines; kept, not shown"
             }
             Rejection::UnknownType | Rejection::UnknownEvent => {
                 "written by a newer agent, or a damaged name; kept, and shown by a version that \
@@ -201,8 +201,8 @@ fn meaning(kind: AnomalyKind) -> &'static str {
             Rejection::TooLarge => "over 64 MiB: kept and exported, never parsed",
         },
         AnomalyKind::OrdinalGap => {
-            "the agent skipped numbers, or records were removed before the import; the order here is \
-             that of the file"
+            "the agent skipped numbers, or records were removed before the import; the order here \
+             is that of the file"
         }
         AnomalyKind::OrdinalRepeated => {
             "two writers, or a copied file: the agent's own index stops at such a record; here all \
@@ -213,8 +213,8 @@ fn meaning(kind: AnomalyKind) -> &'static str {
         }
         AnomalyKind::Timestamp => "not a time that can be read; the record is shown without one",
         AnomalyKind::AfterLineEnd => {
-            "a capture ended within a line that was already whole; what follows in that line has no \
-             meaning and is kept"
+            "a capture ended within a line that was already whole; what follows in that line has \
+             no meaning and is kept"
         }
         AnomalyKind::UnknownTurn => "the item is not shown, because its turn is not known",
     }
