@@ -1,5 +1,8 @@
 //! Owns what records mean: the fold from lines to turns and items, the redb index and its queries.
 //! It must not know files or segments.
+//!
+//! RECORDS.md beside the manifest says what each kind of record changes, by which rule, and which
+//! test shows it.
 
 pub mod codec;
 pub mod context;

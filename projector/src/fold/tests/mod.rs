@@ -5,4 +5,5 @@ mod cases;
 mod conformance;
 mod facts;
 mod properties;
+mod records;
 mod time;
