@@ -207,7 +207,10 @@ impl Store {
         };
         let mut outcome: Option<Compared> = None;
         let mut told = 0;
-        write_entries(&reader, Ordinal(0), reader.end(), &mut |stored| {
+        write_entries(&reader, Ordinal(0), reader.end(), &mut |_, stored, _| {
+            if stored.is_empty() {
+                return true;
+            }
             let start = lines.at();
             match lines.compare(stored) {
                 Ok(lines::Same::All) => {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Flags, Kind};
-use turnleaf_engine::{ReadError, Reader};
+use turnleaf_engine::{Options, ReadError, Reader, Snapshot};
 use turnleaf_projector::context::{ContextRange, ContextScan};
 use turnleaf_projector::fold::ThreadState;
 use turnleaf_projector::index::Index;
@@ -75,56 +75,107 @@ impl Store {
         end: Option<u64>,
         out: &mut dyn Write,
     ) -> Result<u64, Error> {
-        let (_, reader) = self.source.find(id)?;
+        let (number, mut reader) = self.source.find(id)?;
         let end = end.map_or(reader.end(), Ordinal).min(reader.end());
-        let mut from = Ordinal(from.unwrap_or(0));
-        let mut bytes = 0;
-        while from < end {
-            let mut refused: Option<io::Error> = None;
-            let read = write_entries(&reader, from, end, &mut |part| {
-                bytes += part.len() as u64;
-                out.write_all(part)
-                    .map_err(|error| refused = Some(error))
-                    .is_ok()
-            });
-            if let Some(source) = refused {
-                return Err(Error::Source {
-                    path: "the output".into(),
-                    source,
-                });
-            }
-            match read {
+        let mut written = Written {
+            out,
+            bytes: 0,
+            next: Ordinal(from.unwrap_or(0)),
+            part: 0,
+        };
+        let mut looked_again_at = None;
+        while written.next < end {
+            match written.go_on(&reader, end)? {
                 Ok(()) => break,
                 Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
                 Err(ReadError::Damaged(damage)) => {
+                    // The owner may have sealed the records and recycled their file meanwhile: what
+                    // is really damaged still is when it is looked up anew.
+                    if !self.is_owned && looked_again_at != Some(written.next) {
+                        looked_again_at = Some(written.next);
+                        let now = Snapshot::open(&self.disk, &Options::default());
+                        if let Some(found) = now.ok().and_then(|now| now.state().reader(number)) {
+                            reader = found;
+                            continue;
+                        }
+                    }
                     self.saw_damage(&damage);
                     let resume = damage.ordinals.map_or(end, |(_, after)| after);
-                    from = resume.max(from.plus(1));
+                    written.next = resume.max(written.next.plus(1));
+                    written.part = 0;
                 }
             }
         }
-        Ok(bytes)
+        Ok(written.bytes)
     }
 }
 
-/// Hands on the bytes of lines with their line feeds; `take` says whether to go on.
+/// How far an export came.
+struct Written<'o> {
+    out: &'o mut dyn Write,
+    bytes: u64,
+    /// The first record that is not written as a whole.
+    next: Ordinal,
+    /// Bytes of it that are.
+    part: usize,
+}
+
+impl Written<'_> {
+    /// Writes on from where it stands.
+    fn go_on(&mut self, reader: &Reader, end: Ordinal) -> Result<Result<(), ReadError>, Error> {
+        let mut refused: Option<io::Error> = None;
+        let mut skip = std::mem::take(&mut self.part);
+        let read = write_entries(reader, self.next, end, &mut |ordinal, part, completes| {
+            let (before, part) = part.split_at(skip.min(part.len()));
+            self.part += before.len();
+            skip -= before.len();
+            if let Err(error) = self.out.write_all(part) {
+                refused = Some(error);
+                return false;
+            }
+            self.bytes += part.len() as u64;
+            self.part += part.len();
+            if completes {
+                (self.next, self.part) = (ordinal.plus(1), 0);
+            }
+            true
+        });
+        match refused {
+            Some(source) => Err(Error::Source {
+                path: "the output".into(),
+                source,
+            }),
+            None => Ok(read),
+        }
+    }
+}
+
+/// Hands on the bytes of lines, record by record or chunk by chunk, and whether they complete their
+/// record; its line feed comes with the last of them. `take` says whether to go on.
 pub(crate) fn write_entries(
     reader: &Reader,
     from: Ordinal,
     end: Ordinal,
-    take: &mut dyn FnMut(&[u8]) -> bool,
+    take: &mut dyn FnMut(Ordinal, &[u8], bool) -> bool,
 ) -> Result<(), ReadError> {
-    reader.entries(from, end, &mut |_, entry| {
+    reader.entries(from, end, &mut |ordinal, entry| {
+        let completes = entry.completes();
         if entry.kind != Kind::LINE {
-            return ControlFlow::Continue(());
+            return flow(take(ordinal, b"", completes));
         }
-        let feed = entry.completes() && !entry.flags.has(Flags::NO_LINE_FEED);
-        if take(entry.bytes) && (!feed || take(b"\n")) {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+        let feed = completes && !entry.flags.has(Flags::NO_LINE_FEED);
+        flow(
+            take(ordinal, entry.bytes, completes && !feed) && (!feed || take(ordinal, b"\n", true)),
+        )
     })
+}
+
+fn flow(goes_on: bool) -> ControlFlow<()> {
+    if goes_on {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
+    }
 }
 
 /// What the fold knows of a thread that has caught up.
@@ -162,4 +213,35 @@ pub(crate) fn resume_range(
         .map_err(Error::of_read(id))?;
     failed.map_or(Ok(()), Err).map_err(Error::of_read(id))?;
     Ok(scan.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Store;
+
+    /// Journal files are recycled under a reader that does not own the store: it looks again.
+    #[test]
+    fn an_export_beside_an_owner_follows_records_into_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.create_thread("a").unwrap();
+        let line = |at: usize| format!("{at} {}", "x".repeat(60_000));
+        let append = |from: usize, end: usize| {
+            for at in from..end {
+                store.append("a", None, &[line(at).as_bytes()]).unwrap();
+            }
+        };
+        append(0, 60);
+        let reader = Store::open_log(dir.path()).unwrap();
+        store.seal_all().unwrap();
+        // Enough to write over every journal file that the reader knows.
+        append(60, 1200);
+        store.seal_all().unwrap();
+        append(1200, 1300);
+        let mut out = Vec::new();
+        reader.export("a", None, None, &mut out).unwrap();
+        let expect: String = (0..60).map(|at| format!("{}\n", line(at))).collect();
+        assert!(out == expect.as_bytes(), "{} bytes", out.len());
+        assert_eq!(reader.damage_seen(), []);
+    }
 }
