@@ -2,6 +2,7 @@
 //! for reading alone, which writes nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
 use std::sync::Arc;
 
 use turnleaf_format::catalogue::CatalogueRecord;
@@ -13,7 +14,7 @@ use turnleaf_format::{
 
 use super::{Log, Outcome, Queue, Unsealed};
 use crate::catalogue::Catalogue;
-use crate::disk::{Disk, read_exact_at};
+use crate::disk::{Access, Disk, read_exact_at};
 use crate::error::{Damage, DiskFailure, failed};
 use crate::journal::{CataloguePoint, Inherited, Journal};
 use crate::layout::{CATALOGUE, DIRECTORIES, QUARANTINE, TEMPORARY, segment_path, torn_path};
@@ -300,21 +301,34 @@ fn confirm(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
     newest.file.sync().map_err(failed("sync", path))
 }
 
-/// As for bytes: a name that nothing counts on yet is made once more, and then synced. While it is
-/// away, the journal and older segments hold what the segment holds. [S:journal-11]
+/// As for bytes: a segment whose name nothing counts on yet is written once more and renamed over
+/// itself, and then the names are synced. It is never away: a header that counts on it may stand in
+/// a journal file whose removal is not durable. [S:journal-11]
 fn confirm_catalogue(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
     if replayed.threads[&ThreadNumber::CATALOGUE].runs.is_empty() {
         return Ok(());
     }
     for segment in &replayed.unproven_names {
         let path = segment_path(Class::Catalogue, *segment);
-        let aside = format!("{path}{TEMPORARY}");
-        disk.rename(&path, &aside)
-            .and_then(|()| disk.rename(&aside, &path))
-            .map_err(failed("rename", &path))?;
+        write_anew(disk, &path).map_err(failed("write anew", &path))?;
     }
     disk.sync_dir(CATALOGUE)
         .map_err(failed("sync the directory", CATALOGUE))
+}
+
+fn write_anew(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    let file = disk.open(path, Access::Read)?;
+    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+    let bytes = read_exact_at(&*file, 0, len)?;
+    let temporary = format!("{path}{TEMPORARY}");
+    match disk.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let copy = disk.create(&temporary)?;
+    copy.write_at(0, &bytes)?;
+    copy.sync()?;
+    disk.rename(&temporary, path)
 }
 
 /// Repair: the bytes of a torn tail are copied before the next journal file declares them void.

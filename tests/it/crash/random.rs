@@ -236,6 +236,22 @@ fn a_journal_file_that_was_never_used_is_not_recycled() {
     }
 }
 
+/// A journal file that was removed comes back with a header that counts on a catalogue segment, while
+/// an opening makes that segment's name anew.
+#[test]
+fn a_catalogue_segment_is_never_away() {
+    let plans = [
+        (90, Fault::Short(ErrorKind::Other)),
+        (58, Fault::Fail(ErrorKind::StorageFull)),
+        (152, Fault::Fail(ErrorKind::StorageFull)),
+    ];
+    for step in 1..=3 {
+        if let Err(violation) = crash(1123, step, &plans) {
+            panic!("{violation}");
+        }
+    }
+}
+
 #[test]
 fn programs_from_seeds_lose_nothing() {
     judge("programs", 0);
