@@ -74,8 +74,11 @@ pub(crate) enum Command {
         /// Only this thread.
         thread: Option<String>,
     },
-    /// What is odd about the store and what can be done; reads no records.
-    Doctor,
+    /// What is odd about the store and its threads, what it means and what can be done.
+    Doctor {
+        /// Every odd record of this thread instead; reads all of its records.
+        thread: Option<String>,
+    },
     /// Do the repairs that `doctor` names; a copy is kept of what they take away.
     Repair {
         /// Only say what would be done.

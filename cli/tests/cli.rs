@@ -475,6 +475,10 @@ fn the_doctor_explains_odd_records() {
         (&1.into(), &3.into())
     );
     assert!(anomaly["meaning"].as_str().unwrap().contains("kept"));
+    let each = home.json(&["doctor", THREAD], 0);
+    assert_eq!(each["anomalies"].as_array().unwrap().len(), 1);
+    assert_eq!(each["anomalies"][0]["ordinal"], 3);
+    assert_eq!(each["anomalies"][0]["meaning"], anomaly["meaning"]);
     let said = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
     assert!(
         said.contains("not JSON (1 times, first at record 3)"),

@@ -4,9 +4,30 @@ use serde_json::{Value, json};
 use turnleaf::{Diagnosis, ErrorKind, Repair, Store, TailVerdict, ThreadHealth};
 
 use crate::args::Global;
-use crate::commands::{directory, open_log};
+use crate::commands::{directory, met, open_log};
 use crate::exit::{Failure, Outcome, damage_json};
 use crate::output::{print_json, print_line, size};
+
+/// Every odd record of one thread.
+pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failure> {
+    let store = open_log(global)?;
+    let mut odd = Vec::new();
+    store.odd_records(thread, &mut |found| odd.push(found))?;
+    if global.json {
+        let shown = odd.iter().map(
+            |odd| json!({ "ordinal": odd.first, "reason": odd.reason, "meaning": odd.meaning }),
+        );
+        let shown: Vec<Value> = shown.collect();
+        print_json(&json!({ "thread": thread, "anomalies": shown }))?;
+    } else {
+        for odd in &odd {
+            let (at, reason, meaning) = (odd.first, &odd.reason, odd.meaning);
+            print_line(&format!("record {at}: {reason}: {meaning}"))?;
+        }
+        print_line(&format!("{} odd records", odd.len()))?;
+    }
+    Ok(met(global, &store))
+}
 
 pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     // The index belongs to the owner; beside one, the log alone is looked at.

@@ -32,7 +32,10 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
             to,
         } => export::run(&global, &thread, output.as_deref(), from, to),
         Command::Verify { thread } => upkeep::verify(&global, thread.as_deref()),
-        Command::Doctor => health::doctor(&global),
+        Command::Doctor { thread: None } => health::doctor(&global),
+        Command::Doctor {
+            thread: Some(thread),
+        } => health::doctor_of(&global, &thread),
         Command::Repair { dry_run } => health::repair(&global, dry_run),
         Command::Stats => upkeep::stats(&global),
         Command::Threads(args) => pages::threads(&global, args),

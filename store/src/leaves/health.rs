@@ -1,7 +1,12 @@
 //! Owns what is odd about threads as their index knows it, without changing anything.
 
-use turnleaf_projector::fold::ThreadState;
+use std::ops::ControlFlow;
 
+use turnleaf_engine::ReadError;
+use turnleaf_engine::format::Ordinal;
+use turnleaf_projector::fold::{self, MemRows, ThreadState};
+
+use super::catch_up::decoded;
 use super::show::{AnomalyCount, anomaly_count};
 use crate::error::Error;
 use crate::open::Store;
@@ -18,6 +23,54 @@ pub struct ThreadHealth {
 }
 
 impl Store {
+    /// Folds a thread again from the log alone and hands on every oddity, in the order of the
+    /// records: its count is 1, its `first` the record. Damage is passed by and noted in
+    /// [`Store::damage_seen`]. Memory: the thread's rows.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`]; failures of the system.
+    pub fn odd_records(&self, id: &str, take: &mut dyn FnMut(AnomalyCount)) -> Result<(), Error> {
+        let (_, reader) = self.source.find(id)?;
+        let (mut rows, mut state) = (MemRows::default(), ThreadState::default());
+        let mut from = Ordinal(0);
+        while from < reader.end() {
+            let mut failed = None;
+            let read = reader.records(from, reader.end(), &mut |record| {
+                let before = state.anomalies.clone();
+                let done = decoded(&reader, record, |decoded| {
+                    let Ok(()) = fold::apply(&mut rows, &mut state, record.ordinal, decoded);
+                });
+                if let Err(error) = done {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+                from = record.ordinal.plus(1);
+                let grew = |odd: &&fold::Anomaly| {
+                    let known = before.iter().find(|known| known.kind == odd.kind);
+                    known.is_none_or(|known| known.count < odd.count)
+                };
+                for odd in state.anomalies.iter().filter(grew) {
+                    take(AnomalyCount {
+                        count: 1,
+                        first: record.ordinal.0,
+                        ..anomaly_count(odd)
+                    });
+                }
+                ControlFlow::Continue(())
+            });
+            match read.and(failed.map_or(Ok(()), Err)) {
+                Ok(()) => break,
+                Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
+                Err(ReadError::Damaged(damage)) => {
+                    self.saw_damage(&damage);
+                    let behind = damage.ordinals.map_or(reader.end(), |(_, end)| end);
+                    from = behind.max(from.plus(1));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Threads with odd records or a lag, as the index has them now. `None` when another process
     /// owns the store. Changes nothing.
     ///
