@@ -2,6 +2,7 @@
 
 mod crash;
 mod house;
+mod model;
 mod projection;
 mod repair;
 mod rot;

@@ -165,7 +165,7 @@ pub trait DiskFile: Send + Sync + Debug {
 }
 
 /// Reads exactly `len` bytes at `offset`. A read that the system fails is tried once more.
-/// [R:unreadable]
+/// `[R:unreadable]`
 ///
 /// # Errors
 /// `UnexpectedEof` when the file ends before; any I/O error.

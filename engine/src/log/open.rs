@@ -43,7 +43,7 @@ pub enum OpenError {
     #[error("the store cannot be written: {0}")]
     NotWritable(Arc<DiskFailure>),
     /// Journal or catalogue are damaged: nobody can say which records are missing, so nothing may
-    /// take their place. What is left can be read. [R:quarantine]
+    /// take their place. What is left can be read. `[R:quarantine]`
     #[error("{0}; the store can be read, and takes no appends until it is repaired")]
     Damaged(Box<Damage>),
     /// The options cannot work.

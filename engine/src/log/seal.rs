@@ -170,7 +170,7 @@ impl Log {
     }
 
     /// Closes a thread to appends because a read met damage that costs it records. It stays
-    /// readable. [R:quarantine]
+    /// readable. `[R:quarantine]`
     pub fn quarantine(&mut self, thread: ThreadNumber) {
         self.quarantined.insert(thread);
     }

@@ -1,0 +1,381 @@
+//! The whole store against a plain model: any sequence of operations, with reopenings, kills, power
+//! cuts, lost and flipped indexes, and a second owner between them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
+use turnleaf::{ErrorKind, ImportSource, Options, Owner, Store};
+use turnleaf_tests::rng::Rng;
+use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
+use turnleaf_tests::soup;
+
+const INDEX: &str = "index.redb";
+
+/// What a store should hold: the lines of each thread.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    threads: BTreeMap<u8, Vec<Vec<u8>>>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Create {
+        thread: u8,
+    },
+    Append {
+        thread: u8,
+        count: u8,
+        seed: u64,
+    },
+    /// The newest lines once more, saying where they belong: nothing is added.
+    Retry {
+        thread: u8,
+        count: u8,
+    },
+    /// Other lines where something stands already: refused.
+    Conflict {
+        thread: u8,
+        seed: u64,
+    },
+    /// The thread as a file that grew, or as a new one.
+    Import {
+        thread: u8,
+        count: u8,
+        seed: u64,
+    },
+    Name {
+        thread: u8,
+        text: String,
+    },
+    Seal,
+    Rebuild,
+    Reopen,
+    Kill,
+    PowerCut {
+        policy: u64,
+        seed: u64,
+    },
+    LoseIndex,
+    FlipIndex {
+        at: u64,
+        bit: u8,
+    },
+    SecondOwner,
+}
+
+fn id(thread: u8) -> String {
+    format!("019b0000-0000-7000-8000-0000000000{thread:02x}")
+}
+
+fn lines(seed: u64, count: u8) -> Vec<Vec<u8>> {
+    let mut rng = Rng::new(seed);
+    let line = |_| {
+        let mut line = soup::line(&mut rng);
+        // A batch takes any bytes; an import ends a line at each line feed.
+        line.retain(|byte| *byte != b'\n');
+        line
+    };
+    (0..count).map(line).collect()
+}
+
+fn head(thread: u8) -> Vec<u8> {
+    let payload = format!(
+        r#"{{"id":"{}","timestamp":"2026-01-01T00:00:00Z","cwd":"/w","originator":"o","cli_version":"1","source":"cli","model_provider":null,"history_mode":"paginated"}}"#,
+        id(thread)
+    );
+    let time = "2026-01-01T00:00:00Z";
+    format!(r#"{{"timestamp":"{time}","type":"session_meta","payload":{payload}}}"#).into_bytes()
+}
+
+fn grown(known: Option<&Vec<Vec<u8>>>, thread: u8, count: u8, seed: u64) -> Vec<Vec<u8>> {
+    let mut all = known.cloned().unwrap_or_default();
+    if all.is_empty() {
+        all.push(head(thread));
+    }
+    all.extend(lines(seed, count));
+    all
+}
+
+/// Whether an import can tell the thread from the file: its first record says so.
+fn is_importable(lines: Option<&Vec<Vec<u8>>>, thread: u8) -> bool {
+    lines.is_none_or(|lines| lines.first().is_none_or(|first| *first == head(thread)))
+}
+
+impl ReferenceStateMachine for Model {
+    type State = Model;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Model> {
+        Just(Model::default()).boxed()
+    }
+
+    fn transitions(_: &Model) -> BoxedStrategy<Step> {
+        let thread = 0..4_u8;
+        prop_oneof![
+            3 => thread.clone().prop_map(|thread| Step::Create { thread }),
+            8 => (thread.clone(), 1..20_u8, any::<u64>())
+                .prop_map(|(thread, count, seed)| Step::Append { thread, count, seed }),
+            2 => (thread.clone(), 1..6_u8)
+                .prop_map(|(thread, count)| Step::Retry { thread, count }),
+            1 => (thread.clone(), any::<u64>())
+                .prop_map(|(thread, seed)| Step::Conflict { thread, seed }),
+            3 => (thread.clone(), 0..30_u8, any::<u64>())
+                .prop_map(|(thread, count, seed)| Step::Import { thread, count, seed }),
+            1 => (thread, "[a-z]{0,8}").prop_map(|(thread, text)| Step::Name { thread, text }),
+            2 => Just(Step::Seal),
+            1 => Just(Step::Rebuild),
+            2 => Just(Step::Reopen),
+            2 => Just(Step::Kill),
+            3 => (any::<u64>(), any::<u64>())
+                .prop_map(|(policy, seed)| Step::PowerCut { policy, seed }),
+            1 => Just(Step::LoseIndex),
+            2 => (any::<u64>(), 0..8_u8).prop_map(|(at, bit)| Step::FlipIndex { at, bit }),
+            1 => Just(Step::SecondOwner),
+        ]
+        .boxed()
+    }
+
+    fn apply(mut model: Model, step: &Step) -> Model {
+        match step {
+            Step::Create { thread } => _ = model.threads.entry(*thread).or_default(),
+            Step::Append {
+                thread,
+                count,
+                seed,
+            } => {
+                if let Some(known) = model.threads.get_mut(thread) {
+                    known.extend(lines(*seed, *count));
+                }
+            }
+            Step::Import {
+                thread,
+                count,
+                seed,
+            } => {
+                let known = model.threads.get(thread);
+                if is_importable(known, *thread) {
+                    let all = grown(known, *thread, *count, *seed);
+                    model.threads.insert(*thread, all);
+                }
+            }
+            _ => {}
+        }
+        model
+    }
+}
+
+/// The store under test, on a disk that can lose power.
+struct Subject {
+    disk: SimDisk,
+    store: Option<Store>,
+    before: Model,
+}
+
+fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
+    let owner = Owner {
+        pid: 1,
+        host: "sim".into(),
+        since_ms: 1,
+    };
+    let options = Options {
+        journal_first_bytes: 32 << 10,
+        journal_file_bytes: 64 << 10,
+        journal_files_max: 4,
+        seal_bytes_min: 8 << 10,
+        segment_boundary_bytes: 16 << 10,
+        segment_bytes_max: 64 << 10,
+        ..Options::default()
+    };
+    Store::open_on(Arc::new(disk.clone()), options, &owner, true)
+}
+
+impl Subject {
+    fn store(&self) -> &Store {
+        self.store.as_ref().expect("it is open between the steps")
+    }
+
+    fn reopen(&mut self) {
+        self.store = None;
+        let store = open(&self.disk).expect("a store that lost nothing opens");
+        assert_eq!(store.report().damage, [], "no step is damage");
+        self.store = Some(store);
+    }
+
+    fn append(&self, thread: u8, at: Option<u64>, lines: &[Vec<u8>]) -> Result<bool, ErrorKind> {
+        let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+        let appended = self.store().append(&id(thread), at, &lines);
+        appended
+            .map(|appended| appended.duplicate)
+            .map_err(|error| error.kind())
+    }
+
+    fn import(&self, all: &[Vec<u8>]) {
+        let mut bytes = all.join(&b'\n');
+        bytes.push(b'\n');
+        let mut plain = bytes.as_slice();
+        let source = ImportSource {
+            path: "model",
+            thread_hint: None,
+            plain: &mut plain,
+            file_bytes: bytes.len() as u64,
+            modified_ns: 1,
+        };
+        let imported = self.store().import(source, &mut |_| {});
+        imported.expect("memory does not fail").expect("a rollout");
+    }
+
+    fn step(&mut self, step: Step) {
+        let known = |thread: u8| self.before.threads.get(&thread);
+        match step {
+            Step::Create { thread } => {
+                let made = self.store().create_thread(&id(thread));
+                assert_eq!(made.is_ok(), known(thread).is_none());
+            }
+            Step::Append {
+                thread,
+                count,
+                seed,
+            } => {
+                let said = self.append(thread, None, &lines(seed, count));
+                let expect = known(thread).map(|_| false).ok_or(ErrorKind::NotFound);
+                assert_eq!(said, expect);
+            }
+            Step::Retry { thread, count } => {
+                let Some(all) = known(thread).filter(|all| all.len() >= usize::from(count)) else {
+                    return;
+                };
+                let (before, newest) = all.split_at(all.len() - usize::from(count));
+                assert_eq!(
+                    self.append(thread, Some(before.len() as u64), newest),
+                    Ok(true)
+                );
+            }
+            Step::Conflict { thread, seed } => {
+                let Some(all) = known(thread).filter(|all| !all.is_empty()) else {
+                    return;
+                };
+                let mut other = lines(seed, 1);
+                other[0].push(b'~');
+                if other[0] != all[all.len() - 1] {
+                    let said = self.append(thread, Some(all.len() as u64 - 1), &other);
+                    assert_eq!(said, Err(ErrorKind::Invalid));
+                }
+            }
+            Step::Import {
+                thread,
+                count,
+                seed,
+            } => {
+                let known = known(thread);
+                if is_importable(known, thread) {
+                    self.import(&grown(known, thread, count, seed));
+                }
+            }
+            Step::Name { thread, text } => {
+                let named = self.store().set_name(&id(thread), &text);
+                assert_eq!(named.is_ok(), known(thread).is_some());
+            }
+            Step::Seal => self.store().seal_all().expect("sealed"),
+            Step::Rebuild => {
+                let rebuilt = self.store().rebuild_index(&mut |_| {}).expect("rebuilt");
+                assert_eq!(rebuilt.threads, self.before.threads.len() as u64);
+            }
+            Step::Reopen => {
+                let store = self.store.take().expect("it is open");
+                store.close().expect("closed");
+                self.reopen();
+            }
+            Step::Kill => self.reopen(),
+            Step::PowerCut { policy, seed } => {
+                self.store = None;
+                self.disk = self.disk.after_crash(CrashPolicy::by_number(policy), seed);
+                self.reopen();
+            }
+            Step::LoseIndex => {
+                self.store = None;
+                let _ = turnleaf_engine::disk::Disk::remove(&self.disk, INDEX);
+                self.reopen();
+            }
+            Step::FlipIndex { at, bit } => {
+                self.store = None;
+                if let Some(len) = self.disk.bytes(INDEX).map(|bytes| bytes.len() as u64) {
+                    self.disk.flip(INDEX, at % len.max(1), bit);
+                }
+                self.reopen();
+            }
+            Step::SecondOwner => {
+                let second = open(&self.disk);
+                assert_eq!(
+                    second.err().map(|error| error.kind()),
+                    Some(ErrorKind::Busy)
+                );
+            }
+        }
+    }
+}
+
+struct Test;
+
+impl StateMachineTest for Test {
+    type SystemUnderTest = Subject;
+    type Reference = Model;
+
+    fn init_test(_: &Model) -> Subject {
+        let disk = SimDisk::new();
+        let store = open(&disk).expect("a new store");
+        Subject {
+            disk,
+            store: Some(store),
+            before: Model::default(),
+        }
+    }
+
+    fn apply(mut subject: Subject, model: &Model, step: Step) -> Subject {
+        subject.step(step);
+        subject.before = model.clone();
+        subject
+    }
+
+    /// The log holds the model's lines, and the index what the log makes.
+    fn check_invariants(subject: &Subject, model: &Model) {
+        let store = subject.store();
+        let mut known: Vec<String> = store.log_threads().into_iter().map(|t| t.id).collect();
+        known.sort();
+        let expect: Vec<String> = model.threads.keys().map(|thread| id(*thread)).collect();
+        assert_eq!(known, expect);
+        for (thread, lines) in &model.threads {
+            let mut out = Vec::new();
+            store
+                .export(&id(*thread), None, None, &mut out)
+                .expect("an export");
+            let mut whole = lines.join(&b'\n');
+            if !lines.is_empty() {
+                whole.push(b'\n');
+            }
+            assert!(
+                out == whole,
+                "thread {thread}: {} of {}",
+                out.len(),
+                whole.len()
+            );
+            store.show(&id(*thread)).expect("the thread is shown");
+            assert_eq!(
+                store.index_difference(&id(*thread)).expect("compared"),
+                None
+            );
+        }
+        assert_eq!(store.damage_seen(), []);
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_sequence_of_operations_does_what_the_model_does(sequential 1..40 => Test);
+}
