@@ -13,10 +13,14 @@ use turnleaf_tests::soup;
 
 const INDEX: &str = "index.redb";
 
-/// What a store should hold: the lines of each thread.
+/// What a store should hold: the records of each thread, lines and (`None`) names.
 #[derive(Debug, Clone, Default)]
 struct Model {
-    threads: BTreeMap<u8, Vec<Vec<u8>>>,
+    threads: BTreeMap<u8, Vec<Option<Vec<u8>>>>,
+}
+
+fn of_lines(lines: Vec<Vec<u8>>) -> impl Iterator<Item = Option<Vec<u8>>> {
+    lines.into_iter().map(Some)
 }
 
 #[derive(Debug, Clone)]
@@ -89,8 +93,9 @@ fn head(thread: u8) -> Vec<u8> {
     format!(r#"{{"timestamp":"{time}","type":"session_meta","payload":{payload}}}"#).into_bytes()
 }
 
-fn grown(known: Option<&Vec<Vec<u8>>>, thread: u8, count: u8, seed: u64) -> Vec<Vec<u8>> {
-    let mut all = known.cloned().unwrap_or_default();
+/// The lines of a thread as a file that has grown by some.
+fn grown(known: Option<&Vec<Option<Vec<u8>>>>, thread: u8, count: u8, seed: u64) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = known.into_iter().flatten().flatten().cloned().collect();
     if all.is_empty() {
         all.push(head(thread));
     }
@@ -98,9 +103,10 @@ fn grown(known: Option<&Vec<Vec<u8>>>, thread: u8, count: u8, seed: u64) -> Vec<
     all
 }
 
-/// Whether an import can tell the thread from the file: its first record says so.
-fn is_importable(lines: Option<&Vec<Vec<u8>>>, thread: u8) -> bool {
-    lines.is_none_or(|lines| lines.first().is_none_or(|first| *first == head(thread)))
+/// Whether an import can tell the thread from the file: its first line says so.
+fn is_importable(known: Option<&Vec<Option<Vec<u8>>>>, thread: u8) -> bool {
+    let first = known.into_iter().flatten().flatten().next();
+    first.is_none_or(|first| *first == head(thread))
 }
 
 impl ReferenceStateMachine for Model {
@@ -146,7 +152,7 @@ impl ReferenceStateMachine for Model {
                 seed,
             } => {
                 if let Some(known) = model.threads.get_mut(thread) {
-                    known.extend(lines(*seed, *count));
+                    known.extend(of_lines(lines(*seed, *count)));
                 }
             }
             Step::Import {
@@ -156,8 +162,15 @@ impl ReferenceStateMachine for Model {
             } => {
                 let known = model.threads.get(thread);
                 if is_importable(known, *thread) {
-                    let all = grown(known, *thread, *count, *seed);
-                    model.threads.insert(*thread, all);
+                    let lines = known.into_iter().flatten().flatten().count();
+                    let added = grown(known, *thread, *count, *seed).split_off(lines);
+                    let all = model.threads.entry(*thread).or_default();
+                    all.extend(of_lines(added));
+                }
+            }
+            Step::Name { thread, .. } => {
+                if let Some(known) = model.threads.get_mut(thread) {
+                    known.push(None);
                 }
             }
             _ => {}
@@ -247,10 +260,11 @@ impl Subject {
                     return;
                 };
                 let (before, newest) = all.split_at(all.len() - usize::from(count));
-                assert_eq!(
-                    self.append(thread, Some(before.len() as u64), newest),
-                    Ok(true)
-                );
+                let newest: Option<Vec<Vec<u8>>> = newest.iter().cloned().collect();
+                if let Some(newest) = newest {
+                    let said = self.append(thread, Some(before.len() as u64), &newest);
+                    assert_eq!(said, Ok(true));
+                }
             }
             Step::Conflict { thread, seed } => {
                 let Some(all) = known(thread).filter(|all| !all.is_empty()) else {
@@ -258,7 +272,7 @@ impl Subject {
                 };
                 let mut other = lines(seed, 1);
                 other[0].push(b'~');
-                if other[0] != all[all.len() - 1] {
+                if Some(&other[0]) != all[all.len() - 1].as_ref() {
                     let said = self.append(thread, Some(all.len() as u64 - 1), &other);
                     assert_eq!(said, Err(ErrorKind::Invalid));
                 }
@@ -345,7 +359,8 @@ impl StateMachineTest for Test {
         known.sort();
         let expect: Vec<String> = model.threads.keys().map(|thread| id(*thread)).collect();
         assert_eq!(known, expect);
-        for (thread, lines) in &model.threads {
+        for (thread, records) in &model.threads {
+            let lines: Vec<&[u8]> = records.iter().flatten().map(Vec::as_slice).collect();
             let mut out = Vec::new();
             store
                 .export(&id(*thread), None, None, &mut out)
