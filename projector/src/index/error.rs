@@ -106,6 +106,25 @@ pub enum IndexError {
     },
 }
 
+/// redb remembers a failure that it could not report.
+#[derive(Debug, thiserror::Error)]
+#[error("an earlier operation failed")]
+struct Earlier;
+
+impl IndexError {
+    /// Whether the disk failed, now and by itself: another try may succeed on the same file. A
+    /// failure that redb only remembers may as well have been damage.
+    #[must_use]
+    pub fn is_of_disk(&self) -> bool {
+        match self {
+            IndexError::Io { source, .. } => {
+                source.get_ref().is_none_or(|inner| !inner.is::<Earlier>())
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Table {
     fn name(self) -> &'static str {
         match self {
@@ -216,7 +235,7 @@ fn translate(place: Place, error: redb::Error) -> IndexError {
         redb::Error::Io(source) => translate_io(place, source),
         redb::Error::PreviousIo => IndexError::Io {
             place,
-            source: io::Error::other("an earlier operation failed"),
+            source: io::Error::other(Earlier),
         },
         redb::Error::DatabaseAlreadyOpen => IndexError::Io {
             place,

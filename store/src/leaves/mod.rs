@@ -81,17 +81,22 @@ impl Leaves {
     /// on an empty one, which it fills from the log; one that the disk failed is opened again.
     pub(crate) fn with<T>(&self, work: impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
         let mut held = self.lock();
-        match self.attempt(&mut held, &work) {
-            Err(Error::Index(error)) => {
-                tracing::warn!(%error, "the index is opened anew");
-                *held = None;
-                if !matches!(error, IndexError::Io { .. }) {
-                    index_file::move_aside(&*self.disk);
-                }
-                self.attempt(&mut held, &work)
-            }
-            done => done,
+        let mut error = match self.attempt(&mut held, &work) {
+            Err(Error::Index(error)) => error,
+            done => return done,
+        };
+        if matches!(error, IndexError::Io { .. }) {
+            tracing::warn!(%error, "the index is opened again");
+            *held = None;
+            error = match self.attempt(&mut held, &work) {
+                Err(Error::Index(error)) if !error.is_of_disk() => error,
+                done => return done,
+            };
         }
+        tracing::warn!(%error, "the index is moved aside and made anew");
+        *held = None;
+        index_file::move_aside(&*self.disk);
+        self.attempt(&mut held, &work)
     }
 
     fn attempt<T>(
