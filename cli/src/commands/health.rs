@@ -52,16 +52,16 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
         print_json(&shown)?;
         return Ok(outcome(&found));
     }
-    for line in as_lines(&found) {
-        print_line(&line)?;
-    }
+    let mut lines = as_lines(&found);
     match &threads {
-        None => print_line("another process owns the store: its threads were not looked at")?,
-        Some(threads) => {
-            for line in threads.iter().flat_map(thread_lines) {
-                print_line(&line)?;
-            }
-        }
+        None => lines.push("another process owns the store: its threads were not looked at".into()),
+        Some(threads) => lines.extend(threads.iter().flat_map(thread_lines)),
+    }
+    if lines.is_empty() {
+        lines.push("nothing is odd; `turnleaf verify` reads every byte".into());
+    }
+    for line in lines {
+        print_line(&line)?;
     }
     print_line(&format!(
         "{} threads, {} records; {} in the journal, {} in segments, {} of index",
@@ -203,9 +203,6 @@ fn as_lines(found: &Diagnosis) -> Vec<String> {
     lines.extend(found.repairs.iter().map(|repair| format!("due: {repair}")));
     if !found.repairs.is_empty() {
         lines.push("`turnleaf repair` does what is due and keeps a copy".to_owned());
-    }
-    if lines.is_empty() {
-        lines.push("nothing is odd; `turnleaf verify` reads every byte".to_owned());
     }
     lines
 }
