@@ -3,9 +3,12 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
+use rustix::io::Errno;
 
 use super::{Access, Disk, DiskFile, Entry, EntryKind, FileId};
 
@@ -163,18 +166,21 @@ impl Disk for OsDisk {
     }
 
     fn id_at(&self, path: &str) -> io::Result<Option<FileId>> {
-        match fs::symlink_metadata(self.at(path)?) {
+        let path = self.at(path)?;
+        match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO) {
             Ok(found) => Ok(Some(id_of(&found))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
-fn id_of(file: &fs::Metadata) -> FileId {
+/// Only the number is asked for: who asks for the times of a file makes its next write keep a finer
+/// one, and the sync of that write costs a third more (measured on Linux 6.18).
+fn id_of(file: &Statx) -> FileId {
     FileId {
-        device: file.dev(),
-        number: file.ino(),
+        device: u64::from(file.stx_dev_major) << 32 | u64::from(file.stx_dev_minor),
+        number: file.stx_ino,
     }
 }
 
@@ -232,6 +238,7 @@ impl DiskFile for OsFile {
     }
 
     fn id(&self) -> io::Result<FileId> {
-        Ok(id_of(&self.file.metadata()?))
+        let found = statx(&self.file, "", AtFlags::EMPTY_PATH, StatxFlags::INO)?;
+        Ok(id_of(&found))
     }
 }

@@ -18,6 +18,8 @@ use crate::view::{FrameRef, RunRef};
 
 /// Bytes that one read may cover when neighbouring units are read together.
 const SPAN_BYTES: u64 = 512 << 10;
+/// The same for blocks that are read backward: who does that mostly wants the newest few.
+const SPAN_BACK_BYTES: u64 = 128 << 10;
 /// Foreign bytes between two units that are read along rather than skipped.
 const GAP_BYTES: u64 = 32 << 10;
 
@@ -311,9 +313,9 @@ fn neighbours(indices: &[usize]) -> Vec<Range<usize>> {
 /// The next blocks of `range` in reading direction that one read covers.
 fn take_group(blocks: &[BlockRow], range: &Range<usize>, direction: Direction) -> Range<usize> {
     let bytes = |index: usize| BLOCK_HEADER_BYTES as u64 + u64::from(blocks[index].stored_len);
-    let mut group = match direction {
-        Direction::Forward => range.start..range.start,
-        Direction::Backward => range.end..range.end,
+    let (mut group, span) = match direction {
+        Direction::Forward => (range.start..range.start, SPAN_BYTES),
+        Direction::Backward => (range.end..range.end, SPAN_BACK_BYTES),
     };
     let mut total = 0;
     while group.len() < range.len() {
@@ -322,7 +324,7 @@ fn take_group(blocks: &[BlockRow], range: &Range<usize>, direction: Direction) -
             Direction::Backward => group.start - 1,
         };
         total += bytes(next);
-        if total > SPAN_BYTES && !group.is_empty() {
+        if total > span && !group.is_empty() {
             break;
         }
         group = group.start.min(next)..group.end.max(next + 1);
