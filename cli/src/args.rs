@@ -79,8 +79,13 @@ pub(crate) enum Command {
         /// Every odd record of this thread instead; reads all of its records.
         thread: Option<String>,
     },
-    /// Do the repairs that `doctor` names; a copy is kept of what they take away.
+    /// Do the repairs that the store, or one thread, calls for; reads every byte to find them.
+    ///
+    /// What a repair takes away is kept in the store's `quarantine` folder. `accept-loss` states in
+    /// the log which records are gone, and the thread takes appends again.
     Repair {
+        /// Only this thread.
+        thread: Option<String>,
         /// Only say what would be done.
         #[arg(long)]
         dry_run: bool,

@@ -421,6 +421,31 @@ fn a_damaged_block_costs_its_records_only() {
         page.status.success(),
         "a page that does not touch the damage is whole"
     );
+    let names = |repairs: &Value| -> Vec<String> {
+        let all = repairs.as_array().unwrap().iter();
+        all.map(|repair| repair["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let both = ["accept-loss", "rebuild-segment"];
+    let dry = home.json(&["repair", THREAD, "--dry-run"], 4);
+    assert_eq!(names(&dry["due"]), both);
+    assert!(fs::read(&segment).unwrap() == bytes, "nothing was done");
+    let done = home.json(&["repair", THREAD], 0);
+    assert_eq!(names(&done["repaired"]), both);
+    assert_eq!(done["repaired"][0]["threads"], serde_json::json!([THREAD]));
+    let copy = done["repaired"][1]["copy"].as_str().unwrap();
+    assert!(fs::read(home.path("store").join(copy)).unwrap() == bytes);
+    assert!(!segment.exists());
+    let _ = home.json(&["verify"], 0);
+    let out = home.run(&["export", THREAD]);
+    assert_eq!(out.status.code(), Some(0));
+    assert!(out.stdout == expected.as_bytes(), "nothing more is lost");
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(said.contains(&format!("records {first} to {last} are missing")));
+    let shown = home.json(&["show", THREAD], 0);
+    assert_eq!(shown["givenUp"], serde_json::json!([[first, last]]));
+    assert_eq!(home.json(&["doctor"], 0)["ok"], true);
+    assert_eq!(names(&home.json(&["repair"], 0)["repaired"]), [""; 0]);
 }
 
 #[test]

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use turnleaf_format::catalogue::{CatalogueRecord, Run};
+use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost, Run};
 use turnleaf_format::segment::Class;
-use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
+use turnleaf_format::{
+    Generation, Ordinal, SegmentId, StoreId, ThreadChain, ThreadId, ThreadNumber,
+};
 
-use crate::view::{Published, SegmentFile};
+use crate::view::{Published, SegmentFile, is_covered, ranges_of};
 
 /// How far a source file has been imported into a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,34 @@ impl SegmentFact {
     }
 }
 
+/// What the catalogue must say so that a damage closes nothing any more. Only a repair says it.
+/// [S:catalogue-13]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceptance {
+    /// These ordinals of a thread are lost. [S:catalogue-11]
+    Ordinals {
+        /// The thread; 0 is the catalogue.
+        thread: ThreadNumber,
+        /// First ordinal.
+        first: Ordinal,
+        /// One past the last; equal to the first where only the chain is broken.
+        end: Ordinal,
+        /// The thread chain at the end.
+        chain_after: ThreadChain,
+    },
+    /// A part of a journal file is lost. [S:catalogue-12]
+    Journal {
+        /// The generation of the file.
+        generation: Generation,
+        /// First byte.
+        offset: u64,
+        /// One past the last; equal to the first where only the stated chain is wrong.
+        end: u64,
+    },
+    /// The record that named the thread is lost: it gets a new id. [R:frame-12]
+    Thread(ThreadNumber),
+}
+
 /// The sum of the catalogue's records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalogue {
@@ -71,6 +101,9 @@ pub(crate) struct Catalogue {
     pub(crate) numbers: HashMap<ThreadId, ThreadNumber>,
     pub(crate) segments: BTreeMap<SegmentId, SegmentFact>,
     pub(crate) epoch: u64,
+    /// What was given up, by thread, ascending; thread 0 is the catalogue itself.
+    pub(crate) lost: BTreeMap<ThreadNumber, Vec<Lost>>,
+    journal_lost: Vec<JournalLost>,
     next_thread: u64,
     next_segment: u64,
 }
@@ -148,7 +181,52 @@ impl Catalogue {
                 self.epoch = self.epoch.max(*epoch);
                 newer
             }
+            CatalogueRecord::Lost(lost) => {
+                let catalogue = lost.thread == ThreadNumber::CATALOGUE;
+                let known = catalogue || self.threads.contains_key(&lost.thread);
+                if known {
+                    let all = self.lost.entry(lost.thread).or_default();
+                    all.push(*lost);
+                    all.sort_by_key(|lost| (lost.first_ordinal, lost.ordinal_end));
+                }
+                known
+            }
+            CatalogueRecord::JournalLost(lost) => {
+                self.journal_lost.push(*lost);
+                true
+            }
             CatalogueRecord::Unknown { .. } => true,
+        }
+    }
+
+    /// What was given up of a thread, ascending.
+    pub(crate) fn given_up(&self, thread: ThreadNumber) -> &[Lost] {
+        self.lost.get(&thread).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the catalogue says so already.
+    pub(crate) fn has_accepted(&self, acceptance: Acceptance) -> bool {
+        match acceptance {
+            Acceptance::Ordinals {
+                thread,
+                first,
+                end,
+                chain_after,
+            } if first == end => self
+                .given_up(thread)
+                .iter()
+                .any(|lost| (lost.ordinal_end, lost.chain_after) == (end, chain_after)),
+            Acceptance::Ordinals {
+                thread, first, end, ..
+            } => is_covered(ranges_of(self.given_up(thread)), first, end),
+            Acceptance::Journal {
+                generation,
+                offset,
+                end,
+            } => self.journal_lost.iter().any(|lost| {
+                lost.generation == generation && lost.offset <= offset && end <= lost.end
+            }),
+            Acceptance::Thread(thread) => self.threads.contains_key(&thread),
         }
     }
 
@@ -164,24 +242,49 @@ impl Catalogue {
         SegmentId(self.next_segment)
     }
 
+    /// Reserves what the frames of the journal show to be taken, also where the record that says so
+    /// is lost.
+    pub(crate) fn saw_frames(&mut self, thread: ThreadNumber, epoch: u64) {
+        self.next_thread = self.next_thread.max(thread.0);
+        self.epoch = self.epoch.max(epoch);
+    }
+
     /// Reserves the numbers up to `segment`: a file of that name stands on the disk.
     pub(crate) fn saw_segment_file(&mut self, segment: SegmentId) {
         self.next_segment = self.next_segment.max(segment.0);
     }
 
-    /// The new run holds what the old one held. [S:catalogue-8]
+    /// Other runs hold what the old one held, or it is lost. [S:catalogue-8]
     fn replace(&mut self, old: SegmentId, thread: ThreadNumber, new: SegmentId) -> bool {
         let run_of = |segment| self.segments.get(&segment)?.live.get(&thread).copied();
-        let (Some(before), Some(after)) = (run_of(old), run_of(new)) else {
+        let Some(before) = run_of(old) else {
             return false;
         };
-        let holds = old != new
-            && after.first_ordinal <= before.first_ordinal
-            && before.ordinal_end <= after.ordinal_end;
+        let (first, end) = (before.first_ordinal, before.ordinal_end);
+        let holds = match run_of(new) {
+            Some(after) if after.first_ordinal <= first && end <= after.ordinal_end => old != new,
+            None if new != SegmentId::NONE => false,
+            _ => self.holds_without(old, thread, (first, end)),
+        };
         if let Some(fact) = self.segments.get_mut(&old).filter(|_| holds) {
             fact.live.remove(&thread);
         }
         holds
+    }
+
+    /// Whether all these ordinals are in other segments, or given up.
+    fn holds_without(
+        &self,
+        old: SegmentId,
+        thread: ThreadNumber,
+        (first, end): (Ordinal, Ordinal),
+    ) -> bool {
+        let others = self.segments.iter().filter(|(segment, _)| **segment != old);
+        let runs = others.filter_map(|(_, fact)| fact.live.get(&thread));
+        let runs = runs.map(|run| (run.first_ordinal, run.ordinal_end));
+        let mut ranges: Vec<_> = runs.chain(ranges_of(self.given_up(thread))).collect();
+        ranges.sort_unstable();
+        is_covered(ranges, first, end)
     }
 
     fn create_thread(&mut self, thread: ThreadNumber, id: &ThreadId, at_ms: i64) -> bool {

@@ -14,12 +14,13 @@ mod log;
 mod options;
 mod read;
 mod recovery;
+mod repair;
 mod seal;
 mod segment;
 mod state;
 mod view;
 
-pub use catalogue::{ImportFact, ThreadFact};
+pub use catalogue::{Acceptance, ImportFact, ThreadFact};
 pub use error::{Cause, Damage, DiskFailure, ReadError};
 pub use lock::Owner;
 pub use log::{
@@ -28,7 +29,8 @@ pub use log::{
 };
 pub use options::Options;
 pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};
-pub use recovery::{Refusal, Remark, Repair, Repaired, TailVerdict, repair, repairs_for};
+pub use recovery::{Loss, Refusal, Remark, TailVerdict};
+pub use repair::{Repair, RepairError, Repaired, find_repairs, repair, repairs_for};
 pub use seal::{Notes, RunWriter, SealPlan, SealedSegment};
 pub use state::{SegmentInfo, State, Totals};
 pub use turnleaf_format as format;

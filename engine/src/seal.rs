@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use turnleaf_format::catalogue::Run;
+use turnleaf_format::catalogue::{CatalogueRecord, Run};
 use turnleaf_format::record::Entry;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadNumber};
@@ -13,7 +13,6 @@ use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::read::Reader;
 use crate::segment::{Sealed, SegmentWriter};
-use crate::view::ThreadView;
 
 /// Makes the notes of a run from its records; a pure function of them.
 pub type Notes<'a> = &'a dyn Fn(&Reader, Ordinal, Ordinal) -> Vec<u8>;
@@ -42,24 +41,28 @@ pub(crate) struct Part {
 impl Part {
     /// Everything of a thread that no own segment holds: its runs in packs and its journal frames.
     pub(crate) fn of(reader: Reader) -> Part {
-        let view = &reader.view;
-        let replaces: Vec<SegmentId> = view.trailing_packs().map(|run| run.file.segment).collect();
-        let from = view
-            .trailing_packs()
-            .last()
-            .map_or(view.sealed().0, |run| run.first);
-        let end = view.end;
-        Part {
-            reader,
-            from,
-            end,
-            replaces,
+        let view = Arc::clone(&reader.view);
+        let mut part = Part::of_journal(reader);
+        for run in view.trailing_packs() {
+            // A run has no hole: behind what was given up another one begins.
+            let whole = run.end == part.from
+                && view
+                    .next_given_up(run.first)
+                    .is_none_or(|at| at >= part.from);
+            if !whole {
+                break;
+            }
+            part.from = run.first;
+            part.replaces.push(run.file.segment);
         }
+        part
     }
 
-    /// Only what the journal holds; runs in packs stay where they are.
+    /// Only what the journal holds, up to what was given up; runs in packs stay where they are.
     pub(crate) fn of_journal(reader: Reader) -> Part {
-        let (from, end) = (reader.view.sealed().0, reader.view.end);
+        let view = &reader.view;
+        let from = view.sealed().0;
+        let end = view.next_given_up(from).unwrap_or(view.end).min(view.end);
         Part {
             reader,
             from,
@@ -74,11 +77,8 @@ impl Part {
 
     /// Copies the part's entries into the open segment, as a run.
     fn write(&self, writer: &mut SegmentWriter) -> Result<(), ReadError> {
-        writer.begin_run(
-            self.thread(),
-            self.from,
-            chain_at(&self.reader.view, self.from),
-        );
+        let chain = self.reader.chain_before(self.from)?;
+        writer.begin_run(self.thread(), self.from, chain);
         let mut wrote = Ok(());
         self.reader.entries(self.from, self.end, &mut |_, entry| {
             wrote = writer.push(entry);
@@ -90,18 +90,6 @@ impl Part {
         })?;
         Ok(wrote?)
     }
-}
-
-/// The thread chain at an ordinal where a run or frame begins.
-fn chain_at(view: &ThreadView, ordinal: Ordinal) -> turnleaf_format::ThreadChain {
-    let run = view
-        .runs
-        .iter()
-        .find(|run| run.first == ordinal)
-        .map(|run| run.chain_before);
-    let frame = || view.frames.iter().find(|frame| frame.first == ordinal);
-    run.or_else(|| frame().map(|frame| frame.chain_before))
-        .unwrap_or(view.chain)
 }
 
 /// A segment that was written and may be published.
@@ -233,6 +221,17 @@ impl std::fmt::Debug for RunWriter {
 }
 
 impl SealedSegment {
+    /// The record that publishes it.
+    pub(crate) fn published(&self) -> CatalogueRecord {
+        CatalogueRecord::SegmentPublished {
+            segment: self.sealed.segment,
+            class: self.sealed.class,
+            file_bytes: self.sealed.file_bytes,
+            digest: self.sealed.digest,
+            runs: self.sealed.runs.clone(),
+        }
+    }
+
     /// The runs of the segment.
     #[must_use]
     pub fn runs(&self) -> &[Run] {

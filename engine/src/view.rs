@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use turnleaf_format::catalogue::Run;
+use turnleaf_format::catalogue::{Lost, Run};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
@@ -91,6 +91,8 @@ impl RunRef {
 pub(crate) struct Hole {
     pub(crate) first: Ordinal,
     pub(crate) end: Ordinal,
+    /// The thread chain at the end, as what follows states it.
+    pub(crate) chain_after: ThreadChain,
     pub(crate) damage: crate::error::Damage,
 }
 
@@ -102,6 +104,8 @@ pub(crate) struct ThreadView {
     pub(crate) runs: Vec<RunRef>,
     pub(crate) frames: Vec<FrameRef>,
     pub(crate) holes: Vec<Hole>,
+    /// Ordinals that a repair gave up, ascending: nothing is read in their place.
+    pub(crate) given_up: Vec<Lost>,
     /// One past the newest complete record.
     pub(crate) end: Ordinal,
     /// The chain there.
@@ -115,18 +119,49 @@ impl ThreadView {
             runs: Vec::new(),
             frames: Vec::new(),
             holes: Vec::new(),
+            given_up: Vec::new(),
             end: Ordinal(0),
             chain: ThreadChain::START,
         }
     }
 
-    /// One past the newest record that a segment holds, and the chain there.
+    /// One past the newest record that a segment holds, and the chain there; behind what was given
+    /// up at that place.
     pub(crate) fn sealed(&self) -> (Ordinal, ThreadChain) {
-        self.runs
-            .last()
-            .map_or((Ordinal(0), ThreadChain::START), |run| {
-                (run.end, run.chain_after)
-            })
+        let last = self.runs.last();
+        let sealed = last.map_or((Ordinal(0), ThreadChain::START), |run| {
+            (run.end, run.chain_after)
+        });
+        self.behind_given_up(sealed)
+    }
+
+    /// Where the thread goes on when it stands at a place, and the chain there.
+    pub(crate) fn behind_given_up(&self, mut at: (Ordinal, ThreadChain)) -> (Ordinal, ThreadChain) {
+        for lost in &self.given_up {
+            if lost.first_ordinal <= at.0 && at.0 <= lost.ordinal_end {
+                at = (lost.ordinal_end, lost.chain_after);
+            }
+        }
+        at
+    }
+
+    /// Whether all ordinals from the first to before the end were given up.
+    pub(crate) fn is_given_up(&self, first: Ordinal, end: Ordinal) -> bool {
+        is_covered(ranges_of(&self.given_up), first, end)
+    }
+
+    /// Where the next ordinals begin that were given up, at or after a place.
+    pub(crate) fn next_given_up(&self, from: Ordinal) -> Option<Ordinal> {
+        let holds = |lost: &&Lost| lost.first_ordinal < lost.ordinal_end && from < lost.ordinal_end;
+        let next = self.given_up.iter().find(holds);
+        next.map(|lost| lost.first_ordinal.max(from))
+    }
+
+    /// The chain that was stated behind what was given up before `end`.
+    pub(crate) fn chain_given_up(&self, end: Ordinal) -> Option<ThreadChain> {
+        let mut stated = self.given_up.iter().rev();
+        let stated = stated.find(|lost| lost.ordinal_end == end);
+        stated.map(|lost| lost.chain_after)
     }
 
     /// Bytes of frame bodies that no segment holds yet.
@@ -168,8 +203,10 @@ impl ThreadView {
     pub(crate) fn take_over(&mut self, run: RunRef) -> Vec<FrameRef> {
         self.runs
             .retain(|old| old.end <= run.first || old.first >= run.end);
+        // Frames before it stay: behind what was given up a run may begin anywhere.
+        let before = self.frames.partition_point(|frame| frame.first < run.first);
         let covered = self.frames.partition_point(|frame| frame.end <= run.end);
-        let released: Vec<FrameRef> = self.frames.drain(..covered).collect();
+        let released = self.frames.drain(before..covered.max(before)).collect();
         if run.end > self.end {
             self.end = run.end;
             self.chain = run.chain_after;
@@ -178,4 +215,25 @@ impl ThreadView {
         self.runs.insert(place, run);
         released
     }
+}
+
+/// The ordinals that were given up.
+pub(crate) fn ranges_of(lost: &[Lost]) -> impl Iterator<Item = (Ordinal, Ordinal)> {
+    lost.iter()
+        .map(|lost| (lost.first_ordinal, lost.ordinal_end))
+}
+
+/// Whether ranges that ascend cover all ordinals from the first to before the end.
+pub(crate) fn is_covered(
+    ranges: impl IntoIterator<Item = (Ordinal, Ordinal)>,
+    first: Ordinal,
+    end: Ordinal,
+) -> bool {
+    let mut reached = first;
+    for (from, until) in ranges {
+        if from <= reached {
+            reached = reached.max(until);
+        }
+    }
+    first < end && reached >= end
 }

@@ -343,6 +343,14 @@ def catalogue_record(kind, payload):
     elif kind == 137:
         record = {"record": "epoch", "epoch": take("Q"), "at_ms": take("q"), "pid": take("I"),
                   "host": fields.text()}
+    elif kind == 139:
+        record = {"record": "lost", "thread": take("Q"), "first_ordinal": take("Q"),
+                  "ordinal_end": take("Q"), "chain_after": take("Q"), "at_ms": take("q")}
+        require(record["first_ordinal"] <= record["ordinal_end"], "length")
+    elif kind == 140:
+        record = {"record": "journal_lost", "generation": take("Q"), "offset": take("Q"),
+                  "end": take("Q"), "at_ms": take("q")}
+        require(record["generation"] > 0 and record["offset"] <= record["end"], "length")
     else:
         return {"record": "unknown", "kind": kind}
     require(fields.at == len(fields.data), "trailing")

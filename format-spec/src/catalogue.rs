@@ -2,7 +2,7 @@
 
 use crate::bytes::{DecodeError, Problem, Source, put_text};
 use crate::chain::ThreadChain;
-use crate::ids::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
+use crate::ids::{Generation, Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
 use crate::record::Kind;
 use crate::segment::Class;
 
@@ -21,6 +21,34 @@ pub struct Run {
     pub chain_after: ThreadChain,
     /// Sum of the payload lengths in bytes.
     pub payload_bytes: u64,
+}
+
+/// Ordinals of a thread that somebody gave up. [S:catalogue-11]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// The thread; may be the catalogue itself.
+    pub thread: ThreadNumber,
+    /// First ordinal.
+    pub first_ordinal: Ordinal,
+    /// One past the last; equal to the first where no record is lost, but the chain is broken.
+    pub ordinal_end: Ordinal,
+    /// The thread's chain at the end, as what follows states it.
+    pub chain_after: ThreadChain,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+}
+
+/// A part of a journal file that somebody gave up. [S:catalogue-12]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalLost {
+    /// The generation of the file.
+    pub generation: Generation,
+    /// First byte.
+    pub offset: u64,
+    /// One past the last byte; equal to the first where only the chain there is broken.
+    pub end: u64,
+    /// Unix milliseconds.
+    pub at_ms: i64,
 }
 
 /// A fact about the store as a whole. [S:catalogue-2]
@@ -55,13 +83,13 @@ pub enum CatalogueRecord {
         /// What it holds.
         runs: Vec<Run>,
     },
-    /// The run of `thread` in `old` is taken over by `new`.
+    /// The run of `thread` in `old` counts no longer.
     Replaced {
         /// Segment that held the run.
         old: SegmentId,
         /// Whose run.
         thread: ThreadNumber,
-        /// Segment that holds it now.
+        /// Segment that holds it now; [`SegmentId::NONE`] when all of it is lost.
         new: SegmentId,
     },
     /// The thread was archived, or came back.
@@ -113,6 +141,10 @@ pub enum CatalogueRecord {
         /// Host name; informative.
         host: String,
     },
+    /// The records with these ordinals are gone for ever. [S:catalogue-11]
+    Lost(Lost),
+    /// A part of a journal file is gone for ever. [S:catalogue-12]
+    JournalLost(JournalLost),
     /// A kind that this build does not know; kept.
     Unknown {
         /// Its kind.
@@ -137,6 +169,8 @@ impl CatalogueRecord {
             CatalogueRecord::Purged { .. } => Kind::PURGED,
             CatalogueRecord::Import { .. } => Kind::IMPORT,
             CatalogueRecord::Epoch { .. } => Kind::EPOCH,
+            CatalogueRecord::Lost(_) => Kind::LOST,
+            CatalogueRecord::JournalLost(_) => Kind::JOURNAL_LOST,
             CatalogueRecord::Unknown { kind } => *kind,
         }
     }
@@ -208,6 +242,25 @@ impl CatalogueRecord {
                 out.extend_from_slice(&pid.to_le_bytes());
                 put_text(&mut out, host);
             }
+            CatalogueRecord::Lost(lost) => {
+                let Lost {
+                    thread,
+                    first_ordinal,
+                    ordinal_end,
+                    chain_after,
+                    at_ms,
+                } = lost;
+                for value in [thread.0, first_ordinal.0, ordinal_end.0, chain_after.0] {
+                    out.extend_from_slice(&value.to_le_bytes());
+                }
+                out.extend_from_slice(&at_ms.to_le_bytes());
+            }
+            CatalogueRecord::JournalLost(lost) => {
+                for value in [lost.generation.0, lost.offset, lost.end] {
+                    out.extend_from_slice(&value.to_le_bytes());
+                }
+                out.extend_from_slice(&lost.at_ms.to_le_bytes());
+            }
             CatalogueRecord::Unknown { .. } => panic!("an unknown catalogue record is not written"),
         }
         out
@@ -266,6 +319,8 @@ impl CatalogueRecord {
                 pid: source.u32()?,
                 host: source.text()?.to_owned(),
             },
+            Kind::LOST => lost(&mut source)?,
+            Kind::JOURNAL_LOST => journal_lost(&mut source)?,
             kind => return Ok(CatalogueRecord::Unknown { kind }),
         };
         source.finish()?;
@@ -319,6 +374,33 @@ fn published(source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {
         digest,
         runs,
     })
+}
+
+fn lost(source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {
+    let lost = Lost {
+        thread: ThreadNumber(source.u64()?),
+        first_ordinal: Ordinal(source.u64()?),
+        ordinal_end: Ordinal(source.u64()?),
+        chain_after: ThreadChain(source.u64()?),
+        at_ms: source.i64()?,
+    };
+    if lost.first_ordinal > lost.ordinal_end {
+        return source.fail(Problem::Length);
+    }
+    Ok(CatalogueRecord::Lost(lost))
+}
+
+fn journal_lost(source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {
+    let lost = JournalLost {
+        generation: Generation(source.u64()?),
+        offset: source.u64()?,
+        end: source.u64()?,
+        at_ms: source.i64()?,
+    };
+    if lost.generation == Generation(0) || lost.offset > lost.end {
+        return source.fail(Problem::Length);
+    }
+    Ok(CatalogueRecord::JournalLost(lost))
 }
 
 fn put_stamp(out: &mut Vec<u8>, thread: ThreadNumber, at_ms: i64) {

@@ -38,6 +38,11 @@ impl ThreadNumber {
     pub const CATALOGUE: ThreadNumber = ThreadNumber(0);
 }
 
+impl SegmentId {
+    /// No segment: the number of none.
+    pub const NONE: SegmentId = SegmentId(0);
+}
+
 impl Ordinal {
     /// The ordinal `count` places later.
     ///

@@ -33,6 +33,10 @@ impl Kind {
     pub const EPOCH: Kind = Kind(137);
     /// Catalogue: a compression dictionary (reserved).
     pub const DICTIONARY: Kind = Kind(138);
+    /// Catalogue: ordinals of a thread are lost for ever.
+    pub const LOST: Kind = Kind(139);
+    /// Catalogue: a part of a journal file is lost for ever.
+    pub const JOURNAL_LOST: Kind = Kind(140);
 }
 
 /// Properties of a record. [S:record-3]

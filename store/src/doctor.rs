@@ -1,16 +1,10 @@
-//! Owns what opening a store says about its health, and the repairs that somebody asks for.
+//! Owns what opening a store says about its health.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::ThreadNumber;
-use turnleaf_engine::{
-    Damage, OpenError, Options, Refusal, Remark, Repair, Repaired, TailVerdict, repairs_for,
-};
+use turnleaf_engine::{Damage, Remark, TailVerdict, repairs_for};
 
-use crate::error::Error;
-use crate::open::{Store, system_owner};
+use crate::open::Store;
+use crate::repair::NamedRepair;
 
 /// What opening a store found. Blocks of segments are not read for it; a verification does that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +21,8 @@ pub struct Diagnosis {
     pub remarks: Vec<Remark>,
     /// Names that do not belong to the store.
     pub foreign: Vec<String>,
-    /// Repairs that can be asked for.
-    pub repairs: Vec<Repair>,
+    /// Repairs that opening shows to be due; reading every byte may show more.
+    pub repairs: Vec<NamedRepair>,
 }
 
 impl Store {
@@ -41,6 +35,7 @@ impl Store {
                 .with(|state| state.thread(thread).map(|fact| fact.id.to_string()))
         };
         let named = |damage: &Damage| (damage.thread.and_then(id), damage.clone());
+        let due = repairs_for(report).into_iter();
         Diagnosis {
             damage: report.damage.iter().map(named).collect(),
             closed: report.closed.contains(&ThreadNumber::CATALOGUE),
@@ -48,21 +43,7 @@ impl Store {
             tail: report.tail.clone(),
             remarks: report.remarks.clone(),
             foreign: report.foreign.clone(),
-            repairs: repairs_for(report),
+            repairs: due.map(|repair| self.named(repair, None)).collect(),
         }
-    }
-
-    /// Does those of the wanted repairs that the store in `dir` still calls for. It is owned
-    /// meanwhile.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Busy`] when another process owns it; I/O.
-    pub fn repair(dir: &Path, wanted: &[Repair]) -> Result<Vec<Repaired>, Error> {
-        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
-        let done = turnleaf_engine::repair(&disk, &Options::default(), &system_owner(), wanted);
-        done.map_err(|error| match error {
-            OpenError::Refused(Refusal::NoStore) => Error::NoStore(dir.display().to_string()),
-            error => Error::Open(error),
-        })
     }
 }

@@ -25,6 +25,7 @@ mod import;
 mod index_file;
 mod leaves;
 mod open;
+mod repair;
 mod run_notes;
 mod sealer;
 mod source;
@@ -42,9 +43,10 @@ pub use leaves::{
     ThreadHealth, ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest,
 };
 pub use open::{Store, system_owner};
+pub use repair::{NamedRepair, RepairReport};
 pub use source::ThreadSummary;
 pub use turnleaf_engine::{
-    Damage, OpenReport, Options, Owner, Remark, Repair, Repaired, SegmentInfo, TailVerdict,
+    Acceptance, Damage, OpenReport, Options, Owner, Remark, Repair, SegmentInfo, TailVerdict,
 };
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::world_state::WorldState;

@@ -83,9 +83,21 @@ impl Store {
     /// [`crate::ErrorKind::NotFound`] when there is no store; else as [`Store::open`].
     pub fn open_to_read(dir: &Path) -> Result<Store, Error> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
-        let options = Options::default();
-        let snapshot = Snapshot::open_owned(&disk, &options, &system_owner());
-        let mut store = Store::of_snapshot(disk, snapshot, dir)?;
+        let opened = Store::open_to_read_on(disk, &Options::default(), &system_owner());
+        opened.map_err(no_store(dir))
+    }
+
+    /// As [`Store::open_to_read`], on any disk.
+    ///
+    /// # Errors
+    /// As [`Store::open_to_read`].
+    pub fn open_to_read_on(
+        disk: Arc<dyn Disk>,
+        options: &Options,
+        owner: &Owner,
+    ) -> Result<Store, Error> {
+        let snapshot = Snapshot::open_owned(&disk, options, owner).map_err(Error::Open)?;
+        let mut store = Store::of_snapshot(disk, snapshot);
         store.is_owned = true;
         Ok(store)
     }
@@ -98,24 +110,17 @@ impl Store {
     pub fn open_log(dir: &Path) -> Result<Store, Error> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
         let options = Options::default();
-        let snapshot = Snapshot::open(&disk, &options);
-        Store::of_snapshot(disk, snapshot, dir)
+        let snapshot = Snapshot::open(&disk, &options).map_err(Error::Open);
+        let snapshot = snapshot.map_err(no_store(dir))?;
+        Ok(Store::of_snapshot(disk, snapshot))
     }
 
-    fn of_snapshot(
-        disk: Arc<dyn Disk>,
-        snapshot: Result<Snapshot, OpenError>,
-        dir: &Path,
-    ) -> Result<Store, Error> {
-        let snapshot = snapshot.map_err(|error| match error {
-            OpenError::Refused(Refusal::NoStore) => Error::NoStore(dir.display().to_string()),
-            error => Error::Open(error),
-        })?;
+    fn of_snapshot(disk: Arc<dyn Disk>, snapshot: Snapshot) -> Store {
         let report = snapshot.report().clone();
         let source = Source::Reader(Box::new(snapshot));
         let leaves = Leaves::new(Arc::clone(&disk), source.store());
         let damage_seen = Mutex::default();
-        Ok(Store {
+        Store {
             disk,
             source,
             leaves,
@@ -123,7 +128,7 @@ impl Store {
             sealer: None,
             damage_seen,
             is_owned: false,
-        })
+        }
     }
 
     /// What opening found and did.
@@ -204,6 +209,15 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.stop_sealer();
+    }
+}
+
+/// Says which directory holds no store.
+pub(crate) fn no_store(dir: &Path) -> impl FnOnce(Error) -> Error {
+    let dir = dir.display().to_string();
+    move |error| match error {
+        Error::Open(OpenError::Refused(Refusal::NoStore)) => Error::NoStore(dir),
+        error => error,
     }
 }
 

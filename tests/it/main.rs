@@ -2,6 +2,7 @@
 
 mod crash;
 mod house;
+mod losses;
 mod model;
 mod projection;
 mod repair;

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::args::Global;
 use crate::commands::{met, open_log, open_to_read};
 use crate::exit::{Failure, Outcome};
+use turnleaf::Store;
 
 pub(crate) fn run(
     global: &Global,
@@ -59,7 +60,19 @@ pub(crate) fn run(
             }
         }
     }
+    warn_of_gaps(global, &store, thread)?;
     Ok(met(global, &store))
+}
+
+/// What a repair gave up is missing in the output: that is said, and is no failure.
+fn warn_of_gaps(global: &Global, store: &Store, thread: &str) -> Result<(), Failure> {
+    for (first, end) in store.given_up(thread)? {
+        if !global.quiet {
+            let last = end - 1;
+            eprintln!("turnleaf: records {first} to {last} are missing: a repair gave them up");
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn context(global: &Global, thread: &str, ordinals: bool) -> Result<Outcome, Failure> {

@@ -1,7 +1,9 @@
 //! Owns `doctor` and `repair`: what is odd, what can be done about it, and doing it.
 
 use serde_json::{Value, json};
-use turnleaf::{Diagnosis, ErrorKind, Repair, Store, TailVerdict, ThreadHealth};
+use turnleaf::{
+    Diagnosis, ErrorKind, NamedRepair, Repair, RepairReport, Store, TailVerdict, ThreadHealth,
+};
 
 use crate::args::Global;
 use crate::commands::{directory, met, open_log};
@@ -74,45 +76,62 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     Ok(outcome(&found))
 }
 
-pub(crate) fn repair(global: &Global, dry_run: bool) -> Result<Outcome, Failure> {
-    let found = open_log(global)?.diagnosis();
-    let done = if dry_run {
-        Vec::new()
+pub(crate) fn repair(
+    global: &Global,
+    thread: Option<&str>,
+    dry_run: bool,
+) -> Result<Outcome, Failure> {
+    let report = if dry_run {
+        RepairReport {
+            due: open_log(global)?.find_repairs(thread)?,
+            done: Vec::new(),
+        }
     } else {
-        Store::repair(&directory(global)?, &found.repairs)?
+        Store::repair(&directory(global)?, thread)?
     };
-    let left = if dry_run {
-        found
-    } else {
-        open_log(global)?.diagnosis()
+    let left = open_log(global)?.diagnosis();
+    let concerned = |(of, _): &&(Option<String>, turnleaf::Damage)| {
+        thread.is_none_or(|thread| of.as_deref() == Some(thread))
     };
+    let damage: Vec<_> = left.damage.iter().filter(concerned).collect();
     if global.json {
-        let done: Vec<_> = done
+        let shown = |repairs: &[NamedRepair]| repairs.iter().map(repair_json).collect::<Vec<_>>();
+        let damage = damage
             .iter()
-            .map(|done| {
-                let mut shown = repair_json(&done.repair);
-                shown["copy"] = json!(done.copy);
-                shown
-            })
-            .collect();
-        let due: Vec<_> = left.repairs.iter().map(repair_json).collect();
-        let damage = damage_of(&left);
-        print_json(&json!({ "repaired": done, "due": due, "damage": damage }))?;
-        return Ok(outcome(&left));
+            .map(|(of, found)| damage_json(of.as_deref(), found));
+        print_json(&json!({
+            "repaired": shown(&report.done),
+            "due": shown(&report.due),
+            "damage": damage.collect::<Vec<_>>(),
+        }))?;
+    } else {
+        for done in &report.done {
+            let kept = done.copy.as_ref().map(|copy| format!(" (kept in {copy})"));
+            print_line(&format!(
+                "{}{}",
+                repair_line(done),
+                kept.unwrap_or_default()
+            ))?;
+        }
+        for due in &report.due {
+            print_line(&format!("due: {}", repair_line(due)))?;
+        }
+        if report.done.is_empty() && report.due.is_empty() {
+            print_line("nothing that can be repaired")?;
+        }
+        for (_, damage) in damage.iter().filter(|_| !dry_run) {
+            print_line(&format!("not repaired: {damage}"))?;
+        }
     }
-    for done in &done {
-        print_line(&format!("{} (kept in {})", done.repair, done.copy))?;
-    }
-    for due in &left.repairs {
-        print_line(&format!("due: {due}"))?;
-    }
-    if done.is_empty() && left.repairs.is_empty() {
-        print_line("nothing that can be repaired")?;
-    }
-    for (_, damage) in &left.damage {
-        print_line(&format!("not repaired: {damage}"))?;
-    }
-    Ok(outcome(&left))
+    let costs = |due: &NamedRepair| match due.repair {
+        Repair::AcceptLoss { .. } | Repair::RebuildSegment { .. } => true,
+        Repair::RewriteHeader { .. } | Repair::Reap { .. } => false,
+    };
+    Ok(if damage.is_empty() && !report.due.iter().any(costs) {
+        Outcome::Done
+    } else {
+        Outcome::Damaged
+    })
 }
 
 fn outcome(found: &Diagnosis) -> Outcome {
@@ -200,15 +219,35 @@ fn as_lines(found: &Diagnosis) -> Vec<String> {
     lines.extend(found.remarks.iter().map(ToString::to_string));
     let foreign = found.foreign.iter();
     lines.extend(foreign.map(|name| format!("{name} does not belong to the store; left alone")));
-    lines.extend(found.repairs.iter().map(|repair| format!("due: {repair}")));
+    let due = found.repairs.iter();
+    lines.extend(due.map(|repair| format!("due: {}", repair_line(repair))));
     if !found.repairs.is_empty() {
         lines.push("`turnleaf repair` does what is due and keeps a copy".to_owned());
     }
     lines
 }
 
-fn repair_json(repair: &Repair) -> Value {
-    json!({ "name": repair.name(), "file": repair.file(), "does": repair.to_string() })
+fn repair_line(repair: &NamedRepair) -> String {
+    let does = &repair.repair;
+    match repair.threads.as_slice() {
+        [] => does.to_string(),
+        [thread] => format!("thread {thread}: {does}"),
+        many => format!("{} threads: {does}", many.len()),
+    }
+}
+
+fn repair_json(repair: &NamedRepair) -> Value {
+    let does = &repair.repair;
+    let mut shown = json!({
+        "name": does.name(),
+        "file": does.file(),
+        "does": does.to_string(),
+        "threads": repair.threads,
+    });
+    if let Some(copy) = &repair.copy {
+        shown["copy"] = json!(copy);
+    }
+    shown
 }
 
 fn tail(tail: &TailVerdict) -> &'static str {

@@ -36,7 +36,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Doctor {
             thread: Some(thread),
         } => health::doctor_of(&global, &thread),
-        Command::Repair { dry_run } => health::repair(&global, dry_run),
+        Command::Repair { thread, dry_run } => health::repair(&global, thread.as_deref(), dry_run),
         Command::Stats => upkeep::stats(&global),
         Command::Threads(args) => pages::threads(&global, args),
         Command::Turns {

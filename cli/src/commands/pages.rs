@@ -166,6 +166,7 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
             "journalBytes": shown.journal_bytes,
             "segments": segments,
             "lag": shown.lag,
+            "givenUp": shown.given_up.iter().map(|(a, end)| [*a, end - 1]).collect::<Vec<_>>(),
             "anomalies": anomalies,
             "tokensUsed": shown.tokens_used,
         }))?;
@@ -195,6 +196,10 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     rows.add_row(["resumes from".to_owned(), resume]);
     rows.add_row(["segments".to_owned(), shown.segments.len().to_string()]);
     rows.add_row(["in the journal only".to_owned(), size(shown.journal_bytes)]);
+    for (first, end) in &shown.given_up {
+        let told = format!("records {first} to {}, by a repair", end - 1);
+        rows.add_row(["given up".to_owned(), told]);
+    }
     for odd in &shown.anomalies {
         let (count, first) = (odd.count, odd.first);
         let told = format!("{} ({count} times, first at record {first})", odd.reason);

@@ -9,6 +9,7 @@
 
 mod commit;
 mod open;
+mod prepare;
 mod seal;
 mod stage;
 #[cfg(test)]
@@ -162,6 +163,11 @@ impl Log {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The disk that it stands on.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 
     /// Tells the log the time, Unix milliseconds; it stamps catalogue records and file headers.

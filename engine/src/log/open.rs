@@ -2,26 +2,23 @@
 //! for reading alone, which writes nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::io;
 use std::sync::Arc;
 
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::frame::Position;
-use turnleaf_format::segment::Class;
-use turnleaf_format::{
-    Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber,
-};
+use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
+use super::prepare::{confirm, keep_torn, tidy};
 use super::{Log, Outcome, Queue, Unsealed};
 use crate::catalogue::Catalogue;
-use crate::disk::{Access, Disk, read_exact_at};
+use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, failed};
 use crate::journal::{CataloguePoint, Inherited, Journal};
-use crate::layout::{CATALOGUE, DIRECTORIES, QUARANTINE, TEMPORARY, segment_path, torn_path};
+use crate::layout::DIRECTORIES;
 use crate::lock::{LockError, Owner, Ownership};
 use crate::options::Options;
 use crate::recovery::{
-    Findings, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict, replay, survey,
+    Findings, Loss, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict, replay, survey,
 };
 use crate::segment::Segments;
 use crate::state::State;
@@ -44,7 +41,7 @@ pub enum OpenError {
     NotWritable(Arc<DiskFailure>),
     /// Journal or catalogue are damaged: nobody can say which records are missing, so nothing may
     /// take their place. What is left can be read. `[R:quarantine]`
-    #[error("{0}; the store can be read, and takes no appends until it is repaired")]
+    #[error("{0}; the store can be read, and takes no appends until `turnleaf repair`")]
     Damaged(Box<Damage>),
     /// The options cannot work.
     #[error("invalid option: {0}")]
@@ -77,10 +74,19 @@ pub struct OpenReport {
     pub damage: Vec<Damage>,
     /// Threads that the damage closes to appends; of the catalogue, when it closes the store.
     pub closed: Vec<ThreadNumber>,
+    /// What closes them, and what a repair would have to state.
+    pub losses: Vec<Loss>,
     /// What is odd and costs nothing.
     pub remarks: Vec<Remark>,
     /// Names that do not belong to the store; left alone.
     pub foreign: Vec<String>,
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Append,
+    Repair,
 }
 
 /// A store that is read while nobody, or somebody else, owns it. Nothing is ever written.
@@ -168,6 +174,32 @@ impl Log {
         owner: &Owner,
         fresh: StoreId,
     ) -> Result<(Log, OpenReport), OpenError> {
+        Log::open_as(disk, options, owner, fresh, Purpose::Append)
+    }
+
+    /// Opens a store that damage closes as a whole, to state what was given up of it; nothing else
+    /// is to be written. [S:catalogue-13]
+    ///
+    /// # Errors
+    /// [`OpenError`]; a store that exists is unchanged then.
+    pub(crate) fn open_for_repair(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        owner: &Owner,
+    ) -> Result<(Log, OpenReport), OpenError> {
+        if survey(&*disk)?.journal.is_empty() {
+            return Err(Refusal::NoStore.into());
+        }
+        Log::open_as(disk, options, owner, StoreId([0; 16]), Purpose::Repair)
+    }
+
+    fn open_as(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        owner: &Owner,
+        fresh: StoreId,
+        purpose: Purpose,
+    ) -> Result<(Log, OpenReport), OpenError> {
         options.validate().map_err(OpenError::Options)?;
         disk.create_dir("")
             .map_err(failed("create", "the store's directory"))?;
@@ -175,14 +207,18 @@ impl Log {
         let survey = survey(&*disk)?;
         let replayed = match replay(&disk, &survey, &options) {
             Ok(replayed) => replayed,
-            Err(ReplayError::Refused(Refusal::NoStore)) => {
+            Err(ReplayError::Refused(Refusal::NoStore)) if purpose == Purpose::Append => {
                 create_directories(&*disk)?;
                 nothing(&disk, &options, fresh, &survey)
             }
             Err(error) => return Err(error.into()),
         };
-        if let Some(damage) = replayed.findings.store {
-            return Err(OpenError::Damaged(Box::new(damage)));
+        if let Some(damage) = replayed.findings.of_the_store() {
+            // Without an end nothing can be said of what follows it.
+            let endless = replayed.end.generation == Generation(0);
+            if purpose == Purpose::Append || endless {
+                return Err(OpenError::Damaged(Box::new(damage.clone())));
+            }
         }
         // A creation that was interrupted before its first record became durable is completed.
         let created = replayed.threads[&ThreadNumber::CATALOGUE].end == Ordinal(0);
@@ -278,126 +314,17 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
     }
 }
 
-/// Makes durable what the opening relies on and only the system's cache may hold: the owner before
-/// may have ended, or been refused by the disk, between a write and its sync. Nothing may be
-/// repaired, removed or begun on the strength of it before. [R:confirm-1]
-fn confirm(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
-    confirm_catalogue(disk, replayed)?;
-    let Some(newest) = replayed.files.last() else {
-        return Ok(());
-    };
-    let (path, from, end) = (&newest.path, replayed.proven, replayed.end.offset);
-    if from >= end || matches!(replayed.tail, TailVerdict::Damaged { .. }) {
-        return Ok(());
-    }
-    // DURABILITY: the same bytes are written again, because a sync alone proves nothing: after one
-    // that failed the cache shows bytes that the disk does not have, and calls them clean.
-    let len = usize::try_from(end - from).unwrap_or(usize::MAX);
-    let bytes = read_exact_at(&*newest.file, from, len).map_err(failed("read", path))?;
-    newest
-        .file
-        .write_at(from, &bytes)
-        .map_err(failed("write", path))?;
-    newest.file.sync().map_err(failed("sync", path))
-}
-
-/// As for bytes: a segment whose name nothing counts on yet is written once more and renamed over
-/// itself, and then the names are synced. It is never away: a header that counts on it may stand in
-/// a journal file whose removal is not durable. [S:journal-11]
-fn confirm_catalogue(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
-    if replayed.threads[&ThreadNumber::CATALOGUE].runs.is_empty() {
-        return Ok(());
-    }
-    for segment in &replayed.unproven_names {
-        let path = segment_path(Class::Catalogue, *segment);
-        write_anew(disk, &path).map_err(failed("write anew", &path))?;
-    }
-    disk.sync_dir(CATALOGUE)
-        .map_err(failed("sync the directory", CATALOGUE))
-}
-
-fn write_anew(disk: &dyn Disk, path: &str) -> io::Result<()> {
-    let file = disk.open(path, Access::Read)?;
-    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
-    let bytes = read_exact_at(&*file, 0, len)?;
-    let temporary = format!("{path}{TEMPORARY}");
-    match disk.remove(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let copy = disk.create(&temporary)?;
-    copy.write_at(0, &bytes)?;
-    copy.sync()?;
-    disk.rename(&temporary, path)
-}
-
-/// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
-/// [R:tail-3]
-fn keep_torn(disk: &dyn Disk, replayed: &Replayed) -> Result<Option<String>, DiskFailure> {
-    let (Some(offset), Some(file)) = (replayed.cut, replayed.files.last()) else {
-        return Ok(None);
-    };
-    let path = torn_path(file.generation, offset);
-    let len = usize::try_from(file.capacity.saturating_sub(offset)).unwrap_or(0);
-    let mut bytes = read_exact_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;
-    while bytes.last() == Some(&0) {
-        bytes.pop();
-    }
-    let copy = match disk.create(&path) {
-        // An earlier open made the copy and did not come further.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            disk.remove(&path).map_err(failed("remove", &path))?;
-            disk.create(&path)
-        }
-        created => created,
-    };
-    let copy = copy.map_err(failed("create", &path))?;
-    copy.write_at(0, &bytes).map_err(failed("write", &path))?;
-    copy.sync().map_err(failed("sync", &path))?;
-    disk.sync_dir(QUARANTINE)
-        .map_err(failed("sync the directory", QUARANTINE))?;
-    Ok(Some(path))
-}
-
-/// Removes what nothing can need: unfinished files, segments whose runs were all replaced, journal
-/// files that hold nothing and cannot be recycled. With damage in the store nothing is removed:
-/// what looks unused may be all that is left. [R:seg-11] [R:seg-13]
-fn tidy(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
-    if !replayed.findings.damage.is_empty() {
-        return;
-    }
-    let facts = &replayed.catalogue.segments;
-    let replaced = |id: &&SegmentId| facts.get(*id).is_some_and(|fact| fact.live.is_empty());
-    let leftovers = survey.segments.iter().filter(replaced);
-    let mut paths: Vec<String> = leftovers.map(|id| segment_path(Class::Run, *id)).collect();
-    let catalogue = &replayed.threads[&ThreadNumber::CATALOGUE].runs;
-    let uncovered = |id: &&SegmentId| !catalogue.iter().any(|run| run.file.segment == **id);
-    let old = survey.catalogue.iter().filter(uncovered);
-    paths.extend(old.map(|id| segment_path(Class::Catalogue, *id)));
-    paths.extend(survey.temporaries.iter().cloned());
-    paths.extend(replayed.useless.iter().cloned());
-    for path in paths {
-        if let Err(error) = disk.remove(&path) {
-            tracing::warn!(%error, path, "an unused file stays");
-        }
-    }
-}
-
 fn report_of(replayed: &Replayed, survey: &Survey) -> OpenReport {
     OpenReport {
         created: false,
         tail: replayed.tail.clone(),
         torn_copy: None,
         damage: replayed.findings.damage.clone(),
-        closed: closed(&replayed.findings),
+        closed: replayed.findings.closed().into_iter().collect(),
+        losses: replayed.findings.losses.clone(),
         remarks: replayed.findings.remarks.clone(),
         foreign: survey.foreign.clone(),
     }
-}
-
-fn closed(findings: &Findings) -> Vec<ThreadNumber> {
-    let store = findings.store.iter().map(|_| ThreadNumber::CATALOGUE);
-    store.chain(findings.threads.iter().copied()).collect()
 }
 
 fn state_of(
@@ -445,7 +372,7 @@ fn assemble(
     for generation in &replayed.pinned {
         *needed.entry(*generation).or_default() += 1;
     }
-    let quarantined: HashSet<_> = replayed.findings.threads.iter().copied().collect();
+    let quarantined = replayed.findings.closed().into_iter().collect();
     let count = |file: Arc<JournalFile>| {
         let frames = needed.get(&file.generation).copied().unwrap_or(0);
         (file, frames)

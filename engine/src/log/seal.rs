@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::segment::Class;
-use turnleaf_format::{Generation, ThreadNumber};
+use turnleaf_format::{Generation, Ordinal, ThreadNumber};
 
 use super::{AppendError, Log, Ticket};
-use crate::error::{DiskFailure, ReadError, failed};
+use crate::error::{Cause, Damage, DiskFailure, ReadError, failed};
 use crate::layout::{TEMPORARY, segment_path};
 use crate::read::Reader;
 use crate::seal::{Part, RunWriter, SealPlan, SealedSegment};
@@ -52,14 +52,19 @@ impl Log {
             [part] if !self.is_small(part.reader.view.thread) => Class::Run,
             _ => Class::Pack,
         };
-        Some(SealPlan {
+        Some(self.plan_of(class, parts))
+    }
+
+    /// A plan for a new segment.
+    pub(crate) fn plan_of(&mut self, class: Class, parts: Vec<Part>) -> SealPlan {
+        SealPlan {
             disk: Arc::clone(&self.disk),
             store: self.state.store,
             segment: self.state.catalogue.next_segment(),
             class,
             parts,
             now_ms: self.now_ms,
-        })
+        }
     }
 
     /// Takes back a plan whose run failed, or publishes what it wrote: the returned ticket settles
@@ -83,13 +88,7 @@ impl Log {
     /// Stages the publication of a segment, with further facts in the same batch.
     pub fn stage_segment(&mut self, done: &SealedSegment, more: &[CatalogueRecord]) -> Ticket {
         let sealed = &done.sealed;
-        let mut facts = vec![CatalogueRecord::SegmentPublished {
-            segment: sealed.segment,
-            class: sealed.class,
-            file_bytes: sealed.file_bytes,
-            digest: sealed.digest,
-            runs: sealed.runs.clone(),
-        }];
+        let mut facts = vec![done.published()];
         facts.extend(
             done.replaces
                 .iter()
@@ -191,15 +190,13 @@ impl Log {
             .state
             .reader(thread)
             .expect("a leased thread has a view");
-        let plan = SealPlan {
-            disk: Arc::clone(&self.disk),
-            store: self.state.store,
-            segment: self.state.catalogue.next_segment(),
-            class: Class::Run,
-            parts: Vec::new(),
-            now_ms: self.now_ms,
-        };
-        RunWriter::begin(&plan, Part::of(reader))
+        let part = Part::of(reader);
+        if let Some(at) = part.reader.view.next_given_up(part.end) {
+            // What comes before it is sealed first; then the run begins behind it.
+            return Err(behind_a_loss(thread, at).into());
+        }
+        let plan = self.plan_of(Class::Run, Vec::new());
+        RunWriter::begin(&plan, part)
     }
 
     /// Removes the unfinished file of a run that was abandoned, if it is still there.
@@ -337,5 +334,16 @@ impl Log {
             self.take_over(ThreadNumber::CATALOGUE, RunRef::of(&file, run));
             self.doomed.extend(covered.into_values());
         }
+    }
+}
+
+fn behind_a_loss(thread: ThreadNumber, at: Ordinal) -> Damage {
+    Damage {
+        file: crate::layout::JOURNAL.to_owned(),
+        offset: 0,
+        length: 0,
+        thread: Some(thread),
+        ordinals: Some((at, at.plus(1))),
+        cause: Cause::Missing,
     }
 }

@@ -37,7 +37,7 @@ pub enum AppendError {
     #[error("an import is writing to the thread")]
     Busy,
     /// Part of the thread is damaged.
-    #[error("the thread is damaged and takes no appends until it is repaired")]
+    #[error("the thread is damaged and takes no appends until `turnleaf repair`")]
     Quarantined,
     /// Several records that together are over [`BATCH_BYTES_MAX`].
     #[error("a batch of several records holds at most 16 MiB; this one holds {bytes} bytes")]

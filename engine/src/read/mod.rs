@@ -20,7 +20,7 @@ pub(crate) use verify::verify;
 
 use crate::error::{Cause, Damage, ReadError};
 use crate::segment::Segments;
-use crate::view::ThreadView;
+use crate::view::{ThreadView, ranges_of};
 
 /// The notes of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,38 @@ impl Reader {
         known.find(|(at, _)| *at == ordinal).map(|(_, chain)| chain)
     }
 
+    /// The thread chain before `ordinal`, read from what holds it.
+    ///
+    /// # Errors
+    /// As [`Reader::entries`].
+    pub(crate) fn chain_before(&self, ordinal: Ordinal) -> Result<ThreadChain, ReadError> {
+        if let Some(chain) = self.chain_at(ordinal) {
+            return Ok(chain);
+        }
+        let thread = self.view.thread;
+        let first = Units::listed(self, &[ordinal]).into_iter().next();
+        let unit = first.unwrap_or_else(|| Err(self.absent(ordinal).into()))?;
+        let mut chain = unit.chain;
+        for entry in unit.all_entries() {
+            let (at, entry) = entry?;
+            if at >= ordinal {
+                break;
+            }
+            if let Some((len, crc)) = entry.whole() {
+                chain = chain.after(thread, at, entry.kind, entry.flags, len, crc);
+            }
+        }
+        Ok(chain)
+    }
+
+    /// Ordinals that a repair gave up: first and one past the last, ascending. Reading passes them
+    /// by in silence.
+    #[must_use]
+    pub fn given_up(&self) -> Vec<(Ordinal, Ordinal)> {
+        let lost = ranges_of(&self.view.given_up);
+        lost.filter(|(first, end)| first < end).collect()
+    }
+
     /// Ordinals that are known to be lost, with the reason.
     #[must_use]
     pub fn holes(&self) -> Vec<Damage> {
@@ -95,7 +127,7 @@ impl Reader {
         visit: &mut dyn FnMut(Ordinal, &Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         for unit in Units::forward(self, from, end) {
-            for entry in unit?.entries() {
+            for entry in unit?.entries(&self.view) {
                 let (ordinal, entry) = entry?;
                 if ordinal >= end {
                     return Ok(());
@@ -137,7 +169,7 @@ impl Reader {
         let mut upper = end.min(self.view.end);
         for unit in Units::backward(self, upper) {
             let unit = unit?;
-            let entries = unit.entries().collect::<Result<Vec<_>, _>>()?;
+            let entries = unit.entries(&self.view).collect::<Result<Vec<_>, _>>()?;
             let begins =
                 |(ordinal, entry): &&(Ordinal, Entry<'_>)| entry.begins() && *ordinal < upper;
             let here: Vec<_> = entries.iter().filter(begins).collect();
@@ -175,7 +207,7 @@ impl Reader {
             ControlFlow::Continue(())
         };
         for unit in Units::listed(self, &sorted) {
-            for entry in unit?.entries() {
+            for entry in unit?.entries(&self.view) {
                 let (ordinal, entry) = entry?;
                 if sorted.binary_search(&ordinal).is_ok() {
                     let _ = assembler.take(ordinal, &entry, &mut keep);

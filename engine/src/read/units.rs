@@ -8,13 +8,13 @@ use std::sync::Arc;
 use turnleaf_format::frame::{self, FrameHeader, HEADER_BYTES, Position};
 use turnleaf_format::record::{Entries, Entry};
 use turnleaf_format::segment::{BLOCK_HEADER_BYTES, BlockRow, RunRow};
-use turnleaf_format::{DecodeError, Ordinal, Problem, ThreadNumber};
+use turnleaf_format::{DecodeError, Ordinal, Problem, ThreadChain, ThreadNumber};
 
 use super::Reader;
 use crate::disk::read_exact_at;
 use crate::error::{Cause, Damage, ReadError};
 use crate::segment::{Block, OpenSegment};
-use crate::view::{FrameRef, RunRef};
+use crate::view::{FrameRef, RunRef, ThreadView};
 
 /// Bytes that one read may cover when neighbouring units are read together.
 const SPAN_BYTES: u64 = 512 << 10;
@@ -32,6 +32,8 @@ pub(super) struct Unit {
     /// One past the last record with an entry in the unit; for damage reports.
     end: Ordinal,
     pub(super) entry_count: u32,
+    /// The thread chain before the first.
+    pub(super) chain: ThreadChain,
     thread: ThreadNumber,
     bytes: UnitBytes,
     file: String,
@@ -64,20 +66,29 @@ impl Unit {
         }
     }
 
-    /// The unit's entries, each with the ordinal of its record.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Result<(Ordinal, Entry<'_>), ReadError>> {
+    /// The unit's entries that are to be read from it, each with the ordinal of its record.
+    pub(super) fn entries<'u>(
+        &'u self,
+        view: &'u ThreadView,
+    ) -> impl Iterator<Item = Result<(Ordinal, Entry<'u>), ReadError>> {
+        let wanted = |entry: &Result<(Ordinal, _), _>| match entry {
+            Ok((at, _)) => *at >= self.from && view.next_given_up(*at) != Some(*at),
+            Err(_) => true,
+        };
+        self.all_entries().filter(wanted)
+    }
+
+    /// All entries, also those that are read from elsewhere or were given up.
+    pub(super) fn all_entries(
+        &self,
+    ) -> impl Iterator<Item = Result<(Ordinal, Entry<'_>), ReadError>> {
         let mut ordinal = self.first;
-        let entries = Entries::new(self.raw(), self.entry_count).map(move |entry| {
+        Entries::new(self.raw(), self.entry_count).map(move |entry| {
             let entry = entry.map_err(|error| self.damage(Cause::Decode(error)))?;
             let at = ordinal;
             ordinal = ordinal.plus(u64::from(entry.completes()));
             Ok((at, entry))
-        });
-        let wanted = |entry: &Result<(Ordinal, _), _>| match entry {
-            Ok((at, _)) => *at >= self.from,
-            Err(_) => true,
-        };
-        entries.filter(wanted)
+        })
     }
 }
 
@@ -223,8 +234,10 @@ impl Iterator for Units<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(unit) = self.ready.pop_front() {
-                return Some(unit);
+            match self.ready.pop_front() {
+                Some(Err(error)) if is_given_up(self.reader, &error) => continue,
+                Some(unit) => return Some(unit),
+                None => {}
             }
             if !self.load() {
                 return None;
@@ -269,6 +282,15 @@ fn extents(reader: &Reader, from: Ordinal, end: Ordinal) -> VecDeque<Extent> {
         extents.push_back(Extent::Hole(reached, end));
     }
     extents
+}
+
+/// Whether it costs only ordinals that were given up. [S:catalogue-11]
+fn is_given_up(reader: &Reader, error: &ReadError) -> bool {
+    let ReadError::Damaged(damage) = error else {
+        return false;
+    };
+    let lost = |(first, end)| reader.view.is_given_up(first, end);
+    damage.ordinals.is_some_and(lost)
 }
 
 /// Index of the first frame with an entry of the record `ordinal`.
@@ -378,6 +400,7 @@ fn block_unit(segment: &OpenSegment, index: usize, from: Ordinal, block: Arc<Blo
     let place = segment.block_damage(index, Cause::Missing);
     Unit {
         first: block.header.first_ordinal,
+        chain: block.header.chain,
         from,
         end: place
             .ordinals
@@ -462,6 +485,7 @@ fn frame_unit(
     let length = HEADER_BYTES as u64 + u64::from(frame.body_len);
     let unit = |body| Unit {
         first: frame.first,
+        chain: frame.chain_before,
         from: frame.first,
         end: frame.end.plus(u64::from(frame.unfinished)),
         entry_count: frame.entry_count,

@@ -17,10 +17,15 @@ pub(crate) fn verify(
     let (thread, end) = (reader.view.thread, reader.end());
     let mut totals = Totals::default();
     let mut chain = ThreadChain::START;
+    let mut given_up = reader.view.given_up.iter().peekable();
     let mut from = Ordinal(0);
     let mut whole = true;
     while from < end {
         let read = reader.entries(from, end, &mut |ordinal, entry| {
+            // Behind what was given up the chain is the stated one. [S:catalogue-11]
+            while let Some(lost) = given_up.next_if(|lost| lost.ordinal_end <= ordinal) {
+                chain = lost.chain_after;
+            }
             if let Some((len, crc)) = entry.whole() {
                 chain = chain.after(thread, ordinal, entry.kind, entry.flags, len, crc);
                 totals.records += 1;
@@ -40,6 +45,9 @@ pub(crate) fn verify(
             }
             Err(error) => return Err(error),
         }
+    }
+    if let Some(last) = given_up.last() {
+        chain = last.chain_after;
     }
     if whole && chain != reader.chain() {
         report(&Damage {

@@ -10,7 +10,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
 
 use super::findings::{Findings, Remark};
-use super::threads::{Growing, PublishedRun};
+use super::threads::{Growing, PublishedRun, ordinals_of};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
 use crate::error::{Cause, Damage, ReadError};
@@ -68,7 +68,7 @@ pub(crate) fn catalogue_cover(
         .iter()
         .map(|run| (run.run.first, run.run.end))
         .collect();
-    let cover = Growing::cover(ThreadNumber::CATALOGUE, runs, findings);
+    let cover = Growing::cover(ThreadNumber::CATALOGUE, runs, &[], findings);
     let unproven = unproven_names(&spans, cover.runs(), stated);
     (cover, unproven)
 }
@@ -95,7 +95,29 @@ fn unproven_names(
 
 /// Adds up the catalogue's records. `stated` is the newest header's pair: where the segments must
 /// reach, and the chain there.
+///
+/// What was given up of the catalogue stands in the catalogue: then it is read once more without.
 pub(crate) fn read_catalogue(
+    view: &mut ThreadView,
+    segments: &Arc<Segments>,
+    store: StoreId,
+    stated: (Ordinal, ThreadChain),
+    findings: &mut Findings,
+) -> Catalogue {
+    let mut first = Findings::default();
+    let catalogue = read_records(view, segments, store, stated, &mut first);
+    let given_up = catalogue.given_up(ThreadNumber::CATALOGUE);
+    if given_up.is_empty() {
+        findings.absorb(first);
+        return catalogue;
+    }
+    view.given_up = given_up.to_vec();
+    let (reached, chain) = view.behind_given_up((view.end, view.chain));
+    (view.end, view.chain) = (reached, chain);
+    read_records(view, segments, store, stated, findings)
+}
+
+fn read_records(
     view: &ThreadView,
     segments: &Arc<Segments>,
     store: StoreId,
@@ -126,16 +148,19 @@ pub(crate) fn read_catalogue(
         from = match read {
             Ok(()) => view.end,
             Err(ReadError::Damaged(found)) => {
-                let resume = found.ordinals.map_or(view.end, |(_, end)| end);
-                adding.findings.of_store(*found);
-                resume.max(from.plus(1))
+                let (first, resume) = found.ordinals.unwrap_or((from, view.end));
+                let resume = resume.max(from.plus(1));
+                let chain = reader.chain_before(resume).unwrap_or(view.chain);
+                let lost = ordinals_of(view.thread, (first, resume), chain);
+                adding.findings.of_store(*found, Some(lost));
+                resume
             }
             Err(ReadError::Disk(failure)) => {
                 let cause = Cause::Unreadable(failure.source.kind());
                 let lost = Some((from, view.end));
-                adding
-                    .findings
-                    .of_store(of_catalogue(&failure.path, lost, cause));
+                let damage = of_catalogue(&failure.path, lost, cause);
+                // The device may work again; nothing is given up for it.
+                adding.findings.of_store(damage, None);
                 view.end
             }
         };
@@ -145,7 +170,8 @@ pub(crate) fn read_catalogue(
         // [R:cat-2]
         let lost = Some((covered, stated.0));
         let path = crate::layout::CATALOGUE;
-        findings.of_store(of_catalogue(path, lost, Cause::Missing));
+        let acceptance = ordinals_of(view.thread, (covered, stated.0), stated.1);
+        findings.of_store(of_catalogue(path, lost, Cause::Missing), Some(acceptance));
     }
     findings.absorb(adding.findings);
     adding.catalogue
@@ -173,9 +199,12 @@ impl Adding {
             Ok(fact) => (!self.catalogue.apply(&fact)).then_some(Cause::Contradiction),
         };
         if let Some(cause) = odd {
-            let lost = Some((ordinal, ordinal.plus(1)));
+            let lost = (ordinal, ordinal.plus(1));
             let path = crate::layout::CATALOGUE;
-            self.findings.of_store(of_catalogue(path, lost, cause));
+            let damage = of_catalogue(path, Some(lost), cause);
+            let chain = self.chain_behind(record).unwrap_or(ThreadChain::START);
+            let acceptance = ordinals_of(ThreadNumber::CATALOGUE, lost, chain);
+            self.findings.of_store(damage, Some(acceptance));
         } else if matches!(
             CatalogueRecord::decode(kind, payload),
             Ok(CatalogueRecord::Unknown { .. })
@@ -183,19 +212,17 @@ impl Adding {
             self.findings
                 .remark(Remark::UnknownRecord { ordinal, kind });
         }
-        let (len, crc) = (payload.len() as u64, payload_crc(payload));
-        let after = |chain: ThreadChain| {
-            chain.after(
-                ThreadNumber::CATALOGUE,
-                ordinal,
-                kind,
-                record.flags,
-                len,
-                crc,
-            )
-        };
-        self.chain = self.chain.map(after);
+        self.chain = self.chain_behind(record);
         self.check_chain(ordinal.plus(1));
+    }
+
+    fn chain_behind(&self, record: &Record<'_>) -> Option<ThreadChain> {
+        let payload = record.bytes().unwrap_or_default();
+        let (len, crc) = (payload.len() as u64, payload_crc(payload));
+        let (ordinal, kind, flags) = (record.ordinal, record.kind, record.flags);
+        let thread = ThreadNumber::CATALOGUE;
+        let chain = self.chain?;
+        Some(chain.after(thread, ordinal, kind, flags, len, crc))
     }
 
     /// StoreCreated is the first record and only that, and names this store. [R:cat-7]
@@ -213,8 +240,9 @@ impl Adding {
         let (end, stated) = self.stated;
         if next == end && self.chain.is_some_and(|chain| chain != stated) {
             let path = crate::layout::CATALOGUE;
-            self.findings
-                .of_store(of_catalogue(path, Some((Ordinal(0), end)), Cause::Chain));
+            let damage = of_catalogue(path, Some((Ordinal(0), end)), Cause::Chain);
+            let broken = ordinals_of(ThreadNumber::CATALOGUE, (end, end), stated);
+            self.findings.of_store(damage, Some(broken));
         }
     }
 }

@@ -6,7 +6,8 @@ use std::fmt;
 use turnleaf_format::record::Kind;
 use turnleaf_format::{DecodeError, Ordinal, ThreadNumber};
 
-use crate::error::Damage;
+use crate::catalogue::{Acceptance, Catalogue};
+use crate::error::{Cause, Damage};
 
 /// Something odd that costs nothing and closes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,35 +59,60 @@ impl fmt::Display for Remark {
     }
 }
 
+/// A damage that closes its thread or the store, and what would end that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Thread 0: the store.
+    pub closes: ThreadNumber,
+    /// What is damaged.
+    pub damage: Damage,
+    /// `None`: no repair is known.
+    pub acceptance: Option<Acceptance>,
+}
+
 /// Everything that was found wrong or odd, and what it closes to appends. [R:quarantine]
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) damage: Vec<Damage>,
     pub(crate) remarks: Vec<Remark>,
-    /// The first damage that closes the store, if any does.
-    pub(crate) store: Option<Damage>,
-    /// Threads that damage closes.
-    pub(crate) threads: BTreeSet<ThreadNumber>,
+    pub(crate) losses: Vec<Loss>,
 }
 
 impl Findings {
     /// Damage of journal or catalogue: nobody knows whom it concerns.
-    pub(crate) fn of_store(&mut self, damage: Damage) {
-        self.store.get_or_insert_with(|| damage.clone());
-        self.note(damage);
+    pub(crate) fn of_store(&mut self, damage: Damage, acceptance: Option<Acceptance>) {
+        self.close(ThreadNumber::CATALOGUE, damage, acceptance);
     }
 
     /// Damage that concerns one thread alone; that of the catalogue concerns the store.
-    pub(crate) fn of_thread(&mut self, thread: ThreadNumber, damage: Damage) {
+    pub(crate) fn of_thread(
+        &mut self,
+        thread: ThreadNumber,
+        damage: Damage,
+        acceptance: Acceptance,
+    ) {
         let damage = Damage {
             thread: Some(thread),
             ..damage
         };
-        if thread == ThreadNumber::CATALOGUE {
-            return self.of_store(damage);
-        }
-        self.threads.insert(thread);
-        self.note(damage);
+        self.close(thread, damage, Some(acceptance));
+    }
+
+    /// Damage that closes a thread and costs it nothing yet: a rebuilt segment ends it.
+    pub(crate) fn of_thread_alone(&mut self, thread: ThreadNumber, damage: Damage) {
+        self.close(thread, damage, None);
+    }
+
+    fn close(&mut self, closes: ThreadNumber, damage: Damage, acceptance: Option<Acceptance>) {
+        self.note(damage.clone());
+        // The device may work again: nothing is given up because it did not.
+        let unreadable = matches!(damage.cause, Cause::Unreadable(_));
+        let acceptance = acceptance.filter(|_| !unreadable);
+        self.losses.push(Loss {
+            closes,
+            damage,
+            acceptance,
+        });
     }
 
     /// Damage that costs no record.
@@ -98,6 +124,32 @@ impl Findings {
         self.remarks.push(remark);
     }
 
+    /// Lets go of the losses that the catalogue states: somebody knows of them.
+    pub(crate) fn settle(&mut self, catalogue: &Catalogue) {
+        let is_known = |loss: &Loss| {
+            loss.acceptance
+                .is_some_and(|acceptance| catalogue.has_accepted(acceptance))
+        };
+        let (known, open): (Vec<_>, Vec<_>) = self.losses.drain(..).partition(is_known);
+        let still = |damage: &Damage| open.iter().any(|loss| loss.damage == *damage);
+        self.damage.retain(|damage| {
+            let was_known = known.iter().any(|loss| loss.damage == *damage);
+            !was_known || still(damage)
+        });
+        self.losses = open;
+    }
+
+    /// The first damage that closes the store, if any does.
+    pub(crate) fn of_the_store(&self) -> Option<&Damage> {
+        let closing = |loss: &&Loss| loss.closes == ThreadNumber::CATALOGUE;
+        self.losses.iter().find(closing).map(|loss| &loss.damage)
+    }
+
+    /// What is closed; thread 0 is the store.
+    pub(crate) fn closed(&self) -> BTreeSet<ThreadNumber> {
+        self.losses.iter().map(|loss| loss.closes).collect()
+    }
+
     /// The same damage is met by the steps that follow each other; it is told once.
     fn note(&mut self, damage: Damage) {
         if !self.damage.contains(&damage) {
@@ -107,12 +159,11 @@ impl Findings {
 
     /// Takes over what another step found.
     pub(crate) fn absorb(&mut self, other: Findings) {
-        self.store = self.store.take().or(other.store);
         other
             .damage
             .into_iter()
             .for_each(|damage| self.note(damage));
         self.remarks.extend(other.remarks);
-        self.threads.extend(other.threads);
+        self.losses.extend(other.losses);
     }
 }

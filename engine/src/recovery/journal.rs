@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use turnleaf_format::frame::Position;
+use turnleaf_format::frame::{FrameHeader, Position};
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET};
 use turnleaf_format::{Generation, JournalChain, Ordinal, ThreadNumber};
 
@@ -11,9 +11,26 @@ use super::findings::Findings;
 use super::set::{End, FileSet, Linked, Refusal};
 use super::survey::FileEvidence;
 use super::verdict::{Ended, TailVerdict, gap_damage, judge_end, judge_tail};
+use crate::catalogue::Acceptance;
 use crate::error::{Cause, Damage, DiskFailure};
 use crate::journal::{Scan, ScannedFrame, scan_file};
 use crate::view::JournalFile;
+
+/// A damaged frame whose header still says what it held.
+#[derive(Debug)]
+pub(crate) struct LostFrame {
+    pub(crate) generation: Generation,
+    pub(crate) header: FrameHeader,
+    pub(crate) damage: Damage,
+}
+
+impl LostFrame {
+    /// The ordinals that it may have held: at most one record for each entry.
+    pub(crate) fn ordinals(&self) -> (Ordinal, Ordinal) {
+        let first = self.header.first_ordinal;
+        (first, first.plus(u64::from(self.header.entry_count)))
+    }
+}
 
 /// What the journal holds.
 #[derive(Debug)]
@@ -34,12 +51,11 @@ pub(crate) struct JournalRead {
     pub(crate) void: Option<usize>,
     /// Where a torn group begins in the newest file.
     pub(crate) cut: Option<u64>,
-    /// Files with a damaged frame of one thread: they are kept as long as the thread is closed.
-    pub(crate) pinned: Vec<Generation>,
-    /// Damaged frames whose header still says what they held.
-    pub(crate) lost: Vec<(ThreadNumber, Ordinal, Damage)>,
+    /// Damaged frames whose header still says whose they are.
+    pub(crate) lost: Vec<LostFrame>,
     pub(crate) findings: Findings,
-    epoch: u64,
+    /// The highest epoch of a frame.
+    pub(crate) epoch: u64,
 }
 
 /// Reads the files of the set.
@@ -57,7 +73,6 @@ pub(crate) fn read_journal(
         stated_oldest: set.oldest_live,
         void: None,
         cut: None,
-        pinned: Vec::new(),
         lost: Vec::new(),
         findings: Findings::default(),
         epoch: 0,
@@ -105,14 +120,16 @@ impl JournalRead {
             End::At(offset, stated) => {
                 let (ended, agrees) = judge_end(&scan, stated);
                 if !agrees {
-                    self.findings.of_store(Damage {
+                    let damage = Damage {
                         file: file.path.clone(),
                         offset,
                         length: 0,
                         thread: None,
                         ordinals: None,
                         cause: Cause::Chain,
-                    });
+                    };
+                    let place = part_of(file, offset, offset);
+                    self.findings.of_store(damage, Some(place));
                 }
                 ended
             }
@@ -122,12 +139,16 @@ impl JournalRead {
             let damage = gap_damage(&file.path, gap);
             match gap.header {
                 Some(header) if header.thread != ThreadNumber::CATALOGUE => {
-                    self.pinned.push(file.generation);
-                    self.lost
-                        .push((header.thread, header.first_ordinal, damage.clone()));
-                    self.findings.of_thread(header.thread, damage);
+                    self.lost.push(LostFrame {
+                        generation: file.generation,
+                        header,
+                        damage,
+                    });
                 }
-                _ => self.findings.of_store(damage),
+                _ => {
+                    let place = part_of(file, gap.offset, gap.end);
+                    self.findings.of_store(damage, Some(place));
+                }
             }
         }
         if linked.end == End::Newest {
@@ -203,15 +224,27 @@ impl JournalRead {
     fn check_epoch(&mut self, file: &JournalFile, frame: &ScannedFrame) {
         let header = &frame.header;
         if header.epoch < self.epoch {
-            self.findings.of_store(Damage {
+            let (offset, length) = (header.place.offset, header.stride());
+            let damage = Damage {
                 file: file.path.clone(),
-                offset: header.place.offset,
-                length: header.stride(),
+                offset,
+                length,
                 thread: Some(header.thread),
                 ordinals: None,
                 cause: Cause::Epoch,
-            });
+            };
+            let place = part_of(file, offset, offset + length);
+            self.findings.of_store(damage, Some(place));
         }
         self.epoch = self.epoch.max(header.epoch);
+    }
+}
+
+/// What a repair states about a part of the file.
+pub(super) fn part_of(file: &JournalFile, offset: u64, end: u64) -> Acceptance {
+    Acceptance::Journal {
+        generation: file.generation,
+        offset,
+        end,
     }
 }

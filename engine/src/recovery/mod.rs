@@ -4,7 +4,6 @@
 mod catalogue;
 mod findings;
 mod journal;
-mod repair;
 mod replay;
 mod set;
 mod survey;
@@ -12,8 +11,7 @@ mod threads;
 mod verdict;
 
 pub(crate) use findings::Findings;
-pub use findings::Remark;
-pub use repair::{Repair, Repaired, repair, repairs_for};
+pub use findings::{Loss, Remark};
 pub(crate) use replay::{ReplayError, Replayed, replay};
 pub use set::Refusal;
 pub(crate) use survey::{Survey, survey};

@@ -16,7 +16,7 @@ use super::set::{FileSet, Refusal, choose_files};
 use super::survey::{FileEvidence, Survey};
 use super::threads::{Growing, PublishedRun};
 use super::verdict::TailVerdict;
-use crate::catalogue::{Catalogue, SegmentFact};
+use crate::catalogue::{Acceptance, Catalogue, SegmentFact};
 use crate::disk::{Disk, read_exact_at};
 use crate::error::{Cause, Damage};
 use crate::journal::{Header, ScannedFrame};
@@ -100,16 +100,32 @@ pub(crate) fn replay(
         }
         !catalogue
     });
-    let catalogue_view = growing.finish();
-    let mut catalogue = read_catalogue(&catalogue_view, &segments, store, stated, &mut findings);
+    let mut catalogue_view = growing.finish(&[], &mut findings);
+    let mut catalogue =
+        read_catalogue(&mut catalogue_view, &segments, store, stated, &mut findings);
     let seen = survey.segments.iter().chain(&survey.catalogue);
     for segment in seen.chain(&survey.reaped) {
         catalogue.saw_segment_file(*segment);
+    }
+    let lost = journal.lost.iter().map(|frame| frame.header.thread);
+    for thread in frames
+        .iter()
+        .map(|(_, frame)| frame.header.thread)
+        .chain(lost)
+    {
+        catalogue.saw_frames(thread, journal.epoch);
     }
     remark_orphans(&catalogue, &survey.segments, &mut findings);
     let covers = thread_covers(&catalogue, &survey.segments, &mut findings);
     let mut threads = grow(covers, &frames, &journal, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, catalogue_view);
+    findings.settle(&catalogue);
+    // A damaged frame may be all that is left of its records: its file stays while it closes the
+    // thread.
+    let closed = findings.closed();
+    let kept = journal.lost.iter();
+    let kept = kept.filter(|frame| closed.contains(&frame.header.thread));
+    let pinned = kept.map(|frame| frame.generation).collect();
     let slots = survey.journal.iter().map(|file| file.slot + 1);
     free.extend(journal.void);
     let free = free_files(&survey.journal, &free, store);
@@ -130,7 +146,7 @@ pub(crate) fn replay(
         proven: journal.proven,
         unproven_names,
         cut: journal.cut,
-        pinned: journal.pinned,
+        pinned,
         useless: free.useless,
         findings,
     })
@@ -149,7 +165,7 @@ fn thread_covers(
     catalogue: &Catalogue,
     files: &[SegmentId],
     findings: &mut Findings,
-) -> HashMap<ThreadNumber, Growing> {
+) -> BTreeMap<ThreadNumber, Growing> {
     let present: std::collections::HashSet<_> = files.iter().collect();
     let mut runs: BTreeMap<ThreadNumber, Vec<PublishedRun>> = BTreeMap::new();
     for (segment, fact) in &catalogue.segments {
@@ -165,7 +181,8 @@ fn thread_covers(
     let cover = |thread: &ThreadNumber| {
         let mut runs = runs.remove(thread).unwrap_or_default();
         runs.sort_by_key(|run| run.run.first);
-        (*thread, Growing::cover(*thread, runs, findings))
+        let given_up = catalogue.given_up(*thread);
+        (*thread, Growing::cover(*thread, runs, given_up, findings))
     };
     catalogue.threads.keys().map(cover).collect()
 }
@@ -196,7 +213,7 @@ fn remark_orphans(catalogue: &Catalogue, files: &[SegmentId], findings: &mut Fin
 }
 
 fn grow(
-    mut covers: HashMap<ThreadNumber, Growing>,
+    mut covers: BTreeMap<ThreadNumber, Growing>,
     frames: &[(Arc<JournalFile>, ScannedFrame)],
     journal: &JournalRead,
     findings: &mut Findings,
@@ -205,13 +222,22 @@ fn grow(
         match covers.get_mut(&frame.header.thread) {
             Some(growing) => growing.push(file, frame, &journal.lost, findings),
             // [R:frame-12]
-            None => findings.of_store(orphan_frame(file, frame)),
+            None => {
+                let unknown = Acceptance::Thread(frame.header.thread);
+                findings.of_store(orphan_frame(file, frame), Some(unknown));
+            }
         }
     }
-    covers
-        .into_iter()
-        .map(|(thread, growing)| (thread, growing.finish()))
-        .collect()
+    for frame in &journal.lost {
+        let thread = frame.header.thread;
+        if !covers.contains_key(&thread) {
+            findings.of_store(frame.damage.clone(), Some(Acceptance::Thread(thread)));
+        }
+    }
+    let finish = |(thread, growing): (ThreadNumber, Growing)| {
+        (thread, growing.finish(&journal.lost, findings))
+    };
+    covers.into_iter().map(finish).collect()
 }
 
 /// What becomes of journal files that hold nothing that is needed.

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use turnleaf_format::journal::JournalHeader;
+use turnleaf_format::journal::{FRAMES_OFFSET, JournalHeader};
 use turnleaf_format::{Generation, JournalChain, StoreId};
 
 use super::findings::{Findings, Remark};
 use super::survey::{FileEvidence, Survey};
+use crate::catalogue::Acceptance;
 use crate::error::{Cause, Damage};
 use crate::journal::Header;
 use crate::layout::JOURNAL;
@@ -94,12 +95,14 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
     let live = sorted.headless.split_off(&oldest_live);
     let mut free = sorted.free;
     free.extend(sorted.headless.into_values().flatten());
-    for (index, error) in live
-        .values()
-        .flatten()
-        .map(|index| (*index, bad(&files[*index])))
+    for (generation, index) in live
+        .iter()
+        .flat_map(|(generation, all)| all.iter().map(|index| (*generation, *index)))
     {
-        findings.of_store(whole_file(&files[index], error));
+        // Its frames say their generation; what is lost is the header.
+        let header = part_of(generation, 0, FRAMES_OFFSET);
+        let damage = whole_file(&files[index], bad(&files[index]));
+        findings.of_store(damage, Some(header));
     }
     for doubled in sorted
         .valid
@@ -107,7 +110,8 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
         .filter(|(_, all)| all.len() > 1)
     {
         for index in doubled.1 {
-            findings.of_store(whole_file(&files[*index], Cause::Doubled));
+            // Either choice could drop acknowledged records.
+            findings.of_store(whole_file(&files[*index], Cause::Doubled), None);
         }
     }
     let mut walk = Walk {
@@ -119,22 +123,24 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
     };
     walk.go(oldest_live);
     let segments = !(survey.segments.is_empty() && survey.catalogue.is_empty());
-    if walk.chain.is_empty() && findings.store.is_none() && walk.missing.is_empty() {
+    if walk.chain.is_empty() && findings.of_the_store().is_none() && walk.missing.is_empty() {
         if !segments {
             return Err(Refusal::NoStore);
         }
         // [R:set-2]
-        findings.of_store(missing(JOURNAL.to_owned()));
+        findings.of_store(missing(JOURNAL.to_owned()), None);
     }
     for generation in &walk.missing {
-        findings.of_store(missing(format!("{JOURNAL} (generation {generation})")));
+        let whole = part_of(*generation, 0, u64::MAX);
+        let damage = missing(format!("{JOURNAL} (generation {generation})"));
+        findings.of_store(damage, Some(whole));
     }
     for index in sorted.unknown {
         // Nothing can be read in it; a link that leads nowhere may have led to it. [R:set-7]
-        if walk.missing.is_empty() {
-            free.push(index);
-        } else {
-            findings.of_store(whole_file(&files[index], bad(&files[index])));
+        let damage = whole_file(&files[index], bad(&files[index]));
+        match walk.missing.first() {
+            None => free.push(index),
+            Some(lost) => findings.of_store(damage, Some(part_of(*lost, 0, u64::MAX))),
         }
     }
     // Older generations, and beginnings that never came into use. [R:set-14] [R:set-15]
@@ -225,11 +231,13 @@ fn sort(files: &[FileEvidence]) -> Sorted {
                 let held = frame == Some(header.generation);
                 if short && held {
                     // [R:set-16]
-                    sorted.findings.of_store(Damage {
+                    let damage = Damage {
                         offset: file.len,
                         length: header.capacity - file.len,
                         ..whole_file(file, Cause::Length)
-                    });
+                    };
+                    let cut = part_of(header.generation, file.len, header.capacity);
+                    sorted.findings.of_store(damage, Some(cut));
                 } else if short && !linked.contains(&header.generation) {
                     // [R:set-18]
                     sorted.free.push(index);
@@ -249,7 +257,7 @@ fn sort(files: &[FileEvidence]) -> Sorted {
                     }
                     None => sorted
                         .findings
-                        .of_store(whole_file(file, Cause::Decode(*error))),
+                        .of_store(whole_file(file, Cause::Decode(*error)), None),
                 }
             }
             (_, Some(generation)) => sorted.headless.entry(generation).or_default().push(index),
@@ -346,6 +354,14 @@ fn bad(file: &FileEvidence) -> Cause {
     match &file.header {
         Header::Bad(error) | Header::Refused(error) => Cause::Decode(*error),
         _ => Cause::Missing,
+    }
+}
+
+fn part_of(generation: Generation, offset: u64, end: u64) -> Acceptance {
+    Acceptance::Journal {
+        generation,
+        offset,
+        end,
     }
 }
 

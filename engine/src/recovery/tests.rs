@@ -6,6 +6,7 @@ mod build;
 mod catalogue;
 mod frames;
 mod repair;
+mod repaired;
 mod sealed;
 mod segments;
 mod set;

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use turnleaf_format::catalogue::Lost;
 use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
 use super::findings::Findings;
+use super::journal::{LostFrame, part_of};
+use crate::catalogue::Acceptance;
 use crate::error::{Cause, Damage};
 use crate::journal::ScannedFrame;
 use crate::view::{FrameRef, Hole, JournalFile, RunRef, ThreadView};
@@ -39,9 +42,11 @@ impl Growing {
     pub(crate) fn cover(
         thread: ThreadNumber,
         runs: Vec<PublishedRun>,
+        lost: &[Lost],
         findings: &mut Findings,
     ) -> Growing {
         let mut view = ThreadView::new(thread);
+        view.given_up = lost.to_vec();
         let mut gone = Vec::new();
         let (lost, usable): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.gone.is_some());
         let end = lost.iter().chain(&usable).map(|run| run.run.end).max();
@@ -53,7 +58,8 @@ impl Growing {
             if let Some(best) = here.max_by_key(|run| (run.run.end, run.run.file.segment)) {
                 let run = &best.run;
                 if run.first == place && run.chain_before != view.chain {
-                    findings.of_thread(thread, broken_run(run, (place, run.end)));
+                    let broken = ordinals_of(thread, (place, place), run.chain_before);
+                    findings.of_thread(thread, broken_run(run, (place, run.end)), broken);
                 }
                 view.add_run(RunRef {
                     from: place.max(run.first),
@@ -83,22 +89,25 @@ impl Growing {
                 ordinals: Some((place, until)),
                 ..damage
             };
-            let hole = Hole {
-                first: place,
-                end: until,
-                damage: damage.clone(),
-            };
-            findings.of_thread(thread, damage);
-            if over.is_some() {
-                gone.push(hole.clone());
-            }
-            view.holes.push(hole);
             view.chain = match (whole, stop) {
                 (Some(run), _) => run.run.chain_after,
                 (None, Some(run)) => run.run.chain_before,
                 (None, None) => view.chain,
             };
             view.end = until;
+            let hole = Hole {
+                first: place,
+                end: until,
+                chain_after: view.chain,
+                damage: damage.clone(),
+            };
+            view.holes.push(hole.clone());
+            if over.is_some() {
+                gone.push(hole);
+            } else {
+                let lost = ordinals_of(thread, (place, until), view.chain);
+                findings.of_thread(thread, damage, lost);
+            }
         }
         Growing {
             cover: (view.end, view.chain),
@@ -119,12 +128,19 @@ impl Growing {
         &mut self,
         file: &Arc<JournalFile>,
         frame: &ScannedFrame,
-        lost: &[(ThreadNumber, Ordinal, Damage)],
+        lost: &[LostFrame],
         findings: &mut Findings,
     ) {
         let (header, thread) = (&frame.header, self.view.thread);
         let first = header.first_ordinal;
         let end = first.plus(frame.records);
+        // [S:catalogue-11]
+        if self.view.is_given_up(first, end.max(first.plus(1))) {
+            return;
+        }
+        let place = header.place.offset;
+        let this_frame = part_of(file, place, place + header.stride());
+        let broken = ordinals_of(thread, (first, first), header.thread_chain);
         let odd = |cause, ordinals| Damage {
             file: file.path.clone(),
             offset: header.place.offset,
@@ -151,14 +167,16 @@ impl Growing {
         if end < cover_end || (end == cover_end && !frame.unfinished) {
             // [R:frame-9], as far as it can be told without reading the segment.
             if end == cover_end && frame.chain_after != cover_chain {
-                findings.of_thread(thread, odd(Cause::Chain, Some((first, end))));
+                let damage = odd(Cause::Chain, Some((first, end)));
+                findings.of_thread(thread, damage, this_frame);
             }
             self.spare.push(frame_ref);
             return;
         }
         if first < self.view.end {
             // [R:frame-6]
-            findings.of_thread(thread, odd(Cause::Chain, Some((first, end))));
+            let damage = odd(Cause::Chain, Some((first, end)));
+            findings.of_thread(thread, damage, this_frame);
             return;
         }
         if frame.bytes_before == 0 {
@@ -168,29 +186,35 @@ impl Growing {
         if first > self.view.end {
             // [R:frame-7]
             self.drop_unfinished();
-            let known = lost
-                .iter()
-                .find(|(whose, at, _)| *whose == thread && (self.view.end..first).contains(at));
+            let missing = self.view.end..first;
+            let known = lost.iter().find(|frame| {
+                frame.header.thread == thread && missing.contains(&frame.header.first_ordinal)
+            });
             let damage = Damage {
                 ordinals: Some((self.view.end, first)),
                 thread: Some(thread),
-                ..known.map_or_else(|| odd(Cause::Missing, None), |known| known.2.clone())
+                ..known.map_or_else(|| odd(Cause::Missing, None), |known| known.damage.clone())
             };
-            self.hole(first, damage, findings);
+            self.hole(first, damage, header.thread_chain, findings);
+            let stated = self.view.chain_given_up(first);
+            if stated.is_some_and(|stated| stated != header.thread_chain) {
+                findings.of_thread(thread, odd(Cause::Chain, None), broken);
+            }
         } else if header.thread_chain != self.view.chain {
             // [R:frame-6]
-            findings.of_thread(thread, odd(Cause::Chain, None));
+            findings.of_thread(thread, odd(Cause::Chain, None), broken);
         }
         if frame.bytes_before != self.open_bytes {
             // The record was begun elsewhere, and that is not there. [R:frame-10]
             self.drop_unfinished();
             let damage = odd(Cause::Missing, Some((first, end.max(first.plus(1)))));
             if end == first {
-                findings.of_thread(thread, damage);
+                let record = (first, first.plus(1));
+                let lost = ordinals_of(thread, record, frame.chain_after);
+                findings.of_thread(thread, damage, lost);
                 return;
             }
-            self.hole(end, damage, findings);
-            self.view.chain = frame.chain_after;
+            self.hole(end, damage, frame.chain_after, findings);
             return;
         }
         self.open_bytes = frame.bytes_after;
@@ -198,20 +222,61 @@ impl Growing {
     }
 
     /// The finished view.
-    pub(crate) fn finish(mut self) -> ThreadView {
+    pub(crate) fn finish(mut self, lost: &[LostFrame], findings: &mut Findings) -> ThreadView {
+        let thread = self.view.thread;
         self.drop_unfinished();
-        self.fill_from_journal();
+        self.fill_from_journal(findings);
+        // Where nothing follows what was given up, the thread goes on behind it. [S:catalogue-11]
+        let (reached, chain) = self.view.behind_given_up((self.view.end, self.view.chain));
+        (self.view.end, self.view.chain) = (reached, chain);
+        for frame in lost.iter().filter(|frame| frame.header.thread == thread) {
+            let (first, end) = frame.ordinals();
+            let inside = |hole: &&Hole| (hole.first..hole.end).contains(&first);
+            if self.view.is_given_up(first, end) {
+                continue;
+            }
+            if first >= self.view.end {
+                let damage = Damage {
+                    ordinals: Some((self.view.end, end)),
+                    ..frame.damage.clone()
+                };
+                self.hole(end, damage, frame.header.thread_chain, findings);
+            } else if let Some(hole) = self.view.holes.iter().find(inside) {
+                let acceptance = acceptance_of(thread, hole);
+                findings.of_thread(thread, frame.damage.clone(), acceptance);
+            } else {
+                // What it held is read from elsewhere.
+                findings.costs_nothing(Damage {
+                    ordinals: None,
+                    ..frame.damage.clone()
+                });
+            }
+        }
+        let given_up = std::mem::take(&mut self.view.holes)
+            .into_iter()
+            .filter(|hole| !self.view.is_given_up(hole.first, hole.end));
+        let holes = given_up.collect();
+        self.view.holes = holes;
         self.view
     }
 
-    fn hole(&mut self, end: Ordinal, damage: Damage, findings: &mut Findings) {
-        self.view.holes.push(Hole {
+    fn hole(
+        &mut self,
+        end: Ordinal,
+        damage: Damage,
+        chain_after: ThreadChain,
+        findings: &mut Findings,
+    ) {
+        let hole = Hole {
             first: self.view.end,
             end,
+            chain_after,
             damage: damage.clone(),
-        });
-        self.view.end = end;
-        findings.of_thread(self.view.thread, damage);
+        };
+        let thread = self.view.thread;
+        findings.of_thread(thread, damage, acceptance_of(thread, &hole));
+        self.view.holes.push(hole);
+        (self.view.end, self.view.chain) = (end, chain_after);
     }
 
     /// Lets go of frames at the end that hold only chunks of a record that was never completed: it
@@ -224,9 +289,12 @@ impl Growing {
         }
     }
 
-    /// While the journal still holds the ordinals of a lost segment, they are read from there.
-    fn fill_from_journal(&mut self) {
+    /// While the journal still holds the ordinals of a lost segment, they are read from there; the
+    /// thread stays closed until they are written to another one.
+    fn fill_from_journal(&mut self, findings: &mut Findings) {
+        let thread = self.view.thread;
         for hole in std::mem::take(&mut self.gone) {
+            let acceptance = acceptance_of(thread, &hole);
             let mut reached = hole.first;
             let mut chain = None;
             let mut found = Vec::new();
@@ -237,15 +305,37 @@ impl Growing {
                     found.push(frame.clone());
                 }
             }
+            let damage = hole.damage.clone();
             if reached == hole.end {
                 self.view.holes.retain(|other| *other != hole);
                 self.view.frames.extend(found);
+                findings.of_thread_alone(thread, damage);
+            } else {
+                findings.of_thread(thread, damage, acceptance);
             }
         }
         self.view
             .frames
             .sort_by_key(|frame| (frame.end, frame.first));
     }
+}
+
+/// What a repair states about ordinals.
+pub(super) fn ordinals_of(
+    thread: ThreadNumber,
+    (first, end): (Ordinal, Ordinal),
+    chain_after: ThreadChain,
+) -> Acceptance {
+    Acceptance::Ordinals {
+        thread,
+        first,
+        end,
+        chain_after,
+    }
+}
+
+fn acceptance_of(thread: ThreadNumber, hole: &Hole) -> Acceptance {
+    ordinals_of(thread, (hole.first, hole.end), hole.chain_after)
 }
 
 /// A run does not continue what is before it.

@@ -65,7 +65,28 @@ fn records() -> Vec<CatalogueRecord> {
             pid: 77,
             host: String::new(),
         },
+        lost(3, 9),
+        journal_lost(4, 8192, 9000),
     ]
+}
+
+fn lost(first: u64, end: u64) -> CatalogueRecord {
+    CatalogueRecord::Lost(Lost {
+        thread: ThreadNumber(0),
+        first_ordinal: Ordinal(first),
+        ordinal_end: Ordinal(end),
+        chain_after: ThreadChain(0x0102_0304_0506_0708),
+        at_ms: -5,
+    })
+}
+
+fn journal_lost(generation: u64, offset: u64, end: u64) -> CatalogueRecord {
+    CatalogueRecord::JournalLost(JournalLost {
+        generation: Generation(generation),
+        offset,
+        end,
+        at_ms: 6,
+    })
 }
 
 #[test]
@@ -98,7 +119,7 @@ fn every_truncation_and_every_extension_is_refused() {
 
 #[test]
 fn an_unknown_kind_is_kept() {
-    for kind in [Kind::DICTIONARY, Kind(139), Kind(255), Kind::LINE] {
+    for kind in [Kind::DICTIONARY, Kind(141), Kind(255), Kind::LINE] {
         let record = CatalogueRecord::decode(kind, b"anything");
         assert_eq!(record, Ok(CatalogueRecord::Unknown { kind }));
         assert_eq!(record.map(|record| record.kind()), Ok(kind));
@@ -128,6 +149,8 @@ fn the_catalogue_does_not_speak_of_itself() {
             CatalogueRecord::Replaced { .. } => 8,
             CatalogueRecord::StoreCreated { .. }
             | CatalogueRecord::SegmentPublished { .. }
+            | CatalogueRecord::Lost(_)
+            | CatalogueRecord::JournalLost(_)
             | CatalogueRecord::Epoch { .. } => continue,
             _ => 0,
         };
@@ -162,10 +185,21 @@ fn a_published_segment_checks_what_it_says() {
     assert_eq!(problem(refused), Some(Problem::Length), "no runs");
 }
 
+#[test]
+fn what_is_lost_has_a_beginning_before_its_end() {
+    let problem_of =
+        |record: CatalogueRecord| problem(CatalogueRecord::decode(record.kind(), &record.encode()));
+    assert_eq!(problem_of(lost(9, 9)), None, "only the chain is broken");
+    assert_eq!(problem_of(lost(9, 8)), Some(Problem::Length));
+    assert_eq!(problem_of(journal_lost(1, 512, 512)), None);
+    assert_eq!(problem_of(journal_lost(1, 513, 512)), Some(Problem::Length));
+    assert_eq!(problem_of(journal_lost(0, 0, 512)), Some(Problem::Length));
+}
+
 proptest! {
     #[test]
     fn any_bytes_give_an_answer(
-        kind in 126_u8..=140,
+        kind in 126_u8..=142,
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
         match CatalogueRecord::decode(Kind(kind), &bytes) {

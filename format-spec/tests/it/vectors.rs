@@ -292,6 +292,25 @@ fn catalogue(record: &CatalogueRecord) -> Json {
             ];
             ("import", fields)
         }
+        CatalogueRecord::Lost(lost) => {
+            let fields = vec![
+                ("thread", lost.thread.0.into()),
+                ("first_ordinal", lost.first_ordinal.0.into()),
+                ("ordinal_end", lost.ordinal_end.0.into()),
+                ("chain_after", Json::hex(lost.chain_after.0)),
+                ("at_ms", lost.at_ms.into()),
+            ];
+            ("lost", fields)
+        }
+        CatalogueRecord::JournalLost(lost) => {
+            let fields = vec![
+                ("generation", lost.generation.0.into()),
+                ("offset", lost.offset.into()),
+                ("end", lost.end.into()),
+                ("at_ms", lost.at_ms.into()),
+            ];
+            ("journal_lost", fields)
+        }
         CatalogueRecord::Epoch {
             epoch,
             at_ms,

@@ -241,7 +241,8 @@ impl Store {
                 return Err(failed);
             }
             match read {
-                Ok(()) => {}
+                // Also behind the last record, if what follows it was given up.
+                Ok(()) => fed.end = end,
                 Err(ReadError::Disk(failure)) => return Err((Error::Disk(failure), fed.end)),
                 Err(ReadError::Damaged(damage)) => {
                     self.saw_damage(&damage);

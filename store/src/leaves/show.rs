@@ -1,6 +1,7 @@
 //! Owns the description of one thread: its facts, counts, segments, resume point, lag, anomalies.
 
 use serde_json::{Value, json};
+use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::fold::{AnomalyKind, Rejection, ThreadMeta, ThreadState};
 
 use super::context::{resume_range, thread_state};
@@ -33,6 +34,8 @@ pub struct ShowThread {
     pub items: u64,
     /// Ordinal from which the model resumes.
     pub resume_from: Option<u64>,
+    /// Ordinals that a repair gave up: first and one past the last.
+    pub given_up: Vec<(u64, u64)>,
     /// Payload bytes that only the journal holds.
     pub journal_bytes: u64,
     /// Segments that hold the thread: file, first ordinal, one past the last.
@@ -46,6 +49,16 @@ pub struct ShowThread {
 }
 
 impl Store {
+    /// Ordinals of a thread that a repair gave up: first and one past the last. Reads and exports
+    /// pass them by.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`].
+    pub fn given_up(&self, id: &str) -> Result<Vec<(u64, u64)>, Error> {
+        let (_, reader) = self.source.find(id)?;
+        Ok(ordinals(reader.given_up()))
+    }
+
     /// Describes a thread.
     ///
     /// # Errors
@@ -78,6 +91,7 @@ impl Store {
                 turns: row.turn_rows,
                 items: row.item_rows,
                 resume_from: range.start.map(|start| start.0),
+                given_up: ordinals(reader.given_up()),
                 journal_bytes,
                 segments,
                 lag,
@@ -140,6 +154,11 @@ impl Store {
             "turns": [],
         })
     }
+}
+
+fn ordinals(given_up: Vec<(Ordinal, Ordinal)>) -> Vec<(u64, u64)> {
+    let plain = given_up.into_iter();
+    plain.map(|(first, end)| (first.0, end.0)).collect()
 }
 
 /// A session source as upstream's protocol serves it.

@@ -18,7 +18,8 @@ use turnleaf_format::{
 use crate::disk::{Disk, OsDisk};
 use crate::error::{Cause, ReadError};
 use crate::log::{AppendError, NewRecord, OpenError, Snapshot};
-use crate::recovery::{Refusal, Repair, Repaired, repair};
+use crate::recovery::Refusal;
+use crate::repair::{Repair, Repaired, repair};
 use crate::state::State;
 use crate::{Log, Options, Owner};
 
@@ -367,7 +368,16 @@ impl Home {
     }
 
     pub(super) fn repair(&self, wanted: &[Repair]) -> Vec<Repaired> {
-        repair(&self.disk(), &self.options, &owner(), wanted).unwrap()
+        repair(&self.disk(), &self.options, &owner(), wanted, &no_notes).unwrap()
+    }
+
+    /// Another store with the same files.
+    fn copied(&self) -> Home {
+        let copy = empty_home();
+        for (name, bytes) in self.files() {
+            copy.write(&name, &bytes);
+        }
+        copy
     }
 
     /// Every file of the store but the lock.
@@ -409,6 +419,7 @@ impl Home {
     /// is closed and by nothing else, and without a byte written where the store is; and once more
     /// after what the owner wrote. [R:read-only] [R:idempotent] [R:quarantine] [R:located]
     pub(super) fn check(&self, row: &str, expect: &Verdict<'_>) {
+        self.copied().check_repaired(row, expect);
         let before = self.files();
         let read = |a: &[&str], b: &[&str]| {
             let snapshot = self
@@ -461,6 +472,10 @@ impl Home {
         drop(log);
         read(&after[0], &after[1]);
     }
+}
+
+pub(super) fn no_notes(_: &crate::Reader, _: Ordinal, _: Ordinal) -> Vec<u8> {
+    Vec::new()
 }
 
 /// The records of a thread that can be read, around what is damaged.

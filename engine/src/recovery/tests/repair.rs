@@ -5,7 +5,7 @@ use std::fs;
 use super::build::{Home, Journal, Thread, Verdict, four, home, line};
 use super::sealed::Segment;
 use crate::log::OpenReport;
-use crate::recovery::{Repair, repairs_for};
+use crate::repair::{Repair, repairs_for};
 use turnleaf_format::segment::Class;
 
 const FINE: Verdict<'static> = Verdict {
@@ -38,7 +38,7 @@ fn a_header_copy_is_written_from_the_other() {
         let due = repairs_for(&report(&home));
         assert_eq!(due.len(), 1);
         let done = home.repair(&due);
-        let kept = fs::read(home.path(&done[0].copy)).unwrap();
+        let kept = fs::read(home.path(done[0].copy.as_ref().unwrap())).unwrap();
         assert!(kept.len() == 512 && kept.starts_with(b"rotten"));
         let file = fs::read(home.path("journal/00000000.tlj")).unwrap();
         assert!(file == whole, "the file is as it was written");
@@ -58,7 +58,7 @@ fn an_orphan_is_taken_away_and_its_id_is_not_given_again() {
     assert_eq!(due, [Repair::Reap { file }]);
     assert_eq!(home.repair(&[]), [], "only what is asked for");
     let done = home.repair(&due);
-    assert!(fs::read(home.path(&done[0].copy)).unwrap() == orphan.bytes);
+    assert!(fs::read(home.path(done[0].copy.as_ref().unwrap())).unwrap() == orphan.bytes);
     assert!(!home.path(&orphan.name()).exists());
     assert_eq!(home.repair(&due), []);
     // [S:names-7]
@@ -75,5 +75,6 @@ fn nothing_is_taken_away_from_a_damaged_store() {
     journal.file.flip(place + 100);
     let home = home(&[&journal.file]);
     orphan(&home);
-    assert_eq!(repairs_for(&report(&home)), []);
+    let reaps = |repair: &Repair| matches!(repair, Repair::Reap { .. });
+    assert!(!repairs_for(&report(&home)).iter().any(reaps));
 }

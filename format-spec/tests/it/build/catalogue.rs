@@ -1,9 +1,11 @@
 //! Builds catalogue records.
 
-use turnleaf_format::catalogue::{CatalogueRecord, Run};
+use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost, Run};
 use turnleaf_format::record::Kind;
 use turnleaf_format::segment::Class;
-use turnleaf_format::{Ordinal, Problem, SegmentId, ThreadChain, ThreadId, ThreadNumber};
+use turnleaf_format::{
+    Generation, Ordinal, Problem, SegmentId, ThreadChain, ThreadId, ThreadNumber,
+};
 
 use super::{NOW_MS, SEGMENT, STORE, Vector, What, bad, good};
 
@@ -71,10 +73,31 @@ pub(super) fn vectors() -> Vec<Vector> {
         store: STORE,
         at_ms,
     };
+    let lost = CatalogueRecord::Lost(Lost {
+        thread,
+        first_ordinal: Ordinal(40),
+        ordinal_end: Ordinal(44),
+        chain_after: ThreadChain(0x1112_1314_1516_1718),
+        at_ms,
+    });
+    let lost = record("catalogue-lost", "four records", &lost);
+    let journal_lost = CatalogueRecord::JournalLost(JournalLost {
+        generation: Generation(7),
+        offset: 8_192,
+        end: 9_000,
+        at_ms,
+    });
+    let journal_lost = record("catalogue-journal-lost", "", &journal_lost);
+    let withdrawn = CatalogueRecord::Replaced {
+        old: SegmentId(1),
+        thread,
+        new: SegmentId::NONE,
+    };
     let unknown = What::Catalogue { kind: Kind(200) };
     vec![
         record("catalogue-store-created", "", &store),
         record("catalogue-replaced", "", &replaced),
+        record("catalogue-withdrawn", "replaced by nothing", &withdrawn),
         record("catalogue-archived", "", &archived(true)),
         record("catalogue-unarchived", "", &archived(false)),
         record(
@@ -140,7 +163,27 @@ pub(super) fn vectors() -> Vec<Vector> {
                 bytes[12] = 3;
             },
         ),
+        bad(
+            "catalogue-lost-descends",
+            "ends before it begins",
+            &lost,
+            Problem::Length,
+            |bytes| {
+                bytes[16] = 39;
+            },
+        ),
+        bad(
+            "catalogue-journal-lost-generation",
+            "a generation that no file has",
+            &journal_lost,
+            Problem::Length,
+            |bytes| {
+                bytes[0] = 0;
+            },
+        ),
         created,
         published,
+        lost,
+        journal_lost,
     ]
 }

@@ -1,0 +1,120 @@
+//! Owns what an owner does to the disk before it begins: making durable what it relies on, the copy
+//! of a torn tail, the removal of what nothing needs. It must not judge anything.
+
+use std::io;
+
+use turnleaf_format::segment::Class;
+use turnleaf_format::{SegmentId, ThreadNumber};
+
+use crate::disk::{Access, Disk, read_exact_at};
+use crate::error::{DiskFailure, failed};
+use crate::layout::{CATALOGUE, QUARANTINE, TEMPORARY, segment_path, torn_path};
+use crate::recovery::{Replayed, Survey};
+
+/// Makes durable what the opening relies on and only the system's cache may hold: the owner before
+/// may have ended, or been refused by the disk, between a write and its sync. Nothing may be
+/// repaired, removed or begun on the strength of it before. [R:confirm-1]
+pub(super) fn confirm(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
+    confirm_catalogue(disk, replayed)?;
+    let Some(newest) = replayed.files.last() else {
+        return Ok(());
+    };
+    let (path, from, end) = (&newest.path, replayed.proven, replayed.end.offset);
+    if from >= end {
+        return Ok(());
+    }
+    // DURABILITY: the same bytes are written again, because a sync alone proves nothing: after one
+    // that failed the cache shows bytes that the disk does not have, and calls them clean.
+    let len = usize::try_from(end - from).unwrap_or(usize::MAX);
+    let bytes = read_exact_at(&*newest.file, from, len).map_err(failed("read", path))?;
+    newest
+        .file
+        .write_at(from, &bytes)
+        .map_err(failed("write", path))?;
+    newest.file.sync().map_err(failed("sync", path))
+}
+
+/// As for bytes: a segment whose name nothing counts on yet is written once more and renamed over
+/// itself, and then the names are synced. It is never away: a header that counts on it may stand in
+/// a journal file whose removal is not durable. [S:journal-11]
+fn confirm_catalogue(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
+    if replayed.threads[&ThreadNumber::CATALOGUE].runs.is_empty() {
+        return Ok(());
+    }
+    for segment in &replayed.unproven_names {
+        let path = segment_path(Class::Catalogue, *segment);
+        write_anew(disk, &path).map_err(failed("write anew", &path))?;
+    }
+    disk.sync_dir(CATALOGUE)
+        .map_err(failed("sync the directory", CATALOGUE))
+}
+
+fn write_anew(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    let file = disk.open(path, Access::Read)?;
+    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+    let bytes = read_exact_at(&*file, 0, len)?;
+    let temporary = format!("{path}{TEMPORARY}");
+    match disk.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let copy = disk.create(&temporary)?;
+    copy.write_at(0, &bytes)?;
+    copy.sync()?;
+    disk.rename(&temporary, path)
+}
+
+/// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
+/// [R:tail-3]
+pub(super) fn keep_torn(
+    disk: &dyn Disk,
+    replayed: &Replayed,
+) -> Result<Option<String>, DiskFailure> {
+    let (Some(offset), Some(file)) = (replayed.cut, replayed.files.last()) else {
+        return Ok(None);
+    };
+    let path = torn_path(file.generation, offset);
+    let len = usize::try_from(file.capacity.saturating_sub(offset)).unwrap_or(0);
+    let mut bytes = read_exact_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    let copy = match disk.create(&path) {
+        // An earlier open made the copy and did not come further.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            disk.remove(&path).map_err(failed("remove", &path))?;
+            disk.create(&path)
+        }
+        created => created,
+    };
+    let copy = copy.map_err(failed("create", &path))?;
+    copy.write_at(0, &bytes).map_err(failed("write", &path))?;
+    copy.sync().map_err(failed("sync", &path))?;
+    disk.sync_dir(QUARANTINE)
+        .map_err(failed("sync the directory", QUARANTINE))?;
+    Ok(Some(path))
+}
+
+/// Removes what nothing can need: unfinished files, segments whose runs were all replaced, journal
+/// files that hold nothing and cannot be recycled. With damage in the store nothing is removed:
+/// what looks unused may be all that is left. [R:seg-11] [R:seg-13]
+pub(super) fn tidy(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
+    if !replayed.findings.damage.is_empty() {
+        return;
+    }
+    let facts = &replayed.catalogue.segments;
+    let replaced = |id: &&SegmentId| facts.get(*id).is_some_and(|fact| fact.live.is_empty());
+    let leftovers = survey.segments.iter().filter(replaced);
+    let mut paths: Vec<String> = leftovers.map(|id| segment_path(Class::Run, *id)).collect();
+    let catalogue = &replayed.threads[&ThreadNumber::CATALOGUE].runs;
+    let uncovered = |id: &&SegmentId| !catalogue.iter().any(|run| run.file.segment == **id);
+    let old = survey.catalogue.iter().filter(uncovered);
+    paths.extend(old.map(|id| segment_path(Class::Catalogue, *id)));
+    paths.extend(survey.temporaries.iter().cloned());
+    paths.extend(replayed.useless.iter().cloned());
+    for path in paths {
+        if let Err(error) = disk.remove(&path) {
+            tracing::warn!(%error, path, "an unused file stays");
+        }
+    }
+}

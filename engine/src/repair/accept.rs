@@ -1,0 +1,125 @@
+//! Owns `accept-loss`: stating in the catalogue what is gone, so that the store goes on.
+
+use std::sync::Arc;
+
+use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost};
+use turnleaf_format::{ThreadId, ThreadNumber};
+
+use super::copy::keep;
+use super::due::unreadable;
+use super::{Repair, RepairError, Repaired, repairs_for};
+use crate::catalogue::Acceptance;
+use crate::disk::{Access, Disk};
+use crate::error::{Damage, DiskFailure, failed};
+use crate::layout::{JOURNAL, QUARANTINE};
+use crate::lock::Owner;
+use crate::log::{Log, Outcome};
+use crate::options::Options;
+
+/// States those of the wanted losses that are losses still: what can be read by now is not given up.
+pub(super) fn accept(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    owner: &Owner,
+    wanted: &[Repair],
+) -> Result<Vec<Repaired>, RepairError> {
+    let (mut log, report) = Log::open_for_repair(Arc::clone(disk), options.clone(), owner)?;
+    let mut due = repairs_for(&report);
+    for thread in concerned(wanted) {
+        let found = unreadable(log.state(), thread, &due)?;
+        due.extend(found);
+    }
+    due.retain(|repair| wanted.contains(repair));
+    let mut facts = Vec::new();
+    let mut done = Vec::new();
+    for repair in due {
+        if let Repair::AcceptLoss { damage, acceptance } = &repair {
+            let copy = keep_bytes(&**disk, damage)?;
+            // Several damages may cost the same.
+            let fact = fact(&log, *acceptance, owner.since_ms);
+            if !facts.contains(&fact) {
+                facts.push(fact);
+            }
+            done.push(Repaired { repair, copy });
+        }
+    }
+    if facts.is_empty() {
+        log.close()?;
+        return Ok(done);
+    }
+    // DURABILITY: all of them are one batch, and only then is anything done without.
+    let ticket = log.stage_catalogue(&facts);
+    log.commit_all();
+    if let Outcome::Failed(failure) = log.outcome(ticket) {
+        return Err(RepairError::NotWritten(failure));
+    }
+    log.close()?;
+    Ok(done)
+}
+
+/// Threads of which ordinals are to be given up.
+fn concerned(wanted: &[Repair]) -> Vec<ThreadNumber> {
+    let mut threads: Vec<_> = wanted.iter().flat_map(Repair::threads).collect();
+    threads.sort_unstable();
+    threads.dedup();
+    threads
+}
+
+fn fact(log: &Log, acceptance: Acceptance, at_ms: i64) -> CatalogueRecord {
+    match acceptance {
+        Acceptance::Ordinals {
+            thread,
+            first,
+            end,
+            chain_after,
+        } => CatalogueRecord::Lost(Lost {
+            thread,
+            first_ordinal: first,
+            ordinal_end: end,
+            chain_after,
+            at_ms,
+        }),
+        Acceptance::Journal {
+            generation,
+            offset,
+            end,
+        } => CatalogueRecord::JournalLost(JournalLost {
+            generation,
+            offset,
+            end,
+            at_ms,
+        }),
+        Acceptance::Thread(thread) => CatalogueRecord::ThreadCreated {
+            thread,
+            id: free_id(log, thread),
+            at_ms,
+        },
+    }
+}
+
+/// An id for a thread whose own is lost.
+fn free_id(log: &Log, thread: ThreadNumber) -> ThreadId {
+    let id = |suffix: u64| ThreadId::parse(&format!("recovered-{thread}-{suffix}"));
+    let mut ids = (0_u64..).filter_map(|suffix| id(suffix).ok());
+    let free = ids.find(|id| log.state().thread_number(id).is_none());
+    free.expect("an id of letters, digits and '-' is valid")
+}
+
+/// The bytes of a part of the journal that is given up.
+fn keep_bytes(disk: &dyn Disk, damage: &Damage) -> Result<Option<String>, DiskFailure> {
+    let Some(name) = damage.file.strip_prefix(&format!("{JOURNAL}/")) else {
+        return Ok(None);
+    };
+    let path = &damage.file;
+    let file = disk
+        .open(path, Access::Read)
+        .map_err(failed("open", path))?;
+    let len = file.len().map_err(failed("measure", path))?;
+    let end = damage.offset.saturating_add(damage.length).min(len);
+    if damage.offset >= end {
+        return Ok(None);
+    }
+    let copy = format!("{QUARANTINE}/lost-{name}-{}.bin", damage.offset);
+    keep(disk, &*file, path, damage.offset..end, &copy)?;
+    Ok(Some(copy))
+}

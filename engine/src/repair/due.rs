@@ -1,0 +1,171 @@
+//! Owns the finding of repairs: what opening says, and what reading every byte says.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use turnleaf_format::{Ordinal, ThreadNumber};
+
+use super::Repair;
+use crate::catalogue::Acceptance;
+use crate::error::{Cause, Damage, ReadError};
+use crate::log::{OpenReport, Snapshot};
+use crate::read::Reader;
+use crate::recovery::Remark;
+use crate::state::State;
+use crate::view::is_covered;
+
+/// The repairs that opening a store shows to be due. Where anything is damaged no segment is taken
+/// away: it may be all that is left of something.
+#[must_use]
+pub fn repairs_for(report: &OpenReport) -> Vec<Repair> {
+    let repair = |remark: &Remark| match remark {
+        Remark::HeaderCopy { file, offset, .. } => Some(Repair::RewriteHeader {
+            file: file.clone(),
+            offset: *offset,
+        }),
+        Remark::Orphan { file } if report.damage.is_empty() => {
+            Some(Repair::Reap { file: file.clone() })
+        }
+        Remark::Orphan { .. } | Remark::UnknownRecord { .. } => None,
+    };
+    let files = report.remarks.iter().filter_map(repair);
+    files.chain(losses_of(report)).collect()
+}
+
+fn losses_of(report: &OpenReport) -> impl Iterator<Item = Repair> {
+    report.losses.iter().filter_map(|loss| {
+        Some(Repair::AcceptLoss {
+            damage: loss.damage.clone(),
+            acceptance: loss.acceptance?,
+        })
+    })
+}
+
+/// All repairs that are due, for the store or for one thread: every byte of the threads and of their
+/// segments is read for it.
+///
+/// # Errors
+/// For failures of the system; bytes that the device cannot read are no reason to give them up.
+pub fn find_repairs(
+    snapshot: &Snapshot,
+    only: Option<ThreadNumber>,
+) -> Result<Vec<Repair>, ReadError> {
+    let (report, state) = (snapshot.report(), snapshot.state());
+    let concerned = |repair: &Repair| only.is_none_or(|only| repair.threads() == [only]);
+    let mut due: Vec<Repair> = repairs_for(report).into_iter().filter(concerned).collect();
+    let threads: Vec<_> = state.threads().map(|(number, _)| number).collect();
+    for thread in threads
+        .iter()
+        .filter(|thread| only.is_none_or(|only| only == **thread))
+    {
+        let found = unreadable(state, *thread, &due)?;
+        due.extend(found);
+    }
+    due.extend(bad_segments(state, only)?);
+    Ok(due)
+}
+
+/// What cannot be read of a thread and is not known to be lost.
+pub(super) fn unreadable(
+    state: &State,
+    thread: ThreadNumber,
+    known: &[Repair],
+) -> Result<Vec<Repair>, ReadError> {
+    let Some(reader) = state.reader(thread) else {
+        return Ok(Vec::new());
+    };
+    let mut known: Vec<_> = known
+        .iter()
+        .filter_map(|due| ordinals(due, thread))
+        .collect();
+    known.sort_unstable();
+    let mut due = Vec::new();
+    for (first, end, damage) in stretches(&reader)? {
+        if is_covered(known.iter().copied(), first, end) {
+            continue;
+        }
+        let chain_after = reader.chain_before(end)?;
+        let damage = Damage {
+            thread: Some(thread),
+            ordinals: Some((first, end)),
+            ..damage
+        };
+        let acceptance = Acceptance::Ordinals {
+            thread,
+            first,
+            end,
+            chain_after,
+        };
+        due.push(Repair::AcceptLoss { damage, acceptance });
+    }
+    Ok(due)
+}
+
+fn ordinals(due: &Repair, thread: ThreadNumber) -> Option<(Ordinal, Ordinal)> {
+    match due {
+        Repair::AcceptLoss {
+            acceptance:
+                Acceptance::Ordinals {
+                    thread: of,
+                    first,
+                    end,
+                    ..
+                },
+            ..
+        } if *of == thread => Some((*first, *end)),
+        _ => None,
+    }
+}
+
+/// Ordinals that cannot be read; neighbours are one stretch, with the first damage of it.
+fn stretches(reader: &Reader) -> Result<Vec<(Ordinal, Ordinal, Damage)>, ReadError> {
+    let mut found: Vec<(Ordinal, Ordinal, Damage)> = Vec::new();
+    let mut from = Ordinal(0);
+    while from < reader.end() {
+        let mut next = from;
+        let read = reader.entries(from, reader.end(), &mut |ordinal, entry| {
+            next = ordinal.plus(u64::from(entry.completes()));
+            ControlFlow::Continue(())
+        });
+        let damage = match read {
+            Ok(()) => break,
+            Err(ReadError::Damaged(damage)) => *damage,
+            Err(error) => return Err(error),
+        };
+        let behind = damage.ordinals.map_or(reader.end(), |(_, end)| end);
+        from = behind.max(next.plus(1));
+        if matches!(damage.cause, Cause::Unreadable(_)) {
+            // The device may work again, or a copy of it be made.
+            continue;
+        }
+        match found.last_mut() {
+            Some((_, end, _)) if *end == next => *end = from,
+            _ => found.push((next, from, damage)),
+        }
+    }
+    Ok(found)
+}
+
+/// Segments of which not everything is right.
+fn bad_segments(state: &State, only: Option<ThreadNumber>) -> Result<Vec<Repair>, ReadError> {
+    let mut due = Vec::new();
+    for info in state.segments() {
+        let threads: BTreeSet<_> = info.runs.iter().map(|(thread, _, _)| *thread).collect();
+        if only.is_some_and(|only| !threads.contains(&only)) {
+            continue;
+        }
+        let (mut bad, mut unreadable) = (false, false);
+        state.verify_segment(info.segment, &mut |damage| {
+            bad = true;
+            unreadable |= matches!(damage.cause, Cause::Unreadable(_));
+        })?;
+        if bad && !unreadable {
+            due.push(Repair::RebuildSegment {
+                segment: info.segment,
+                file: info.path,
+                threads: threads.into_iter().collect(),
+            });
+        }
+    }
+    Ok(due)
+}

@@ -1,0 +1,138 @@
+//! Owns `rebuild-segment`: what can be read of a segment is written to new ones that replace it.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use turnleaf_format::catalogue::{CatalogueRecord, Run};
+use turnleaf_format::segment::Class;
+use turnleaf_format::{Ordinal, SegmentId, ThreadNumber};
+
+use super::RepairError;
+use super::copy::keep;
+use crate::disk::{Access, Disk};
+use crate::error::{Cause, Damage, DiskFailure, ReadError, failed};
+use crate::layout::{QUARANTINE, segment_path};
+use crate::log::{Log, Outcome};
+use crate::seal::{Notes, Part, SealedSegment};
+use crate::view::{ThreadView, ranges_of};
+
+/// Publishes new segments in place of one; `None` when it is not in use. The inner option is where
+/// the copy of the old file is, if there was one.
+pub(super) fn rebuild(
+    log: &mut Log,
+    segment: SegmentId,
+    notes: Notes<'_>,
+) -> Result<Option<Option<String>>, RepairError> {
+    let fact = log.state().catalogue.segments.get(&segment).cloned();
+    let Some(fact) = fact.filter(|fact| !fact.live.is_empty()) else {
+        return Ok(None);
+    };
+    let path = segment_path(fact.class, segment);
+    let mut written: Vec<SealedSegment> = Vec::new();
+    let mut newest: BTreeMap<ThreadNumber, SegmentId> = BTreeMap::new();
+    for parts in rounds(log, segment, fact.live.values()) {
+        let whole = parts.len() == 1 && fact.class == Class::Run;
+        let class = if whole { Class::Run } else { Class::Pack };
+        let plan = log.plan_of(class, parts);
+        let done = plan.run(notes)?;
+        for run in done.runs() {
+            newest.insert(run.thread, plan.segment);
+            check(&path, run, &fact.live[&run.thread])?;
+        }
+        written.push(done);
+    }
+    let copy = keep_file(log.disk(), &path, segment)?;
+    let mut facts: Vec<_> = written.iter().map(SealedSegment::published).collect();
+    facts.extend(fact.live.keys().map(|thread| CatalogueRecord::Replaced {
+        old: segment,
+        thread: *thread,
+        new: newest.get(thread).copied().unwrap_or(SegmentId::NONE),
+    }));
+    // DURABILITY: the old file goes only after this batch, which names all that takes its place.
+    let ticket = log.stage_catalogue(&facts);
+    log.commit_all();
+    if let Outcome::Failed(failure) = log.outcome(ticket) {
+        return Err(RepairError::NotWritten(failure));
+    }
+    log.clean_up(1)?;
+    Ok(Some(copy))
+}
+
+/// What each new segment holds: a segment has one run of a thread, so the pieces of one run come
+/// into as many.
+fn rounds<'r>(
+    log: &Log,
+    segment: SegmentId,
+    runs: impl Iterator<Item = &'r Run>,
+) -> Vec<Vec<Part>> {
+    let mut rounds: Vec<Vec<Part>> = Vec::new();
+    for run in runs {
+        let Some(reader) = log.state().reader(run.thread) else {
+            continue;
+        };
+        let pieces = pieces(&reader.view, segment, run);
+        for (round, (from, end)) in pieces.into_iter().enumerate() {
+            if rounds.len() == round {
+                rounds.push(Vec::new());
+            }
+            rounds[round].push(Part {
+                reader: reader.clone(),
+                from,
+                end,
+                replaces: Vec::new(),
+            });
+        }
+    }
+    rounds
+}
+
+/// Ordinals of a run that neither another segment holds nor a repair gave up.
+fn pieces(view: &ThreadView, segment: SegmentId, run: &Run) -> Vec<(Ordinal, Ordinal)> {
+    let others = view.runs.iter().filter(|run| run.file.segment != segment);
+    let others = others.map(|run| (run.from, run.end));
+    let mut away: Vec<_> = others.chain(ranges_of(&view.given_up)).collect();
+    away.sort_unstable();
+    let mut pieces = Vec::new();
+    let mut at = run.first_ordinal;
+    for (first, end) in away {
+        if first > at && at < run.ordinal_end {
+            pieces.push((at, first.min(run.ordinal_end)));
+        }
+        at = at.max(end);
+    }
+    if at < run.ordinal_end {
+        pieces.push((at, run.ordinal_end));
+    }
+    pieces
+}
+
+/// What was written must lead to where the old run led: otherwise other records were read.
+fn check(path: &str, new: &Run, old: &Run) -> Result<(), ReadError> {
+    if new.ordinal_end != old.ordinal_end || new.chain_after == old.chain_after {
+        return Ok(());
+    }
+    Err(Damage {
+        file: path.to_owned(),
+        offset: 0,
+        length: 0,
+        thread: Some(old.thread),
+        ordinals: Some((new.first_ordinal, new.ordinal_end)),
+        cause: Cause::Chain,
+    }
+    .into())
+}
+
+fn keep_file(
+    disk: &dyn Disk,
+    path: &str,
+    segment: SegmentId,
+) -> Result<Option<String>, DiskFailure> {
+    let file = match disk.open(path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed("open", path))?,
+    };
+    let len = file.len().map_err(failed("measure", path))?;
+    let copy = format!("{QUARANTINE}/{:016x}.tls", segment.0);
+    keep(disk, &*file, path, 0..len, &copy)?;
+    Ok(Some(copy))
+}

@@ -1,0 +1,145 @@
+//! Owns the repairs of a store that somebody asks for: what is due, and doing it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use turnleaf_engine::disk::{Disk, OsDisk};
+use turnleaf_engine::format::ThreadNumber;
+use turnleaf_engine::{Options, Owner, Repair, RepairError, Repaired, find_repairs};
+
+use crate::error::Error;
+use crate::open::{Store, no_store, system_owner};
+use crate::run_notes;
+use crate::source::Source;
+
+/// A repair may show what the next one has to do: with the catalogue's records come threads.
+const ROUNDS: usize = 4;
+
+/// A repair, and the ids of the threads whose records it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedRepair {
+    /// Which.
+    pub repair: Repair,
+    /// None where it concerns the store.
+    pub threads: Vec<String>,
+    /// Where what it took away is kept, below the store's directory.
+    pub copy: Option<String>,
+}
+
+/// What was repaired.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepairReport {
+    /// In the order in which it was done.
+    pub done: Vec<NamedRepair>,
+    /// What is due still.
+    pub due: Vec<NamedRepair>,
+}
+
+impl Store {
+    /// The repairs that the store, or one thread, calls for; reads every byte of it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Unsupported`] for a store that is open
+    /// for appending; failures of the system.
+    pub fn find_repairs(&self, thread: Option<&str>) -> Result<Vec<NamedRepair>, Error> {
+        let Source::Reader(snapshot) = &self.source else {
+            return Err(Error::BadArgument(
+                "repairs are looked for in a store that is only read",
+            ));
+        };
+        let only = thread.map(|id| self.source.find(id)).transpose()?;
+        let only = only.map(|(number, _)| number);
+        let due =
+            find_repairs(snapshot, only).map_err(Error::of_read(thread.unwrap_or("(all)")))?;
+        Ok(due
+            .into_iter()
+            .map(|repair| self.named(repair, None))
+            .collect())
+    }
+
+    pub(crate) fn named(&self, repair: Repair, copy: Option<String>) -> NamedRepair {
+        let id = |number: &ThreadNumber| {
+            let id = self
+                .source
+                .with(|state| Some(state.thread(*number)?.id.to_string()));
+            id.unwrap_or_else(|| format!("number {number}"))
+        };
+        NamedRepair {
+            threads: repair.threads().iter().map(id).collect(),
+            repair,
+            copy,
+        }
+    }
+
+    /// Does the repairs that the store in `dir`, or one of its threads, calls for, until none is
+    /// left. The store is owned meanwhile; what is taken away is kept in `quarantine/`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Busy`] when another process owns it; I/O. What was done stays done.
+    pub fn repair(dir: &Path, thread: Option<&str>) -> Result<RepairReport, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
+        let done = Store::repair_on(&disk, &Options::default(), &system_owner(), thread);
+        done.map_err(no_store(dir))
+    }
+
+    /// As [`Store::repair`], on any disk.
+    ///
+    /// # Errors
+    /// As [`Store::repair`].
+    pub fn repair_on(
+        disk: &Arc<dyn Disk>,
+        options: &Options,
+        owner: &Owner,
+        thread: Option<&str>,
+    ) -> Result<RepairReport, Error> {
+        let mut report = RepairReport::default();
+        for round in 0..=ROUNDS {
+            let store = Store::open_to_read_on(Arc::clone(disk), options, owner)?;
+            report.due = store.find_repairs(thread)?;
+            if report.due.is_empty() || round == ROUNDS {
+                break;
+            }
+            let due: Vec<Repair> = report.due.iter().map(|due| due.repair.clone()).collect();
+            store.forget_rows(&due)?;
+            drop(store);
+            let done = turnleaf_engine::repair(disk, options, owner, &due, &run_notes::make);
+            let done = done.map_err(of_repair)?;
+            if done.is_empty() {
+                break;
+            }
+            let store = Store::open_to_read_on(Arc::clone(disk), options, owner)?;
+            let named = |done: Repaired| store.named(done.repair, done.copy);
+            report.done.extend(done.into_iter().map(named));
+        }
+        Ok(report)
+    }
+
+    /// Takes the rows of threads out of the index that are about to lose records: they are made
+    /// again without them.
+    fn forget_rows(&self, due: &[Repair]) -> Result<(), Error> {
+        let losses = due
+            .iter()
+            .filter(|due| matches!(due, Repair::AcceptLoss { .. }));
+        let mut threads: Vec<_> = losses.flat_map(Repair::threads).collect();
+        threads.sort_unstable();
+        threads.dedup();
+        if threads.is_empty() {
+            return Ok(());
+        }
+        self.leaves.with(|index| {
+            let mut batch = index.writer()?;
+            for thread in &threads {
+                batch.remove_thread(*thread);
+            }
+            Ok(batch.commit(true)?)
+        })
+    }
+}
+
+fn of_repair(error: RepairError) -> Error {
+    match error {
+        RepairError::Open(error) => Error::Open(error),
+        RepairError::Read(error) => Error::of_read("(repair)")(error),
+        RepairError::NotWritten(failure) => Error::NotDurable(failure),
+    }
+}
