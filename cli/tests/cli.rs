@@ -488,6 +488,24 @@ fn the_doctor_names_what_is_odd_and_repair_mends_it() {
 }
 
 #[test]
+fn a_backup_made_of_hard_links_is_never_written() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    let journal = fs::read_dir(home.path("store/journal")).unwrap();
+    let file = journal.flatten().next().unwrap().path();
+    let backup = home.path("backup");
+    fs::hard_link(&file, &backup).unwrap();
+    let before = fs::read(&backup).unwrap();
+    let _ = home.json(&["turns", THREAD], 0);
+    let refused = home.json(&["name", THREAD, "x"], 1);
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("hard link"), "{message}");
+    assert!(fs::read(&backup).unwrap() == before);
+    fs::remove_file(&backup).unwrap();
+    let _ = home.json(&["name", THREAD, "x"], 0);
+}
+
+#[test]
 fn the_doctor_explains_odd_records() {
     let home = Home::new();
     let text = format!("{}nonsense\n", rollout(THREAD));

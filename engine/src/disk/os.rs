@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,16 +79,25 @@ impl OsDisk {
     }
 
     /// Opens without following a link at the last name and without waiting for a pipe's other end,
-    /// then insists on a regular file.
-    fn open_plain(&self, path: &str, options: &mut fs::OpenOptions) -> io::Result<OsFile> {
+    /// then insists on a regular file; and, where it may be written, on one with a single name.
+    fn open_plain(
+        &self,
+        path: &str,
+        access: Access,
+        options: &mut fs::OpenOptions,
+    ) -> io::Result<OsFile> {
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let flags = i32::try_from(flags.bits()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let file = options.custom_flags(flags).open(self.at(path)?)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+        let found = file.metadata()?;
+        let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        if !found.is_file() {
+            return refuse("not a regular file");
+        }
+        // What is written to it would change under the other name, too: a backup made of links, or
+        // something that is not ours.
+        if access == Access::ReadWrite && found.nlink() > 1 {
+            return refuse("the file has a second name (a hard link); replace it by a copy of it");
         }
         Ok(OsFile { file })
     }
@@ -132,13 +141,14 @@ impl Disk for OsDisk {
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = File::options();
         options.read(true).write(true).create_new(true).mode(0o600);
-        Ok(Arc::new(self.open_plain(path, &mut options)?))
+        let file = self.open_plain(path, Access::ReadWrite, &mut options)?;
+        Ok(Arc::new(file))
     }
 
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = File::options();
         options.read(true).write(access == Access::ReadWrite);
-        Ok(Arc::new(self.open_plain(path, &mut options)?))
+        Ok(Arc::new(self.open_plain(path, access, &mut options)?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -157,7 +167,7 @@ impl Disk for OsDisk {
             .create(true)
             .truncate(false)
             .mode(0o600);
-        let locked = self.open_plain(path, &mut options)?;
+        let locked = self.open_plain(path, Access::ReadWrite, &mut options)?;
         match locked.file.try_lock() {
             Ok(()) => Ok(Arc::new(locked)),
             Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),

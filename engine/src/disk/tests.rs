@@ -70,6 +70,22 @@ fn a_root_is_made_with_its_parents_and_only_its_owner_enters() {
 }
 
 #[test]
+fn a_file_with_a_second_name_is_read_and_not_written() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = disk(home.path());
+    disk.create("file").unwrap().write_at(0, b"x").unwrap();
+    std::fs::hard_link(home.path().join("file"), home.path().join("backup")).unwrap();
+    disk.open("file", Access::Read).unwrap();
+    for refused in [disk.open("file", Access::ReadWrite), disk.lock("file")] {
+        let error = refused.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("second name"), "{error}");
+    }
+    disk.remove("backup").unwrap();
+    disk.open("file", Access::ReadWrite).unwrap();
+}
+
+#[test]
 fn a_lock_has_one_holder_and_a_file_one_creator() {
     let home = tempfile::tempdir().unwrap();
     let disk = disk(home.path());

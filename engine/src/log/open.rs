@@ -8,7 +8,7 @@ use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
-use super::prepare::{confirm, keep_torn, tidy};
+use super::prepare::{check_writable, confirm, keep_torn, tidy};
 use super::{Log, Outcome, Queue, Unsealed};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
@@ -224,6 +224,7 @@ impl Log {
         let created = replayed.threads[&ThreadNumber::CATALOGUE].end == Ordinal(0);
         let mut report = report_of(&replayed, &survey);
         report.created = created;
+        check_writable(&*disk, &replayed)?;
         confirm(&*disk, &replayed)?;
         report.torn_copy = keep_torn(&*disk, &replayed)?;
         tidy(&*disk, &survey, &replayed);

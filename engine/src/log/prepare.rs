@@ -11,6 +11,16 @@ use crate::error::{DiskFailure, failed};
 use crate::layout::{CATALOGUE, QUARANTINE, TEMPORARY, segment_path, torn_path};
 use crate::recovery::{Replayed, Survey};
 
+/// Makes sure that the files that are written, or recycled, may be: a reader took them as they are.
+pub(super) fn check_writable(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
+    let newest = replayed.files.last();
+    for file in newest.into_iter().chain(&replayed.free) {
+        disk.open(&file.path, Access::ReadWrite)
+            .map_err(failed("open for writing", &file.path))?;
+    }
+    Ok(())
+}
+
 /// Makes durable what the opening relies on and only the system's cache may hold: the owner before
 /// may have ended, or been refused by the disk, between a write and its sync. Nothing may be
 /// repaired, removed or begun on the strength of it before. [R:confirm-1]

@@ -16,7 +16,7 @@ use crate::lock::Owner;
 use crate::log::{Log, Outcome};
 use crate::options::Options;
 
-/// States those of the wanted losses that are losses still: what can be read by now is not given up.
+/// States those of the wanted losses that are losses still: what can be read now is not given up.
 pub(super) fn accept(
     disk: &Arc<dyn Disk>,
     options: &Options,

@@ -41,8 +41,7 @@ fn losses_of(report: &OpenReport) -> impl Iterator<Item = Repair> {
     })
 }
 
-/// All repairs that are due, for the store or for one thread: every byte of the threads and of their
-/// segments is read for it.
+/// All repairs that are due, for the store or for one thread: every byte of it is read for that.
 ///
 /// # Errors
 /// For failures of the system; bytes that the device cannot read are no reason to give them up.

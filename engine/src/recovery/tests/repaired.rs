@@ -1,4 +1,4 @@
-//! Checks that every row that closes something has a repair that ends it.
+//! Checks that every row that closes something has a repair that ends it. [R:accepted]
 
 use turnleaf_format::ThreadId;
 use turnleaf_format::record::{Flags, Kind};
