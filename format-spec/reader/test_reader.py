@@ -258,6 +258,21 @@ class Stores(unittest.TestCase):
         self.assertIn("orphan  segments/0000000000000003.tls", out)
         self.assertIn("free    journal/00000002.tlj", out)
 
+    def test_what_is_lost_is_passed_by(self):
+        catalogue, one = Thread(0), Thread(1)
+        file = JournalFile(1, 0, (0, 0, 0))
+        file.append(catalogue, STORE_CREATED, created(1, b"one"))
+        file.append(one, (0, b"a"), (0, b"b"))
+        file.append(catalogue, (139, struct.pack("<QQQQq", 1, 2, 5, 77, 0)))
+        one.ordinal, one.chain = 5, 77
+        file.append(one, (0, b"c"))
+        file.marker()
+        self.files = {"LOCK": b"", "journal/00000000.tlj": bytes(file.data)}
+        said, _ = self.check(0)
+        thread = said["per_thread"]["one"]
+        self.assertEqual((thread["records"], thread["payload_bytes"]), (6, 3))
+        self.assertEqual(thread["chain"], reader.hex64(one.chain))
+
     def test_a_torn_tail_is_no_damage(self):
         self.build(torn=True)
         said, _ = self.check(0)

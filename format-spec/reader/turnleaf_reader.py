@@ -924,7 +924,7 @@ class Store:
         self.frames, self.newest, self.needed = {}, None, {}
         self.inflated, self.torn = True, False
         self.threads, self.ids, self.published, self.epoch = {}, {}, {}, 0
-        self.replaced, self.known, self.bytes = set(), {}, {}
+        self.replaced, self.known, self.bytes, self.lost = set(), {}, {}, {}
         self.catalogue_end, self.catalogue_chain = 0, 0
 
     def say(self, verdict, path, text=""):
@@ -1083,10 +1083,18 @@ class Store:
                 sink(ordinal, record)
         return note
 
+    def behind_lost(self, thread, end, chain):
+        """Where a thread goes on that stands at what is lost. [S:catalogue-11]"""
+        for lost in self.lost.get(thread, []):
+            if lost["first_ordinal"] <= end <= lost["ordinal_end"]:
+                end, chain = lost["ordinal_end"], lost["chain_after"]
+        return end, chain
+
     def cover(self, thread, runs):
         """The runs that are read, lowest first, and where they end. [S:segment-7]"""
         end, chain, chosen = 0, 0, []
         while True:
+            end, chain = self.behind_lost(thread, end, chain)
             fits = [run for run in runs if run["first_ordinal"] <= end < run["ordinal_end"]]
             if not fits:
                 break
@@ -1108,6 +1116,9 @@ class Store:
                 if records is None or records.ordinal != first:
                     back = records is not None and first < records.ordinal
                     require(not back, "place", "ordinal goes back to %d" % first)
+                    if records is not None and first > records.ordinal:
+                        end, chain = self.behind_lost(thread, records.ordinal, records.chain)
+                        records = None
                     reach = end if records is None else max(end, records.ordinal)
                     require(first <= reach, "place", "ordinals from %d are missing" % reach)
                     known = self.known.get(thread, {}).get(first)
@@ -1135,7 +1146,7 @@ class Store:
                 return end, chain
         if records is not None and records.ordinal > end:
             end, chain = records.ordinal, records.chain
-        return end, chain
+        return self.behind_lost(thread, end, chain)
 
     # Catalogue.
 
@@ -1192,8 +1203,13 @@ class Store:
             self.published[record["segment"]] = record
         elif name == "replaced":
             for segment in (record["old"], record["new"]):
-                require(segment in self.published, "place", "unknown segment %d" % segment)
+                known = segment in self.published or (segment == 0 and segment == record["new"])
+                require(known, "place", "unknown segment %d" % segment)
             self.replaced.add((record["old"], thread))
+        elif name == "lost":
+            require(thread == 0 or thread in self.threads, "place", "unknown thread %d" % thread)
+            self.lost.setdefault(thread, []).append(record)
+            self.lost[thread].sort(key=lambda lost: lost["first_ordinal"])
         elif name == "epoch":
             require(record["epoch"] > self.epoch, "place", "epoch goes back")
             self.epoch = record["epoch"]
