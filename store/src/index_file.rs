@@ -48,20 +48,22 @@ impl StorageBackend for IndexFile {
 
 /// Opens the index or creates an empty one.
 pub(crate) fn open(disk: &dyn Disk, store: StoreId) -> Result<Index, IndexError> {
-    let file = match disk.open(INDEX, Access::ReadWrite) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(INDEX),
-        opened => opened,
+    let failed = |source| {
+        let place = Place {
+            operation: "open",
+            table: None,
+            thread: None,
+        };
+        IndexError::Io { place, source }
     };
-    match file {
-        Ok(file) => Index::create_or_open(IndexFile(file), store, CACHE_BYTES),
-        Err(source) => {
-            let place = Place {
-                operation: "open",
-                table: None,
-                thread: None,
-            };
-            Err(IndexError::Io { place, source })
+    let open = |file| Index::create_or_open(IndexFile(file), store, CACHE_BYTES);
+    match disk.open(INDEX, Access::ReadWrite) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made = disk.create(INDEX).map_err(failed).and_then(open);
+            // What could not be made whole only takes up room.
+            made.inspect_err(|_| drop(disk.remove(INDEX)))
         }
+        opened => opened.map_err(failed).and_then(open),
     }
 }
 

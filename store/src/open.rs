@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::StoreId;
-use turnleaf_engine::{Damage, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot};
+use turnleaf_engine::{
+    Damage, DiskFailure, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot,
+};
 
 use crate::error::Error;
 use crate::leaves::Leaves;
@@ -77,14 +79,20 @@ impl Store {
     }
 
     /// Opens the store in `dir` for reading: the log is not written, whatever state it is in. The
-    /// store is owned meanwhile, because the index follows.
+    /// store is owned meanwhile, because the index follows; where the directory cannot be written,
+    /// it is not, and the index is made in memory.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no store; else as [`Store::open`].
     pub fn open_to_read(dir: &Path) -> Result<Store, Error> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
-        let opened = Store::open_to_read_on(disk, &Options::default(), &system_owner());
-        opened.map_err(no_store(dir))
+        match Store::open_to_read_on(disk, &Options::default(), &system_owner()) {
+            Err(Error::Open(OpenError::Disk(failure))) if is_read_only(&failure) => {
+                tracing::warn!(%failure, "the store is read without being owned");
+                Store::open_log(dir)
+            }
+            opened => opened.map_err(no_store(dir)),
+        }
     }
 
     /// As [`Store::open_to_read`], on any disk.
@@ -210,6 +218,11 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.stop_sealer();
     }
+}
+
+fn is_read_only(failure: &DiskFailure) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(failure.source.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// Says which directory holds no store.

@@ -1,6 +1,7 @@
 //! Tests that need more than one crate, in one binary.
 
 mod crash;
+mod full_disk;
 mod house;
 mod losses;
 mod model;

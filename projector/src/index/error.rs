@@ -123,6 +123,19 @@ impl IndexError {
             _ => false,
         }
     }
+
+    /// Whether the disk takes no more bytes, or none at all: what is read from it may be right.
+    #[must_use]
+    pub fn is_of_room(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let kinds = [
+            StorageFull,
+            QuotaExceeded,
+            ReadOnlyFilesystem,
+            PermissionDenied,
+        ];
+        matches!(self, IndexError::Io { source, .. } if kinds.contains(&source.kind()))
+    }
 }
 
 impl Table {

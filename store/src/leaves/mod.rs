@@ -29,11 +29,16 @@ use crate::error::Error;
 use crate::index_file;
 use crate::open::Store;
 
+/// How often the index in memory serves before the disk is asked again.
+const SPARE_USES: u32 = 64;
+
 /// The index, opened on first use.
 pub(crate) struct Leaves {
     disk: Arc<dyn Disk>,
     store: StoreId,
     index: Mutex<Option<Index>>,
+    /// Serves while the disk takes no bytes, and how many more times before the disk is asked again.
+    spare: Mutex<Option<(Index, u32)>>,
     /// Threads that were used since the index was opened.
     used: Mutex<HashSet<ThreadNumber>>,
 }
@@ -52,6 +57,7 @@ impl Leaves {
             disk,
             store,
             index: Mutex::new(None),
+            spare: Mutex::new(None),
             used: Mutex::default(),
         }
     }
@@ -78,17 +84,41 @@ impl Leaves {
     }
 
     /// Works with the index. One that cannot be trusted is moved aside and the work is done again
-    /// on an empty one, which it fills from the log; one that the disk failed is opened again.
+    /// on an empty one, which it fills from the log; one that the disk failed is opened again. While
+    /// the disk takes no bytes, an index in memory serves: a full disk can still be read.
     pub(crate) fn with<T>(&self, work: impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((index, uses)) = spare.as_mut().filter(|(_, uses)| *uses > 0) {
+            *uses -= 1;
+            return work(index);
+        }
+        let error = match self.with_file(&work) {
+            Err(Error::Index(error)) if error.is_of_room() => error,
+            done => {
+                *spare = None;
+                return done;
+            }
+        };
+        tracing::warn!(%error, "the index is kept in memory for now");
+        self.used().clear();
+        let (index, uses) = match spare.take() {
+            Some((index, _)) => spare.insert((index, SPARE_USES)),
+            None => spare.insert((Index::in_memory(self.store)?, SPARE_USES)),
+        };
+        *uses -= 1;
+        work(index)
+    }
+
+    fn with_file<T>(&self, work: &impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
         let mut held = self.lock();
-        let mut error = match self.attempt(&mut held, &work) {
+        let mut error = match self.attempt(&mut held, work) {
             Err(Error::Index(error)) => error,
             done => return done,
         };
         if matches!(error, IndexError::Io { .. }) {
             tracing::warn!(%error, "the index is opened again");
             *held = None;
-            error = match self.attempt(&mut held, &work) {
+            error = match self.attempt(&mut held, work) {
                 Err(Error::Index(error)) if !error.is_of_disk() => error,
                 done => return done,
             };
@@ -96,7 +126,7 @@ impl Leaves {
         tracing::warn!(%error, "the index is moved aside and made anew");
         *held = None;
         index_file::move_aside(&*self.disk);
-        self.attempt(&mut held, &work)
+        self.attempt(&mut held, work)
     }
 
     fn attempt<T>(
@@ -116,6 +146,7 @@ impl Leaves {
 
     /// Deletes the index; the next use begins an empty one.
     pub(crate) fn discard(&self) -> Result<(), Error> {
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut held = self.lock();
         *held = None;
         Ok(index_file::remove(&*self.disk)?)
