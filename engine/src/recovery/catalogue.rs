@@ -36,7 +36,7 @@ pub(crate) fn catalogue_cover(
             published: None,
         });
         // Only the tables of these are read.
-        match OpenSegment::open(&**disk, store, &file, Arc::default()) {
+        match OpenSegment::open(&**disk, store, &file) {
             Ok(open) => {
                 for damage in open.odd() {
                     findings.costs_nothing(damage.clone());

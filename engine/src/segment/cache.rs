@@ -3,7 +3,6 @@
 //! here.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,33 +17,25 @@ use crate::view::SegmentFile;
 /// Contexts of inflation kept for the next read: as many as read at once, within reason.
 const INFLATERS_MAX: usize = 8;
 
-/// Contexts of inflation that wait for the next read: setting one up costs more than inflating a
-/// small block (40 % of the time of opening and reading a small store, measured).
-#[derive(Default)]
-pub(crate) struct Inflaters(Mutex<Vec<Decompressor<'static>>>);
+/// Contexts of inflation that wait for the next read, of whatever store: they know nothing of what
+/// they inflated, and setting one up costs more than inflating a small block (40 % of the time of
+/// opening and reading a small store, measured; `cpuid` traps on virtual machines).
+static WAITING: Mutex<Vec<Decompressor<'static>>> = Mutex::new(Vec::new());
 
-impl fmt::Debug for Inflaters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inflaters").finish_non_exhaustive()
+pub(super) fn take_inflater() -> io::Result<Decompressor<'static>> {
+    let kept = waiting().pop();
+    kept.map_or_else(Decompressor::new, Ok)
+}
+
+pub(super) fn give_back_inflater(inflater: Decompressor<'static>) {
+    let mut waiting = waiting();
+    if waiting.len() < INFLATERS_MAX {
+        waiting.push(inflater);
     }
 }
 
-impl Inflaters {
-    pub(super) fn take(&self) -> io::Result<Decompressor<'static>> {
-        let kept = self.waiting().pop();
-        kept.map_or_else(Decompressor::new, Ok)
-    }
-
-    pub(super) fn give_back(&self, inflater: Decompressor<'static>) {
-        let mut waiting = self.waiting();
-        if waiting.len() < INFLATERS_MAX {
-            waiting.push(inflater);
-        }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<Decompressor<'static>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn waiting() -> MutexGuard<'static, Vec<Decompressor<'static>>> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens segments on demand and keeps the most recently used ones.
@@ -55,7 +46,6 @@ pub(crate) struct Segments {
     descriptors_max: usize,
     block_bytes_max: usize,
     shared: Mutex<Shared>,
-    inflaters: Arc<Inflaters>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +71,6 @@ impl Segments {
             descriptors_max,
             block_bytes_max,
             shared,
-            inflaters: Arc::default(),
         }
     }
 
@@ -91,8 +80,7 @@ impl Segments {
         if let Some(found) = self.locked(|shared| shared.touch(id)) {
             return Ok(found);
         }
-        let inflaters = Arc::clone(&self.inflaters);
-        let opened = OpenSegment::open(&*self.disk, self.store, file, inflaters)?;
+        let opened = OpenSegment::open(&*self.disk, self.store, file)?;
         let opened = Arc::new(opened);
         self.locked(|shared| {
             while shared.open.len() >= self.descriptors_max {

@@ -9,7 +9,6 @@ use turnleaf_format::segment::{
 };
 use turnleaf_format::{DecodeError, Problem, StoreId};
 
-use super::cache::Inflaters;
 use super::read::{OpenSegment, damage, read};
 use super::scan::found_tables;
 use crate::disk::{Access, Disk, DiskFile};
@@ -26,11 +25,10 @@ impl OpenSegment {
         disk: &dyn Disk,
         store: StoreId,
         segment: &SegmentFile,
-        inflaters: Arc<Inflaters>,
     ) -> Result<OpenSegment, ReadError> {
         let path = segment_path(segment.class, segment.segment);
         match disk.open(&path, Access::Read) {
-            Ok(file) => Self::of_file(file, &path, store, segment, inflaters),
+            Ok(file) => Self::of_file(file, &path, store, segment),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(damage(&path, 0, 0, Cause::Missing).into())
             }
@@ -50,7 +48,6 @@ impl OpenSegment {
         path: &str,
         store: StoreId,
         segment: &SegmentFile,
-        inflaters: Arc<Inflaters>,
     ) -> Result<OpenSegment, ReadError> {
         let len = file.len().map_err(failed("measure", path))?;
         let mut odd = Vec::new();
@@ -75,7 +72,6 @@ impl OpenSegment {
             trailer,
             footer,
             odd,
-            inflaters,
         })
     }
 }

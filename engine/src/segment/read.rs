@@ -9,7 +9,7 @@ use turnleaf_format::segment::{
 };
 use turnleaf_format::{DecodeError, Ordinal, Problem, SegmentId, StoreId, ThreadChain};
 
-use super::cache::Inflaters;
+use super::cache::{give_back_inflater, take_inflater};
 use crate::disk::{DiskFile, read_exact_at};
 use crate::error::{Cause, Damage, DiskFailure, ReadError};
 
@@ -27,7 +27,6 @@ pub(crate) struct OpenSegment {
     pub(super) trailer: Option<Trailer>,
     pub(super) footer: Footer,
     pub(super) odd: Vec<Damage>,
-    pub(super) inflaters: Arc<Inflaters>,
 }
 
 /// One inflated block whose checksums were checked.
@@ -105,7 +104,7 @@ impl OpenSegment {
             }
             Err(error) => return vec![Err(self.place(error, wanted.start))],
         };
-        let mut inflater = match self.inflaters.take() {
+        let mut inflater = match take_inflater() {
             Ok(inflater) => inflater,
             Err(source) => {
                 let operation = "set up the inflation of";
@@ -124,7 +123,7 @@ impl OpenSegment {
             let block = self.checked_block(&mut inflater, index, row, bytes);
             blocks.push(block.map_err(|cause| self.block_damage(index, cause).into()));
         }
-        self.inflaters.give_back(inflater);
+        give_back_inflater(inflater);
         blocks
     }
 

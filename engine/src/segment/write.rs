@@ -207,8 +207,7 @@ impl SegmentWriter {
             published: None,
         };
         let file = Arc::clone(&self.file);
-        let reread =
-            OpenSegment::of_file(file, &self.temporary, store, &as_written, Arc::default())?;
+        let reread = OpenSegment::of_file(file, &self.temporary, store, &as_written)?;
         reread.verify(&mut |_| {})?;
         self.disk
             .rename(&self.temporary, &path)
