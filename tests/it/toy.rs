@@ -114,6 +114,7 @@ fn outcome(toy: Toy, bug: Bug, fails: Option<u64>) -> Result<u64, String> {
             let _ = toy(disk, expectation, bug);
         },
         recover: &|disk| Ok(read(disk, bug)),
+        reopen: &|disk| Ok(read(disk, bug)),
         step: 1,
         seeds: 3,
         seconds: 0,

@@ -46,6 +46,12 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// All survivors that were judged.
+    #[must_use]
+    pub fn judged(&self) -> u64 {
+        self.states + self.double_states + self.killed_states
+    }
+
     /// Adds what another run did.
     pub fn add(&mut self, other: Coverage) {
         self.states += other.states;
@@ -61,11 +67,12 @@ impl fmt::Display for Coverage {
         let (states, double, killed) = (self.states, self.double_states, self.killed_states);
         let (repeats, seconds) = (self.repeats, self.spent.as_secs_f64());
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = (states + double + killed) as f64 / seconds.max(1e-3);
+        let (all, rate) = (self.judged(), self.judged() as f64 / seconds.max(1e-3));
+        let share = double * 100 / all.max(1);
         write!(
             f,
-            "{states} states of a crash, {double} of a second one, {killed} of one after a kill, \
-             {repeats} repeats left out; {seconds:.1} s, {rate:.0} states/s"
+            "{all} states: {states} of a crash, {double} ({share} %) of a second one, {killed} of \
+             one after a kill; {repeats} repeats left out; {seconds:.1} s, {rate:.0} states/s"
         )
     }
 }
@@ -76,6 +83,8 @@ pub struct Rig<'a> {
     pub workload: &'a dyn Fn(&SimDisk, &mut Expectation),
     /// Opens the disk for writing and reads everything.
     pub recover: &'a dyn Fn(&SimDisk) -> Result<Found, String>,
+    /// Opens for writing what `recover` left, and reads everything in the plainest way.
+    pub reopen: &'a dyn Fn(&SimDisk) -> Result<Found, String>,
     /// Crash at every so manieth call.
     pub step: u64,
     /// Seeds for the policies that take one.
@@ -229,7 +238,7 @@ impl Rig<'_> {
     fn twice(&self, disk: &SimDisk, promise: &Promise) -> Result<Found, String> {
         let first = (self.recover)(disk)?;
         promise.judge(&first)?;
-        let again = (self.recover)(disk).map_err(|why| format!("second opening: {why}"))?;
+        let again = (self.reopen)(disk).map_err(|why| format!("second opening: {why}"))?;
         if first == again {
             Ok(first)
         } else {

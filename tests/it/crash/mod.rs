@@ -4,7 +4,9 @@
 
 mod failing;
 mod full;
+mod plan;
 mod random;
+mod states;
 mod stopped;
 mod store;
 
@@ -21,6 +23,7 @@ use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
 use turnleaf_tests::crash_rig::{Found, Rig, scale};
 use turnleaf_tests::oracle::{Expectation, Rec};
+use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::SimDisk;
 
 fn options() -> Options {
@@ -133,6 +136,14 @@ fn recover(disk: &SimDisk) -> Result<Found, String> {
     Ok(found)
 }
 
+/// What a survivor was judged by closely is read a second time as a client does.
+fn reopen(disk: &SimDisk) -> Result<Found, String> {
+    let log = open(disk)?;
+    let found = read(log.state())?;
+    log.close().map_err(|error| error.to_string())?;
+    Ok(found)
+}
+
 fn line(bytes: &[u8]) -> NewRecord<'_> {
     NewRecord {
         kind: Kind::LINE,
@@ -169,9 +180,13 @@ impl Work<'_> {
     fn batch(&mut self, name: &str, sizes: &[usize]) -> Vec<Rec> {
         let record = |size: &usize| {
             self.staged += 1;
-            format!("{name} {} ", self.staged)
-                .into_bytes()
-                .repeat(1 + size / 6)
+            let head = format!("{name} {} ", self.staged);
+            // A long period: inflating the copies of a short one took a sixth of all time.
+            let mut period = head.clone().into_bytes();
+            let mut rng = Rng::new(self.staged as u64);
+            period.extend((0..12).flat_map(|_| rng.number().to_le_bytes()));
+            let bytes = period.iter().copied().cycle();
+            bytes.take(head.len() * (1 + size / 6)).collect()
         };
         sizes.iter().map(record).collect()
     }
@@ -214,7 +229,11 @@ impl Work<'_> {
     }
 }
 
-fn run(disk: &SimDisk, expectation: &mut Expectation, work: impl Fn(&mut Work<'_>) -> Option<()>) {
+fn run(
+    disk: &SimDisk,
+    expectation: &mut Expectation,
+    work: impl FnOnce(&mut Work<'_>) -> Option<()>,
+) {
     if let Ok(log) = open(disk) {
         let mut working = Work {
             log,
@@ -238,6 +257,7 @@ fn rig<'a>(density: Density, workload: &'a dyn Fn(&SimDisk, &mut Expectation)) -
     Rig {
         workload,
         recover: &recover,
+        reopen: &reopen,
         step: density.step,
         seeds: density.seeds * scale(),
         seconds: density.seconds,

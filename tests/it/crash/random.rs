@@ -1,20 +1,20 @@
 //! Workloads that nobody thought of: what a log is asked to do, where calls fail, where the process
 //! ends and where the power goes, all from a seed.
+//!
+//! The tests here are programs that found something.
 
 use std::io::ErrorKind;
 
 use turnleaf_engine::{Outcome, SealGoal};
 use turnleaf_format::record::{Entry, Flags, Kind};
 use turnleaf_format::{ThreadId, ThreadNumber};
-use turnleaf_tests::crash_rig::{Coverage, Rig, scale};
 use turnleaf_tests::oracle::Expectation;
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::{Fault, SimDisk};
 
-use super::{Density, Work, line, read, rig, run};
+use super::plan::Plan;
+use super::{Work, line, read, run};
 
-/// Programs of each kind.
-const PROGRAMS: u64 = 24;
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
 
 fn thread(work: &mut Work<'_>, rng: &mut Rng) -> Option<(&'static str, ThreadNumber)> {
@@ -122,68 +122,48 @@ fn step(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
 }
 
 /// Some owners one after the other, each of which does some steps and closes the log or is killed.
-fn program(disk: &SimDisk, expectation: &mut Expectation, seed: u64) {
-    let mut rng = Rng::new(seed);
-    for owner in 0..1 + rng.below(3) {
-        let steps = 3 + rng.below(14);
+pub(super) fn program(
+    disk: &SimDisk,
+    expectation: &mut Expectation,
+    plan: &Plan,
+) -> Result<(), String> {
+    let mut rng = Rng::new(plan.seed);
+    for owner in 0..(1 + rng.below(3)).min(plan.owners) {
+        let steps = (3 + rng.below(14)).min(plan.steps);
+        let mut violation = None;
         run(disk, expectation, |work| {
             // What an opening shows is promised from then on.
-            let shown = read(work.log.state()).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
-            if let Err(violation) = work.expectation.promise().judge(&shown) {
-                panic!("seed {seed}, owner {owner}: {violation}");
+            let shown = read(work.log.state());
+            match shown.and_then(|shown| work.expectation.promise().judge(&shown).map(|()| shown)) {
+                Ok(shown) => work.expectation.adopt(shown),
+                Err(why) => {
+                    violation = Some(format!("owner {owner} opens: {why}"));
+                    return None;
+                }
             }
-            work.expectation.adopt(shown);
-            let mut rng = Rng::new(seed ^ (owner + 1) << 32);
+            let mut rng = Rng::new(plan.seed ^ (owner + 1) << 32);
             work.staged = usize::try_from(owner).ok()? * 1000;
             for _ in 0..steps {
                 let _ = step(work, &mut rng);
             }
             Some(())
         });
+        violation.map_or(Ok(()), Err)?;
     }
+    Ok(())
 }
 
-/// Crashes one program at every `step`th call, besides the faults that are planned.
-fn crash(seed: u64, step: u64, plans: &[(u64, Fault)]) -> Result<Coverage, String> {
-    let workload = |disk: &SimDisk, expectation: &mut Expectation| {
-        for (at, fault) in plans {
-            disk.plan(*at, *fault);
-        }
-        program(disk, expectation, seed);
+/// Crashes one program at every so manieth call, besides the faults that are planned.
+fn crash(seed: u64, every: u64, faults: &[(u64, Fault)]) {
+    let faults = faults.to_vec();
+    let plan = Plan {
+        every,
+        faults,
+        ..Plan::of_seed(seed)
     };
-    let density = Density {
-        step,
-        seeds: 1,
-        seconds: 1,
-    };
-    // More programs are worth more than more seeds of each.
-    let rig = Rig {
-        seeds: 1,
-        ..rig(density, &workload)
-    };
-    rig.run()
-}
-
-fn judge(what: &str, faults: u64) {
-    let mut coverage = Coverage::default();
-    for number in 0..PROGRAMS * scale() {
-        let seed = number * 2 + 1;
-        let mut rng = Rng::new(!seed);
-        let plans: Vec<(u64, Fault)> = (0..faults)
-            .map(|_| {
-                let kind = [ErrorKind::Other, ErrorKind::StorageFull];
-                let kind = kind[usize::try_from(rng.below(2)).unwrap_or(0)];
-                let fault = [Fault::Fail(kind), Fault::Short(kind)];
-                let fault = fault[usize::try_from(rng.below(2)).unwrap_or(0)];
-                (20 + rng.below(150), fault)
-            })
-            .collect();
-        match crash(seed, 1 + rng.below(5), &plans) {
-            Ok(done) => coverage.add(done),
-            Err(violation) => panic!("{what}: seed {seed}, {plans:?}: {violation}"),
-        }
+    if let Err(violation) = plan.judge() {
+        panic!("{plan}: {violation}");
     }
-    println!("{what}: {coverage}");
 }
 
 /// A catalogue segment whose name a failed directory sync lost: the next owner saw it in the cache
@@ -195,9 +175,7 @@ fn a_catalogue_segment_without_a_durable_name_costs_nothing() {
         (133, Fault::Fail(ErrorKind::StorageFull)),
         (58, Fault::Fail(ErrorKind::StorageFull)),
     ];
-    if let Err(violation) = crash(221, 1, &plans) {
-        panic!("{violation}");
-    }
+    crash(221, 1, &plans);
 }
 
 /// Two catalogue segments with the same records: the name of the first was lost, so it was written
@@ -209,17 +187,13 @@ fn a_catalogue_segment_that_was_written_again_is_the_one_that_counts() {
         (94, Fault::Short(ErrorKind::StorageFull)),
         (117, Fault::Fail(ErrorKind::StorageFull)),
     ];
-    if let Err(violation) = crash(227, 1, &plans) {
-        panic!("{violation}");
-    }
+    crash(227, 1, &plans);
 }
 
 /// Killed between the renaming of a catalogue segment and the sync of its directory.
 #[test]
 fn a_catalogue_segment_whose_name_was_not_synced_costs_nothing() {
-    if let Err(violation) = crash(1211, 1, &[]) {
-        panic!("{violation}");
-    }
+    crash(1211, 1, &[]);
 }
 
 /// A journal file whose name a failed directory sync lost: it stayed in the cache, and a later owner
@@ -231,9 +205,7 @@ fn a_journal_file_that_was_never_used_is_not_recycled() {
         (143, Fault::Short(ErrorKind::Other)),
         (96, Fault::Fail(ErrorKind::Other)),
     ];
-    if let Err(violation) = crash(321, 1, &plans) {
-        panic!("{violation}");
-    }
+    crash(321, 1, &plans);
 }
 
 /// A journal file that was removed comes back with a header that counts on a catalogue segment, while
@@ -246,18 +218,6 @@ fn a_catalogue_segment_is_never_away() {
         (152, Fault::Fail(ErrorKind::StorageFull)),
     ];
     for step in 1..=3 {
-        if let Err(violation) = crash(1123, step, &plans) {
-            panic!("{violation}");
-        }
+        crash(1123, step, &plans);
     }
-}
-
-#[test]
-fn programs_from_seeds_lose_nothing() {
-    judge("programs", 0);
-}
-
-#[test]
-fn programs_from_seeds_lose_nothing_when_calls_fail() {
-    judge("programs with failing calls", 3);
 }

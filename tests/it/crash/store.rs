@@ -252,6 +252,7 @@ fn rig<'a>(
     Rig {
         workload,
         recover: &recover,
+        reopen: &recover,
         step: (step / scale()).max(1),
         // A state of the whole store costs ten times one of the log.
         seeds: seeds * scale().div_ceil(8),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use super::file::{Inode, Pending};
 use super::image::Image;
@@ -208,7 +209,7 @@ impl SimDisk {
                 names,
                 pending: Vec::new(),
             };
-            found.directories.insert(path.clone(), directory);
+            found.directories.insert(path.clone(), Arc::new(directory));
         }
         let named = found
             .directories
@@ -225,7 +226,7 @@ impl SimDisk {
                     durable: image,
                     ..Inode::default()
                 };
-                found.inodes.insert(*number, inode);
+                found.inodes.insert(*number, Arc::new(inode));
             }
         }
         SimDisk::of(found)

@@ -104,7 +104,12 @@ impl Drop for SimFile {
 impl SimFile {
     fn inode<'s>(&self, state: &'s mut State) -> &'s mut Inode {
         let inode = state.inodes.get_mut(&self.inode);
-        inode.expect("an open file has an inode")
+        Arc::make_mut(inode.expect("an open file has an inode"))
+    }
+
+    fn seen<'s>(&self, state: &'s State) -> &'s Image {
+        let inode = state.inodes.get(&self.inode);
+        &inode.expect("an open file has an inode").cached
     }
 
     fn may_write(&self) -> io::Result<()> {
@@ -122,19 +127,19 @@ fn place(offset: u64) -> io::Result<usize> {
 
 impl DiskFile for SimFile {
     fn len(&self) -> io::Result<u64> {
-        let mut state = self.disk.state();
+        let state = self.disk.state();
         if state.crashed {
             return Err(crashed());
         }
-        Ok(self.inode(&mut state).cached.len() as u64)
+        Ok(self.seen(&state).len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.disk.state();
+        let state = self.disk.state();
         if state.crashed {
             return Err(crashed());
         }
-        Ok(self.inode(&mut state).cached.read(place(offset)?, buffer))
+        Ok(self.seen(&state).read(place(offset)?, buffer))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -143,7 +148,7 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         let allowed = SimDisk::call(&mut state, "write");
         let part = allowed.part_of(bytes.len());
-        let len = self.inode(&mut state).cached.len();
+        let len = self.seen(&state).len();
         let reach = len.saturating_add(usize::try_from(state.room()).unwrap_or(usize::MAX));
         let fits = part.min(reach.saturating_sub(offset));
         let stamp = state.ops;
@@ -166,7 +171,7 @@ impl DiskFile for SimFile {
         let len = place(len)?;
         let mut state = self.disk.state();
         SimDisk::call(&mut state, "set_len").result()?;
-        let grown = len.saturating_sub(self.inode(&mut state).cached.len());
+        let grown = len.saturating_sub(self.seen(&state).len());
         if grown as u64 > state.room() {
             return Err(io::ErrorKind::StorageFull.into());
         }

@@ -114,10 +114,11 @@ struct Recorder {
 #[derive(Debug, Default)]
 struct State {
     /// By path; `""` is the root, whose own name is durable from the beginning.
-    directories: BTreeMap<String, Directory>,
+    /// Shared with copies until one of them changes.
+    directories: BTreeMap<String, Arc<Directory>>,
     /// Directories whose own name is durable.
     durable_dirs: HashSet<String>,
-    inodes: BTreeMap<u64, Inode>,
+    inodes: BTreeMap<u64, Arc<Inode>>,
     next_inode: u64,
     ops: u64,
     plans: Vec<(u64, Fault)>,
@@ -246,7 +247,7 @@ impl SimDisk {
             return;
         };
         if let Some(file) = state.inodes.get_mut(&inode) {
-            file.flip(offset, bit);
+            Arc::make_mut(file).flip(offset, bit);
         }
     }
 
@@ -304,9 +305,8 @@ impl State {
     }
 
     fn dir(&mut self, dir: &str) -> io::Result<&mut Directory> {
-        self.directories
-            .get_mut(dir)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        let found = self.directories.get_mut(dir).map(Arc::make_mut);
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn change(&mut self, path: &str, change: Change) -> io::Result<()> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use turnleaf_engine::disk::{Access, Disk, DiskFile, Entry, EntryKind, FileId};
 
-use super::file::{Inode, SimFile, id_of};
-use super::{Allowed, Change, Directory, SimDisk, crashed, split};
+use super::file::{SimFile, id_of};
+use super::{Allowed, Change, SimDisk, crashed, split};
 
 fn below(dir: &str) -> String {
     if dir.is_empty() {
@@ -65,9 +65,7 @@ impl Disk for SimDisk {
         if !dir.is_empty() {
             state.change(dir, Change::MakeDir)?;
         }
-        state
-            .directories
-            .insert(dir.to_owned(), Directory::default());
+        state.directories.insert(dir.to_owned(), Arc::default());
         Ok(())
     }
 
@@ -107,7 +105,7 @@ impl Disk for SimDisk {
         state.next_inode += 1;
         let inode = state.next_inode;
         state.change(path, Change::Create(inode))?;
-        state.inodes.insert(inode, Inode::default());
+        state.inodes.insert(inode, Arc::default());
         Ok(self.file(inode, true, false))
     }
 

@@ -1,0 +1,96 @@
+//! As many states as asked for: programs from seeds, on all cores, until so many survivors were
+//! judged.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use turnleaf_tests::crash_rig::{Coverage, scale};
+
+use super::plan::{Plan, shrink};
+
+/// States that a plain run of the tests judges.
+const STATES: u64 = 24_000;
+/// Programs between two looks at how many states there are; their number is the same on every
+/// machine, and so is what is judged.
+const ROUND: u64 = 32;
+
+/// Does the numbered pieces of work on all cores; results come in their order.
+fn in_parallel<T: Send>(numbers: std::ops::Range<u64>, work: &(dyn Fn(u64) -> T + Sync)) -> Vec<T> {
+    let next = AtomicU64::new(numbers.start);
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= numbers.end {
+                        break;
+                    }
+                    let result = work(number);
+                    done.lock().unwrap().push((number, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap();
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Prints the violation, makes it smaller, and fails with the line that runs it again.
+fn fail(plan: Plan, violation: String) -> ! {
+    println!("TURNLEAF_CRASH_PLAN=\"{plan}\": {violation}");
+    let (plan, violation) = shrink(plan, violation, &Plan::judge);
+    panic!("TURNLEAF_CRASH_PLAN=\"{plan}\": {violation}");
+}
+
+fn wanted() -> u64 {
+    match std::env::var("TURNLEAF_CRASH_STATES") {
+        Err(std::env::VarError::NotPresent) => STATES * scale(),
+        text => {
+            let number = text.ok().and_then(|text| text.parse().ok());
+            number.expect("TURNLEAF_CRASH_STATES is a whole number")
+        }
+    }
+}
+
+#[test]
+fn programs_from_seeds_lose_nothing() {
+    if let Ok(plan) = std::env::var("TURNLEAF_CRASH_PLAN") {
+        let plan: Plan = plan.parse().unwrap_or_else(|why| panic!("{why}"));
+        match plan.judge() {
+            Ok(coverage) => println!("{plan}: {coverage}"),
+            Err(violation) => fail(plan, violation),
+        }
+        return;
+    }
+    let (begun, wanted) = (Instant::now(), wanted());
+    let mut coverage = Coverage::default();
+    let mut programs = 0;
+    while coverage.judged() < wanted {
+        let round = programs..programs + ROUND;
+        let judged = in_parallel(round.clone(), &|number| Plan::number(number).judge());
+        for (number, result) in round.zip(judged) {
+            match result {
+                Ok(done) => coverage.add(done),
+                Err(violation) => fail(Plan::number(number), violation),
+            }
+        }
+        programs += ROUND;
+    }
+    coverage.spent = begun.elapsed();
+    println!("crash states of {programs} programs: {coverage}");
+    let (second, all) = (coverage.double_states, coverage.judged());
+    assert!(
+        second * 4 >= all,
+        "only {second} of {all} are of a second crash"
+    );
+}
+
+#[test]
+fn work_on_all_cores_comes_in_order() {
+    let squares: Vec<u64> = (3..200).map(|number| number * number).collect();
+    assert_eq!(in_parallel(3..200, &|number| number * number), squares);
+}
