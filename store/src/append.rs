@@ -12,7 +12,7 @@ use turnleaf_engine::{AppendError, Begin, Log, NewRecord, Outcome, SealGoal, Tic
 use turnleaf_projector::fold;
 
 use crate::error::Error;
-use crate::open::{Store, now_ms};
+use crate::open::Store;
 use crate::sealer::{self, Step};
 use crate::source::Shared;
 
@@ -39,7 +39,7 @@ impl Store {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
         let shared = self.source.owner()?;
         let mut log = shared.lock();
-        log.set_now(now_ms());
+        log.set_now(shared.now_ms());
         let (_, ticket) = log.stage_thread(&parsed).map_err(|reason| Error::Append {
             thread: id.to_owned(),
             reason,
@@ -63,7 +63,7 @@ impl Store {
         expected_end: Option<u64>,
         lines: &[Line<'_>],
     ) -> Result<Appended, Error> {
-        let at = now_ms();
+        let at = self.source.owner()?.now_ms();
         let records: Vec<NewRecord<'_>> = lines.iter().map(|line| line_record(line, at)).collect();
         let appended = self.append_records(id, expected_end, &records);
         match appended {
@@ -99,7 +99,7 @@ impl Store {
         let record = NewRecord {
             kind,
             flags,
-            timestamp_ms: now_ms(),
+            timestamp_ms: self.source.owner()?.now_ms(),
             bytes: patch.as_bytes(),
         };
         self.append_records(id, None, &[record])
@@ -224,7 +224,7 @@ pub(crate) fn find_or_create(shared: &Shared, id: &ThreadId) -> Result<ThreadNum
     if let Some(number) = log.state().thread_number(id) {
         return Ok(number);
     }
-    log.set_now(now_ms());
+    log.set_now(shared.now_ms());
     let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
         thread: id.to_string(),
         reason,

@@ -44,7 +44,7 @@ pub use leaves::{
 };
 pub use open::{Store, system_owner};
 pub use repair::{NamedRepair, RepairReport};
-pub use source::ThreadSummary;
+pub use source::{Clock, ThreadSummary};
 pub use turnleaf_engine::{
     Acceptance, Damage, OpenReport, Options, Owner, Remark, Repair, SegmentInfo, TailVerdict,
 };

@@ -14,7 +14,7 @@ use turnleaf_engine::{
 use crate::error::Error;
 use crate::leaves::Leaves;
 use crate::sealer;
-use crate::source::{Shared, Source, ThreadSummary};
+use crate::source::{Clock, Shared, Source, ThreadSummary};
 
 /// A store of thread history.
 ///
@@ -43,11 +43,12 @@ impl Store {
             Options::default(),
             &system_owner(),
             true,
+            now_ms,
         )
     }
 
-    /// As [`Store::open`], on any disk, with other sizes, and with or without the thread that seals
-    /// in the background.
+    /// As [`Store::open`], on any disk, with other sizes, with or without the thread that seals in
+    /// the background, and with another clock.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -56,11 +57,12 @@ impl Store {
         options: Options,
         owner: &Owner,
         seals: bool,
+        clock: Clock,
     ) -> Result<Store, Error> {
         let (mut log, report) =
             Log::open(Arc::clone(&disk), options, owner, fresh_id(owner)).map_err(Error::Open)?;
         log.set_sealing(seals);
-        let shared = Arc::new(Shared::new(log));
+        let shared = Arc::new(Shared::new(log, clock));
         let sealer = seals
             .then(|| sealer::spawn(Arc::clone(&shared)))
             .transpose()?;
@@ -249,7 +251,7 @@ pub fn system_owner() -> Owner {
 }
 
 /// Unix milliseconds.
-pub(crate) fn now_ms() -> i64 {
+fn now_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -7,6 +7,9 @@ use turnleaf_engine::{Log, Reader, Snapshot, State};
 
 use crate::error::Error;
 
+/// Tells the time as Unix milliseconds. What it says is data: nothing is decided by it.
+pub type Clock = fn() -> i64;
+
 /// What the log says of a thread, without the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadSummary {
@@ -30,6 +33,7 @@ pub struct ThreadSummary {
 #[derive(Debug)]
 pub(crate) struct Shared {
     log: Mutex<Log>,
+    clock: Clock,
     /// Wakes whoever waits for a commit, and the sealer.
     pub(crate) settled: Condvar,
     /// Wakes the sealer.
@@ -37,12 +41,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(log: Log) -> Shared {
+    pub(crate) fn new(log: Log, clock: Clock) -> Shared {
         Shared {
             log: Mutex::new(log),
+            clock,
             settled: Condvar::new(),
             work: Condvar::new(),
         }
+    }
+
+    /// Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.clock)()
     }
 
     /// The log. A panic of another holder leaves it consistent: its state moves in single steps.

@@ -201,7 +201,7 @@ fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
         segment_bytes_max: 64 << 10,
         ..Options::default()
     };
-    Store::open_on(Arc::new(disk.clone()), options, &owner, true)
+    Store::open_on(Arc::new(disk.clone()), options, &owner, true, || 1)
 }
 
 impl Subject {

@@ -12,7 +12,6 @@ use super::announce;
 use super::lines::Piece;
 use crate::append::settle;
 use crate::error::Error;
-use crate::open::now_ms;
 use crate::run_notes;
 use crate::source::Shared;
 
@@ -185,7 +184,7 @@ impl<'s> Sink<'s> {
 
     fn append_held(&mut self) -> Result<(), Error> {
         let held = std::mem::take(&mut self.held);
-        let timestamp_ms = now_ms();
+        let timestamp_ms = self.shared.now_ms();
         let mut rest = held.as_slice();
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -218,7 +217,7 @@ impl<'s> Sink<'s> {
             return Ok(());
         }
         let mut log = self.shared.lock();
-        log.set_now(now_ms());
+        log.set_now(self.shared.now_ms());
         if !self.leased {
             log.lease(self.thread).map_err(self.refused())?;
             self.leased = true;
@@ -247,7 +246,12 @@ impl<'s> Sink<'s> {
         }
         self.note(bytes, flags);
         if bytes.len() <= INLINE_BYTES_MAX {
-            return self.entry(&Entry::inline(Kind::LINE, flags, now_ms(), bytes));
+            return self.entry(&Entry::inline(
+                Kind::LINE,
+                flags,
+                self.shared.now_ms(),
+                bytes,
+            ));
         }
         let whole = payload_crc(bytes);
         let count = bytes.chunks(INLINE_BYTES_MAX).len();
@@ -308,7 +312,7 @@ impl<'s> Sink<'s> {
         self.entry(&Entry {
             kind: Kind::LINE,
             flags,
-            timestamp_ms: now_ms(),
+            timestamp_ms: self.shared.now_ms(),
             chunk: Some(Chunk { offset, last }),
             crc: payload_crc(bytes),
             bytes,

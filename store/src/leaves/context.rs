@@ -235,7 +235,7 @@ mod tests {
             ..Options::default()
         };
         let disk = Arc::new(OsDisk::new(dir.path()));
-        let store = Store::open_on(disk, options, &system_owner(), true).unwrap();
+        let store = Store::open_on(disk, options, &system_owner(), true, || 1).unwrap();
         store.create_thread("a").unwrap();
         let line = |at: usize| format!("{at} {}", "x".repeat(60_000));
         let append = |from: usize, end: usize| {

@@ -70,6 +70,14 @@ impl Plan {
         }
     }
 
+    /// Runs the program, faults and all.
+    pub(super) fn run(&self, disk: &SimDisk, expectation: &mut Expectation) -> Result<(), String> {
+        for (at, fault) in &self.faults {
+            disk.plan(*at, *fault);
+        }
+        program(disk, expectation, self)
+    }
+
     /// Runs the program, stops it, and judges. A panic is a violation like another.
     pub(super) fn judge(&self) -> Result<Coverage, String> {
         self.judge_by(&recover)
@@ -81,10 +89,7 @@ impl Plan {
     ) -> Result<Coverage, String> {
         let violation = RefCell::new(None);
         let workload = |disk: &SimDisk, expectation: &mut Expectation| {
-            for (at, fault) in &self.faults {
-                disk.plan(*at, *fault);
-            }
-            *violation.borrow_mut() = program(disk, expectation, self).err();
+            *violation.borrow_mut() = self.run(disk, expectation).err();
         };
         let density = Density {
             step: self.every,

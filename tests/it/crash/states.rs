@@ -8,6 +8,9 @@ use std::time::Instant;
 
 use turnleaf_tests::crash_rig::{Coverage, scale};
 
+use turnleaf_tests::oracle::Expectation;
+use turnleaf_tests::sim_disk::SimDisk;
+
 use super::plan::{Plan, shrink};
 
 /// States that a plain run of the tests judges.
@@ -87,6 +90,21 @@ fn programs_from_seeds_lose_nothing() {
         second * 4 >= all,
         "only {second} of {all} are of a second crash"
     );
+}
+
+#[test]
+fn the_same_seed_makes_the_same_calls() {
+    let trace = |number| {
+        let disk = SimDisk::new();
+        disk.trace();
+        let mut expectation = Expectation::beside(&disk);
+        Plan::number(number).run(&disk, &mut expectation).unwrap();
+        disk.trace_hash()
+    };
+    for number in 0..6 {
+        assert_eq!(trace(number), trace(number), "program {number}");
+        assert_ne!(trace(number), trace(number + 2), "program {number}");
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn open(disk: &SimDisk) -> Result<Store, Error> {
     } else {
         log.close()?;
     }
-    Store::open_on(shared, options(), &owner, false)
+    Store::open_on(shared, options(), &owner, false, || 1)
 }
 
 /// Everything that the index answers about a thread, as text.
@@ -307,6 +307,18 @@ fn log_and_index_survive_a_call_that_fails() {
     }
     coverage.spent += begun.elapsed();
     println!("store, one failed call: {coverage}");
+}
+
+/// Nothing but the workload decides what is written: no clock, no random number, no order of a map.
+#[test]
+fn the_same_day_writes_the_same_bytes() {
+    let trace = || {
+        let disk = SimDisk::new();
+        disk.trace();
+        run(&disk, &mut Expectation::default(), working_day);
+        (disk.ops(), disk.trace_hash(), disk.digest())
+    };
+    assert_eq!(trace(), trace());
 }
 
 /// A wrong bit in the index costs time, never an answer.

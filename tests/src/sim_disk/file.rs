@@ -7,7 +7,7 @@ use std::sync::Arc;
 use turnleaf_engine::disk::{DiskFile, FileId};
 
 use super::image::Image;
-use super::{Allowed, SimDisk, State, crashed};
+use super::{Allowed, SimDisk, State};
 
 /// A change of a file's bytes that was not synced.
 #[derive(Debug, Clone)]
@@ -82,6 +82,8 @@ impl Inode {
 /// An open file.
 pub(super) struct SimFile {
     pub(super) disk: SimDisk,
+    /// Where it was opened.
+    pub(super) path: String,
     pub(super) inode: u64,
     pub(super) writable: bool,
     pub(super) locked: bool,
@@ -127,26 +129,24 @@ fn place(offset: u64) -> io::Result<usize> {
 
 impl DiskFile for SimFile {
     fn len(&self) -> io::Result<u64> {
-        let state = self.disk.state();
-        if state.crashed {
-            return Err(crashed());
-        }
+        let mut state = self.disk.state();
+        state.reading("len", &self.path, 0..0)?;
         Ok(self.seen(&state).len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let state = self.disk.state();
-        if state.crashed {
-            return Err(crashed());
-        }
-        Ok(self.seen(&state).read(place(offset)?, buffer))
+        let mut state = self.disk.state();
+        let range = offset..offset.saturating_add(buffer.len() as u64);
+        let spoilt = state.reading("read_at", &self.path, range)?;
+        let count = self.seen(&state).read(place(offset)?, buffer);
+        Ok(spoilt.map_or(count, |fault| fault.spoil(&mut buffer[..count])))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.may_write()?;
         let offset = place(offset)?;
         let mut state = self.disk.state();
-        let allowed = SimDisk::call(&mut state, "write");
+        let allowed = SimDisk::call(&mut state, "write", &self.path, (offset, bytes));
         let part = allowed.part_of(bytes.len());
         let len = self.seen(&state).len();
         let reach = len.saturating_add(usize::try_from(state.room()).unwrap_or(usize::MAX));
@@ -170,7 +170,7 @@ impl DiskFile for SimFile {
         self.may_write()?;
         let len = place(len)?;
         let mut state = self.disk.state();
-        SimDisk::call(&mut state, "set_len").result()?;
+        SimDisk::call(&mut state, "set_len", &self.path, len).result()?;
         let grown = len.saturating_sub(self.seen(&state).len());
         if grown as u64 > state.room() {
             return Err(io::ErrorKind::StorageFull.into());
@@ -184,7 +184,7 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        let allowed = SimDisk::call(&mut state, "sync");
+        let allowed = SimDisk::call(&mut state, "sync", &self.path, ());
         let inode = self.inode(&mut state);
         match &allowed {
             Allowed::Yes => {

@@ -2,24 +2,28 @@
 //! names after a sync of their directory, nothing else. It must not know what is stored.
 //!
 //! Every call that changes or syncs something has a number; a plan makes some of them fail, fail for
-//! ever, or stop the machine. What a crash leaves behind is chosen by a policy and a seed. A disk
+//! ever, or stop the machine. Calls that read have numbers and plans of their own. What a crash leaves behind is chosen by a policy and a seed. A disk
 //! can also remember how it stood at each call, so that one run of a workload shows a crash at all
 //! of them.
 
 mod crash;
 mod file;
 mod image;
+mod reads;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use crash::CrashPolicy;
 use file::Inode;
+pub use reads::ReadFault;
+use reads::Reads;
 
 /// What happens at a numbered call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +134,9 @@ struct State {
     locked: HashSet<u64>,
     synced_after_failure: bool,
     recorder: Option<Recorder>,
+    reads: Reads,
+    /// What was hashed of the counted calls, while that is asked for.
+    trace: Option<DefaultHasher>,
 }
 
 /// The disk; clones share it.
@@ -188,6 +195,7 @@ impl SimDisk {
         let mut state = self.state();
         state.plans.clear();
         state.failing.clear();
+        state.heal_reads();
     }
 
     /// Bounds the bytes of all files that have a name; `None` lifts the bound. A write into a full
@@ -216,6 +224,18 @@ impl SimDisk {
             step: step.max(1),
             moments: Vec::new(),
         });
+    }
+
+    /// Hashes from now on every call that changes or syncs something: what it was, its path, place
+    /// and bytes.
+    pub fn trace(&self) {
+        self.state().trace = Some(DefaultHasher::new());
+    }
+
+    /// The hash of the calls since [`SimDisk::trace`]: equal for equal runs.
+    #[must_use]
+    pub fn trace_hash(&self) -> Option<u64> {
+        self.state().trace.as_ref().map(Hasher::finish)
     }
 
     /// Ends the recording: the numbers of the calls, each with a disk of its own.
@@ -263,13 +283,16 @@ impl SimDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call and says what it may do.
-    fn call(state: &mut State, kind: &'static str) -> Allowed {
+    /// Counts a call and says what it may do. `said` is what tells it from others of its kind.
+    fn call(state: &mut State, kind: &'static str, path: &str, said: impl Hash) -> Allowed {
         if state.crashed {
             return Allowed::Gone(crashed());
         }
         let number = state.ops;
         state.remember(number);
+        if let Some(trace) = &mut state.trace {
+            (kind, path, said).hash(trace);
+        }
         state.ops += 1;
         state.kinds.push(kind);
         let planned = state.plans.iter().find(|(at, _)| *at == number);

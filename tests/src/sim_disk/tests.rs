@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use turnleaf_engine::disk::{Access, Disk};
 
-use super::{CrashPolicy, Fault, SimDisk};
+use super::{CrashPolicy, Fault, ReadFault, SimDisk};
 
 fn disk() -> SimDisk {
     let disk = SimDisk::new();
@@ -193,4 +193,49 @@ fn a_failed_directory_sync_loses_the_names_and_several_plans_hold_at_once() {
     }
     disk.heal();
     disk.create("b").unwrap();
+}
+
+#[test]
+fn a_read_may_fail_once_or_for_ever_stop_short_or_show_another_bit() {
+    let disk = disk();
+    let file = disk.create("a").unwrap();
+    file.write_at(0, &[7; 100]).unwrap();
+    let read = |offset| {
+        let mut bytes = [0; 10];
+        file.read_at(offset, &mut bytes)
+            .map(|count| bytes[..count].to_vec())
+    };
+    disk.plan_read(0, ReadFault::Fail(ErrorKind::Other));
+    disk.plan_read(2, ReadFault::Short);
+    disk.plan_read(3, ReadFault::Flip(8));
+    disk.plan_read(4, ReadFault::FailForEver(ErrorKind::Other));
+    read(0).unwrap_err();
+    assert_eq!(read(0).unwrap(), [7; 10]);
+    assert_eq!(read(0).unwrap(), [7; 5]);
+    assert_eq!(read(0).unwrap(), [7, 6, 7, 7, 7, 7, 7, 7, 7, 7]);
+    read(20).unwrap_err();
+    read(29).unwrap_err();
+    assert_eq!(read(30).unwrap(), [7; 10]);
+    assert_eq!(disk.read_faults_met().len(), 4);
+    assert_eq!(disk.reads(), 7);
+    disk.heal();
+    assert_eq!(read(20).unwrap(), [7; 10]);
+}
+
+#[test]
+fn equal_runs_have_equal_traces_and_others_have_not() {
+    let run = |bytes: &[u8], path: &str, at: u64| {
+        let disk = disk();
+        disk.trace();
+        let file = disk.create(path).unwrap();
+        file.write_at(at, bytes).unwrap();
+        file.sync().unwrap();
+        disk.trace_hash()
+    };
+    let once = run(b"x", "a", 0);
+    assert!(once.is_some());
+    assert_eq!(once, run(b"x", "a", 0));
+    for other in [run(b"y", "a", 0), run(b"x", "b", 0), run(b"x", "a", 1)] {
+        assert_ne!(once, other);
+    }
 }

@@ -17,9 +17,10 @@ fn below(dir: &str) -> String {
 }
 
 impl SimDisk {
-    fn file(&self, inode: u64, writable: bool, locked: bool) -> Arc<dyn DiskFile> {
+    fn file(&self, path: &str, inode: u64, writable: bool, locked: bool) -> Arc<dyn DiskFile> {
         Arc::new(SimFile {
             disk: self.clone(),
+            path: path.to_owned(),
             inode,
             writable,
             locked,
@@ -30,9 +31,7 @@ impl SimDisk {
 impl Disk for SimDisk {
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
         let mut state = self.state();
-        if state.crashed {
-            return Err(crashed());
-        }
+        state.reading("list", dir, 0..0)?;
         let below = below(dir);
         let mut entries: Vec<Entry> = state
             .directories
@@ -61,7 +60,7 @@ impl Disk for SimDisk {
         if state.directories.contains_key(dir) {
             return Ok(());
         }
-        SimDisk::call(&mut state, "create_dir").result()?;
+        SimDisk::call(&mut state, "create_dir", dir, ()).result()?;
         if !dir.is_empty() {
             state.change(dir, Change::MakeDir)?;
         }
@@ -71,7 +70,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         let mut state = self.state();
-        let allowed = SimDisk::call(&mut state, "sync_dir");
+        let allowed = SimDisk::call(&mut state, "sync_dir", dir, ());
         let found = state.dir(dir)?;
         match allowed {
             Allowed::Yes => {
@@ -101,29 +100,27 @@ impl Disk for SimDisk {
         if state.find(path).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        SimDisk::call(&mut state, "create").result()?;
+        SimDisk::call(&mut state, "create", path, ()).result()?;
         state.next_inode += 1;
         let inode = state.next_inode;
         state.change(path, Change::Create(inode))?;
         state.inodes.insert(inode, Arc::default());
-        Ok(self.file(inode, true, false))
+        Ok(self.file(path, inode, true, false))
     }
 
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        let state = self.state();
-        if state.crashed {
-            return Err(crashed());
-        }
+        let mut state = self.state();
+        state.reading("open", path, 0..0)?;
         if state.directories.contains_key(path) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let inode = state.find(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(self.file(inode, access == Access::ReadWrite, false))
+        Ok(self.file(path, inode, access == Access::ReadWrite, false))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        SimDisk::call(&mut state, "rename").result()?;
+        SimDisk::call(&mut state, "rename", from, to).result()?;
         let inode = state.find(from).ok_or(io::ErrorKind::NotFound)?;
         let (from_dir, to_dir) = (split(from).0, split(to).0);
         if from_dir == to_dir {
@@ -142,7 +139,7 @@ impl Disk for SimDisk {
         if state.find(path).is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        SimDisk::call(&mut state, "remove").result()?;
+        SimDisk::call(&mut state, "remove", path, ()).result()?;
         state.change(path, Change::Remove)
     }
 
@@ -159,14 +156,12 @@ impl Disk for SimDisk {
         if !state.locked.insert(inode) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok(self.file(inode, true, true))
+        Ok(self.file(path, inode, true, true))
     }
 
     fn id_at(&self, path: &str) -> io::Result<Option<FileId>> {
-        let state = self.state();
-        if state.crashed {
-            return Err(crashed());
-        }
+        let mut state = self.state();
+        state.reading("id_at", path, 0..0)?;
         Ok(state.find(path).map(id_of))
     }
 }
