@@ -164,6 +164,26 @@ pub trait DiskFile: Send + Sync + Debug {
     fn id(&self) -> io::Result<FileId>;
 }
 
+/// How often bytes are read again before nobody can say what they are.
+pub(crate) const REREADS_MAX: usize = 3;
+
+/// As [`read_exact_at`], until two readings in a row agree: for bytes that are written again, where
+/// a bit that only one reading shows would stay for ever. `[R:reread]`
+///
+/// # Errors
+/// `InvalidData` when no two readings agree; else as [`read_exact_at`].
+pub(crate) fn read_agreed_at(file: &dyn DiskFile, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = read_exact_at(file, offset, len)?;
+    for _ in 0..REREADS_MAX {
+        let again = read_exact_at(file, offset, len)?;
+        if again == bytes {
+            return Ok(bytes);
+        }
+        bytes = again;
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
 /// Reads exactly `len` bytes at `offset`. A read that the system fails is tried once more.
 /// `[R:unreadable]`
 ///

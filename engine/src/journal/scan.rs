@@ -8,7 +8,7 @@ use turnleaf_format::{DecodeError, Generation, JournalChain, Problem, StoreId};
 
 use super::frames::{ScannedFrame, summarise};
 use super::pieces::{Pieces, read_pieces};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, REREADS_MAX};
 use crate::error::DiskFailure;
 
 /// Why no valid frame stands at a place.
@@ -73,6 +73,12 @@ impl Scan {
         durable.max().unwrap_or(0)
     }
 
+    /// Whether nothing but zeros stands where no valid frame does.
+    fn is_plain(&self) -> bool {
+        let zeros = |gap: &Gap| gap.odd == Odd::Zeros && gap.end == self.reach;
+        self.slack.is_empty() && !self.newer && self.gaps.iter().all(zeros)
+    }
+
     /// Whether a right header of this file stands beyond `place`.
     pub(crate) fn goes_on_beyond(&self, place: u64) -> bool {
         let frame = |frame: &ScannedFrame| frame.header.place.offset > place;
@@ -93,15 +99,31 @@ pub(crate) fn scan_file(
     limit: Option<u64>,
 ) -> Result<Scan, DiskFailure> {
     let reach = limit.unwrap_or(capacity);
-    let pieces = read_pieces(file, path, FRAMES_OFFSET, reach)?;
-    let window = Window {
-        pieces: &pieces,
-        store,
-        generation,
-        limit,
+    let mut pieces = read_pieces(file, path, FRAMES_OFFSET, reach)?;
+    let look = |pieces: &Pieces| {
+        let window = Window {
+            pieces,
+            store,
+            generation,
+            limit,
+        };
+        window.walk(FRAMES_OFFSET + pieces.bytes.len() as u64)
     };
+    let mut scan = look(&pieces);
+    // A bit may be wrong on the way alone; acknowledged records must not be cut, nor a store be
+    // closed, because of it. [R:reread]
+    for _ in 0..REREADS_MAX {
+        if scan.is_plain() {
+            break;
+        }
+        let again = read_pieces(file, path, FRAMES_OFFSET, reach)?;
+        if again.bytes == pieces.bytes {
+            break;
+        }
+        pieces = again;
+        scan = look(&pieces);
+    }
     let read_end = FRAMES_OFFSET + pieces.bytes.len() as u64;
-    let mut scan = window.walk(read_end);
     if let Some(limit) = limit.filter(|limit| *limit > read_end) {
         // The file was cut: what it was to hold is missing. [R:set-16]
         scan.gaps.push(Gap {

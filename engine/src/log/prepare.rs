@@ -6,7 +6,7 @@ use std::io;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
-use crate::disk::{Access, Disk, read_exact_at};
+use crate::disk::{Access, Disk, read_agreed_at};
 use crate::error::{DiskFailure, failed};
 use crate::layout::{CATALOGUE, QUARANTINE, TEMPORARY, segment_path, torn_path};
 use crate::recovery::{Replayed, Survey};
@@ -36,7 +36,7 @@ pub(super) fn confirm(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFa
     // DURABILITY: the same bytes are written again, because a sync alone proves nothing: after one
     // that failed the cache shows bytes that the disk does not have, and calls them clean.
     let len = usize::try_from(end - from).unwrap_or(usize::MAX);
-    let bytes = read_exact_at(&*newest.file, from, len).map_err(failed("read", path))?;
+    let bytes = read_agreed_at(&*newest.file, from, len).map_err(failed("read", path))?;
     newest
         .file
         .write_at(from, &bytes)
@@ -62,7 +62,7 @@ fn confirm_catalogue(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFai
 fn write_anew(disk: &dyn Disk, path: &str) -> io::Result<()> {
     let file = disk.open(path, Access::Read)?;
     let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
-    let bytes = read_exact_at(&*file, 0, len)?;
+    let bytes = read_agreed_at(&*file, 0, len)?;
     let temporary = format!("{path}{TEMPORARY}");
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -85,7 +85,7 @@ pub(super) fn keep_torn(
     };
     let path = torn_path(file.generation, offset);
     let len = usize::try_from(file.capacity.saturating_sub(offset)).unwrap_or(0);
-    let mut bytes = read_exact_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;
+    let mut bytes = read_agreed_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;
     while bytes.last() == Some(&0) {
         bytes.pop();
     }

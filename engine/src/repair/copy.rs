@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use crate::disk::{Disk, DiskFile, read_exact_at};
+use crate::disk::{Disk, DiskFile, read_agreed_at};
 use crate::error::{DiskFailure, failed};
 use crate::layout::QUARANTINE;
 
@@ -30,7 +30,7 @@ pub(super) fn keep(
     let mut at = part.start;
     while at < part.end {
         let len = (part.end - at).min(COPY_BYTES);
-        let bytes = read_exact_at(file, at, usize::try_from(len).unwrap_or(0))
+        let bytes = read_agreed_at(file, at, usize::try_from(len).unwrap_or(0))
             .map_err(failed("read", path))?;
         kept.write_at(at - part.start, &bytes)
             .map_err(failed("write", copy))?;
