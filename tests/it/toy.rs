@@ -107,6 +107,7 @@ type Toy = fn(&SimDisk, &mut Expectation, Bug) -> Option<()>;
 /// Runs a toy; `fails` is a call that fails once, besides the crash.
 fn outcome(toy: Toy, bug: Bug, fails: Option<u64>) -> Result<u64, String> {
     let rig = Rig {
+        on: SimDisk::new(),
         workload: &|disk, expectation| {
             if let Some(at) = fails {
                 disk.plan(at, Fault::Fail(ErrorKind::Other));

@@ -79,6 +79,8 @@ impl fmt::Display for Coverage {
 
 /// A workload and how its disk is read again.
 pub struct Rig<'a> {
+    /// What the workload begins with; empty when it is new.
+    pub on: SimDisk,
     /// Runs until it is done, and tells what it was promised.
     pub workload: &'a dyn Fn(&SimDisk, &mut Expectation),
     /// Opens the disk for writing and reads everything.
@@ -106,7 +108,7 @@ impl Rig<'_> {
     /// One line with the call, policy and seed of the first violation.
     pub fn run(&self) -> Result<Coverage, String> {
         let begun = Instant::now();
-        let disk = SimDisk::new();
+        let disk = self.on.fork();
         let mut expectation = Expectation::beside(&disk);
         disk.record(self.step);
         (self.workload)(&disk, &mut expectation);

@@ -49,6 +49,13 @@ impl Expectation {
         self.note();
     }
 
+    /// As [`Expectation::stage`], for many batches of one thread.
+    pub fn stage_all(&mut self, thread: &str, batches: impl Iterator<Item = Vec<Rec>>) {
+        let named = batches.map(|batch| (thread.to_owned(), batch));
+        self.now.pending.extend(named);
+        self.note();
+    }
+
     /// Moves what was pending to what is acknowledged; what was refused before is gone for ever.
     pub fn acknowledge(&mut self) {
         self.acknowledge_first(self.now.pending.len());

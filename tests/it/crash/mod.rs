@@ -6,9 +6,12 @@ mod failing;
 mod full;
 mod plan;
 mod random;
+mod reads;
 mod states;
 mod stopped;
 mod store;
+mod store_import;
+mod store_reads;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -218,12 +221,17 @@ impl Work<'_> {
     }
 
     fn seal(&mut self, goal: SealGoal) -> Option<()> {
+        let mut refused = 0;
         while let Some(plan) = self.log.plan_seal(goal) {
             let done = plan.run(&|_, _, _| Vec::new());
             drop(plan);
-            self.log.finish_seal(done).ok()?;
+            let ticket = self.log.finish_seal(done).ok()?;
             self.log.commit_all();
             self.log.clean_up(1).ok()?;
+            let outcome = ticket.map(|ticket| self.log.outcome(ticket));
+            refused += usize::from(matches!(outcome, Some(Outcome::Failed(_))));
+            // A disk that fails for ever takes no publication.
+            (refused < 8).then_some(())?;
         }
         Some(())
     }
@@ -255,6 +263,7 @@ struct Density {
 
 fn rig<'a>(density: Density, workload: &'a dyn Fn(&SimDisk, &mut Expectation)) -> Rig<'a> {
     Rig {
+        on: SimDisk::new(),
         workload,
         recover: &recover,
         reopen: &reopen,

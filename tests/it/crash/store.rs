@@ -31,7 +31,7 @@ fn options() -> Options {
     }
 }
 
-fn open(disk: &SimDisk) -> Result<Store, Error> {
+pub(super) fn open(disk: &SimDisk) -> Result<Store, Error> {
     let owner = Owner {
         pid: 1,
         host: "sim".into(),
@@ -50,7 +50,7 @@ fn open(disk: &SimDisk) -> Result<Store, Error> {
 }
 
 /// Everything that the index answers about a thread, as text.
-fn answers(store: &Store, thread: &str) -> Result<String, Error> {
+pub(super) fn answers(store: &Store, thread: &str) -> Result<String, Error> {
     let mut text = String::new();
     for order in [Order::Ascending, Order::Descending] {
         let mut cursor = None;
@@ -90,7 +90,7 @@ fn answers(store: &Store, thread: &str) -> Result<String, Error> {
     }
 }
 
-fn lines_of(store: &Store, thread: &str) -> Result<Vec<Rec>, Error> {
+pub(super) fn lines_of(store: &Store, thread: &str) -> Result<Vec<Rec>, Error> {
     let mut bytes = Vec::new();
     store.export(thread, None, None, &mut bytes)?;
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
@@ -102,7 +102,7 @@ static INDEXES: [AtomicU64; 3] = [AtomicU64::new(0), AtomicU64::new(0), AtomicU6
 
 /// Opens the store, reads the log and asks the index that the crash left; then an index made from
 /// nothing must answer the same.
-fn recover(disk: &SimDisk) -> Result<Found, String> {
+pub(super) fn recover(disk: &SimDisk) -> Result<Found, String> {
     check(disk).map_err(|error| error.to_string())?
 }
 
@@ -139,7 +139,7 @@ fn check(disk: &SimDisk) -> Result<Result<Found, String>, Error> {
 }
 
 /// A rollout as lines, their line feeds included, and its thread.
-fn rollout(mode: RolloutMode, seed: u64, bytes: u64) -> (String, Vec<Rec>) {
+pub(super) fn rollout(mode: RolloutMode, seed: u64, bytes: u64) -> (String, Vec<Rec>) {
     let rollout = Rollout::new(mode, seed, bytes);
     let mut plain = Vec::new();
     let written = rollout.write(&mut plain);
@@ -149,9 +149,9 @@ fn rollout(mode: RolloutMode, seed: u64, bytes: u64) -> (String, Vec<Rec>) {
 }
 
 /// A store at work, and what it promised.
-struct Work<'w> {
-    store: Store,
-    expectation: &'w mut Expectation,
+pub(super) struct Work<'w> {
+    pub(super) store: Store,
+    pub(super) expectation: &'w mut Expectation,
 }
 
 impl Work<'_> {
@@ -185,12 +185,14 @@ impl Work<'_> {
     }
 
     /// An import takes any number of lines at a time, and any number of them may be found after a
-    /// crash.
-    fn import(&mut self, thread: &str, lines: &[Rec]) -> Option<()> {
-        self.expectation.stage(thread, Vec::new());
-        for line in lines {
-            self.expectation.stage(thread, vec![line.clone()]);
+    /// crash. The first `known` lines are there already.
+    pub(super) fn import(&mut self, thread: &str, lines: &[Rec], known: usize) -> Option<()> {
+        if known == 0 {
+            self.expectation.stage(thread, Vec::new());
         }
+        let new = lines[known..].iter();
+        self.expectation
+            .stage_all(thread, new.map(|line| vec![line.clone()]));
         let plain: Vec<u8> = lines.concat();
         let mut rest = plain.as_slice();
         let source = ImportSource {
@@ -205,6 +207,7 @@ impl Work<'_> {
         if settled.is_none() {
             // What was imported before the failure stays, and what is shown is durable.
             let shown = lines_of(&self.store, thread).ok()?;
+            let shown = shown.get(known..).unwrap_or_default().to_vec();
             self.expectation.stage(thread, shown);
             self.expectation.acknowledge();
         }
@@ -216,7 +219,11 @@ impl Work<'_> {
     }
 }
 
-fn run(disk: &SimDisk, expectation: &mut Expectation, work: impl Fn(&mut Work<'_>) -> Option<()>) {
+pub(super) fn run(
+    disk: &SimDisk,
+    expectation: &mut Expectation,
+    work: impl Fn(&mut Work<'_>) -> Option<()>,
+) {
     if let Ok(store) = open(disk) {
         let mut working = Work { store, expectation };
         let _ = work(&mut working);
@@ -225,7 +232,7 @@ fn run(disk: &SimDisk, expectation: &mut Expectation, work: impl Fn(&mut Work<'_
 }
 
 /// Appends, pages between them, an import, a rebuild, sealing. A step that fails ends nothing.
-fn working_day(work: &mut Work<'_>) -> Option<()> {
+pub(super) fn working_day(work: &mut Work<'_>) -> Option<()> {
     let (legacy, lines) = rollout(RolloutMode::Legacy, 3, 4 << 10);
     let (paginated, source) = rollout(RolloutMode::Paginated, 4, 4 << 10);
     work.create(&legacy).or_else(|| work.create(&legacy))?;
@@ -235,7 +242,7 @@ fn working_day(work: &mut Work<'_>) -> Option<()> {
             let _ = work.ask(&legacy);
         }
     }
-    let _ = work.import(&paginated, &source);
+    let _ = work.import(&paginated, &source, 0);
     let _ = work.ask(&paginated);
     let _ = work.store.rebuild_index(&mut |_| {});
     let _ = work.store.seal_all();
@@ -245,11 +252,12 @@ fn working_day(work: &mut Work<'_>) -> Option<()> {
     Some(())
 }
 
-fn rig<'a>(
+pub(super) fn rig<'a>(
     (step, seeds, seconds): (u64, u64, u64),
     workload: &'a dyn Fn(&SimDisk, &mut Expectation),
 ) -> Rig<'a> {
     Rig {
+        on: SimDisk::new(),
         workload,
         recover: &recover,
         reopen: &recover,

@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use super::{SimDisk, State, crashed};
 
+/// Bytes before the zeros at the end of what is read, where flips are aimed.
+const NEWEST_BYTES: usize = 160;
+
 /// What happens at a numbered call that reads: `list`, `open`, `len`, `id_at` or `read_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFault {
@@ -95,9 +98,20 @@ impl ReadFault {
         match self {
             ReadFault::Short => bytes.len() / 2,
             ReadFault::Flip(bit) if !bytes.is_empty() => {
-                let bits = bytes.len() as u64 * 8;
-                let (at, bit) = (bit % bits / 8, bit % 8);
-                bytes[usize::try_from(at).unwrap_or(0)] ^= 1 << bit;
+                // Zeros at the end say nothing; what stands before them is the newest, so half of
+                // all flips hit that.
+                let used = bytes
+                    .iter()
+                    .rposition(|byte| *byte != 0)
+                    .map_or(1, |at| at + 1);
+                let first = if bit >> 63 == 1 {
+                    used.saturating_sub(NEWEST_BYTES)
+                } else {
+                    0
+                };
+                let bits = (used - first) as u64 * 8;
+                let at = first + usize::try_from(bit % bits / 8).unwrap_or(0);
+                bytes[at] ^= 1 << (bit % 8);
                 bytes.len()
             }
             _ => bytes.len(),
