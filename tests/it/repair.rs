@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use turnleaf_engine::disk::{Access, Disk, read_exact_at};
-use turnleaf_engine::{Log, Options, Owner, Repaired, Snapshot, repair, repairs_for};
-use turnleaf_format::StoreId;
+use turnleaf_engine::{Log, NewRecord, Options, Owner, Repaired, Snapshot, repair, repairs_for};
+use turnleaf_format::record::{Flags, Kind};
+use turnleaf_format::{Ordinal, StoreId, ThreadId};
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
 
 const ORPHAN: &str = "segments/0000000000000009.tls";
@@ -32,7 +33,18 @@ fn options() -> Options {
 fn odd_store() -> SimDisk {
     let disk = SimDisk::new();
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let (log, _) = Log::open(shared, options(), &owner(), StoreId([9; 16])).unwrap();
+    let (mut log, _) = Log::open(shared, options(), &owner(), StoreId([9; 16])).unwrap();
+    let id = ThreadId::parse("a").unwrap();
+    let (thread, _) = log.stage_thread(&id).unwrap();
+    log.commit_all();
+    let record = NewRecord {
+        kind: Kind::LINE,
+        flags: Flags::NONE,
+        timestamp_ms: 1,
+        bytes: b"acknowledged",
+    };
+    log.stage(thread, None, &[record]).unwrap();
+    log.commit_all();
     log.close().unwrap();
     disk.flip("journal/00000000.tlj", 4100, 3);
     let file = disk.create(ORPHAN).unwrap();
@@ -46,6 +58,10 @@ fn due(disk: &SimDisk) -> Vec<turnleaf_engine::Repair> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let snapshot = Snapshot::open(&shared, &options()).unwrap();
     assert_eq!(snapshot.report().damage, []);
+    let id = ThreadId::parse("a").unwrap();
+    let thread = snapshot.state().thread_number(&id).unwrap();
+    let end = snapshot.state().reader(thread).unwrap().end();
+    assert_eq!(end, Ordinal(1), "the record is there");
     repairs_for(snapshot.report())
 }
 
@@ -65,6 +81,24 @@ fn holds(disk: &SimDisk, path: &str) -> bool {
     disk.open(path, Access::Read).is_ok_and(read)
 }
 
+/// The second try of a repair is stopped, too, at every call; the third ends it.
+fn stop_again(disk: &SimDisk, seed: u64) -> u64 {
+    let left = due(disk).len();
+    let whole = disk.fork();
+    assert_eq!(repair_all(&whole).unwrap().len(), left);
+    let calls = whole.ops();
+    for at in disk.ops()..calls {
+        let again = disk.fork();
+        again.plan(at, Fault::Crash);
+        assert!(repair_all(&again).is_none(), "call {at} stops the repair");
+        let after = again.after_crash(CrashPolicy::by_number(seed + at), seed);
+        repair_all(&after).unwrap();
+        assert_eq!(due(&after), [], "crash at call {seed}, then {at}");
+        assert!(holds(&after, KEPT), "crash at call {seed}, then {at}");
+    }
+    calls - disk.ops()
+}
+
 #[test]
 fn repairs_survive_a_crash_at_every_call() {
     let whole = odd_store();
@@ -79,6 +113,7 @@ fn repairs_survive_a_crash_at_every_call() {
             let after = disk.after_crash(policy, at);
             let place = format!("call {at}, {policy:?}");
             assert!(holds(&after, ORPHAN) || holds(&after, KEPT), "{place}");
+            states += stop_again(&after, at);
             let left = due(&after);
             assert_eq!(left, due(&after), "{place}: the same verdict twice");
             assert_eq!(repair_all(&after).unwrap().len(), left.len(), "{place}");
