@@ -24,7 +24,7 @@ fn open(disk: &SimDisk) -> Store {
         ..Options::default()
     };
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    Store::open_on(shared, options, &owner, false).unwrap()
+    Store::open_on(shared, options, &owner, false, || 1).unwrap()
 }
 
 /// A store with one thread, whose last line is left out and returned.

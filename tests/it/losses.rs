@@ -38,7 +38,7 @@ fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
         let created = Log::open(Arc::clone(&shared), options(), &owner(), fresh);
         created.unwrap().0.close().unwrap();
     }
-    Store::open_on(shared, options(), &owner(), false)
+    Store::open_on(shared, options(), &owner(), false, || 1)
 }
 
 /// Seals everything that the journal holds.
