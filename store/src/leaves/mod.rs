@@ -37,7 +37,7 @@ pub(crate) struct Leaves {
     disk: Arc<dyn Disk>,
     store: StoreId,
     index: Mutex<Option<Index>>,
-    /// Serves while the disk takes no bytes, and how many more times before the disk is asked again.
+    /// Serves while the disk takes no bytes; and how many times before the disk is asked again.
     spare: Mutex<Option<(Index, u32)>>,
     /// Threads that were used since the index was opened.
     used: Mutex<HashSet<ThreadNumber>>,
