@@ -1,8 +1,9 @@
 //! The whole store against a plain model: any sequence of operations, with reopenings, kills, power
-//! cuts, lost and flipped indexes, and a second owner between them.
+//! cuts, lost and flipped indexes, a clock that jumps, and a second owner between them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
@@ -67,6 +68,17 @@ enum Step {
         bit: u8,
     },
     SecondOwner,
+    /// The clock says something else from now on, as far back or ahead as it can.
+    ClockJump {
+        to_ms: i64,
+    },
+}
+
+/// What the clock says, Unix milliseconds. Times are data: no answer depends on them.
+static NOW_MS: AtomicI64 = AtomicI64::new(1);
+
+fn now_ms() -> i64 {
+    NOW_MS.load(Ordering::Relaxed)
 }
 
 fn id(thread: u8) -> String {
@@ -139,6 +151,8 @@ impl ReferenceStateMachine for Model {
             1 => Just(Step::LoseIndex),
             2 => (any::<u64>(), 0..8_u8).prop_map(|(at, bit)| Step::FlipIndex { at, bit }),
             1 => Just(Step::SecondOwner),
+            1 => prop_oneof![Just(i64::MIN), Just(0), Just(i64::MAX), any::<i64>()]
+                .prop_map(|to_ms| Step::ClockJump { to_ms }),
         ]
         .boxed()
     }
@@ -190,7 +204,7 @@ fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
     let owner = Owner {
         pid: 1,
         host: "sim".into(),
-        since_ms: 1,
+        since_ms: now_ms(),
     };
     let options = Options {
         journal_first_bytes: 32 << 10,
@@ -201,7 +215,7 @@ fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
         segment_bytes_max: 64 << 10,
         ..Options::default()
     };
-    Store::open_on(Arc::new(disk.clone()), options, &owner, true, || 1)
+    Store::open_on(Arc::new(disk.clone()), options, &owner, true, now_ms)
 }
 
 impl Subject {
@@ -319,6 +333,7 @@ impl Subject {
                 }
                 self.reopen();
             }
+            Step::ClockJump { to_ms } => NOW_MS.store(to_ms, Ordering::Relaxed),
             Step::SecondOwner => {
                 let second = open(&self.disk);
                 assert_eq!(
