@@ -6,6 +6,7 @@ mod house;
 mod losses;
 mod model;
 mod projection;
+mod released;
 mod repair;
 mod rot;
 mod toy;

@@ -3,6 +3,7 @@
 pub mod crash_rig;
 pub mod oracle;
 pub mod projection;
+pub mod released;
 pub mod rng;
 pub mod rollouts;
 pub mod sim_disk;

@@ -8,6 +8,9 @@ use crate::error::{DiskFailure, failed};
 /// What is read at once of a stretch that cannot be read as a whole.
 const PIECE_BYTES: u64 = 4096;
 
+/// What is compared at once with another reading.
+const COMPARED_BYTES: usize = 256 << 10;
+
 /// Bytes of a file; what the device could not read is zero here, and named.
 #[derive(Debug)]
 pub(crate) struct Pieces {
@@ -21,6 +24,23 @@ impl Pieces {
     pub(crate) fn failed_in(&self, start: u64, end: u64) -> Option<io::ErrorKind> {
         let hit = |failure: &&(u64, u64, io::ErrorKind)| failure.0 < end && start < failure.1;
         self.failures.iter().find(hit).map(|failure| failure.2)
+    }
+
+    /// Whether another reading shows the same bytes, from an offset of the file on; `start` is where
+    /// these begin. What could not be read before need not be readable now.
+    pub(crate) fn reads_the_same(&self, file: &dyn DiskFile, start: u64, from: u64) -> bool {
+        let skipped = usize::try_from(from.saturating_sub(start)).unwrap_or(usize::MAX);
+        let rest = self.bytes.get(skipped..).unwrap_or_default();
+        let mut at = start.max(from);
+        rest.chunks(COMPARED_BYTES).all(|known| {
+            let end = at + known.len() as u64;
+            let same = match read_exact_at(file, at, known.len()) {
+                Ok(bytes) => bytes == known,
+                Err(_) => self.failed_in(at, end).is_some(),
+            };
+            at = end;
+            same
+        })
     }
 }
 

@@ -73,10 +73,14 @@ impl Scan {
         durable.max().unwrap_or(0)
     }
 
-    /// Whether nothing but zeros stands where no valid frame does.
-    fn is_plain(&self) -> bool {
-        let zeros = |gap: &Gap| gap.odd == Odd::Zeros && gap.end == self.reach;
-        self.slack.is_empty() && !self.newer && self.gaps.iter().all(zeros)
+    /// Where something else begins than valid frames, and zeros behind them.
+    fn doubtful_from(&self) -> Option<u64> {
+        let zeros = |gap: &&Gap| gap.odd == Odd::Zeros && gap.end == self.reach;
+        let odd = self.gaps.iter().filter(|gap| !zeros(gap));
+        let gap = odd.map(|gap| gap.offset).next();
+        let slack = self.slack.first().map(|(offset, _)| *offset);
+        let all = self.newer.then_some(FRAMES_OFFSET);
+        [gap, slack, all].into_iter().flatten().min()
     }
 
     /// Whether a right header of this file stands beyond `place`.
@@ -113,14 +117,13 @@ pub(crate) fn scan_file(
     // A bit may be wrong on the way alone; acknowledged records must not be cut, nor a store be
     // closed, because of it. [R:reread]
     for _ in 0..REREADS_MAX {
-        if scan.is_plain() {
+        let Some(from) = scan.doubtful_from() else {
+            break;
+        };
+        if pieces.reads_the_same(file, FRAMES_OFFSET, from) {
             break;
         }
-        let again = read_pieces(file, path, FRAMES_OFFSET, reach)?;
-        if again.bytes == pieces.bytes {
-            break;
-        }
-        pieces = again;
+        pieces = read_pieces(file, path, FRAMES_OFFSET, reach)?;
         scan = look(&pieces);
     }
     let read_end = FRAMES_OFFSET + pieces.bytes.len() as u64;
