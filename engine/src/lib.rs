@@ -4,6 +4,9 @@
 //! [`Log`] is a store open for writing, [`Snapshot`] one that is only read; both show a [`State`],
 //! from which a [`Reader`] per thread is taken.
 
+#[cfg(turnleaf_bugs)]
+#[path = "../../tests/zoo/bugs.rs"]
+mod bugs;
 mod catalogue;
 pub mod disk;
 mod error;

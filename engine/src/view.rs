@@ -206,6 +206,11 @@ impl ThreadView {
         // Frames before it stay: behind what was given up a run may begin anywhere.
         let before = self.frames.partition_point(|frame| frame.first < run.first);
         let covered = self.frames.partition_point(|frame| frame.end <= run.end);
+        #[cfg(turnleaf_bugs)]
+        let covered = covered
+            + usize::from(
+                covered < self.frames.len() && crate::bugs::SealReleasesTooMuch.planted(),
+            );
         let released = self.frames.drain(before..covered.max(before)).collect();
         if run.end > self.end {
             self.end = run.end;

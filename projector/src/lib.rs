@@ -4,6 +4,9 @@
 //! RECORDS.md beside the manifest says what each kind of record changes, by which rule, and which
 //! test shows it.
 
+#[cfg(turnleaf_bugs)]
+#[path = "../../tests/zoo/bugs.rs"]
+mod bugs;
 pub mod codec;
 pub mod context;
 pub mod fold;

@@ -19,6 +19,9 @@
 //! ```
 
 mod append;
+#[cfg(turnleaf_bugs)]
+#[path = "../../tests/zoo/bugs.rs"]
+mod bugs;
 mod doctor;
 mod error;
 mod import;

@@ -47,11 +47,27 @@ pub(crate) fn run(
 
 fn acknowledge(store: &Store, thread: &str, lines: &[Vec<u8>]) -> Result<(), Failure> {
     let batch: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+    #[cfg(turnleaf_bugs)]
+    if crate::bugs::AckTooEarly.planted() {
+        return acknowledge_early(store, thread, &batch);
+    }
     let appended = store.append(thread, None, &batch)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "ACK {thread} {}", appended.end)
         .and_then(|()| out.flush())
         .map_err(Failure::io("write to standard output"))
+}
+
+#[cfg(turnleaf_bugs)]
+fn acknowledge_early(store: &Store, thread: &str, batch: &[&[u8]]) -> Result<(), Failure> {
+    let known = store
+        .log_threads()
+        .into_iter()
+        .find(|known| known.id == thread);
+    let end = known.map_or(0, |known| known.records) + batch.len() as u64;
+    println!("ACK {thread} {end}");
+    store.append(thread, None, batch)?;
+    Ok(())
 }
 
 /// A thread is created from its own head only.

@@ -115,8 +115,14 @@ pub(crate) fn begin_file(
     }
     // DURABILITY: the header is durable before the first frame is written, so no frame of this
     // generation can stand below the header of an older one. [S:journal-5]
-    file.sync().map_err(failed("sync", &path))?;
-    if recycled.is_none() {
+    let sync = || file.sync().map_err(failed("sync", &path));
+    #[cfg(turnleaf_bugs)]
+    let sync = || crate::bugs::NoJournalHeaderSync.skips(sync);
+    sync()?;
+    let is_new = recycled.is_none();
+    #[cfg(turnleaf_bugs)]
+    let is_new = is_new && !crate::bugs::NoJournalNameSync.planted();
+    if is_new {
         // DURABILITY: a name that a crash forgets would take acknowledged frames with it.
         disk.sync_dir(JOURNAL)
             .map_err(failed("sync the directory", JOURNAL))?;

@@ -60,11 +60,25 @@ impl Commit {
     /// Writes and syncs.
     pub(crate) fn run(&self) -> Result<(), DiskFailure> {
         let path = &self.file.path;
-        self.file
-            .file
-            .write_at(self.offset, &self.bytes)
-            .map_err(failed("write", path))?;
-        self.file.file.sync().map_err(failed("sync", path))
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::SyncBeforeWrite.planted() {
+            self.file.file.sync().map_err(failed("sync", path))?;
+        }
+        let written = self.file.file.write_at(self.offset, &self.bytes);
+        #[cfg(turnleaf_bugs)]
+        let written = crate::bugs::WriteErrorIgnored.turns(written, |_| Ok(()));
+        written.map_err(failed("write", path))?;
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::NoSync.planted() || crate::bugs::SyncBeforeWrite.planted() {
+            return Ok(());
+        }
+        let synced = self.file.file.sync();
+        #[cfg(turnleaf_bugs)]
+        let synced = crate::bugs::SyncErrorIgnored.turns(synced, |_| Ok(()));
+        #[cfg(turnleaf_bugs)]
+        let synced = crate::bugs::SyncRetried
+            .turns(synced, |first| first.or_else(|_| self.file.file.sync()));
+        synced.map_err(failed("sync", path))
     }
 }
 
@@ -169,6 +183,11 @@ impl Journal {
             next_generation: inherited.next_generation,
             now_ms,
         };
+        #[cfg(turnleaf_bugs)]
+        if !first && !journal.live.is_empty() && crate::bugs::TailContinued.planted() {
+            journal.closed = false;
+            return Ok(journal);
+        }
         let begun = if first { Begun::First } else { Begun::Opened };
         let capacity = options.journal_first_bytes;
         journal.begin(begun, capacity, point)?;
@@ -284,8 +303,19 @@ impl Journal {
             .collect();
         let needed: u64 = frames.iter().map(NewFrame::stride).sum();
         let capacity = self.file_bytes.max(FRAMES_OFFSET + needed + ALIGN);
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::RetiredReused.planted() {
+            self.reuse();
+            return Ok(self.encode(frames));
+        }
         self.begin(Begun::Failed, capacity, point)?;
         Ok(self.encode(frames))
+    }
+
+    #[cfg(turnleaf_bugs)]
+    fn reuse(&mut self) {
+        self.live.back_mut().expect("an active file").retired = false;
+        self.closed = false;
     }
 
     /// Retires the active file for ever: a write or sync of it failed. [S:journal-6]
@@ -312,7 +342,13 @@ impl Journal {
         while self.live.len() > 1 {
             let oldest = &self.live[0];
             // A reader that holds the file holds it for ever as far as we know.
-            if oldest.unpublished > 0 || Arc::strong_count(&oldest.file) > 1 {
+            let (needed, held) = (oldest.unpublished > 0, Arc::strong_count(&oldest.file) > 1);
+            #[cfg(turnleaf_bugs)]
+            let held = crate::bugs::RecycledUnderReader.turns(held, |_| false);
+            #[cfg(turnleaf_bugs)]
+            let (needed, held) =
+                crate::bugs::RecycledUnsealed.turns((needed, held), |_| (false, false));
+            if needed || held {
                 break;
             }
             // A retired file is never written again; it goes when trimming may remove it.
@@ -329,6 +365,9 @@ impl Journal {
     /// Removes free files beyond `keep`. A file that cannot be removed is kept for the next call.
     pub(crate) fn trim(&mut self, keep: usize) -> Result<(), DiskFailure> {
         let stated_oldest = self.stated_oldest;
+        #[cfg(turnleaf_bugs)]
+        let stated_oldest =
+            crate::bugs::RemovedTooEarly.turns(stated_oldest, |_| self.next_generation);
         let removable = |file: &Arc<JournalFile>| file.generation < stated_oldest;
         while self.free.len() > keep {
             let Some(place) = self.free.iter().position(removable) else {
@@ -405,9 +444,11 @@ impl Journal {
         self.closed = true;
         let generation = self.next_generation;
         self.next_generation = Generation(generation.0 + 1);
-        let usable = |file: &Arc<JournalFile>| {
-            file.capacity >= capacity && file.generation < self.stated_oldest
-        };
+        let stated_oldest = self.stated_oldest;
+        #[cfg(turnleaf_bugs)]
+        let stated_oldest = crate::bugs::RecycledTooEarly.turns(stated_oldest, |_| generation);
+        let usable =
+            |file: &Arc<JournalFile>| file.capacity >= capacity && file.generation < stated_oldest;
         let place = self.free.iter().position(usable);
         let recycled = place.map(|place| self.free.swap_remove(place));
         let capacity = recycled.as_ref().map_or(capacity, |file| file.capacity);
@@ -457,6 +498,10 @@ impl Journal {
         let mut placed = Vec::with_capacity(frames.len());
         for frame in frames {
             let offset = self.offset + bytes.len() as u64;
+            let durable_upto = self.durable;
+            #[cfg(turnleaf_bugs)]
+            let durable_upto = crate::bugs::DurableTooEarly
+                .turns(durable_upto, |upto| Position { offset, ..upto });
             let header = FrameHeader {
                 place: Position {
                     generation: file.generation,
@@ -466,7 +511,7 @@ impl Journal {
                 first_ordinal: frame.first,
                 entry_count: frame.entry_count,
                 body_len: u32::try_from(frame.body.len()).expect("a body is at most 24 MiB"),
-                durable_upto: self.durable,
+                durable_upto,
                 epoch: self.epoch,
                 journal_chain: chain,
                 thread_chain: frame.chain_before,

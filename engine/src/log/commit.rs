@@ -35,6 +35,10 @@ impl Commit {
 
 fn durable(group: &journal::Commit, owned: &Ownership) -> Result<(), DiskFailure> {
     group.run()?;
+    #[cfg(turnleaf_bugs)]
+    if crate::bugs::OwnershipUnchecked.planted() {
+        return Ok(());
+    }
     owned.check()?;
     owned.check_file(&group.file.path, &*group.file.file)
 }
@@ -71,6 +75,18 @@ impl Log {
         // A new journal file must not be begun in a directory that took this one's place.
         if let Err(failure) = self.owned.check() {
             self.fail_staged(failure);
+            return Begin::Idle;
+        }
+        #[cfg(turnleaf_bugs)]
+        if let Some((_, failure)) = self
+            .batches
+            .failures
+            .back()
+            .filter(|_| crate::bugs::FailureSticks.planted())
+        {
+            let failure = Arc::clone(failure);
+            self.facts.fail(&failure);
+            self.batches.fail(&failure);
             return Begin::Idle;
         }
         self.journal.recycle();

@@ -25,6 +25,10 @@ pub(super) fn check_writable(disk: &dyn Disk, replayed: &Replayed) -> Result<(),
 /// may have ended, or been refused by the disk, between a write and its sync. Nothing may be
 /// repaired, removed or begun on the strength of it before. [R:confirm-1]
 pub(super) fn confirm(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
+    #[cfg(turnleaf_bugs)]
+    if crate::bugs::ConfirmSkipped.planted() {
+        return Ok(());
+    }
     confirm_catalogue(disk, replayed)?;
     let Some(newest) = replayed.files.last() else {
         return Ok(());
@@ -83,6 +87,10 @@ pub(super) fn keep_torn(
     let (Some(offset), Some(file)) = (replayed.cut, replayed.files.last()) else {
         return Ok(None);
     };
+    #[cfg(turnleaf_bugs)]
+    if crate::bugs::TornNotCopied.planted() {
+        return Ok(None);
+    }
     let path = torn_path(file.generation, offset);
     let len = usize::try_from(file.capacity.saturating_sub(offset)).unwrap_or(0);
     let mut bytes = read_agreed_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;

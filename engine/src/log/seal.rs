@@ -89,6 +89,14 @@ impl Log {
     pub fn stage_segment(&mut self, done: &SealedSegment, more: &[CatalogueRecord]) -> Ticket {
         let sealed = &done.sealed;
         let mut facts = vec![done.published()];
+        #[cfg(turnleaf_bugs)]
+        for (old, _) in done
+            .replaces
+            .iter()
+            .filter(|_| crate::bugs::ReplacedRemovedEarly.planted())
+        {
+            let _ = self.disk.remove(&segment_path(Class::Run, *old));
+        }
         facts.extend(
             done.replaces
                 .iter()
@@ -113,7 +121,10 @@ impl Log {
         let mut kept = Vec::new();
         let mut refused = Ok(());
         for file in std::mem::take(&mut self.doomed) {
-            if Arc::strong_count(&file) > 1 {
+            let held = Arc::strong_count(&file) > 1;
+            #[cfg(turnleaf_bugs)]
+            let held = held && !crate::bugs::RemovedUnderReader.planted();
+            if held {
                 kept.push(file);
                 continue;
             }

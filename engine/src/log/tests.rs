@@ -1,5 +1,7 @@
 //! The log through its public surface on the operating system's disk.
 
+mod held;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -305,7 +305,10 @@ fn frame_start(frames: &[FrameRef], ordinal: Ordinal) -> usize {
 /// Index of the block, among a run's, where the record `ordinal` begins.
 fn seek(blocks: &[BlockRow], ordinal: Ordinal) -> usize {
     let begins_by = |block: &BlockRow| {
-        block.first_ordinal < ordinal || (block.first_ordinal == ordinal && !block.continues)
+        let continues = block.continues;
+        #[cfg(turnleaf_bugs)]
+        let continues = continues && !crate::bugs::SeekTooFar.planted();
+        block.first_ordinal < ordinal || (block.first_ordinal == ordinal && !continues)
     };
     blocks.partition_point(begins_by).saturating_sub(1)
 }

@@ -164,7 +164,13 @@ impl Growing {
             body: frame.catalogue_body.clone().map(Arc::new),
         };
         let (cover_end, cover_chain) = self.cover;
-        if end < cover_end || (end == cover_end && !frame.unfinished) {
+        let sealed = end < cover_end || (end == cover_end && !frame.unfinished);
+        #[cfg(turnleaf_bugs)]
+        if sealed && crate::bugs::SealedCountedTwice.planted() {
+            self.view.push_frame(frame_ref);
+            return;
+        }
+        if sealed {
             // [R:frame-9], as far as it can be told without reading the segment.
             if end == cover_end && frame.chain_after != cover_chain {
                 let damage = odd(Cause::Chain, Some((first, end)));

@@ -83,7 +83,11 @@ impl Segments {
         let opened = OpenSegment::open(&*self.disk, self.store, file)?;
         let opened = Arc::new(opened);
         self.locked(|shared| {
-            while shared.open.len() >= self.descriptors_max {
+            let descriptors_max = self.descriptors_max;
+            #[cfg(turnleaf_bugs)]
+            let descriptors_max =
+                crate::bugs::DescriptorsUnbounded.turns(descriptors_max, |_| usize::MAX);
+            while shared.open.len() >= descriptors_max {
                 shared.close_oldest();
             }
             shared.clock += 1;

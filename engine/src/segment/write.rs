@@ -193,7 +193,10 @@ impl SegmentWriter {
         self.buffer.extend_from_slice(&trailer.encode());
         self.write_out()?;
         // DURABILITY: synced on the descriptor that wrote, so that a write-back error is seen here.
-        self.file.sync().map_err(failed("sync", &self.temporary))?;
+        let sync = || self.file.sync().map_err(failed("sync", &self.temporary));
+        #[cfg(turnleaf_bugs)]
+        let sync = || crate::bugs::NoSegmentSync.skips(sync);
+        sync()?;
         let SegmentHeader {
             store,
             segment,
@@ -208,15 +211,19 @@ impl SegmentWriter {
         };
         let file = Arc::clone(&self.file);
         let reread = OpenSegment::of_file(file, &self.temporary, store, &as_written)?;
-        reread.verify(&mut |_| {})?;
+        let verify = || reread.verify(&mut |_| {});
+        #[cfg(turnleaf_bugs)]
+        let verify = || crate::bugs::NoReadBack.skips(verify);
+        verify()?;
         self.disk
             .rename(&self.temporary, &path)
             .map_err(failed("rename", &self.temporary))?;
         let dir = segment_dir(class);
         // DURABILITY: the name is durable before the catalogue may mention it.
-        self.disk
-            .sync_dir(dir)
-            .map_err(failed("sync the directory", dir))?;
+        let sync = || self.disk.sync_dir(dir);
+        #[cfg(turnleaf_bugs)]
+        let sync = || crate::bugs::NoSegmentNameSync.skips(sync);
+        sync().map_err(failed("sync the directory", dir))?;
         Ok(Sealed {
             segment,
             class,

@@ -265,6 +265,14 @@ impl Store {
         mut continues: bool,
         progress: ImportProgress<'_>,
     ) -> Result<Option<String>, Error> {
+        #[cfg(turnleaf_bugs)]
+        if lines.at() > 0 && crate::bugs::ImportSkipsLine.planted() {
+            let _ = lines.next_line();
+        }
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::ImportForgetsOpenLine.planted() {
+            continues = false;
+        }
         let mut told = lines.at();
         loop {
             match lines.next_line() {

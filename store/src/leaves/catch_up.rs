@@ -108,6 +108,10 @@ impl Store {
         applied: Ordinal,
         chain: ThreadChain,
     ) -> bool {
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::StaleIndexTrusted.planted() {
+            return true;
+        }
         if applied > reader.end() {
             // The index applies only what is durable: records that it knows and the log does not
             // have were acknowledged and are gone. [R:index-2]
@@ -203,6 +207,10 @@ impl Store {
         let mut batch = index.writer().map_err(at)?;
         let mut rows = batch.thread(number).map_err(at)?;
         let mut state: ThreadState = rows.state().map_err(at)?.unwrap_or_default();
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::StateForgotten.planted() {
+            state = ThreadState::default();
+        }
         // A batch ends where the next run begins: its notes are then used.
         let border = reader.next_run(from).unwrap_or(reader.end());
         let end = until.min(from.plus(BATCH_RECORDS)).min(border);
@@ -256,6 +264,10 @@ impl Store {
         } else {
             Default::default()
         };
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::IndexAhead.planted() {
+            fed.end = until.max(fed.end);
+        }
         rows.put_watermark(fed.end, chain, &state).map_err(at)?;
         batch.commit(false).map_err(at)?;
         Ok(fed)
@@ -297,7 +309,10 @@ fn apply_notes(
     let mut batch = index.writer().ok()?;
     let mut rows = batch.thread(number).ok()?;
     let mut state: ThreadState = rows.state().ok()?.unwrap_or_default();
-    for at in first.0..end.0 {
+    let noted = end.0;
+    #[cfg(turnleaf_bugs)]
+    let noted = noted - u64::from(crate::bugs::NotesCutShort.planted());
+    for at in first.0..noted {
         fold::apply(&mut rows, &mut state, Ordinal(at), &notes.next_record()?).ok()?;
     }
     let chain = if end == reader.end() {

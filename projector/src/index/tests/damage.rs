@@ -3,8 +3,10 @@
 use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
 use super::{Image, Index, IndexError, open, put, random, request};
-use crate::index::{Order, ThreadRow};
+use crate::index::tables;
+use crate::index::{Damage, Order, ThreadRow, keys};
 use crate::rows::{ItemRow, Rows, TurnNo, TurnRow};
+use redb::ReadableTable;
 
 const THREADS: u64 = 4;
 const TURNS: u32 = 60;
@@ -245,4 +247,48 @@ fn a_cut_file_is_found() {
         let expect = answers(&image);
         check(&Image::of(&bytes[..end]), &expect, end as u64);
     }
+}
+
+/// A row that stands, whole, where it does not belong, or does not stand where it does: no block of
+/// the file tells.
+#[test]
+fn an_exchanged_or_lost_row_is_found() {
+    let image = build();
+    let change = |act: &dyn Fn(&mut redb::Table<'_, &'static [u8; 16], &'static [u8]>)| {
+        let index = open(&Image::of(&image.bytes())).expect("the file is whole");
+        let txn = index.db.begin_write().expect("memory does not fail");
+        act(&mut txn
+            .open_table(tables::TURNS.definition)
+            .expect("it is there"));
+        txn.commit().expect("memory does not fail");
+        index
+    };
+    let (one, other) = (keys::row(1, Ordinal(10)), keys::row(1, Ordinal(20)));
+    let exchanged = change(&|turns| {
+        let value = turns.get(&one).expect("memory does not fail");
+        let value = value.expect("the row is there").value().to_vec();
+        turns
+            .insert(&other, value.as_slice())
+            .expect("there is room");
+    });
+    let reader = exchanged.reader().expect("memory does not fail");
+    let read = reader.turn(ThreadNumber(1), Ordinal(20));
+    assert!(matches!(
+        read,
+        Err(IndexError::Damaged {
+            damage: Damage::Checksum,
+            ..
+        })
+    ));
+    let lost = change(&|turns| drop(turns.remove(&one).expect("memory does not fail")));
+    let reader = lost.reader().expect("memory does not fail");
+    assert!(reader.check_thread(ThreadNumber(2)).is_ok());
+    let found = reader.check_thread(ThreadNumber(1));
+    assert!(matches!(
+        found,
+        Err(IndexError::Damaged {
+            damage: Damage::Digest,
+            ..
+        })
+    ));
 }
