@@ -78,16 +78,12 @@ impl Log {
             return Begin::Idle;
         }
         #[cfg(turnleaf_bugs)]
-        if let Some((_, failure)) = self
-            .batches
-            .failures
-            .back()
-            .filter(|_| crate::bugs::FailureSticks.planted())
-        {
-            let failure = Arc::clone(failure);
-            self.facts.fail(&failure);
-            self.batches.fail(&failure);
-            return Begin::Idle;
+        if self.facts.frames.is_empty() && crate::bugs::FailureSticks.planted() {
+            let old = self.batches.failures.back();
+            if let Some(failure) = old.map(|(_, failure)| Arc::clone(failure)) {
+                self.batches.fail(&failure);
+                return Begin::Idle;
+            }
         }
         self.journal.recycle();
         let waits = self.facts.frames.is_empty() && self.journal.over_budget(&self.batches.frames);
