@@ -26,8 +26,8 @@ impl Pieces {
         self.failures.iter().find(hit).map(|failure| failure.2)
     }
 
-    /// Whether another reading shows the same bytes, from an offset of the file on; `start` is where
-    /// these begin. What could not be read before need not be readable now.
+    /// Whether another reading shows the same bytes, from an offset of the file on; these begin at
+    /// `start`. What could not be read before need not be readable now.
     pub(crate) fn reads_the_same(&self, file: &dyn DiskFile, start: u64, from: u64) -> bool {
         let skipped = usize::try_from(from.saturating_sub(start)).unwrap_or(usize::MAX);
         let rest = self.bytes.get(skipped..).unwrap_or_default();
