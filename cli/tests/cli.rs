@@ -364,6 +364,25 @@ fn appends_are_acknowledged_and_a_second_owner_is_refused_at_once() {
 }
 
 #[test]
+fn what_was_not_appended_is_not_acknowledged() {
+    let home = Home::new();
+    let path = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    home.import(&path, 0);
+    let mut append = home
+        .command(&["append", "other"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = append.stdin.take().unwrap();
+    writeln!(input, "{}", message("to nobody")).unwrap();
+    drop(input);
+    let out = append.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(3));
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "");
+}
+
+#[test]
 fn a_damaged_block_costs_its_records_only() {
     let home = Home::new();
     let mut whole = format!("{}\n", head(THREAD, "legacy"));

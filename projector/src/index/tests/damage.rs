@@ -249,14 +249,14 @@ fn a_cut_file_is_found() {
     }
 }
 
-type Turns<'t> = redb::Table<'t, &'static [u8; 16], &'static [u8]>;
+type TurnTable<'t> = redb::Table<'t, &'static [u8; 16], &'static [u8]>;
 
 /// A row that stands, whole, where it does not belong, or does not stand where it does: no block of
 /// the file tells.
 #[test]
 fn an_exchanged_or_lost_row_is_found() {
     let image = build();
-    let change = |act: &dyn Fn(&mut Turns<'_>)| {
+    let change = |act: &dyn Fn(&mut TurnTable<'_>)| {
         let index = open(&Image::of(&image.bytes())).expect("the file is whole");
         let txn = index.db.begin_write().expect("memory does not fail");
         act(&mut txn
