@@ -84,8 +84,8 @@ impl Leaves {
     }
 
     /// Works with the index. One that cannot be trusted is moved aside and the work is done again
-    /// on an empty one, which it fills from the log; one that the disk failed is opened again. While
-    /// the disk takes no bytes, an index in memory serves: a full disk can still be read.
+    /// on an empty one, which it fills from the log; one that the disk failed is opened again.
+    /// While the disk takes no bytes, an index in memory serves: a full disk can still be read.
     pub(crate) fn with<T>(&self, work: impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((index, uses)) = spare.as_mut().filter(|(_, uses)| *uses > 0) {
