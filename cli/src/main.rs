@@ -1,9 +1,6 @@
 //! The `turnleaf` command: import, leaf through, resume, verify and export agent threads.
 
 mod args;
-#[cfg(turnleaf_bugs)]
-#[path = "../../tests/zoo/bugs.rs"]
-mod bugs;
 mod commands;
 mod exit;
 mod output;

@@ -4,6 +4,8 @@
 //! Whoever finds no commit under way becomes the leader: it writes and syncs the whole staged group
 //! while others stage the next. One sync so serves all who waited for it.
 
+mod stream;
+
 use std::sync::{MutexGuard, PoisonError};
 
 use turnleaf_engine::format::record::{Flags, Kind};
@@ -15,6 +17,8 @@ use crate::error::Error;
 use crate::open::Store;
 use crate::sealer::{self, Step};
 use crate::source::Shared;
+
+pub use stream::{AppendStream, StreamError};
 
 /// One line to be appended: its exact bytes, without the line feed.
 pub type Line<'a> = &'a [u8];

@@ -37,7 +37,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use append::{Appended, Line};
+pub use append::{AppendStream, Appended, Line, StreamError};
 pub use doctor::Diagnosis;
 pub use error::{Error, ErrorKind};
 pub use import::{ImportProgress, ImportSource, Imported, Skip};

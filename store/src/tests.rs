@@ -288,3 +288,48 @@ fn the_second_reader_agrees() {
         }
     }
 }
+
+/// A source that gives its bytes and then breaks.
+struct Breaking<'a>(&'a [u8]);
+
+impl std::io::Read for Breaking<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.is_empty() {
+            return Err(std::io::Error::other("cut"));
+        }
+        self.0.read(buffer)
+    }
+}
+
+/// Chunks of a line too long to be held are written before its end is known.
+#[test]
+fn a_source_that_breaks_off_within_a_huge_line_keeps_what_was_read_of_it() {
+    const PIECE: usize = 16 << 20;
+    let head = br#"{"timestamp":"2026-01-01T00:00:00.000Z","type":"session_meta","payload":{"id":"huge","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/w","originator":"t","cli_version":"0","source":"cli","model_provider":null}}"#;
+    for more in [0, 1, 3 << 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut bytes = [&head[..], b"\n"].concat();
+        let before = bytes.len();
+        bytes.resize(before + PIECE + more, b'x');
+        let source = ImportSource {
+            path: "rollout.jsonl",
+            thread_hint: Some("huge"),
+            plain: &mut Breaking(&bytes),
+            file_bytes: bytes.len() as u64,
+            modified_ns: 1,
+        };
+        let broken = store.import(source, &mut |_| {}).unwrap();
+        let kept = match broken {
+            Err(Skip::Broken { after, .. }) => usize::try_from(after).unwrap(),
+            other => panic!("{more} bytes more: {other:?}"),
+        };
+        // A piece is handed out when a byte of the next one was seen.
+        assert_eq!(kept, before + if more > 0 { PIECE } else { 0 });
+        assert!(exported(&store, "huge") == bytes[..kept]);
+        bytes.extend_from_slice(b"\n{}");
+        import(&store, &bytes, 2).unwrap();
+        assert!(exported(&store, "huge") == bytes);
+        assert!(store.verify(None, &mut |_| {}).unwrap().is_ok());
+    }
+}

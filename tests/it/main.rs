@@ -2,6 +2,7 @@
 
 mod crash;
 mod full_disk;
+mod fuzz;
 mod house;
 mod losses;
 mod model;

@@ -1,6 +1,7 @@
 //! Owns the rigs: what tests of several crates share. It must not be needed to use the store.
 
 pub mod crash_rig;
+pub mod fuzz;
 pub mod oracle;
 pub mod projection;
 pub mod released;

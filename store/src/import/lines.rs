@@ -80,8 +80,17 @@ impl<'a> Lines<'a> {
     }
 
     /// The next line. A line over [`LINE_BYTES_MAX`] comes in pieces of exactly that size but for
-    /// the last.
+    /// the last. What was read of a piece before a failure is not handed out.
     pub(super) fn next_line(&mut self) -> io::Result<Option<Piece>> {
+        let before = self.at;
+        let piece = self.piece();
+        if piece.is_err() {
+            self.at = before;
+        }
+        piece
+    }
+
+    fn piece(&mut self) -> io::Result<Option<Piece>> {
         let mut bytes = std::mem::take(&mut self.spare);
         bytes.clear();
         loop {

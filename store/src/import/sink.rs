@@ -35,6 +35,8 @@ struct Partial {
     offset: u64,
     crc: crc32fast::Hasher,
     continues: bool,
+    /// The newest chunk: where the source breaks off behind it, it is the last one of its record.
+    held: Vec<u8>,
 }
 
 /// Takes the lines of one import.
@@ -280,13 +282,16 @@ impl<'s> Sink<'s> {
             offset: 0,
             crc: crc32fast::Hasher::new(),
             continues,
+            held: Vec::new(),
         };
         let mut partial = self.partial.take().unwrap_or_else(fresh);
         let flags = flags_of(piece, partial.continues);
         partial.crc.update(&piece.bytes);
-        let mut parts: Vec<&[u8]> = piece.bytes.chunks(INLINE_BYTES_MAX).collect();
-        if parts.is_empty() {
-            parts.push(&[]);
+        let held = std::mem::take(&mut partial.held);
+        let mut parts: Vec<&[u8]> = held.chunks(INLINE_BYTES_MAX).collect();
+        parts.extend(piece.bytes.chunks(INLINE_BYTES_MAX));
+        if piece.more {
+            partial.held = parts.pop().unwrap_or_default().to_vec();
         }
         for (index, part) in parts.iter().enumerate() {
             let last = !piece.more && index + 1 == parts.len();
