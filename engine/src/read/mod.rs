@@ -15,7 +15,7 @@ use turnleaf_format::{Ordinal, ThreadChain};
 
 use assemble::Assembler;
 pub use assemble::{PARSED_BYTES_MAX, Payload, Record};
-use units::Units;
+use units::{Unit, Units};
 pub(crate) use verify::verify;
 
 use crate::error::{Cause, Damage, ReadError};
@@ -126,8 +126,14 @@ impl Reader {
         end: Ordinal,
         visit: &mut dyn FnMut(Ordinal, &Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
+        let end = end.min(self.view.end);
+        let mut reached = from;
+        let mut before: Option<Unit> = None;
         for unit in Units::forward(self, from, end) {
-            for entry in unit?.entries(&self.view) {
+            let unit = unit?;
+            let before_it = before.as_ref().unwrap_or(&unit);
+            before_it.leads_to(&self.view, reached, unit.first)?;
+            for entry in unit.entries(&self.view) {
                 let (ordinal, entry) = entry?;
                 if ordinal >= end {
                     return Ok(());
@@ -135,9 +141,11 @@ impl Reader {
                 if ordinal >= from && visit(ordinal, &entry).is_break() {
                     return Ok(());
                 }
+                reached = ordinal.plus(u64::from(entry.completes()));
             }
+            before = Some(unit);
         }
-        Ok(())
+        before.map_or(Ok(()), |last| last.leads_to(&self.view, reached, end))
     }
 
     /// Visits the records `from..end` in order, each whole; one over [`PARSED_BYTES_MAX`] comes

@@ -66,6 +66,25 @@ impl Unit {
         }
     }
 
+    /// Whether the records up to `reached`, which end in this unit, lead to `next`: what tables
+    /// state and no unit holds must not be passed by in silence, unless it was given up.
+    /// [S:footer-5]
+    pub(super) fn leads_to(
+        &self,
+        view: &ThreadView,
+        reached: Ordinal,
+        next: Ordinal,
+    ) -> Result<(), ReadError> {
+        if next <= reached || view.is_given_up(reached, next) {
+            return Ok(());
+        }
+        Err(Damage {
+            ordinals: Some((reached, next)),
+            ..self.damage(Cause::Tables)
+        }
+        .into())
+    }
+
     /// The unit's entries that are to be read from it, each with the ordinal of its record.
     pub(super) fn entries<'u>(
         &'u self,

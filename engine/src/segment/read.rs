@@ -8,6 +8,7 @@ use turnleaf_format::segment::{
     BLOCK_HEADER_BYTES, BlockHeader, BlockRow, Codec, Footer, RunRow, Trailer, section_crc,
 };
 use turnleaf_format::{DecodeError, Ordinal, Problem, SegmentId, StoreId, ThreadChain};
+use zstd::zstd_safe::find_frame_compressed_size;
 
 use super::cache::{give_back_inflater, take_inflater};
 use crate::disk::{DiskFile, read_exact_at};
@@ -312,6 +313,10 @@ pub(super) fn inflate(
     }
     let raw = match header.codec {
         Codec::Raw => stored.to_vec(),
+        // Exactly one frame; several would inflate to what they hold together. [S:block-2]
+        Codec::Zstd if find_frame_compressed_size(stored) != Ok(stored.len()) => {
+            return Err(Cause::Inflate);
+        }
         // The header bounds the inflated size before anything is allocated. [S:block-3]
         Codec::Zstd => inflater
             .decompress(stored, header.raw_len as usize)

@@ -46,6 +46,9 @@ pub(super) fn decode<D: Decoder>(decoder: &mut D) -> Result<String, DecodeError>
         PREFIXED => {
             let prefix = String::decode(decoder)?;
             let digits = Vec::<u8>::decode(decoder)?;
+            if digits.len() * 2 < DIGITS_MIN {
+                return Err(DecodeError::Other("an id of few digits in the short form"));
+            }
             let mut id = prefix.into_bytes();
             id.reserve_exact(digits.len() * 2);
             push(&mut id, &digits);

@@ -99,7 +99,10 @@ impl Store {
 impl Store {
     /// What an append will say if it succeeds.
     fn foreseen(&self, thread: &str, batch: &[&[u8]]) -> Appended {
-        let known = self.log_threads().into_iter().find(|known| known.id == thread);
+        let known = self
+            .log_threads()
+            .into_iter()
+            .find(|known| known.id == thread);
         let first = known.map_or(0, |known| known.records);
         Appended {
             first,

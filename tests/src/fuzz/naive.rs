@@ -81,35 +81,49 @@ fn entry_head(bytes: &[u8]) -> Option<(usize, bool, usize)> {
 
 /// `count` entries that fill the bytes; `None` when they do not.
 pub(super) fn entries(bytes: &[u8], count: u32) -> Option<Vec<Piece>> {
+    let (pieces, fill) = entries_before_a_bad_one(bytes, count);
+    fill.then_some(pieces)
+}
+
+/// The entries up to the first bad one, and whether there is none and they fill the bytes.
+pub(super) fn entries_before_a_bad_one(bytes: &[u8], count: u32) -> (Vec<Piece>, bool) {
     let mut rest = bytes;
     let mut pieces = Vec::new();
     for _ in 0..count {
-        let (head_len, is_chunk, len) = entry_head(rest)?;
-        let (head, behind) = rest.split_at(head_len);
-        if head[1] > 7 || head[3] != 0 || len > MIB {
-            return None;
-        }
-        let (payload, behind) = behind.split_at_checked(len)?;
-        let crc = u32_at(head, 16)?;
-        if crc_of(&[payload]) != crc {
-            return None;
-        }
-        let (offset, whole) = if is_chunk {
-            chunk(head, len)?
-        } else {
-            (0, Some(crc))
+        let Some((piece, behind)) = entry(rest) else {
+            return (pieces, false);
         };
-        pieces.push(Piece {
-            kind: head[0],
-            flags: head[1],
-            at_ms: u64_at(head, 8)?.cast_signed(),
-            offset,
-            whole,
-            bytes: payload.to_vec(),
-        });
+        pieces.push(piece);
         rest = behind;
     }
-    rest.is_empty().then_some(pieces)
+    (pieces, rest.is_empty())
+}
+
+fn entry(bytes: &[u8]) -> Option<(Piece, &[u8])> {
+    let (head_len, is_chunk, len) = entry_head(bytes)?;
+    let (head, behind) = bytes.split_at(head_len);
+    if head[1] > 7 || head[3] != 0 || len > MIB {
+        return None;
+    }
+    let (payload, behind) = behind.split_at_checked(len)?;
+    let crc = u32_at(head, 16)?;
+    if crc_of(&[payload]) != crc {
+        return None;
+    }
+    let (offset, whole) = if is_chunk {
+        chunk(head, len)?
+    } else {
+        (0, Some(crc))
+    };
+    let piece = Piece {
+        kind: head[0],
+        flags: head[1],
+        at_ms: u64_at(head, 8)?.cast_signed(),
+        offset,
+        whole,
+        bytes: payload.to_vec(),
+    };
+    Some((piece, behind))
 }
 
 /// Where a chunk stands in its record. [S:record-4] [S:record-5]

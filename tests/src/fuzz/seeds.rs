@@ -25,7 +25,7 @@ use crate::soup;
 pub type Seed = (String, Vec<u8>);
 
 /// A rollout longer than this seeds nothing: mutations of small ones reach as far, faster.
-const ROLLOUT_BYTES_MAX: usize = 64 << 10;
+const ROLLOUT_BYTES_MAX: usize = 8 << 10;
 
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -49,7 +49,7 @@ pub fn of(target: &str) -> Vec<Seed> {
         "files" => whole_files(),
         "rows" => rows(),
         "token" => noise(0x70, 64, 40),
-        "projection" => lines(&[0]),
+        "projection" => threads(),
         "import" => lines(&[200, 0]),
         "ops" => noise(0x0b, 96, 160),
         "append_stream" => streams(),
@@ -74,7 +74,8 @@ pub fn small_thread(id: &str, turns: u32) -> Vec<String> {
         let events = [
             format!("\"task_started\",\"turn_id\":\"{id}-{turn}\",\"model_context_window\":null"),
             format!(
-                "\"user_message\",\"message\":\"ask {turn}\",\"local_images\":[],\"text_elements\":[]"
+                "\"user_message\",\"message\":\"ask {turn}\",\"local_images\":[],\
+                 \"text_elements\":[]"
             ),
             format!("\"agent_message\",\"message\":\"answer {turn}\""),
             format!("\"task_complete\",\"turn_id\":\"{id}-{turn}\",\"last_agent_message\":null"),
@@ -273,7 +274,7 @@ fn rollouts() -> Vec<Seed> {
         ("paginated", RolloutMode::Paginated),
     ] {
         let mut plain = Vec::new();
-        let written = Rollout::new(mode, 7, 8 << 10).write(&mut plain);
+        let written = Rollout::new(mode, 7, 4 << 10).write(&mut plain);
         written.expect("memory");
         found.push((format!("rollout-{name}"), plain));
     }
@@ -290,6 +291,14 @@ fn rollouts() -> Vec<Seed> {
 fn lines(head: &[u8]) -> Vec<Seed> {
     let all = rollouts().into_iter();
     all.map(|(name, plain)| seed(&name, head, &plain)).collect()
+}
+
+/// Feeding an index takes long; one in eight is worth it.
+fn threads() -> Vec<Seed> {
+    let all = rollouts().into_iter().enumerate();
+    let head = |at: usize| if at.is_multiple_of(8) { [0] } else { [77] };
+    all.map(|(at, (name, plain))| seed(&name, &head(at), &plain))
+        .collect()
 }
 
 fn streams() -> Vec<Seed> {

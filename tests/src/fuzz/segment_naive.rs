@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::naive::{Piece, Walk, crc_of, entries, is_sealed, is_zero, u32_at, u64_at};
+use super::naive::{
+    Piece, Walk, crc_of, entries_before_a_bad_one, is_sealed, is_zero, u32_at, u64_at,
+};
 
 /// Pieces by thread, ordinal and offset within their record: whatever some block says there.
 pub(super) type Candidates = BTreeMap<(u64, u64, u64), BTreeSet<Piece>>;
@@ -27,7 +29,9 @@ struct Block {
     chain: u64,
     stored_len: u32,
     raw_len: u32,
+    /// Up to the first bad one.
     pieces: Vec<Piece>,
+    complete: bool,
 }
 
 /// Who a segment file says that it is.
@@ -52,7 +56,8 @@ pub(super) fn runs(file: &[u8], id: &Identity) -> Option<Vec<Run>> {
     Some(tables(file, id)?.0)
 }
 
-/// All pieces of all right blocks of the file, wherever they stand.
+/// All pieces of all blocks of the file that are right but for entries behind them, wherever they
+/// stand.
 pub(super) fn candidates(file: &[u8], id: &Identity) -> Candidates {
     let mut found = Candidates::new();
     for at in 0..file.len() {
@@ -98,7 +103,8 @@ pub(super) fn whole(file: &[u8], id: &Identity) -> Option<Vec<(u64, u64, Piece)>
             let at = usize::try_from(u64_at(row, 0)?).ok()?;
             let block = block(file, at, id)?;
             let first = block.pieces.first()?;
-            let agrees = (block.thread, block.first) == (run.thread, walk.ordinal)
+            let agrees = block.complete
+                && (block.thread, block.first) == (run.thread, walk.ordinal)
                 && block.chain == walk.chain
                 && u64_at(row, 8)? == block.first
                 && u32_at(row, 16)? == block.stored_len
@@ -227,13 +233,15 @@ fn block(file: &[u8], at: usize, id: &Identity) -> Option<Block> {
         0 => stored.to_vec(),
         _ => inflate(stored, raw_len as usize)?,
     };
+    let (pieces, complete) = entries_before_a_bad_one(&raw, count);
     Some(Block {
         thread: u64_at(head, 16)?,
         first: u64_at(head, 24)?,
         chain: u64_at(head, 48)?,
         stored_len,
         raw_len,
-        pieces: entries(&raw, count)?,
+        pieces,
+        complete,
     })
 }
 
