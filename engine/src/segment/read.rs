@@ -234,6 +234,8 @@ impl OpenSegment {
 
     fn verify_run(&self, run: &RunRow, verified: &mut Verified, note: &mut dyn FnMut(Damage)) {
         let mut chain = run.chain_before;
+        let before = verified.bytes;
+        let mut whole = true;
         for index in Self::blocks_of(run) {
             let read = self.read_blocks(index..index + 1).pop();
             let checked = match read {
@@ -251,6 +253,7 @@ impl OpenSegment {
                 None => Err(self.block_damage(index, Cause::Missing)),
             };
             if let Err(damage) = checked {
+                whole = false;
                 note(damage);
                 // Later blocks are judged from their own stated chain.
                 if let Some(Ok(next)) = self.read_next(run, index) {
@@ -263,6 +266,10 @@ impl OpenSegment {
         if chain != run.chain_after {
             let last = Self::blocks_of(run).end.saturating_sub(1);
             note(self.block_damage(last, Cause::Chain));
+        }
+        if whole && verified.bytes - before != run.payload_bytes {
+            // [S:footer-2]
+            note(self.tables_damage());
         }
     }
 
