@@ -88,7 +88,7 @@ pub fn open_store(disk: &SimDisk, options: &Options) -> Result<Store, Error> {
         drop(log);
     }
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    Store::open_on(shared, options.clone(), &owner(), false)
+    Store::open_on(shared, options.clone(), &owner(), false, || 1)
 }
 
 /// Says where two byte strings part, without printing them.
