@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import turnleaf_reader as reader  # noqa: E402
 
-VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vectors", "v0-draft")
+VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vectors", "v1")
 STORE = b"turnleaf-vectors"
 CAPACITY = 16384
 

@@ -29,7 +29,7 @@ fn python(arguments: &[&str]) {
 
 #[test]
 fn the_second_reader_agrees_on_the_vectors() {
-    python(&["reader/turnleaf_reader.py", "vectors", "vectors/v0-draft"]);
+    python(&["reader/turnleaf_reader.py", "vectors", "vectors/v1"]);
 }
 
 #[test]

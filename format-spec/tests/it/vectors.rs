@@ -1,6 +1,5 @@
-//! The golden vectors: regenerated from fixed inputs, equal byte for byte, and read back.
-//!
-//! `TURNLEAF_WRITE_VECTORS=1` writes them; a review then sees every byte that changed.
+//! The golden vectors: regenerated from fixed inputs, equal byte for byte, and read back. Those of a
+//! released format are never written again; a later format gets a directory of its own.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +8,7 @@ use std::path::PathBuf;
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::frame::{self, FrameHeader, HEADER_BYTES, Position};
 use turnleaf_format::journal::{Begun, JournalHeader};
-use turnleaf_format::record::{Entries, Entry};
+use turnleaf_format::record::{Entries, Entry, payload_crc};
 use turnleaf_format::segment::{BlockHeader, Class, Codec, Footer, SegmentHeader, Trailer};
 use turnleaf_format::{Generation, Problem, SegmentId, StoreId};
 
@@ -18,7 +17,7 @@ use crate::files;
 use crate::json::Json;
 
 fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/v0-draft")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/v1")
 }
 
 /// What a vector says, or why it is refused.
@@ -381,7 +380,7 @@ fn described(vector: &Vector) -> Json {
 fn index(vectors: &[Vector]) -> String {
     let index = Json::Map(vec![
         ("format", turnleaf_format::FORMAT_WRITTEN_BY.into()),
-        ("state", Json::text("v0-draft")),
+        ("state", Json::text("v1")),
         ("store_id", store_id(STORE)),
         (
             "vectors",
@@ -400,17 +399,6 @@ fn vectors_are_what_this_build_writes() {
         .collect();
     assert_eq!(expected.len(), vectors.len(), "names are unique");
     expected.insert("index.json".to_owned());
-    if std::env::var("TURNLEAF_WRITE_VECTORS").as_deref() == Ok("1") {
-        fs::create_dir_all(directory()).unwrap();
-        for vector in &vectors {
-            fs::write(
-                directory().join(format!("{}.bin", vector.name)),
-                &vector.bytes,
-            )
-            .unwrap();
-        }
-        fs::write(directory().join("index.json"), index(&vectors)).unwrap();
-    }
     let found = fs::read_dir(directory()).unwrap();
     let found: BTreeSet<_> = found
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -422,6 +410,24 @@ fn vectors_are_what_this_build_writes() {
     }
     let stored = fs::read_to_string(directory().join("index.json")).unwrap();
     assert!(stored == index(&vectors), "index.json changed");
+}
+
+/// Names and bytes of all released vectors; the sum is written down once.
+#[test]
+fn released_vectors_never_change() {
+    let mut files: Vec<PathBuf> = fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let mut all = Vec::new();
+    for path in files {
+        let bytes = fs::read(&path).unwrap();
+        all.extend_from_slice(path.file_name().unwrap().as_encoded_bytes());
+        all.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        all.extend_from_slice(&bytes);
+    }
+    assert_eq!(payload_crc(&all), 3_099_215_145, "v1 is released");
 }
 
 #[test]

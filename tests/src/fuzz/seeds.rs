@@ -88,7 +88,7 @@ pub fn small_thread(id: &str, turns: u32) -> Vec<String> {
 
 /// The vectors: name without its ending, bytes.
 fn vectors() -> Vec<Seed> {
-    let dir = root().join("format-spec/vectors/v0-draft");
+    let dir = root().join("format-spec/vectors/v1");
     let entries = fs::read_dir(dir).expect("the vectors are at hand");
     let mut found = Vec::new();
     for entry in entries {
