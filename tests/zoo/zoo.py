@@ -107,7 +107,8 @@ def command_of(built, rig, only):
     if rig == "black box":
         script = os.path.join(ROOT, "tests", "blackbox", "blackbox.py")
         names = [only] if only else BLACK_BOX
-        return [sys.executable, script, "--bin", path, "--seconds", "10" if only else "4", *names], ROOT
+        seconds = "10" if only else "4"
+        return [sys.executable, script, "--bin", path, "--seconds", seconds, *names], ROOT
     wanted = ["--exact", only] if only else filters
     return [path, "--test-threads=1", *wanted], folder
 
@@ -127,7 +128,9 @@ def watch(process):
             raise Caught(box[1])
         if line.rstrip().endswith("FAILED") and not line.startswith("test result"):
             raise Caught(name or "?")
-    if process.wait() != 0:
+    # It is looked at and not yet reaped: until then its number is no other process's.
+    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    if ended.si_code != os.CLD_EXITED or ended.si_status != 0:
         raise Caught(name or "?")
 
 
@@ -158,12 +161,10 @@ def run(built, limit, rig, bug, only=None):
         verdict, test = "caught", str(failure)
     seconds = time.time() - started
     timer.cancel()
+    timer.join()
     if late.is_set():
         verdict, test = "hangs", None
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return verdict, test, round(seconds, 2)
 
@@ -183,7 +184,7 @@ def matrix(built, args, known):
     if args.results and os.path.exists(args.results):
         results = json.load(open(args.results))
     home = dict(homes(), **{"": "format-spec"})
-    cells = [(bug, rig, None) for rig in args.rigs for bug in ["", *(args.bugs or known)]
+    cells = [(bug, rig, None) for rig in args.rigs for bug in ["", *known]
              if rig not in results.get(bug, {}) and home[bug] in PARTS.get(rig, ALL_PARTS)]
 
     def tell(bug, rig, _, verdict, test, seconds):
@@ -209,7 +210,8 @@ def table(results, known):
         caught = sorted((rig in UNSTEADY, cell[2], rig) for rig, cell in cells.items()
                         if cell[0] == "caught")
         hangs = [rig for rig, cell in cells.items() if cell[0] == "hangs"]
-        others = ["%s %.1f" % (rig, seconds) for _, seconds, rig in caught[1:]] + ["%s (hangs)" % rig for rig in hangs]
+        others = ["%s %.1f" % (rig, seconds) for _, seconds, rig in caught[1:]]
+        others = ", ".join(others + ["%s (hangs)" % rig for rig in hangs]) or "-"
         if caught:
             _, seconds, rig = caught[0]
             first.setdefault(rig, []).append(bug)
@@ -217,12 +219,13 @@ def table(results, known):
                 alone.setdefault(rig, []).append(bug)
             for _, _, name in caught:
                 hold[name] = hold.get(name, 0) + 1
-            row = (bug, what, rig, "`%s`" % cells[rig][1], "%.1f" % seconds, ", ".join(others) or "-")
+            row = (bug, what, rig, "`%s`" % cells[rig][1], "%.1f" % seconds, others)
         else:
             missed.append(bug)
-            row = (bug, what, "**nothing**", "-", "-", ", ".join(others) or "-")
+            row = (bug, what, "**nothing**", "-", "-", others)
         lines.append("| %s |" % " | ".join(row))
-    lines += ["", "| rig | run against | catches | named above | alone | without a mistake, s |", "|---|---|---|---|---|---|"]
+    lines += ["", "| rig | run against | catches | named above | alone | without a mistake, s |",
+              "|---|---|---|---|---|---|"]
     for rig in NAMES:
         clean = results.get("", {}).get(rig, ["?", None, 0])
         against = sum(bug in known and rig in cells for bug, cells in results.items())
@@ -240,7 +243,8 @@ def expected():
 
 def quick(built, args, known):
     told = expected()
-    unknown = [bug for bug in known if bug not in told] + [bug for bug in told if bug not in known]
+    every = bugs()
+    unknown = [bug for bug in every if bug not in told] + [bug for bug in told if bug not in every]
     if unknown:
         print("README.md and bugs.rs do not name the same mistakes: %s" % ", ".join(unknown))
         return False
@@ -278,11 +282,15 @@ def main():
     for bug in args.bugs:
         if bug not in known:
             parser.error("%s is no mistake of bugs.rs" % bug)
+    if args.write and (args.bugs or args.rigs != NAMES):
+        parser.error("the tables of README.md are of all mistakes and all rigs")
+    if args.bugs:
+        known = {bug: known[bug] for bug in args.bugs}
     started = time.time()
     built = build()
     print("built in %.0f s" % (time.time() - started), flush=True)
     if args.quick:
-        sys.exit(0 if quick(built, args, args.bugs or known) else 1)
+        sys.exit(0 if quick(built, args, known) else 1)
     results = matrix(built, args, known)
     text, missed = table(results, known)
     print(text)
