@@ -222,6 +222,12 @@ impl Journal {
         (self.live.len() >= self.files_max).then(|| self.live[0].file.generation)
     }
 
+    /// Whether only a reader keeps the oldest file: everything in it is published.
+    pub(crate) fn oldest_is_held(&self) -> bool {
+        let oldest = self.live.front();
+        oldest.is_some_and(|oldest| oldest.unpublished == 0 && Arc::strong_count(&oldest.file) > 1)
+    }
+
     /// Places the frames that one commit carries, facts before batches; begins a new file first
     /// when not even one fits.
     pub(crate) fn place(

@@ -220,12 +220,13 @@ impl Log {
     }
 
     /// Whether sealing can free the oldest journal file. A closed thread keeps its files for as
-    /// long as it is closed; then the journal grows, because no other thread waits for it.
+    /// long as it is closed, and a reader for as long as it likes; then the journal grows, because
+    /// no append waits for either.
     pub(super) fn may_make_room(&self) -> bool {
         let oldest = self.journal.oldest_over_budget();
-        self.quarantined.is_empty()
-            || self.seal_in_flight
-            || oldest.is_some_and(|oldest| self.oldest_parts(oldest).is_some())
+        let seals = || oldest.is_some_and(|oldest| self.oldest_parts(oldest).is_some());
+        let can = !self.journal.oldest_is_held() && (self.quarantined.is_empty() || seals());
+        self.seal_in_flight || can
     }
 
     /// What the oldest file still holds and can be sealed.
