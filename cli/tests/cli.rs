@@ -463,7 +463,12 @@ fn a_damaged_block_costs_its_records_only() {
     assert!(said.contains(&format!("records {first} to {last} are missing")));
     let shown = home.json(&["show", THREAD], 0);
     assert_eq!(shown["givenUp"], serde_json::json!([[first, last]]));
-    assert_eq!(home.json(&["doctor"], 0)["ok"], true);
+    let doctor = home.json(&["doctor"], 0);
+    assert_eq!(doctor["ok"], true);
+    assert_eq!(
+        doctor["givenUp"][0]["ordinals"],
+        serde_json::json!([first, last])
+    );
     assert_eq!(names(&home.json(&["repair"], 0)["repaired"]), [""; 0]);
 }
 

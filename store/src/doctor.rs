@@ -1,7 +1,7 @@
 //! Owns what opening a store says about its health.
 
 use turnleaf_engine::format::ThreadNumber;
-use turnleaf_engine::{Damage, Remark, TailVerdict, repairs_for};
+use turnleaf_engine::{Damage, Remark, TailVerdict, ThreadFact, repairs_for};
 
 use crate::open::Store;
 use crate::repair::NamedRepair;
@@ -15,6 +15,8 @@ pub struct Diagnosis {
     pub closed: bool,
     /// Threads that take no appends.
     pub closed_threads: Vec<String>,
+    /// Ordinals that repairs gave up: thread, first, one past the last.
+    pub given_up: Vec<(String, u64, u64)>,
     /// How the newest journal file ends.
     pub tail: TailVerdict,
     /// What is odd and costs nothing.
@@ -40,10 +42,23 @@ impl Store {
             damage: report.damage.iter().map(named).collect(),
             closed: report.closed.contains(&ThreadNumber::CATALOGUE),
             closed_threads: report.closed.iter().copied().filter_map(id).collect(),
+            given_up: self.all_given_up(),
             tail: report.tail.clone(),
             remarks: report.remarks.clone(),
             foreign: report.foreign.clone(),
             repairs: due.map(|repair| self.named(repair, None)).collect(),
         }
+    }
+
+    fn all_given_up(&self) -> Vec<(String, u64, u64)> {
+        self.source.with(|state| {
+            let of_thread = |(number, fact): (ThreadNumber, &ThreadFact)| {
+                let ranges = state.reader(number).map(|reader| reader.given_up());
+                let id = fact.id.to_string();
+                let ranges = ranges.unwrap_or_default().into_iter();
+                ranges.map(move |(first, end)| (id.clone(), first.0, end.0))
+            };
+            state.threads().flat_map(of_thread).collect()
+        })
     }
 }

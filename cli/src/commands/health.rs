@@ -147,11 +147,16 @@ fn as_json(found: &Diagnosis) -> Value {
         remarks.iter().map(ToString::to_string).collect()
     };
     let repairs: Vec<_> = found.repairs.iter().map(repair_json).collect();
+    let given_up = found.given_up.iter();
+    let given_up = given_up
+        .map(|(thread, first, end)| json!({ "thread": thread, "ordinals": [first, end - 1] }));
+    let given_up: Vec<Value> = given_up.collect();
     json!({
         "ok": found.damage.is_empty(),
         "closed": found.closed,
         "closedThreads": found.closed_threads,
         "damage": damage_of(found),
+        "givenUp": given_up,
         "tail": tail(&found.tail),
         "remarks": texts(&found.remarks),
         "foreign": found.foreign,
@@ -210,6 +215,10 @@ fn as_lines(found: &Diagnosis) -> Vec<String> {
     for id in &found.closed_threads {
         lines.push(format!("thread {id} can be read and takes no appends"));
     }
+    lines.extend(found.given_up.iter().map(|(id, first, end)| {
+        let last = end - 1;
+        format!("thread {id}: records {first} to {last} were given up by a repair")
+    }));
     if let TailVerdict::Torn { offset } = found.tail {
         lines.push(format!(
             "the newest journal file has a torn write at byte {offset}: it was never acknowledged, \
