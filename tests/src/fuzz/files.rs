@@ -445,6 +445,8 @@ fn journal(flags: u8, bytes: &[u8]) {
     let possible = naive.is_some_and(|journal| journal.states_epochs());
     if before.odd.is_empty() && possible {
         check_owners(&disk, &before);
+    } else {
+        drop(open_log(&disk, options()));
     }
 }
 
