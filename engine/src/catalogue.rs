@@ -177,9 +177,12 @@ impl Catalogue {
                 self.with_thread(*thread, |fact| fact.import = Some(import))
             }
             CatalogueRecord::Epoch { epoch, .. } => {
-                let newer = *epoch > self.epoch;
-                self.epoch = self.epoch.max(*epoch);
-                newer
+                // Nobody can follow the last number that there is.
+                let follows = *epoch > self.epoch && *epoch < u64::MAX;
+                if follows {
+                    self.epoch = *epoch;
+                }
+                follows
             }
             CatalogueRecord::Lost(lost) => {
                 let catalogue = lost.thread == ThreadNumber::CATALOGUE;

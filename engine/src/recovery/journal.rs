@@ -226,7 +226,9 @@ impl JournalRead {
     /// Epochs do not descend. [R:frame-11]
     fn check_epoch(&mut self, file: &JournalFile, frame: &ScannedFrame) {
         let header = &frame.header;
-        if header.epoch < self.epoch {
+        // Nobody can follow the last number that there is.
+        let last = header.epoch == u64::MAX;
+        if header.epoch < self.epoch || last {
             let (offset, length) = (header.place.offset, header.stride());
             let damage = Damage {
                 file: file.path.clone(),
@@ -239,7 +241,9 @@ impl JournalRead {
             let place = part_of(file, offset, offset + length);
             self.findings.of_store(damage, Some(place));
         }
-        self.epoch = self.epoch.max(header.epoch);
+        if !last {
+            self.epoch = self.epoch.max(header.epoch);
+        }
     }
 }
 
