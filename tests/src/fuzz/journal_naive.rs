@@ -31,20 +31,6 @@ pub(super) struct Journal {
     pub(super) threads: BTreeMap<u64, Vec<(u64, Piece)>>,
     /// Something beside the end is not as a writer leaves it.
     pub(super) odd: bool,
-    /// Highest epoch of a frame.
-    epoch: u64,
-}
-
-impl Journal {
-    /// Whether the catalogue states the epoch of every frame. [S:catalogue-10]
-    pub(super) fn states_epochs(&self) -> bool {
-        let catalogue = self.threads.get(&0).into_iter().flatten();
-        let epochs = catalogue.filter(|(_, piece)| piece.kind == 137);
-        let stated = epochs.filter_map(|(_, piece)| u64_at(&piece.bytes, 0));
-        stated
-            .max()
-            .is_some_and(|stated| stated >= self.epoch && stated < u64::MAX)
-    }
 }
 
 /// Generation of the header that counts: the right copy of the highest generation. [S:journal-2]
@@ -135,7 +121,6 @@ pub(super) fn read(file: &[u8], store: [u8; 16], generation: u64) -> Option<Jour
             pieces.push((ordinal, piece));
         }
     }
-    journal.epoch = epoch;
     for (thread, (walk, mut pieces)) in walks {
         pieces.retain(|(ordinal, _)| *ordinal < walk.ordinal);
         journal.threads.insert(thread, pieces);
