@@ -175,10 +175,21 @@ impl State {
             return Ok(());
         };
         for run in &view.runs {
+            // A segment of which something was given up stays as it is, and is known not to be whole.
+            let gap = view.next_given_up(run.first).filter(|at| *at < run.end);
+            let known = |damage: &Damage| {
+                let given_up = |(first, end)| view.is_given_up(first, end);
+                gap.is_some() && damage.ordinals.is_none_or(given_up)
+            };
+            let mut tell = |damage: &Damage| {
+                if !known(damage) {
+                    report(damage);
+                }
+            };
             let read = self.segments.get(&run.file);
-            match read.and_then(|segment| segment.verify(report)) {
+            match read.and_then(|segment| segment.verify(&mut tell)) {
                 Ok(_) => {}
-                Err(ReadError::Damaged(damage)) => report(&damage),
+                Err(ReadError::Damaged(damage)) => tell(&damage),
                 Err(error) => return Err(error),
             }
         }

@@ -14,7 +14,7 @@ use turnleaf_format::StoreId;
 use turnleaf_tests::rollouts::{Rollout, RolloutMode};
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
 
-fn owner() -> Owner {
+pub(crate) fn owner() -> Owner {
     Owner {
         pid: 1,
         host: "sim".into(),
@@ -22,7 +22,7 @@ fn owner() -> Owner {
     }
 }
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         journal_first_bytes: 64 << 10,
         journal_file_bytes: 64 << 10,
@@ -31,7 +31,7 @@ fn options() -> Options {
     }
 }
 
-fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
+pub(crate) fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let fresh = StoreId([9; 16]);
     if disk.bytes("LOCK").is_none() {
@@ -42,7 +42,7 @@ fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
 }
 
 /// Seals everything that the journal holds.
-fn seal(disk: &SimDisk) {
+pub(crate) fn seal(disk: &SimDisk) {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let (mut log, _) = Log::open(shared, options(), &owner(), StoreId([9; 16])).unwrap();
     while let Some(plan) = log.plan_seal(SealGoal::Everything) {
@@ -55,7 +55,7 @@ fn seal(disk: &SimDisk) {
 }
 
 /// Two threads, half in one segment, half in the journal.
-fn store() -> (SimDisk, Vec<String>) {
+pub(crate) fn store() -> (SimDisk, Vec<String>) {
     let disk = SimDisk::new();
     let mut ids = Vec::new();
     let rollouts = [1, 2].map(|seed| Rollout::new(RolloutMode::Paginated, seed, 150_000));
@@ -83,7 +83,7 @@ fn store() -> (SimDisk, Vec<String>) {
     (disk, ids)
 }
 
-fn turns(id: &str) -> turnleaf::TurnsRequest {
+pub(crate) fn turns(id: &str) -> turnleaf::TurnsRequest {
     turnleaf::TurnsRequest {
         thread: id.to_owned(),
         cursor: None,
@@ -93,7 +93,7 @@ fn turns(id: &str) -> turnleaf::TurnsRequest {
     }
 }
 
-fn append(store: &Store, id: &str, lines: &[Vec<u8>]) {
+pub(crate) fn append(store: &Store, id: &str, lines: &[Vec<u8>]) {
     for batch in lines.chunks(7) {
         let lines: Vec<&[u8]> = batch.iter().map(|line| line.trim_ascii_end()).collect();
         store.append(id, None, &lines).unwrap();

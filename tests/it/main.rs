@@ -1,6 +1,7 @@
 //! Tests that need more than one crate, in one binary.
 
 mod crash;
+mod damage;
 mod full_disk;
 mod fuzz;
 mod house;

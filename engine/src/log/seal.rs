@@ -318,11 +318,13 @@ impl Log {
         }
         let reader: Reader = self.state.reader(ThreadNumber::CATALOGUE)?;
         let mut part = Part::of_journal(reader);
-        if let Some(run) = view
-            .runs
-            .last()
-            .filter(|run| run.payload_bytes < CATALOGUE_MERGE_BYTES)
-        {
+        // A run has no hole: behind what was given up another one begins.
+        let joins = |run: &&RunRef| {
+            let small = run.payload_bytes < CATALOGUE_MERGE_BYTES;
+            let next = view.next_given_up(run.first);
+            small && run.end == part.from && next.is_none_or(|at| at >= part.from)
+        };
+        if let Some(run) = view.runs.last().filter(joins) {
             part.from = run.first;
         }
         Some(part)

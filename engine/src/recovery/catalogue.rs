@@ -1,10 +1,11 @@
 //! Owns the reading of the catalogue: its segments, its records, and the verdicts on them
 //! (RECOVERY.md section 6).
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use turnleaf_format::catalogue::{CatalogueRecord, Run};
+use turnleaf_format::catalogue::{CatalogueRecord, Lost, Run};
 use turnleaf_format::record::payload_crc;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
@@ -127,6 +128,7 @@ fn read_records(
     let mut adding = Adding {
         store,
         stated,
+        given_up: view.given_up.clone().into(),
         catalogue: Catalogue::default(),
         chain: Some(ThreadChain::START),
         findings: Findings::default(),
@@ -182,6 +184,8 @@ struct Adding {
     store: StoreId,
     stated: (Ordinal, ThreadChain),
     catalogue: Catalogue,
+    /// What was given up and not passed yet. [S:catalogue-11]
+    given_up: VecDeque<Lost>,
     /// The chain at the next record, while nothing was missing.
     chain: Option<ThreadChain>,
     findings: Findings,
@@ -191,6 +195,13 @@ impl Adding {
     fn take(&mut self, record: &Record<'_>) {
         let payload = record.bytes().unwrap_or_default();
         let (ordinal, kind) = (record.ordinal, record.kind);
+        while let Some(lost) = self.given_up.front().copied() {
+            if lost.ordinal_end > ordinal {
+                break;
+            }
+            self.chain = Some(lost.chain_after);
+            self.given_up.pop_front();
+        }
         let odd = match CatalogueRecord::decode(kind, payload) {
             // [R:frame-13]
             Err(error) => Some(Cause::Decode(error)),

@@ -59,11 +59,11 @@ impl fmt::Display for Remark {
     }
 }
 
-/// A damage that closes its thread or the store, and what would end that.
+/// A damage that a record of the catalogue ends, or that closes its thread or the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
-    /// Thread 0: the store.
-    pub closes: ThreadNumber,
+    /// What it closes to appends; thread 0 is the store. `None`: it cost nothing.
+    pub closes: Option<ThreadNumber>,
     /// What is damaged.
     pub damage: Damage,
     /// `None`: no repair is known.
@@ -81,7 +81,7 @@ pub(crate) struct Findings {
 impl Findings {
     /// Damage of journal or catalogue: nobody knows whom it concerns.
     pub(crate) fn of_store(&mut self, damage: Damage, acceptance: Option<Acceptance>) {
-        self.close(ThreadNumber::CATALOGUE, damage, acceptance);
+        self.lose(Some(ThreadNumber::CATALOGUE), damage, acceptance);
     }
 
     /// Damage that concerns one thread alone; that of the catalogue concerns the store.
@@ -95,15 +95,25 @@ impl Findings {
             thread: Some(thread),
             ..damage
         };
-        self.close(thread, damage, Some(acceptance));
+        self.lose(Some(thread), damage, Some(acceptance));
     }
 
     /// Damage that closes a thread and costs it nothing yet: a rebuilt segment ends it.
     pub(crate) fn of_thread_alone(&mut self, thread: ThreadNumber, damage: Damage) {
-        self.close(thread, damage, None);
+        self.lose(Some(thread), damage, None);
     }
 
-    fn close(&mut self, closes: ThreadNumber, damage: Damage, acceptance: Option<Acceptance>) {
+    /// Damage of the journal that costs no record, and need not be told again once it is stated.
+    pub(crate) fn costs_nothing_there(&mut self, damage: Damage, place: Acceptance) {
+        self.lose(None, damage, Some(place));
+    }
+
+    fn lose(
+        &mut self,
+        closes: Option<ThreadNumber>,
+        damage: Damage,
+        acceptance: Option<Acceptance>,
+    ) {
         self.note(damage.clone());
         // The device may work again: nothing is given up because it did not.
         let unreadable = matches!(damage.cause, Cause::Unreadable(_));
@@ -141,13 +151,13 @@ impl Findings {
 
     /// The first damage that closes the store, if any does.
     pub(crate) fn of_the_store(&self) -> Option<&Damage> {
-        let closing = |loss: &&Loss| loss.closes == ThreadNumber::CATALOGUE;
+        let closing = |loss: &&Loss| loss.closes == Some(ThreadNumber::CATALOGUE);
         self.losses.iter().find(closing).map(|loss| &loss.damage)
     }
 
     /// What is closed; thread 0 is the store.
     pub(crate) fn closed(&self) -> BTreeSet<ThreadNumber> {
-        self.losses.iter().map(|loss| loss.closes).collect()
+        self.losses.iter().filter_map(|loss| loss.closes).collect()
     }
 
     /// The same damage is met by the steps that follow each other; it is told once.

@@ -25,6 +25,16 @@ pub(crate) struct LostFrame {
 }
 
 impl LostFrame {
+    /// Where it stands.
+    pub(crate) fn place(&self) -> Acceptance {
+        let offset = self.header.place.offset;
+        Acceptance::Journal {
+            generation: self.generation,
+            offset,
+            end: offset + self.header.stride(),
+        }
+    }
+
     /// The ordinals that it may have held: at most one record for each entry.
     pub(crate) fn ordinals(&self) -> (Ordinal, Ordinal) {
         let first = self.header.first_ordinal;
@@ -159,14 +169,16 @@ impl JournalRead {
         }
         for (offset, end) in &scan.slack {
             // [R:frame-15]
-            self.findings.costs_nothing(Damage {
+            let damage = Damage {
                 file: file.path.clone(),
                 offset: *offset,
                 length: end - offset,
                 thread: None,
                 ordinals: None,
                 cause: Cause::Slack,
-            });
+            };
+            let place = part_of(file, *offset, *end);
+            self.findings.costs_nothing_there(damage, place);
         }
         for frame in scan.frames {
             // A torn tail is void although whole frames may stand in it. [R:tail-3]

@@ -252,10 +252,11 @@ impl Growing {
                 findings.of_thread(thread, frame.damage.clone(), acceptance);
             } else {
                 // What it held is read from elsewhere.
-                findings.costs_nothing(Damage {
+                let damage = Damage {
                     ordinals: None,
                     ..frame.damage.clone()
-                });
+                };
+                findings.costs_nothing_there(damage, frame.place());
             }
         }
         let given_up = std::mem::take(&mut self.view.holes)

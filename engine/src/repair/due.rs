@@ -8,6 +8,7 @@ use turnleaf_format::{Ordinal, ThreadNumber};
 use super::Repair;
 use crate::catalogue::Acceptance;
 use crate::error::{Cause, Damage, ReadError};
+use crate::layout::{CATALOGUE, segment_path};
 use crate::log::{OpenReport, Snapshot};
 use crate::read::Reader;
 use crate::recovery::Remark;
@@ -61,7 +62,31 @@ pub fn find_repairs(
         due.extend(found);
     }
     due.extend(bad_segments(state, only)?);
+    if only.is_none() {
+        due.extend(superseded(snapshot));
+        due.extend(bad_catalogue(state)?);
+    }
     Ok(due)
+}
+
+/// Damaged segments of the catalogue whose records others hold: they would go with the next owner
+/// if nothing were damaged. [R:cat-5]
+pub(super) fn superseded(snapshot: &Snapshot) -> Vec<Repair> {
+    let reader = snapshot.state().reader(ThreadNumber::CATALOGUE);
+    let runs = reader.iter().flat_map(|reader| &reader.view.runs);
+    let used: BTreeSet<String> = runs
+        .map(|run| segment_path(run.file.class, run.file.segment))
+        .collect();
+    let holes = reader
+        .as_ref()
+        .is_none_or(|reader| !reader.view.holes.is_empty());
+    let damage = snapshot.report().damage.iter().filter(|_| !holes);
+    let files = damage.map(|damage| &damage.file);
+    let files: BTreeSet<&String> = files
+        .filter(|file| file.starts_with(&format!("{CATALOGUE}/")) && !used.contains(*file))
+        .collect();
+    let reap = |file: &String| Repair::Reap { file: file.clone() };
+    files.into_iter().map(reap).collect()
 }
 
 /// What cannot be read of a thread and is not known to be lost.
@@ -143,6 +168,41 @@ fn stretches(reader: &Reader) -> Result<Vec<(Ordinal, Ordinal, Damage)>, ReadErr
         }
     }
     Ok(found)
+}
+
+/// Segments of the catalogue of which not everything is right, and that can be written anew: none of
+/// their records is lost.
+fn bad_catalogue(state: &State) -> Result<Vec<Repair>, ReadError> {
+    let mut due = Vec::new();
+    let Some(reader) = state.reader(ThreadNumber::CATALOGUE) else {
+        return Ok(due);
+    };
+    for run in &reader.view.runs {
+        let mut bad = false;
+        match reader.segments.get(&run.file) {
+            Ok(segment) => {
+                let read = segment.verify(&mut |_| bad = true).map(drop);
+                if let Err(ReadError::Disk(failure)) = read {
+                    return Err(failure.into());
+                }
+            }
+            Err(ReadError::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let readable = reader.entries(run.from, run.end, &mut |_, _| ControlFlow::Continue(()));
+        let whole = reader
+            .view
+            .next_given_up(run.from)
+            .is_none_or(|at| at >= run.end);
+        if bad && whole && readable.is_ok() {
+            due.push(Repair::RebuildSegment {
+                segment: run.file.segment,
+                file: segment_path(run.file.class, run.file.segment),
+                threads: Vec::new(),
+            });
+        }
+    }
+    Ok(due)
 }
 
 /// Segments of which not everything is right.

@@ -45,7 +45,8 @@ pub(super) fn reap(disk: &dyn Disk, path: &str) -> Result<String, DiskFailure> {
     keep(disk, &*file, path, 0..len, &copy)?;
     drop(file);
     disk.remove(path).map_err(failed("remove", path))?;
-    disk.sync_dir(SEGMENTS)
-        .map_err(failed("sync the directory", SEGMENTS))?;
+    let dir = path.split('/').next().unwrap_or(SEGMENTS);
+    disk.sync_dir(dir)
+        .map_err(failed("sync the directory", dir))?;
     Ok(copy)
 }

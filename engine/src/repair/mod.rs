@@ -32,7 +32,8 @@ pub enum Repair {
         /// Where the bad copy begins.
         offset: u64,
     },
-    /// Take away a segment that no record publishes. [R:seg-10]
+    /// Take away a segment that no record publishes, or a damaged one of the catalogue whose records
+    /// others hold. [R:seg-10] [R:cat-5]
     Reap {
         /// The segment file.
         file: String,
@@ -100,10 +101,7 @@ impl fmt::Display for Repair {
                 write!(f, ": write the header copy at byte {offset} of {file} anew")
             }
             Repair::Reap { file } => {
-                write!(
-                    f,
-                    ": take away {file}, which no record of the store mentions"
-                )
+                write!(f, ": take away {file}, which nothing needs")
             }
             Repair::AcceptLoss { damage, acceptance } => match acceptance {
                 Acceptance::Ordinals { first, end, .. } if first < end => {
@@ -207,7 +205,8 @@ fn repair_files(
 ) -> Result<Vec<Repaired>, RepairError> {
     // Held to the end for its lock.
     let snapshot = Snapshot::open_owned(disk, options, owner)?;
-    let due = repairs_for(snapshot.report());
+    let mut due = repairs_for(snapshot.report());
+    due.extend(due::superseded(&snapshot));
     let mut done = Vec::new();
     for repair in due.into_iter().filter(|repair| wanted.contains(repair)) {
         let copy = match &repair {

@@ -25,7 +25,7 @@ pub(super) fn rebuild(
 ) -> Result<Option<Option<String>>, RepairError> {
     let fact = log.state().catalogue.segments.get(&segment).cloned();
     let Some(fact) = fact.filter(|fact| !fact.live.is_empty()) else {
-        return Ok(None);
+        return rebuild_catalogue(log, segment);
     };
     let path = segment_path(fact.class, segment);
     let mut written: Vec<SealedSegment> = Vec::new();
@@ -54,6 +54,37 @@ pub(super) fn rebuild(
     if let Outcome::Failed(failure) = log.outcome(ticket) {
         return Err(RepairError::NotWritten(failure));
     }
+    log.clean_up(1)?;
+    Ok(Some(copy))
+}
+
+/// The catalogue from the first record of a segment of it on, in a new one. It counts by its name
+/// and its records alone, so the old one goes after it. [S:segment-4]
+fn rebuild_catalogue(
+    log: &mut Log,
+    segment: SegmentId,
+) -> Result<Option<Option<String>>, RepairError> {
+    let Some(reader) = log.state().reader(ThreadNumber::CATALOGUE) else {
+        return Ok(None);
+    };
+    let runs = &reader.view.runs;
+    let Some(run) = runs.iter().find(|run| run.file.segment == segment) else {
+        return Ok(None);
+    };
+    let (from, all) = (run.from, reader.view.end);
+    let end = reader.view.next_given_up(from).unwrap_or(all).min(all);
+    let part = Part {
+        reader,
+        from,
+        end,
+        replaces: Vec::new(),
+    };
+    let plan = log.plan_of(Class::Catalogue, vec![part]);
+    let done = plan.run(&|_, _, _| Vec::new())?;
+    drop(plan);
+    let path = segment_path(Class::Catalogue, segment);
+    let copy = keep_file(log.disk(), &path, segment)?;
+    log.finish_seal(Ok(done))?;
     log.clean_up(1)?;
     Ok(Some(copy))
 }
