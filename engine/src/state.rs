@@ -176,10 +176,9 @@ impl State {
         };
         for run in &view.runs {
             // A segment of which something was given up stays as it is, and is known not to be whole.
-            let gap = view.next_given_up(run.first).filter(|at| *at < run.end);
             let known = |damage: &Damage| {
                 let given_up = |(first, end)| view.is_given_up(first, end);
-                gap.is_some() && damage.ordinals.is_none_or(given_up)
+                view.has_gap(run) && damage.ordinals.is_none_or(given_up)
             };
             let mut tell = |damage: &Damage| {
                 if !known(damage) {

@@ -157,6 +157,11 @@ impl ThreadView {
         next.map(|lost| lost.first_ordinal.max(from))
     }
 
+    /// Whether something of a run was given up.
+    pub(crate) fn has_gap(&self, run: &RunRef) -> bool {
+        self.next_given_up(run.first).is_some_and(|at| at < run.end)
+    }
+
     /// The chain that was stated behind what was given up before `end`.
     pub(crate) fn chain_given_up(&self, end: Ordinal) -> Option<ThreadChain> {
         let mut stated = self.given_up.iter().rev();

@@ -321,13 +321,12 @@ impl Log {
         // A run has no hole: behind what was given up another one begins.
         let joins = |run: &&RunRef| {
             let small = run.payload_bytes < CATALOGUE_MERGE_BYTES;
-            let next = view.next_given_up(run.first);
-            small && run.end == part.from && next.is_none_or(|at| at >= part.from)
+            small && run.end == part.from && !view.has_gap(run)
         };
         if let Some(run) = view.runs.last().filter(joins) {
             part.from = run.first;
         }
-        Some(part)
+        (part.from < part.end).then_some(part)
     }
 
     fn take_over_catalogue(&mut self, done: &SealedSegment) {

@@ -113,6 +113,17 @@ pub(crate) fn read_catalogue(
         return catalogue;
     }
     view.given_up = given_up.to_vec();
+    let frames = std::mem::take(&mut view.frames);
+    let left = frames.into_iter().filter(|frame| {
+        let end = frame.end.max(frame.first.plus(1));
+        !view.is_given_up(frame.first, end)
+    });
+    view.frames = left.collect();
+    let holes = std::mem::take(&mut view.holes);
+    let left = holes
+        .into_iter()
+        .filter(|hole| !view.is_given_up(hole.first, hole.end));
+    view.holes = left.collect();
     let (reached, chain) = view.behind_given_up((view.end, view.chain));
     (view.end, view.chain) = (reached, chain);
     read_records(view, segments, store, stated, findings)
@@ -125,7 +136,13 @@ fn read_records(
     stated: (Ordinal, ThreadChain),
     findings: &mut Findings,
 ) -> Catalogue {
+    let reader = Reader {
+        view: Arc::new(view.clone()),
+        segments: Arc::clone(segments),
+        store,
+    };
     let mut adding = Adding {
+        reader: reader.clone(),
         store,
         stated,
         given_up: view.given_up.clone().into(),
@@ -134,11 +151,6 @@ fn read_records(
         findings: Findings::default(),
     };
     adding.check_chain(Ordinal(0));
-    let reader = Reader {
-        view: Arc::new(view.clone()),
-        segments: Arc::clone(segments),
-        store,
-    };
     let mut from = Ordinal(0);
     while from < view.end {
         let read = reader.records(from, view.end, &mut |record| {
@@ -181,6 +193,7 @@ fn read_records(
 
 /// The sum while it grows.
 struct Adding {
+    reader: Reader,
     store: StoreId,
     stated: (Ordinal, ThreadChain),
     catalogue: Catalogue,
@@ -213,7 +226,10 @@ impl Adding {
             let lost = (ordinal, ordinal.plus(1));
             let path = crate::layout::CATALOGUE;
             let damage = of_catalogue(path, Some(lost), cause);
-            let chain = self.chain_behind(record).unwrap_or(ThreadChain::START);
+            // Behind damage the sum is not known; what holds the record says the chain.
+            let chain = self.chain_behind(record);
+            let chain = chain.or_else(|| self.reader.chain_before(lost.1).ok());
+            let chain = chain.unwrap_or(self.reader.view.chain);
             let acceptance = ordinals_of(ThreadNumber::CATALOGUE, lost, chain);
             self.findings.of_store(damage, Some(acceptance));
         } else if matches!(

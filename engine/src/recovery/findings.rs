@@ -149,6 +149,14 @@ impl Findings {
         self.losses = open;
     }
 
+    /// Lets go of damage of a file that is known not to be whole and closes nothing.
+    pub(crate) fn is_known(&mut self, file: &str) {
+        let losses = &self.losses;
+        let open = |damage: &Damage| losses.iter().any(|loss| loss.damage == *damage);
+        self.damage
+            .retain(|damage| damage.file != file || open(damage));
+    }
+
     /// The first damage that closes the store, if any does.
     pub(crate) fn of_the_store(&self) -> Option<&Damage> {
         let closing = |loss: &&Loss| loss.closes == Some(ThreadNumber::CATALOGUE);

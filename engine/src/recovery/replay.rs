@@ -120,6 +120,10 @@ pub(crate) fn replay(
     let mut threads = grow(covers, &frames, &journal, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, catalogue_view);
     findings.settle(&catalogue);
+    let view = &threads[&ThreadNumber::CATALOGUE];
+    for run in view.runs.iter().filter(|run| view.has_gap(run)) {
+        findings.is_known(&segment_path(run.file.class, run.file.segment));
+    }
     // A damaged frame may be all that is left of its records: its file stays while it closes the
     // thread.
     let closed = findings.closed();

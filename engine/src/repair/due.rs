@@ -190,11 +190,7 @@ fn bad_catalogue(state: &State) -> Result<Vec<Repair>, ReadError> {
             Err(error) => return Err(error),
         }
         let readable = reader.entries(run.from, run.end, &mut |_, _| ControlFlow::Continue(()));
-        let whole = reader
-            .view
-            .next_given_up(run.from)
-            .is_none_or(|at| at >= run.end);
-        if bad && whole && readable.is_ok() {
+        if bad && !reader.view.has_gap(run) && readable.is_ok() {
             due.push(Repair::RebuildSegment {
                 segment: run.file.segment,
                 file: segment_path(run.file.class, run.file.segment),
