@@ -175,7 +175,7 @@ impl State {
             return Ok(());
         };
         for run in &view.runs {
-            // A segment of which something was given up stays as it is, and is known not to be whole.
+            // A segment of which something was given up stays as it is, known not to be whole.
             let known = |damage: &Damage| {
                 let given_up = |(first, end)| view.is_given_up(first, end);
                 view.has_gap(run) && damage.ordinals.is_none_or(given_up)
