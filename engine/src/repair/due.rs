@@ -170,8 +170,8 @@ fn stretches(reader: &Reader) -> Result<Vec<(Ordinal, Ordinal, Damage)>, ReadErr
     Ok(found)
 }
 
-/// Segments of the catalogue of which not everything is right, and that can be written anew: none of
-/// their records is lost.
+/// Segments of the catalogue of which not everything is right, and that can be written anew: none
+/// of their records is lost.
 fn bad_catalogue(state: &State) -> Result<Vec<Repair>, ReadError> {
     let mut due = Vec::new();
     let Some(reader) = state.reader(ThreadNumber::CATALOGUE) else {

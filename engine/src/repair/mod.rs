@@ -32,8 +32,8 @@ pub enum Repair {
         /// Where the bad copy begins.
         offset: u64,
     },
-    /// Take away a segment that no record publishes, or a damaged one of the catalogue whose records
-    /// others hold. [R:seg-10] [R:cat-5]
+    /// Take away a segment that no record publishes, or a damaged one of the catalogue whose
+    /// records others hold. [R:seg-10] [R:cat-5]
     Reap {
         /// The segment file.
         file: String,
