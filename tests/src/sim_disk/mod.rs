@@ -3,8 +3,8 @@
 //!
 //! Every call that changes or syncs something has a number; a plan makes some of them fail, fail for
 //! ever, or stop the machine. Calls that read have numbers and plans of their own. What a crash
-//! leaves behind is chosen by a policy and a seed. A disk can also remember how it stood at each call, so that one run of a workload shows a crash at all
-//! of them.
+//! leaves behind is chosen by a policy and a seed. A disk can also remember how it stood at each
+//! call, so that one run of a workload shows a crash at all of them.
 
 mod crash;
 mod file;
