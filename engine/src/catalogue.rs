@@ -86,7 +86,7 @@ pub enum Acceptance {
         generation: Generation,
         /// First byte.
         offset: u64,
-        /// One past the last; equal to the first where only the stated chain is wrong.
+        /// One past the last; equal to the first where only what is stated there is wrong.
         end: u64,
     },
     /// The record that named the thread is lost: it gets a new id. [R:frame-12]

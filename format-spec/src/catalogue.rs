@@ -45,7 +45,7 @@ pub struct JournalLost {
     pub generation: Generation,
     /// First byte.
     pub offset: u64,
-    /// One past the last byte; equal to the first where only the chain there is broken.
+    /// One past the last byte; equal to the first where what is stated there is passed over.
     pub end: u64,
     /// Unix milliseconds.
     pub at_ms: i64,

@@ -250,7 +250,8 @@ impl JournalRead {
                 ordinals: None,
                 cause: Cause::Epoch,
             };
-            let place = part_of(file, offset, offset + length);
+            // The frame is whole and is read: only what it says of its owner is passed over.
+            let place = part_of(file, offset, offset);
             self.findings.of_store(damage, Some(place));
         }
         if !last {
