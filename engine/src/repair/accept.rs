@@ -101,7 +101,8 @@ fn fact(log: &Log, acceptance: Acceptance, at_ms: i64) -> CatalogueRecord {
 fn free_id(log: &Log, thread: ThreadNumber) -> ThreadId {
     let id = |suffix: u64| ThreadId::parse(&format!("recovered-{thread}-{suffix}"));
     let mut ids = (0_u64..).filter_map(|suffix| id(suffix).ok());
-    let free = ids.find(|id| log.state().thread_number(id).is_none());
+    // Ids of deleted threads are not given again either. [S:catalogue-6]
+    let free = ids.find(|id| !log.state().catalogue.numbers.contains_key(id));
     free.expect("an id of letters, digits and '-' is valid")
 }
 

@@ -108,7 +108,12 @@ pub(super) fn unreadable(
         if is_covered(known.iter().copied(), first, end) {
             continue;
         }
-        let chain_after = reader.chain_before(end)?;
+        let chain_after = match reader.chain_before(end) {
+            Ok(chain) => chain,
+            // What follows cannot be read by the device: until it can, nothing says the chain.
+            Err(ReadError::Damaged(_)) => continue,
+            Err(error) => return Err(error),
+        };
         let damage = Damage {
             thread: Some(thread),
             ordinals: Some((first, end)),
@@ -209,12 +214,20 @@ fn bad_segments(state: &State, only: Option<ThreadNumber>) -> Result<Vec<Repair>
         if only.is_some_and(|only| !threads.contains(&only)) {
             continue;
         }
-        let (mut bad, mut unreadable) = (false, false);
+        let (mut bad, mut by_device) = (false, false);
         state.verify_segment(info.segment, &mut |damage| {
             bad = true;
-            unreadable |= matches!(damage.cause, Cause::Unreadable(_));
+            by_device |= matches!(damage.cause, Cause::Unreadable(_));
         })?;
-        if bad && !unreadable {
+        // What another thread lost in the same segment is not given up on behalf of this one.
+        let others = threads
+            .iter()
+            .filter(|thread| only.is_some_and(|only| only != **thread));
+        let mut waits = by_device;
+        for other in others.filter(|_| bad) {
+            waits |= !unreadable(state, *other, &[])?.is_empty();
+        }
+        if bad && !waits {
             due.push(Repair::RebuildSegment {
                 segment: info.segment,
                 file: info.path,

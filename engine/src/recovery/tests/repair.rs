@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use super::build::{Home, Journal, Thread, Verdict, four, home, line};
+use super::build::{Home, Journal, Thread, Verdict, founded, four, home, line, texts};
 use super::sealed::Segment;
 use crate::log::OpenReport;
-use crate::repair::{Repair, repairs_for};
+use crate::repair::{Repair, find_repairs, repairs_for};
+use turnleaf_format::ThreadNumber;
 use turnleaf_format::segment::Class;
 
 const FINE: Verdict<'static> = Verdict {
@@ -66,6 +67,39 @@ fn an_orphan_is_taken_away_and_its_id_is_not_given_again() {
     assert!(log.next_segment() > orphan.id);
     drop(log);
     home.check("reap", &FINE);
+}
+
+/// The pack waits until the other thread is repaired, too; nothing is given up for it.
+#[test]
+fn one_thread_of_a_damaged_pack_is_repaired_alone() {
+    let mut journal = founded();
+    let (of_a, of_b) = ([line("a0")], [line("b0")]);
+    let parts = &mut [
+        (&mut journal.a, &[&of_a[..]][..]),
+        (&mut journal.b, &[&of_b[..]][..]),
+    ];
+    let mut pack = Segment::build(1, Class::Pack, parts, &|_, _| {});
+    journal.facts(&[pack.published()]);
+    journal.a("a1");
+    journal.b("b1");
+    for block in 0..2 {
+        let at = pack.stored_at(block);
+        pack.bytes[at] ^= 4;
+    }
+    let home = home(&[&journal.file]);
+    home.write(&pack.name(), &pack.bytes);
+    let due = |only| find_repairs(&home.snapshot().unwrap(), only).unwrap();
+    let names = |due: &[Repair]| due.iter().map(Repair::name).collect::<Vec<_>>();
+    let of_a = due(Some(ThreadNumber(1)));
+    assert_eq!(names(&of_a), ["accept-loss"]);
+    home.repair(&of_a);
+    assert_eq!(names(&due(Some(ThreadNumber(1)))), [""; 0]);
+    let all = due(None);
+    assert_eq!(names(&all), ["accept-loss", "rebuild-segment"]);
+    home.repair(&all);
+    assert_eq!(due(None), []);
+    assert_eq!(texts(home.snapshot().unwrap().state(), "a"), ["a1"]);
+    assert_eq!(texts(home.snapshot().unwrap().state(), "b"), ["b1"]);
 }
 
 #[test]
