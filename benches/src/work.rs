@@ -132,6 +132,7 @@ fn import(jsonl: &Path, dir: &Path) {
         plain: &mut plain,
         file_bytes,
         modified_ns: 1,
+        archived: false,
     };
     let imported = store.import(source, &mut |_| {});
     imported.expect("an import").expect("a rollout");

@@ -146,6 +146,21 @@ pub(crate) enum Command {
         /// The name.
         text: String,
     },
+    /// Archive a thread: it is listed with `threads --archived`.
+    Archive {
+        /// The thread's id.
+        thread: String,
+    },
+    /// Take a thread back from the archive.
+    Unarchive {
+        /// The thread's id.
+        thread: String,
+    },
+    /// Delete a thread for good; its id is not given again.
+    Delete {
+        /// The thread's id.
+        thread: String,
+    },
     /// Delete the index and build it again from the log.
     RebuildIndex,
     /// Print a completion script.

@@ -35,7 +35,7 @@ pub struct ThreadFact {
     pub created_ms: i64,
     /// Whether it is archived.
     pub archived: bool,
-    /// Whether it is deleted, and so hidden.
+    /// Whether it is deleted: hidden, and without records. [S:catalogue-9]
     pub deleted: bool,
     /// The newest import into it.
     pub import: Option<ImportFact>,
@@ -136,7 +136,8 @@ impl Catalogue {
                 if !runs.iter().all(known) || self.segments.contains_key(segment) {
                     return false;
                 }
-                let live = runs.iter().map(|run| (run.thread, *run)).collect();
+                let held = runs.iter().filter(|run| !self.is_deleted(run.thread));
+                let live = held.map(|run| (run.thread, *run)).collect();
                 let (class, file_bytes, digest) = (*class, *file_bytes, *digest);
                 let fact = SegmentFact {
                     class,
@@ -151,13 +152,7 @@ impl Catalogue {
             CatalogueRecord::Archived {
                 thread, archived, ..
             } => self.with_thread(*thread, |fact| fact.archived = *archived),
-            CatalogueRecord::Deleted { thread, .. } => {
-                let Some(fact) = self.threads.get_mut(thread) else {
-                    return false;
-                };
-                fact.deleted = true;
-                true
-            }
+            CatalogueRecord::Deleted { thread, .. } => self.delete(*thread),
             CatalogueRecord::Purged { thread, .. } => self.threads.contains_key(thread),
             CatalogueRecord::Import {
                 thread,
@@ -200,6 +195,11 @@ impl Catalogue {
             }
             CatalogueRecord::Unknown { .. } => true,
         }
+    }
+
+    /// Whether there was such a thread and it is deleted.
+    pub(crate) fn is_deleted(&self, thread: ThreadNumber) -> bool {
+        self.threads.get(&thread).is_some_and(|fact| fact.deleted)
     }
 
     /// What was given up of a thread, ascending.
@@ -257,8 +257,20 @@ impl Catalogue {
         self.next_segment = self.next_segment.max(segment.0);
     }
 
+    /// A deleted thread asks for no run any more. [S:catalogue-9]
+    fn delete(&mut self, thread: ThreadNumber) -> bool {
+        let known = self.with_thread(thread, |fact| fact.deleted = true);
+        for segment in self.segments.values_mut().filter(|_| known) {
+            segment.live.remove(&thread);
+        }
+        known
+    }
+
     /// Other runs hold what the old one held, or it is lost. [S:catalogue-8]
     fn replace(&mut self, old: SegmentId, thread: ThreadNumber, new: SegmentId) -> bool {
+        if self.is_deleted(thread) {
+            return true;
+        }
         let run_of = |segment| self.segments.get(&segment)?.live.get(&thread).copied();
         let Some(before) = run_of(old) else {
             return false;

@@ -19,6 +19,14 @@ pub struct DiskFailure {
     pub source: io::Error,
 }
 
+impl DiskFailure {
+    /// Whether the disk, or the quota on it, is full.
+    #[must_use]
+    pub fn is_of_room(&self) -> bool {
+        crate::reserve::is_of_room(self.source.kind())
+    }
+}
+
 /// Names the operation and the file of an I/O error.
 pub(crate) fn failed(operation: &'static str, path: &str) -> impl FnOnce(io::Error) -> DiskFailure {
     let path = path.to_owned();

@@ -5,6 +5,8 @@ use turnleaf_format::{Generation, SegmentId};
 
 /// The lock file of the owner process.
 pub(crate) const LOCK: &str = "LOCK";
+/// Room that is held back for a full disk.
+pub(crate) const RESERVE: &str = "reserve";
 /// Directory of the journal files.
 pub(crate) const JOURNAL: &str = "journal";
 /// Directory of run and pack segments.

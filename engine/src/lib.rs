@@ -18,6 +18,7 @@ mod options;
 mod read;
 mod recovery;
 mod repair;
+mod reserve;
 mod seal;
 mod segment;
 mod state;

@@ -126,8 +126,10 @@ fn take(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, LockError> 
         Err(error) => return Err(LockError::Disk(failed("lock", LOCK)(error))),
     };
     let write = || {
-        file.set_len(0)?;
-        file.write_at(0, owner.text().as_bytes())
+        // In this order a full disk can take it: no block is given back first.
+        let text = owner.text();
+        file.write_at(0, text.as_bytes())?;
+        file.set_len(text.len() as u64)
     };
     write().map_err(|error| LockError::Disk(failed("write", LOCK)(error)))?;
     Ok(file)

@@ -7,6 +7,8 @@ pub struct Options {
     pub journal_first_bytes: u64,
     /// Size of every further journal file in bytes.
     pub journal_file_bytes: u64,
+    /// Bytes held back, so that a full disk can be opened and threads of it deleted. 0: none.
+    pub reserve_bytes: u64,
     /// Journal files in use before what is left in the oldest is packed, and appends wait.
     pub journal_files_max: usize,
     /// Journal bytes of one thread (with its runs in packs) that make it worth a segment.
@@ -28,6 +30,7 @@ impl Default for Options {
         Options {
             journal_first_bytes: 4 << 20,
             journal_file_bytes: 32 << 20,
+            reserve_bytes: 4 << 20,
             journal_files_max: 16,
             seal_bytes_min: 4 << 20,
             segment_boundary_bytes: 8 << 20,

@@ -69,6 +69,13 @@ impl State {
             .map(|(number, fact)| (*number, fact))
     }
 
+    /// All threads that are deleted, by number.
+    pub fn deleted(&self) -> impl Iterator<Item = (ThreadNumber, &ThreadFact)> {
+        let all = self.catalogue.threads.iter();
+        all.filter(|(_, fact)| fact.deleted)
+            .map(|(number, fact)| (*number, fact))
+    }
+
     /// One thread that is not deleted.
     #[must_use]
     pub fn thread(&self, thread: ThreadNumber) -> Option<&ThreadFact> {

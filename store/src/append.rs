@@ -35,22 +35,6 @@ pub struct Appended {
 }
 
 impl Store {
-    /// Creates an empty thread; durable when this returns.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Invalid`] for an id that is none or is taken; I/O.
-    pub fn create_thread(&self, id: &str) -> Result<(), Error> {
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
-        let shared = self.source.owner()?;
-        let mut log = shared.lock();
-        log.set_now(shared.now_ms());
-        let (_, ticket) = log.stage_thread(&parsed).map_err(|reason| Error::Append {
-            thread: id.to_owned(),
-            reason,
-        })?;
-        settle(shared, log, ticket)
-    }
-
     /// Appends lines to a thread as one batch: when this returns all of them are durable; when it
     /// fails none of them ever becomes visible, or, after a crash, all of them do.
     ///

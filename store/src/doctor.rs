@@ -23,6 +23,9 @@ pub struct Diagnosis {
     pub remarks: Vec<Remark>,
     /// Names that do not belong to the store.
     pub foreign: Vec<String>,
+    /// Threads that were deleted: hidden, and in files that other threads share until those are
+    /// written anew.
+    pub deleted_threads: Vec<String>,
     /// Repairs that opening shows to be due; reading every byte may show more.
     pub repairs: Vec<NamedRepair>,
 }
@@ -46,6 +49,10 @@ impl Store {
             tail: report.tail.clone(),
             remarks: report.remarks.clone(),
             foreign: report.foreign.clone(),
+            deleted_threads: self.source.with(|state| {
+                let ids = state.deleted().map(|(_, fact)| fact.id.to_string());
+                ids.collect()
+            }),
             repairs: due.map(|repair| self.named(repair, None)).collect(),
         }
     }

@@ -160,6 +160,7 @@ fn append_kind(reason: &AppendError) -> ErrorKind {
         AppendError::Busy => ErrorKind::Busy,
         AppendError::Quarantined => ErrorKind::Damaged,
         AppendError::Exists
+        | AppendError::Deleted
         | AppendError::Conflict { .. }
         | AppendError::TooLarge { .. }
         | AppendError::Empty => ErrorKind::Invalid,

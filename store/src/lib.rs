@@ -27,6 +27,7 @@ mod error;
 mod import;
 mod index_file;
 mod leaves;
+mod lives;
 mod open;
 mod repair;
 mod run_notes;

@@ -65,6 +65,7 @@ fn import(store: &Store, bytes: &[u8], modified_ns: i64) -> Result<Imported, Ski
         plain: &mut plain,
         file_bytes: bytes.len() as u64,
         modified_ns,
+        archived: false,
     };
     store.import(source, &mut |_| {}).unwrap()
 }
@@ -318,6 +319,7 @@ fn a_source_that_breaks_off_within_a_huge_line_keeps_what_was_read_of_it() {
             plain: &mut Breaking(&bytes),
             file_bytes: bytes.len() as u64,
             modified_ns: 1,
+            archived: false,
         };
         let broken = store.import(source, &mut |_| {}).unwrap();
         let kept = match broken {

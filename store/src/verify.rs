@@ -92,8 +92,10 @@ impl Store {
         let threads = self.log_threads().into_iter().map(|thread| thread.id);
         let mut differ = Vec::new();
         for id in threads.filter(|id| only.is_none_or(|only| only == id)) {
-            if let Some(how) = self.index_difference(&id)? {
-                differ.push((id, how));
+            match self.index_difference(&id) {
+                // It was deleted since.
+                Err(Error::NoThread(_)) => {}
+                difference => differ.extend(difference?.map(|how| (id, how))),
             }
         }
         Ok(differ)

@@ -29,6 +29,7 @@ fn options() -> Options {
         journal_file_bytes: 64 << 10,
         segment_boundary_bytes: 32 << 10,
         seal_bytes_min: 64 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     }
 }

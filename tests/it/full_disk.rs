@@ -11,8 +11,14 @@ use turnleaf_tests::rollouts::{Rollout, RolloutMode};
 use turnleaf_tests::sim_disk::SimDisk;
 
 const INDEX: &str = "index.redb";
+const RESERVE: &str = "reserve";
+const RESERVE_BYTES: u64 = 512 << 10;
 
 fn open(disk: &SimDisk) -> Store {
+    try_open(disk).unwrap()
+}
+
+fn try_open(disk: &SimDisk) -> Result<Store, Error> {
     let owner = Owner {
         pid: 1,
         host: "sim".into(),
@@ -21,10 +27,11 @@ fn open(disk: &SimDisk) -> Store {
     let options = Options {
         journal_first_bytes: 256 << 10,
         journal_file_bytes: 256 << 10,
+        reserve_bytes: RESERVE_BYTES,
         ..Options::default()
     };
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    Store::open_on(shared, options, &owner, false, || 1).unwrap()
+    Store::open_on(shared, options, &owner, false, || 1)
 }
 
 /// A store with one thread, whose last line is left out and returned.
@@ -73,6 +80,16 @@ fn read(store: &Store, thread: &str) -> Result<String, Error> {
     ))
 }
 
+/// No byte more than there is.
+fn fill(disk: &SimDisk) {
+    disk.set_capacity(Some(disk.used()));
+}
+
+fn len(disk: &SimDisk, path: &str) -> u64 {
+    disk.bytes(path).map_or(0, |bytes| bytes.len() as u64)
+}
+
+/// [R:full-4] [R:full-5]
 #[test]
 fn a_full_disk_is_read_from_and_takes_appends_once_there_is_room() {
     let known = SimDisk::new();
@@ -106,4 +123,87 @@ fn a_full_disk_is_read_from_and_takes_appends_once_there_is_room() {
         store.close().unwrap();
         assert_eq!(read(&open(&disk), &thread).unwrap(), after, "{what}");
     }
+}
+
+/// [R:full-3] The reserve serves owner after owner, each of which archives and deletes; batches do
+/// not get it; and it is whole again once there is room.
+#[test]
+fn a_full_disk_is_opened_and_threads_of_it_are_deleted() {
+    let disk = SimDisk::new();
+    let (store, thread, last) = store(&disk);
+    for number in 0..4 {
+        store.create_thread(&format!("short{number}")).unwrap();
+    }
+    let fresh = read(&store, &thread).unwrap();
+    drop(store);
+    assert_eq!(len(&disk, RESERVE), RESERVE_BYTES);
+    fill(&disk);
+    for number in 0..4 {
+        let store = open(&disk);
+        let short = format!("short{number}");
+        store.archive(&short).unwrap();
+        assert_eq!(read(&store, &thread).unwrap()[1..], fresh[1..]);
+        store.delete(&short).unwrap();
+        let refused = store.append(&thread, None, &[&last]);
+        assert!(matches!(refused, Err(Error::NotDurable(_))), "{refused:?}");
+        store.unarchive(&thread).unwrap();
+        store.archive(&thread).unwrap();
+        // Killed, or closed: the next owner finds room either way.
+        if number % 2 == 0 {
+            store.close().unwrap();
+        }
+    }
+    assert!(len(&disk, RESERVE) < RESERVE_BYTES, "some of it is used");
+    let store = open(&disk);
+    assert_eq!(store.log_threads().len(), 1);
+    assert!(store.log_threads()[0].archived);
+    disk.set_capacity(None);
+    store.append(&thread, None, &[&last]).unwrap();
+    store.seal_all().unwrap();
+    assert_eq!(len(&disk, RESERVE), RESERVE_BYTES, "it is whole again");
+    store.close().unwrap();
+    assert_eq!(open(&disk).log_threads().len(), 1);
+}
+
+/// Where the reserve is used up, the opening says that the disk is full, and changes nothing.
+#[test]
+fn a_full_disk_without_a_reserve_is_read() {
+    let disk = SimDisk::new();
+    let (store, thread, _) = store(&disk);
+    let fresh = read(&store, &thread).unwrap();
+    store.close().unwrap();
+    disk.remove(RESERVE).unwrap();
+    fill(&disk);
+    let refused = try_open(&disk).err().unwrap();
+    assert!(refused.to_string().contains("storage space"), "{refused}");
+    let owner = Owner {
+        pid: 1,
+        host: "sim".into(),
+        since_ms: 1,
+    };
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let reader = Store::open_to_read_on(shared, &Options::default(), &owner).unwrap();
+    assert_eq!(read(&reader, &thread).unwrap(), fresh);
+}
+
+/// Deleting gives room, also to appends.
+#[test]
+fn what_is_deleted_makes_room() {
+    let disk = SimDisk::new();
+    let (store, thread, last) = store(&disk);
+    store.seal_all().unwrap();
+    store.create_thread("other").unwrap();
+    fill(&disk);
+    let before = disk.used();
+    let huge = vec![b'x'; 100_000];
+    let mut acknowledged = 0;
+    while store.append("other", None, &[&huge]).is_ok() {
+        acknowledged += 1;
+    }
+    store.delete(&thread).unwrap();
+    assert!(disk.used() < before, "its segment is gone");
+    assert_eq!(store.log_threads()[0].records, acknowledged);
+    store.append("other", None, &[&last]).unwrap();
+    store.close().unwrap();
+    assert_eq!(open(&disk).log_threads()[0].records, acknowledged + 1);
 }

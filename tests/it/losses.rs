@@ -27,6 +27,7 @@ pub(crate) fn options() -> Options {
         journal_first_bytes: 64 << 10,
         journal_file_bytes: 64 << 10,
         segment_boundary_bytes: 64 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     }
 }

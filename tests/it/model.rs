@@ -1,7 +1,7 @@
 //! The whole store against a plain model: any sequence of operations, with reopenings, kills, power
 //! cuts, lost and flipped indexes, a clock that jumps, and a second owner between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -18,6 +18,9 @@ const INDEX: &str = "index.redb";
 #[derive(Debug, Clone, Default)]
 struct Model {
     threads: BTreeMap<u8, Vec<Option<Vec<u8>>>>,
+    archived: BTreeSet<u8>,
+    imported: BTreeSet<u8>,
+    deleted: BTreeSet<u8>,
 }
 
 fn of_lines(lines: Vec<Vec<u8>>) -> impl Iterator<Item = Option<Vec<u8>>> {
@@ -53,6 +56,13 @@ enum Step {
     Name {
         thread: u8,
         text: String,
+    },
+    Archive {
+        thread: u8,
+        archived: bool,
+    },
+    Delete {
+        thread: u8,
     },
     Seal,
     Rebuild,
@@ -130,7 +140,8 @@ impl ReferenceStateMachine for Model {
     }
 
     fn transitions(_: &Model) -> BoxedStrategy<Step> {
-        let thread = 0..4_u8;
+        // Some are deleted on the way.
+        let thread = 0..6_u8;
         prop_oneof![
             3 => thread.clone().prop_map(|thread| Step::Create { thread }),
             8 => (thread.clone(), 1..20_u8, any::<u64>())
@@ -141,7 +152,11 @@ impl ReferenceStateMachine for Model {
                 .prop_map(|(thread, seed)| Step::Conflict { thread, seed }),
             3 => (thread.clone(), 0..30_u8, any::<u64>())
                 .prop_map(|(thread, count, seed)| Step::Import { thread, count, seed }),
-            1 => (thread, "[a-z]{0,8}").prop_map(|(thread, text)| Step::Name { thread, text }),
+            1 => (thread.clone(), "[a-z]{0,8}")
+                .prop_map(|(thread, text)| Step::Name { thread, text }),
+            1 => (thread.clone(), any::<bool>())
+                .prop_map(|(thread, archived)| Step::Archive { thread, archived }),
+            1 => thread.prop_map(|thread| Step::Delete { thread }),
             2 => Just(Step::Seal),
             1 => Just(Step::Rebuild),
             2 => Just(Step::Reopen),
@@ -159,7 +174,9 @@ impl ReferenceStateMachine for Model {
 
     fn apply(mut model: Model, step: &Step) -> Model {
         match step {
-            Step::Create { thread } => _ = model.threads.entry(*thread).or_default(),
+            Step::Create { thread } if !model.deleted.contains(thread) => {
+                model.threads.entry(*thread).or_default();
+            }
             Step::Append {
                 thread,
                 count,
@@ -175,17 +192,32 @@ impl ReferenceStateMachine for Model {
                 seed,
             } => {
                 let known = model.threads.get(thread);
-                if is_importable(known, *thread) {
+                if is_importable(known, *thread) && !model.deleted.contains(thread) {
                     let lines = known.into_iter().flatten().flatten().count();
                     let added = grown(known, *thread, *count, *seed).split_off(lines);
                     let all = model.threads.entry(*thread).or_default();
                     all.extend(of_lines(added));
+                    // The file lies among those that are not archived.
+                    if model.imported.insert(*thread) {
+                        model.archived.remove(thread);
+                    }
                 }
             }
             Step::Name { thread, .. } => {
                 if let Some(known) = model.threads.get_mut(thread) {
                     known.push(None);
                 }
+            }
+            Step::Archive { thread, archived } if model.threads.contains_key(thread) => {
+                if *archived {
+                    model.archived.insert(*thread);
+                } else {
+                    model.archived.remove(thread);
+                }
+            }
+            Step::Delete { thread } if model.threads.remove(thread).is_some() => {
+                model.archived.remove(thread);
+                model.deleted.insert(*thread);
             }
             _ => {}
         }
@@ -213,6 +245,7 @@ fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
         seal_bytes_min: 8 << 10,
         segment_boundary_bytes: 16 << 10,
         segment_bytes_max: 64 << 10,
+        reserve_bytes: 8 << 10,
         ..Options::default()
     };
     Store::open_on(Arc::new(disk.clone()), options, &owner, true, now_ms)
@@ -238,7 +271,7 @@ impl Subject {
             .map_err(|error| error.kind())
     }
 
-    fn import(&self, all: &[Vec<u8>]) {
+    fn import(&self, thread: u8, all: &[Vec<u8>]) {
         let mut bytes = all.join(&b'\n');
         bytes.push(b'\n');
         let mut plain = bytes.as_slice();
@@ -248,9 +281,15 @@ impl Subject {
             plain: &mut plain,
             file_bytes: bytes.len() as u64,
             modified_ns: 1,
+            archived: false,
         };
         let imported = self.store().import(source, &mut |_| {});
-        imported.expect("memory does not fail").expect("a rollout");
+        let imported = imported.expect("memory does not fail");
+        let deleted = self.before.deleted.contains(&thread);
+        assert_eq!(
+            imported.err(),
+            deleted.then(|| turnleaf::Skip::Deleted(id(thread)))
+        );
     }
 
     fn step(&mut self, step: Step) {
@@ -258,7 +297,8 @@ impl Subject {
         match step {
             Step::Create { thread } => {
                 let made = self.store().create_thread(&id(thread));
-                assert_eq!(made.is_ok(), known(thread).is_none());
+                let free = known(thread).is_none() && !self.before.deleted.contains(&thread);
+                assert_eq!(made.is_ok(), free);
             }
             Step::Append {
                 thread,
@@ -298,12 +338,25 @@ impl Subject {
             } => {
                 let known = known(thread);
                 if is_importable(known, thread) {
-                    self.import(&grown(known, thread, count, seed));
+                    self.import(thread, &grown(known, thread, count, seed));
                 }
             }
             Step::Name { thread, text } => {
                 let named = self.store().set_name(&id(thread), &text);
                 assert_eq!(named.is_ok(), known(thread).is_some());
+            }
+            Step::Archive { thread, archived } => {
+                let done = if archived {
+                    self.store().archive(&id(thread))
+                } else {
+                    self.store().unarchive(&id(thread))
+                };
+                assert_eq!(done.is_ok(), known(thread).is_some());
+            }
+            Step::Delete { thread } => {
+                let done = self.store().delete(&id(thread));
+                let expect = known(thread).map(drop).ok_or(ErrorKind::NotFound);
+                assert_eq!(done.map_err(|error| error.kind()), expect);
             }
             Step::Seal => self.store().seal_all().expect("sealed"),
             Step::Rebuild => {
@@ -370,9 +423,12 @@ impl StateMachineTest for Test {
     /// The log holds the model's lines, and the index what the log makes.
     fn check_invariants(subject: &Subject, model: &Model) {
         let store = subject.store();
-        let mut known: Vec<String> = store.log_threads().into_iter().map(|t| t.id).collect();
+        let listed = store.log_threads().into_iter();
+        let mut known: Vec<(String, bool)> = listed.map(|t| (t.id, t.archived)).collect();
         known.sort();
-        let expect: Vec<String> = model.threads.keys().map(|thread| id(*thread)).collect();
+        let threads = model.threads.keys();
+        let expect = threads.map(|thread| (id(*thread), model.archived.contains(thread)));
+        let expect: Vec<_> = expect.collect();
         assert_eq!(known, expect);
         for (thread, records) in &model.threads {
             let lines: Vec<&[u8]> = records.iter().flatten().map(Vec::as_slice).collect();

@@ -25,6 +25,7 @@ fn owner() -> Owner {
 fn options() -> Options {
     Options {
         journal_first_bytes: 16 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     }
 }

@@ -1,26 +1,37 @@
 //! Owns the judgement over a log that was found after a crash: all acknowledged, of the one
 //! unacknowledged group at most a prefix of whole batches per thread, nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sim_disk::SimDisk;
 
 /// One record as the rigs compare it.
 pub type Rec = Vec<u8>;
 
-/// Records of one thread that come all or not at all. Without records it is the mere thread.
-pub type Batch = (String, Vec<Rec>);
+/// What comes to one thread as a whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Staged {
+    /// Records; without any it is the mere thread.
+    Batch(Vec<Rec>),
+    /// It goes, and stays away.
+    Deletion,
+}
+
+/// What is staged together, by thread, in order.
+type Group = Vec<(String, Staged)>;
 
 /// What must be there, and what may be.
 #[derive(Debug, Clone, Default)]
 pub struct Promise {
     /// Acknowledged records by thread.
     acked: BTreeMap<String, Vec<Rec>>,
-    /// Batches that were staged and not acknowledged, in order.
-    pending: Vec<Batch>,
+    /// Threads whose deletion was acknowledged.
+    deleted: BTreeSet<String>,
+    /// What was staged and not acknowledged, in order.
+    pending: Group,
     /// Groups that were refused since the last acknowledgement. What their writing left on the disk
     /// may be found as long as nothing was written in their place, each as an alternative.
-    refused: Vec<Vec<Batch>>,
+    refused: Vec<Group>,
 }
 
 /// What a workload was promised, at each moment of its run.
@@ -45,13 +56,19 @@ impl Expectation {
 
     /// Notes a batch that is about to be written.
     pub fn stage(&mut self, thread: &str, batch: Vec<Rec>) {
-        self.now.pending.push((thread.to_owned(), batch));
+        self.stage_all(thread, [batch].into_iter());
+    }
+
+    /// Notes a deletion that is about to be written.
+    pub fn stage_deletion(&mut self, thread: &str) {
+        let deletion = (thread.to_owned(), Staged::Deletion);
+        self.now.pending.push(deletion);
         self.note();
     }
 
     /// As [`Expectation::stage`], for many batches of one thread.
     pub fn stage_all(&mut self, thread: &str, batches: impl Iterator<Item = Vec<Rec>>) {
-        let named = batches.map(|batch| (thread.to_owned(), batch));
+        let named = batches.map(|batch| (thread.to_owned(), Staged::Batch(batch)));
         self.now.pending.extend(named);
         self.note();
     }
@@ -66,8 +83,14 @@ impl Expectation {
         if count > 0 {
             self.now.refused.clear();
         }
-        for (thread, batch) in self.now.pending.drain(..count) {
-            self.now.acked.entry(thread).or_default().extend(batch);
+        for (thread, staged) in self.now.pending.drain(..count) {
+            match staged {
+                Staged::Batch(batch) => self.now.acked.entry(thread).or_default().extend(batch),
+                Staged::Deletion => {
+                    self.now.acked.remove(&thread);
+                    self.now.deleted.insert(thread);
+                }
+            }
         }
         self.note();
     }
@@ -81,8 +104,13 @@ impl Expectation {
 
     /// Takes what an opening shows for acknowledged: it is durable.
     pub fn adopt(&mut self, shown: BTreeMap<String, Vec<Rec>>) {
+        // A thread that was there and is not shown is deleted: the judgement before allowed it.
+        let mut deleted = std::mem::take(&mut self.now.deleted);
+        let known = std::mem::take(&mut self.now.acked).into_keys();
+        deleted.extend(known.filter(|thread| !shown.contains_key(thread)));
         self.now = Promise {
             acked: shown,
+            deleted,
             ..Promise::default()
         };
         self.note();
@@ -99,6 +127,7 @@ impl Expectation {
     pub fn at(&self, at: u64) -> (usize, &Promise) {
         static NOTHING: Promise = Promise {
             acked: BTreeMap::new(),
+            deleted: BTreeSet::new(),
             pending: Vec::new(),
             refused: Vec::new(),
         };
@@ -132,6 +161,9 @@ impl Promise {
         for (thread, acked) in &self.acked {
             let count = acked.len();
             let Some(records) = found.get(thread) else {
+                if self.may_be_deleted(thread) {
+                    continue;
+                }
                 return Err(format!("thread {thread} with {count} records is lost"));
             };
             if records.len() < count {
@@ -146,6 +178,9 @@ impl Promise {
             }
         }
         for (thread, records) in found {
+            if self.deleted.contains(thread) {
+                return Err(format!("thread {thread} was deleted"));
+            }
             let acked = self.acked.get(thread);
             let groups = || self.refused.iter().chain([&self.pending]);
             let named = groups().flatten().any(|(of, _)| of == thread);
@@ -162,9 +197,17 @@ impl Promise {
     }
 }
 
+impl Promise {
+    fn may_be_deleted(&self, thread: &str) -> bool {
+        let mut groups = self.refused.iter().chain([&self.pending]).flatten();
+        groups.any(|(of, staged)| of == thread && *staged == Staged::Deletion)
+    }
+}
+
 /// Records that are left when as many whole batches of the thread as possible are taken off.
-fn after_prefix(group: &[Batch], thread: &str, mut rest: &[Rec]) -> usize {
-    for (_, batch) in group.iter().filter(|(of, _)| of == thread) {
+fn after_prefix(group: &Group, thread: &str, mut rest: &[Rec]) -> usize {
+    for (_, staged) in group.iter().filter(|(of, _)| of == thread) {
+        let Staged::Batch(batch) = staged else { break };
         match rest.strip_prefix(batch.as_slice()) {
             Some(after) => rest = after,
             None => break,
@@ -250,6 +293,37 @@ mod tests {
         for bad in [&["1", "2", "3", "4"][..], &["1", "2", "6", "3", "4"]] {
             assert!(judge(&expectation, bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_deleted_thread_stays_away() {
+        let mut expectation = expectation();
+        expectation.acknowledge();
+        let whole: &[&str] = &["1", "2", "3", "4", "5"];
+        let gone = BTreeMap::new();
+        assert!(expectation.promise().judge(&gone).is_err(), "lost");
+        expectation.stage_deletion("a");
+        let either = |expectation: &Expectation| {
+            assert_eq!(judge(expectation, whole), Ok(()));
+            assert_eq!(expectation.promise().judge(&gone), Ok(()));
+            assert!(judge(expectation, &["1"]).is_err(), "half of it");
+        };
+        either(&expectation);
+        expectation.refuse();
+        either(&expectation);
+        let mut refused = Expectation {
+            now: expectation.promise().clone(),
+            ..Expectation::default()
+        };
+        refused.stage("a", recs(&["6"]));
+        refused.acknowledge();
+        assert!(refused.promise().judge(&gone).is_err(), "never deleted");
+        expectation.stage_deletion("a");
+        expectation.acknowledge();
+        assert_eq!(expectation.promise().judge(&gone), Ok(()));
+        assert!(judge(&expectation, whole).is_err(), "it is back");
+        expectation.adopt(gone.clone());
+        assert!(judge(&expectation, whole).is_err(), "it is still back");
     }
 
     #[test]

@@ -65,6 +65,10 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     for line in lines {
         print_line(&line)?;
     }
+    if !found.deleted_threads.is_empty() {
+        let many = found.deleted_threads.len();
+        print_line(&format!("{many} deleted threads are hidden"))?;
+    }
     print_line(&format!(
         "{} threads, {} records; {} in the journal, {} in segments, {} of index",
         sizes.threads,
@@ -160,6 +164,7 @@ fn as_json(found: &Diagnosis) -> Value {
         "tail": tail(&found.tail),
         "remarks": texts(&found.remarks),
         "foreign": found.foreign,
+        "hidden": found.deleted_threads,
         "repairs": repairs,
     })
 }

@@ -21,6 +21,9 @@ use find::Found;
 /// Largest window of a .zst source, as a power of two: 128 MiB bounds the memory of decoding.
 const WINDOW_LOG_MAX: u32 = 27;
 
+/// The directory in which upstream keeps archived threads.
+const ARCHIVE: &str = "archived_sessions";
+
 /// What became of all sources.
 #[derive(Debug, Default)]
 struct Sum {
@@ -144,6 +147,7 @@ fn import_one(
         plain: &mut plain,
         file_bytes,
         modified_ns,
+        archived: path.components().any(|part| part.as_os_str() == ARCHIVE),
     };
     match store.import(source, told) {
         Ok(outcome) => Ok(outcome.map_err(|skip| skip.to_string())),

@@ -4,6 +4,7 @@ mod append;
 mod export;
 mod health;
 mod import;
+mod lives;
 mod pages;
 mod upkeep;
 
@@ -59,6 +60,9 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Show { thread, .. } => pages::show(&global, &thread),
         Command::Context { thread, ordinals } => export::context(&global, &thread, ordinals),
         Command::Name { thread, text } => upkeep::name(&global, &thread, &text),
+        Command::Archive { thread } => lives::archive(&global, &thread, true),
+        Command::Unarchive { thread } => lives::archive(&global, &thread, false),
+        Command::Delete { thread } => lives::delete(&global, &thread),
         Command::RebuildIndex => upkeep::rebuild_index(&global),
         Command::Completions { shell } => {
             clap_complete::generate(

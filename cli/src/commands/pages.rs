@@ -159,6 +159,7 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     if global.json {
         print_json(&json!({
             "thread": shown.thread,
+            "archived": shown.archived,
             "records": shown.records,
             "turns": shown.turns,
             "items": shown.items,
@@ -184,6 +185,9 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         ("imported from", "path"),
     ] {
         rows.add_row([label.to_owned(), text(key)]);
+    }
+    if shown.archived {
+        rows.add_row(["archived".to_owned(), "yes".to_owned()]);
     }
     rows.add_row(["created".to_owned(), time(thread["createdAt"].as_i64())]);
     rows.add_row(["updated".to_owned(), time(thread["updatedAt"].as_i64())]);

@@ -95,19 +95,15 @@ impl HeaderArea {
     }
 }
 
-/// Begins a generation in `slot`: creates and zero-fills the file when it is new, writes both
+/// Begins a generation in `slot`, in a file that was just created or in a recycled one: writes both
 /// header copies, and makes all of it durable, its name included.
 pub(crate) fn begin_file(
     disk: &dyn Disk,
     slot: u32,
-    recycled: Option<&Arc<JournalFile>>,
+    (file, is_new): (Arc<dyn DiskFile>, bool),
     header: &JournalHeader,
 ) -> Result<JournalFile, DiskFailure> {
     let path = journal_path(slot);
-    let file = match recycled {
-        Some(old) => Arc::clone(&old.file),
-        None => create_filled(disk, &path, header.capacity)?,
-    };
     let copy = header.encode();
     for offset in HEADER_OFFSETS {
         file.write_at(offset, &copy)
@@ -119,7 +115,6 @@ pub(crate) fn begin_file(
     #[cfg(turnleaf_bugs)]
     let sync = || crate::bugs::NoJournalHeaderSync.skips(sync);
     sync()?;
-    let is_new = recycled.is_none();
     #[cfg(turnleaf_bugs)]
     let is_new = is_new && !crate::bugs::NoJournalNameSync.planted();
     if is_new {
@@ -136,13 +131,15 @@ pub(crate) fn begin_file(
     })
 }
 
-/// Creates a file of zeros. Its blocks are written, not merely allocated: an append into allocated
-/// but unwritten blocks costs two to three times as much on a journalled file system (measured).
-fn create_filled(
+/// Creates a file of zeros, or none. Its blocks are written, not merely allocated: an append into
+/// allocated but unwritten blocks costs two to three times as much on a journalled file system
+/// (measured).
+pub(crate) fn create_filled(
     disk: &dyn Disk,
-    path: &str,
+    slot: u32,
     capacity: u64,
 ) -> Result<Arc<dyn DiskFile>, DiskFailure> {
+    let path = &journal_path(slot);
     let file = match disk.create(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             // Left over from a creation that did not finish; the caller chose a slot without
@@ -157,8 +154,11 @@ fn create_filled(
     let mut at = 0;
     while at < capacity {
         let len = FILL_BYTES.min(usize::try_from(capacity - at).unwrap_or(FILL_BYTES));
-        file.write_at(at, &zeros[..len])
-            .map_err(failed("fill", path))?;
+        if let Err(error) = file.write_at(at, &zeros[..len]) {
+            // What a full disk took of it is given back.
+            let _ = disk.remove(path);
+            return Err(failed("fill", path)(error));
+        }
         at += len as u64;
     }
     debug_assert!(

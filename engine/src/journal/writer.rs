@@ -1,13 +1,15 @@
-//! Owns the end of the journal: placing frames, beginning files, failing over, recycling.
+//! Owns the end of the journal: placing frames, failing over, recycling.
+
+mod begin;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use turnleaf_format::frame::{ALIGN, FrameHeader, HEADER_BYTES, Position};
-use turnleaf_format::journal::{Begun, FRAMES_OFFSET, JournalHeader};
+use turnleaf_format::journal::{Begun, FRAMES_OFFSET};
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
-use super::file::begin_file;
+use self::begin::Size;
 use crate::disk::Disk;
 use crate::error::{DiskFailure, failed};
 use crate::layout::JOURNAL;
@@ -104,8 +106,11 @@ pub(crate) struct Journal {
     disk: Arc<dyn Disk>,
     store: StoreId,
     pub(crate) epoch: u64,
+    first_bytes: u64,
     file_bytes: u64,
     files_max: usize,
+    /// The active file was begun out of the reserve: it takes facts alone.
+    reserved: bool,
     live: VecDeque<LiveFile>,
     free: Vec<Arc<JournalFile>>,
     /// Files that failed once and hold nothing that is needed.
@@ -163,8 +168,10 @@ impl Journal {
             disk: Arc::clone(disk),
             store,
             epoch,
+            first_bytes: options.journal_first_bytes,
             file_bytes: options.journal_file_bytes,
             files_max: options.journal_files_max,
+            reserved: false,
             live: live
                 .map(|(file, unpublished)| LiveFile {
                     file,
@@ -189,8 +196,12 @@ impl Journal {
             return Ok(journal);
         }
         let begun = if first { Begun::First } else { Begun::Opened };
-        let capacity = options.journal_first_bytes;
-        journal.begin(begun, capacity, point)?;
+        let size = Size {
+            wanted: options.journal_first_bytes,
+            least: FRAMES_OFFSET + ALIGN,
+            vital: true,
+        };
+        journal.begin(begun, size, point)?;
         Ok(journal)
     }
 
@@ -235,17 +246,20 @@ impl Journal {
         facts: &mut VecDeque<NewFrame>,
         batches: &mut VecDeque<NewFrame>,
         point: CataloguePoint,
+        vital: bool,
     ) -> Result<Commit, DiskFailure> {
         let head = facts.front().or(batches.front());
-        if let Some(frame) = head.filter(|frame| !self.fits(frame)) {
+        let barred = self.reserved && facts.is_empty();
+        if let Some(frame) = head.filter(|frame| barred || !self.fits(frame)) {
             let needed = FRAMES_OFFSET + frame.stride() + ALIGN;
-            let begun = self.begun();
-            self.begin(begun, self.file_bytes.max(needed), point)?;
+            let size = self.size(needed, vital);
+            self.begin(self.begun(), size, point)?;
         }
         let mut group = Vec::new();
         let mut end = self.offset;
         let mut bytes = 0;
-        for queue in [facts, batches] {
+        let batches = (!self.reserved).then_some(batches);
+        for queue in [Some(facts), batches].into_iter().flatten() {
             while let Some(frame) = queue.front() {
                 let reach = end + frame.stride();
                 bytes += frame.body.len();
@@ -300,6 +314,7 @@ impl Journal {
         &mut self,
         commit: Commit,
         point: CataloguePoint,
+        vital: bool,
     ) -> Result<Commit, DiskFailure> {
         self.retire();
         let frames: Vec<NewFrame> = commit
@@ -308,13 +323,13 @@ impl Journal {
             .map(|placed| placed.frame)
             .collect();
         let needed: u64 = frames.iter().map(NewFrame::stride).sum();
-        let capacity = self.file_bytes.max(FRAMES_OFFSET + needed + ALIGN);
+        let size = self.size(FRAMES_OFFSET + needed + ALIGN, vital);
         #[cfg(turnleaf_bugs)]
         if crate::bugs::RetiredReused.planted() {
             self.reuse();
             return Ok(self.encode(frames));
         }
-        self.begin(Begun::Failed, capacity, point)?;
+        self.begin(Begun::Failed, size, point)?;
         Ok(self.encode(frames))
     }
 
@@ -369,7 +384,9 @@ impl Journal {
     }
 
     /// Removes free files beyond `keep`. A file that cannot be removed is kept for the next call.
-    pub(crate) fn trim(&mut self, keep: usize) -> Result<(), DiskFailure> {
+    /// Returns whether any was removed.
+    pub(crate) fn trim(&mut self, keep: usize) -> Result<bool, DiskFailure> {
+        let before = self.free.len() + self.retired.len();
         let stated_oldest = self.stated_oldest;
         #[cfg(turnleaf_bugs)]
         let stated_oldest =
@@ -388,22 +405,7 @@ impl Journal {
             self.retired.pop();
             self.sync_names()?;
         }
-        Ok(())
-    }
-
-    /// Begins a small file when nothing else is needed, so that the large ones can go.
-    pub(crate) fn restart(
-        &mut self,
-        capacity: u64,
-        point: CataloguePoint,
-    ) -> Result<(), DiskFailure> {
-        self.recycle();
-        let idle = self.live.len() == 1 && self.free.is_empty();
-        if idle && self.active().capacity <= capacity {
-            return Ok(());
-        }
-        let begun = self.begun();
-        self.begin(begun, capacity, point)
+        Ok(self.free.len() + self.retired.len() < before)
     }
 
     fn remove_file(&self, file: &JournalFile) -> Result<(), DiskFailure> {
@@ -426,74 +428,8 @@ impl Journal {
             .file
     }
 
-    /// Why a file after the active one would be begun.
-    fn begun(&self) -> Begun {
-        match self.live.back() {
-            Some(active) if active.retired => Begun::Failed,
-            _ => Begun::Full,
-        }
-    }
-
     fn fits(&self, frame: &NewFrame) -> bool {
         !self.closed && self.offset + frame.stride() <= self.active().capacity
-    }
-
-    fn begin(
-        &mut self,
-        begun: Begun,
-        capacity: u64,
-        point: CataloguePoint,
-    ) -> Result<(), DiskFailure> {
-        // INVARIANT: once a beginning was tried, the active file takes no further frame and the
-        // generation is not used again, even when it fails: a header that reached the disk all the
-        // same must not contradict what happened later. [S:journal-9]
-        self.closed = true;
-        let generation = self.next_generation;
-        self.next_generation = Generation(generation.0 + 1);
-        let stated_oldest = self.stated_oldest;
-        #[cfg(turnleaf_bugs)]
-        let stated_oldest = crate::bugs::RecycledTooEarly.turns(stated_oldest, |_| generation);
-        let usable =
-            |file: &Arc<JournalFile>| file.capacity >= capacity && file.generation < stated_oldest;
-        let place = self.free.iter().position(usable);
-        let recycled = place.map(|place| self.free.swap_remove(place));
-        let capacity = recycled.as_ref().map_or(capacity, |file| file.capacity);
-        let slot = recycled.as_ref().map_or(self.next_slot, |file| file.slot);
-        let oldest_live = self
-            .live
-            .front()
-            .map_or(generation, |live| live.file.generation);
-        let header = JournalHeader {
-            store: self.store,
-            generation,
-            capacity,
-            epoch: self.epoch,
-            oldest_live,
-            previous_end: self.durable,
-            previous_chain: self.chain,
-            begun,
-            catalogue_sealed_end: point.sealed_end,
-            catalogue_chain: point.chain,
-            created_ms: self.now_ms,
-        };
-        let file = begin_file(&*self.disk, slot, recycled.as_ref(), &header)?;
-        if recycled.is_none() {
-            self.next_slot += 1;
-        }
-        self.live.push_back(LiveFile {
-            file: Arc::new(file),
-            unpublished: 0,
-            retired: false,
-        });
-        self.offset = FRAMES_OFFSET;
-        self.chain = JournalChain::start(self.store, generation);
-        self.durable = Position {
-            generation,
-            offset: FRAMES_OFFSET,
-        };
-        self.stated_oldest = oldest_live;
-        self.closed = false;
-        Ok(())
     }
 
     fn encode(&self, frames: Vec<NewFrame>) -> Commit {

@@ -91,10 +91,12 @@ impl Log {
             return Begin::OverBudget;
         }
         let point = self.catalogue_point();
-        match self
-            .journal
-            .place(&mut self.facts.frames, &mut self.batches.frames, point)
-        {
+        match self.journal.place(
+            &mut self.facts.frames,
+            &mut self.batches.frames,
+            point,
+            self.vital,
+        ) {
             Ok(group) => {
                 self.in_flight = true;
                 let owned = Arc::clone(&self.owned);
@@ -118,7 +120,7 @@ impl Log {
             Err(failure) if self.owned.is_lost() => Err(failure),
             Err(failure) => {
                 tracing::warn!(%failure, "a journal file is retired");
-                let again = self.journal.fail_over(commit.group, point);
+                let again = self.journal.fail_over(commit.group, point, self.vital);
                 again.and_then(|again| {
                     // The fresh file is no better than the one before once it failed, too.
                     durable(&again, &self.owned).inspect_err(|_| self.journal.retire())?;
@@ -197,7 +199,12 @@ impl Log {
     fn settle(&mut self, commit: &journal::Commit) {
         self.journal.committed(commit);
         for placed in &commit.frames {
-            self.push_frame(&commit.file, &placed.frame, placed.offset);
+            if self.state.catalogue.is_deleted(placed.frame.thread) {
+                // Staged before its thread was deleted, and placed behind that.
+                self.journal.released(commit.file.generation);
+            } else {
+                self.push_frame(&commit.file, &placed.frame, placed.offset);
+            }
             if placed.frame.thread == ThreadNumber::CATALOGUE {
                 self.facts.settled += 1;
                 self.apply_facts(&placed.frame);
@@ -205,6 +212,7 @@ impl Log {
                 self.batches.settled += 1;
             }
         }
+        self.vital &= !self.facts.frames.is_empty();
         self.forget_settled();
         self.shrink_tail();
     }
@@ -215,6 +223,7 @@ impl Log {
         let failure = Arc::new(failure);
         self.facts.fail(&failure);
         self.batches.fail(&failure);
+        self.vital = false;
         self.staged_ends.clear();
         self.staged_ids.clear();
     }
@@ -302,6 +311,7 @@ impl Log {
                     self.publish(*segment, *class, *file_bytes, runs);
                 }
                 CatalogueRecord::Replaced { old, .. } => self.doom_if_unused(*old),
+                CatalogueRecord::Deleted { thread, .. } => self.let_go(*thread),
                 _ => {}
             }
         }
@@ -319,8 +329,12 @@ impl Log {
         });
         self.segment_files.insert(segment, Arc::clone(&file));
         for run in runs {
-            self.take_over(run.thread, RunRef::of(&file, run));
+            // A thread may have been deleted while its segment was being written.
+            if !self.state.catalogue.is_deleted(run.thread) {
+                self.take_over(run.thread, RunRef::of(&file, run));
+            }
         }
+        self.doom_if_unused(segment);
     }
 
     /// Lets a run of a segment take over; the journal learns which frames it no longer needs.
@@ -340,7 +354,7 @@ impl Log {
         }
     }
 
-    fn doom_if_unused(&mut self, segment: SegmentId) {
+    pub(super) fn doom_if_unused(&mut self, segment: SegmentId) {
         let fact = self.state.catalogue.segments.get(&segment);
         if fact.is_some_and(|fact| fact.live.is_empty()) {
             self.doomed.extend(self.segment_files.remove(&segment));

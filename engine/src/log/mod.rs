@@ -8,6 +8,7 @@
 //! [S:frame-7]
 
 mod commit;
+mod lives;
 mod open;
 mod prepare;
 mod seal;
@@ -148,10 +149,14 @@ pub struct Log {
     segment_files: HashMap<SegmentId, Arc<SegmentFile>>,
     /// Replaced segments whose files are to be removed.
     doomed: Vec<Arc<SegmentFile>>,
+    /// Whether something is staged that a full disk must not keep from becoming durable.
+    vital: bool,
     /// Whether sealing takes place; without it the journal knows no budget.
     sealing: bool,
     /// Whether a seal is under way.
     seal_in_flight: bool,
+    /// Whether the last seal failed: appends do not wait for one that may never succeed. [R:full-1]
+    seal_failed: bool,
     /// Whether something may have become worth sealing since the last plan.
     seal_due: bool,
     damage: Vec<Damage>,

@@ -230,6 +230,9 @@ impl Log {
         tidy(&*disk, &survey, &replayed);
         let mut log = assemble(disk, options, owner, replayed, owned)?;
         log.announce(owner, created)?;
+        if purpose == Purpose::Append {
+            log.hold_reserve();
+        }
         Ok((log, report))
     }
 
@@ -428,8 +431,10 @@ fn assemble(
         tail_bytes: 0,
         segment_files,
         doomed: Vec::new(),
+        vital: false,
         sealing: true,
         seal_in_flight: false,
+        seal_failed: false,
         seal_due: true,
         damage,
         owned: Arc::new(owned),

@@ -10,6 +10,7 @@ use crate::disk::{Access, Disk, read_agreed_at};
 use crate::error::{DiskFailure, failed};
 use crate::layout::{CATALOGUE, QUARANTINE, TEMPORARY, segment_path, torn_path};
 use crate::recovery::{Replayed, Survey};
+use crate::reserve;
 
 /// Makes sure that the files that are written, or recycled, may be: a reader took them as they are.
 pub(super) fn check_writable(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
@@ -57,7 +58,9 @@ fn confirm_catalogue(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFai
     }
     for segment in &replayed.unproven_names {
         let path = segment_path(Class::Catalogue, *segment);
-        write_anew(disk, &path).map_err(failed("write anew", &path))?;
+        reserve::spent_for(disk, || {
+            write_anew(disk, &path).map_err(failed("write anew", &path))
+        })?;
     }
     disk.sync_dir(CATALOGUE)
         .map_err(failed("sync the directory", CATALOGUE))
@@ -78,12 +81,17 @@ fn write_anew(disk: &dyn Disk, path: &str) -> io::Result<()> {
     disk.rename(&temporary, path)
 }
 
-/// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
-/// [R:tail-3]
+/// As [`keep_torn_once`], also on a full disk.
 pub(super) fn keep_torn(
     disk: &dyn Disk,
     replayed: &Replayed,
 ) -> Result<Option<String>, DiskFailure> {
+    reserve::spent_for(disk, || keep_torn_once(disk, replayed))
+}
+
+/// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
+/// [R:tail-3]
+fn keep_torn_once(disk: &dyn Disk, replayed: &Replayed) -> Result<Option<String>, DiskFailure> {
     let (Some(offset), Some(file)) = (replayed.cut, replayed.files.last()) else {
         return Ok(None);
     };

@@ -11,6 +11,7 @@ use super::{AppendError, Log, Ticket};
 use crate::error::{Cause, Damage, DiskFailure, ReadError, failed};
 use crate::layout::{TEMPORARY, segment_path};
 use crate::read::Reader;
+use crate::reserve;
 use crate::seal::{Part, RunWriter, SealPlan, SealedSegment};
 use crate::view::{RunRef, SegmentFile};
 
@@ -77,6 +78,7 @@ impl Log {
         result: Result<SealedSegment, ReadError>,
     ) -> Result<Option<Ticket>, ReadError> {
         self.seal_in_flight = false;
+        self.seal_failed = result.is_err();
         let sealed = result?;
         if sealed.sealed.class == Class::Catalogue {
             self.take_over_catalogue(&sealed);
@@ -117,7 +119,7 @@ impl Log {
     /// When the disk refuses; the rest is tried at the next call.
     pub fn clean_up(&mut self, keep_free: usize) -> Result<(), DiskFailure> {
         self.journal.recycle();
-        self.journal.trim(keep_free)?;
+        let mut gave_back = self.journal.trim(keep_free)?;
         let mut kept = Vec::new();
         let mut refused = Ok(());
         for file in std::mem::take(&mut self.doomed) {
@@ -131,7 +133,7 @@ impl Log {
             self.state.segments.forget(file.segment);
             let path = segment_path(file.class, file.segment);
             match self.disk.remove(&path) {
-                Ok(()) => {}
+                Ok(()) => gave_back = true,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => {
                     refused = Err(failed("remove", &path)(error));
@@ -140,7 +142,21 @@ impl Log {
             }
         }
         self.doomed = kept;
+        if gave_back {
+            self.hold_reserve();
+        }
         refused
+    }
+
+    /// Holds the reserve again where some of it was spent and there is room.
+    pub(super) fn hold_reserve(&self) {
+        let bytes = self.options.reserve_bytes;
+        if bytes == 0 || reserve::is_whole(&*self.disk, bytes) {
+            return;
+        }
+        if let Err(failure) = reserve::hold(&*self.disk, bytes) {
+            tracing::warn!(%failure, "nothing is held back for a full disk");
+        }
     }
 
     /// Gives back the space of journal files that nothing needs: worth it after everything was
@@ -182,7 +198,9 @@ impl Log {
     /// Closes a thread to appends because a read met damage that costs it records. It stays
     /// readable. `[R:quarantine]`
     pub fn quarantine(&mut self, thread: ThreadNumber) {
-        self.quarantined.insert(thread);
+        if !self.state.catalogue.is_deleted(thread) {
+            self.quarantined.insert(thread);
+        }
     }
 
     /// Begins a segment for a leased thread, drained of what the journal and packs hold of it.
@@ -219,14 +237,14 @@ impl Log {
         }
     }
 
-    /// Whether sealing can free the oldest journal file. A closed thread keeps its files for as
-    /// long as it is closed, and a reader for as long as it likes; then the journal grows, because
-    /// no append waits for either.
+    /// Whether sealing can free the oldest journal file. After a failure the next seal may fail as
+    /// well; a closed thread keeps its files for as long as it is closed, and a reader for as long
+    /// as it likes. Then the journal grows, because no append waits for any of them.
     pub(super) fn may_make_room(&self) -> bool {
         let oldest = self.journal.oldest_over_budget();
         let seals = || oldest.is_some_and(|oldest| self.oldest_parts(oldest).is_some());
         let can = !self.journal.oldest_is_held() && (self.quarantined.is_empty() || seals());
-        self.seal_in_flight || can
+        self.seal_in_flight || (can && !self.seal_failed)
     }
 
     /// What the oldest file still holds and can be sealed.

@@ -25,6 +25,9 @@ pub enum AppendError {
     /// The id is taken.
     #[error("the thread exists already")]
     Exists,
+    /// The id was that of a thread that is deleted. [S:catalogue-6]
+    #[error("a thread of this id was deleted, and ids are not used again")]
+    Deleted,
     /// The thread does not end where the caller expects.
     #[error("the thread ends at {end}, not at {expected}")]
     Conflict {
@@ -62,29 +65,6 @@ pub struct Staged {
 }
 
 impl Log {
-    /// Stages the creation of a thread; batches for it may be staged at once, behind it.
-    ///
-    /// # Errors
-    /// [`AppendError::Exists`].
-    pub fn stage_thread(&mut self, id: &ThreadId) -> Result<(ThreadNumber, Ticket), AppendError> {
-        let taken = self.state.catalogue.numbers.contains_key(id);
-        if taken || self.staged_ids.contains_key(id) {
-            return Err(AppendError::Exists);
-        }
-        let thread = self.state.catalogue.next_thread();
-        let at_ms = self.now_ms;
-        let created = CatalogueRecord::ThreadCreated {
-            thread,
-            id: id.clone(),
-            at_ms,
-        };
-        let ticket = self.stage_catalogue(&[created]);
-        self.staged_ids.insert(id.clone(), thread);
-        self.staged_ends
-            .insert(thread, (Ordinal(0), ThreadChain::START));
-        Ok((thread, ticket))
-    }
-
     /// The number of a thread, also while its creation is only staged.
     #[must_use]
     pub fn staged_thread(&self, id: &ThreadId) -> Option<ThreadNumber> {
@@ -148,6 +128,9 @@ impl Log {
     /// Where the thread ends, staged batches included.
     #[must_use]
     pub fn staged_end(&self, thread: ThreadNumber) -> Option<Ordinal> {
+        if self.state.catalogue.is_deleted(thread) {
+            return None;
+        }
         if let Some((end, _)) = self.staged_ends.get(&thread) {
             return Some(*end);
         }

@@ -1,6 +1,7 @@
 //! The log through its public surface on the operating system's disk.
 
 mod held;
+mod lives;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -13,7 +14,7 @@ use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
 
 use super::*;
 use crate::Reader;
-use crate::disk::OsDisk;
+use crate::disk::{Access, OsDisk};
 use crate::lock::Owner;
 
 impl Log {
@@ -36,6 +37,7 @@ fn home() -> Home {
         seal_bytes_min: 64 << 10,
         segment_boundary_bytes: 128 << 10,
         segment_bytes_max: 512 << 10,
+        reserve_bytes: 8 << 10,
         ..Options::default()
     };
     Home {

@@ -117,7 +117,7 @@ pub(crate) fn replay(
     }
     remark_orphans(&catalogue, &survey.segments, &mut findings);
     let covers = thread_covers(&catalogue, &survey.segments, &mut findings);
-    let mut threads = grow(covers, &frames, &journal, &mut findings);
+    let mut threads = grow(&catalogue, covers, &frames, &journal, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, catalogue_view);
     findings.settle(&catalogue);
     let view = &threads[&ThreadNumber::CATALOGUE];
@@ -188,7 +188,9 @@ fn thread_covers(
         let given_up = catalogue.given_up(*thread);
         (*thread, Growing::cover(*thread, runs, given_up, findings))
     };
-    catalogue.threads.keys().map(cover).collect()
+    let threads = catalogue.threads.keys();
+    let threads = threads.filter(|thread| !catalogue.is_deleted(**thread));
+    threads.map(cover).collect()
 }
 
 /// A published segment without a file. [R:seg-1]
@@ -217,6 +219,7 @@ fn remark_orphans(catalogue: &Catalogue, files: &[SegmentId], findings: &mut Fin
 }
 
 fn grow(
+    catalogue: &Catalogue,
     mut covers: BTreeMap<ThreadNumber, Growing>,
     frames: &[(Arc<JournalFile>, ScannedFrame)],
     journal: &JournalRead,
@@ -225,6 +228,7 @@ fn grow(
     for (file, frame) in frames {
         match covers.get_mut(&frame.header.thread) {
             Some(growing) => growing.push(file, frame, &journal.lost, findings),
+            None if catalogue.is_deleted(frame.header.thread) => {}
             // [R:frame-12]
             #[cfg(turnleaf_bugs)]
             None if crate::bugs::OrphanFramesIgnored.planted() => {}
@@ -236,7 +240,14 @@ fn grow(
     }
     for frame in &journal.lost {
         let thread = frame.header.thread;
-        if !covers.contains_key(&thread) {
+        if catalogue.is_deleted(thread) {
+            // [R:deleted]
+            let damage = Damage {
+                ordinals: None,
+                ..frame.damage.clone()
+            };
+            findings.costs_nothing_there(damage, frame.place());
+        } else if !covers.contains_key(&thread) {
             findings.of_store(frame.damage.clone(), Some(Acceptance::Thread(thread)));
         }
     }

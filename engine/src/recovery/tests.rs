@@ -4,6 +4,7 @@
 
 mod build;
 mod catalogue;
+mod deleted;
 mod frames;
 mod repair;
 mod repaired;

@@ -12,6 +12,7 @@ mod sink;
 use std::fmt;
 use std::io::Read;
 
+use turnleaf_engine::AppendError;
 use turnleaf_engine::format::catalogue::CatalogueRecord;
 use turnleaf_engine::format::record::Flags;
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
@@ -37,6 +38,9 @@ pub struct ImportSource<'a> {
     pub file_bytes: u64,
     /// Its modification time, Unix nanoseconds; compared likewise.
     pub modified_ns: i64,
+    /// Whether it lies among archived ones: then its thread is archived. A source that was imported
+    /// from the same place before changes nothing about that.
+    pub archived: bool,
 }
 
 impl fmt::Debug for ImportSource<'_> {
@@ -60,6 +64,8 @@ pub enum Skip {
     NoThread,
     /// What it calls a thread id is none.
     BadThreadId(String),
+    /// Its thread was deleted here.
+    Deleted(String),
     /// The store holds other bytes for the same thread.
     Differs {
         /// The thread.
@@ -89,6 +95,11 @@ impl fmt::Display for Skip {
             }
             Skip::NoThread => f.write_str("no session_meta and no id in the name: whose is it?"),
             Skip::BadThreadId(id) => write!(f, "{id:?} is not a thread id"),
+            Skip::Deleted(id) => write!(
+                f,
+                "thread {id} was deleted from the store; to have it again, import it into another \
+                 store"
+            ),
             Skip::Differs { thread, at } => write!(
                 f,
                 "the store holds other history for thread {thread}: it differs at byte {at}; \
@@ -172,13 +183,22 @@ impl Store {
             }
         };
         let shared = self.source.owner()?;
-        let number = find_or_create(shared, &id)?;
+        let number = match find_or_create(shared, &id) {
+            Err(Error::Append {
+                reason: AppendError::Deleted,
+                thread,
+            }) => return Ok(Err(Skip::Deleted(thread))),
+            found => found?,
+        };
         let known = match self.compare(number, &id, &mut lines, progress)? {
             Compared::Prefix(known) => known,
             Compared::Skip(skip) => return Ok(Err(skip)),
         };
         let mut sink = Sink::new(shared, number, &id, source.path);
         sink.describe(source.file_bytes, source.modified_ns);
+        if !self.was_imported_from(number, source.path) {
+            sink.moved(source.archived);
+        }
         let broken = self.add(&mut lines, &mut sink, known.unterminated, progress);
         let (after, ended) = (lines.at(), broken?);
         let added_records = sink.finish(after, ended.is_none())?;
@@ -192,6 +212,14 @@ impl Store {
             bytes: after,
             added_records,
         }))
+    }
+
+    /// Whether the newest import into a thread was from the same place.
+    fn was_imported_from(&self, thread: ThreadNumber, path: &str) -> bool {
+        self.source.with(|state| {
+            let import = state.thread(thread).and_then(|fact| fact.import.as_ref());
+            import.is_some_and(|import| import.path == path)
+        })
     }
 
     /// Passes by what the store holds already.

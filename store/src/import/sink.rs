@@ -47,6 +47,8 @@ pub(super) struct Sink<'s> {
     path: String,
     file_bytes: u64,
     modified_ns: i64,
+    /// Whether the thread is to be archived or not; `None` when that stays as it is.
+    archived: Option<bool>,
     held: Vec<Held>,
     held_bytes: usize,
     run: Option<RunWriter>,
@@ -73,6 +75,7 @@ impl<'s> Sink<'s> {
             path: path.to_owned(),
             file_bytes: 0,
             modified_ns: 0,
+            archived: None,
             held: Vec::new(),
             held_bytes: 0,
             run: None,
@@ -87,6 +90,11 @@ impl<'s> Sink<'s> {
     /// What identifies the source as it stands.
     pub(super) fn describe(&mut self, file_bytes: u64, modified_ns: i64) {
         (self.file_bytes, self.modified_ns) = (file_bytes, modified_ns);
+    }
+
+    /// Says that the source is in another place than the one imported last, archived or not.
+    pub(super) fn moved(&mut self, archived: bool) {
+        self.archived = Some(archived);
     }
 
     /// Takes a line or a piece of one.
@@ -139,10 +147,25 @@ impl<'s> Sink<'s> {
             self.append_held()?;
             let fact = self.progress(None);
             if self.says_more(&fact) {
+                self.follow_archive()?;
                 announce(self.shared, fact)?;
             }
         }
         Ok(self.added)
+    }
+
+    /// Archives the thread as its source is, before the catalogue says that it was imported from
+    /// there: an import that breaks off between the two does it again.
+    fn follow_archive(&mut self) -> Result<(), Error> {
+        let Some(archived) = self.archived.take() else {
+            return Ok(());
+        };
+        let mut log = self.shared.lock();
+        match log.stage_archive(self.thread, archived) {
+            Ok(Some(ticket)) => settle(self.shared, log, ticket),
+            Ok(None) => Ok(()),
+            Err(reason) => Err(self.refused()(reason)),
+        }
     }
 
     /// Whether the catalogue learns anything from the fact: a source that adds nothing is noted
@@ -335,6 +358,7 @@ impl<'s> Sink<'s> {
             return Ok(());
         };
         let end = run.next().0;
+        self.follow_archive()?;
         let notes = self.notes.take().map(run_notes::pack).unwrap_or_default();
         let done = run.finish(&notes).map_err(Error::of_read(&self.id))?;
         let fact = self.progress(Some(end));

@@ -282,7 +282,9 @@ impl Store {
         self.leaves.discard()?;
         let mut report = RebuildReport::default();
         for summary in self.log_threads() {
-            let (number, reader) = self.source.find(&summary.id)?;
+            let Some((number, reader)) = self.source.find_listed(&summary.id)? else {
+                continue;
+            };
             report.bytes += self
                 .leaves
                 .with(|index| self.catch_up(index, &summary.id, number, &reader))?;

@@ -82,7 +82,9 @@ impl Store {
         }
         let mut odd = Vec::new();
         for summary in self.log_threads() {
-            let (number, reader) = self.source.find(&summary.id)?;
+            let Some((number, reader)) = self.source.find_listed(&summary.id)? else {
+                continue;
+            };
             let row = self.leaves.look(|index| {
                 let Some(row) = index.reader()?.thread(number)? else {
                     return Ok(None);

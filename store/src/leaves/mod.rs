@@ -4,6 +4,7 @@
 mod catch_up;
 mod compare;
 mod context;
+mod deleted;
 mod health;
 mod pages;
 mod show;

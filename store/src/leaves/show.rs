@@ -26,6 +26,8 @@ pub struct AnomalyCount {
 pub struct ShowThread {
     /// The thread object of upstream's protocol.
     pub thread: Value,
+    /// Whether it is archived.
+    pub archived: bool,
     /// Records of the thread.
     pub records: u64,
     /// Turns.
@@ -85,8 +87,10 @@ impl Store {
                 }
                 known.journal_bytes(number)
             });
+            let fact = |known: &turnleaf_engine::State| known.thread(number).cloned();
             Ok(ShowThread {
                 thread: self.thread_value(id, &state),
+                archived: self.source.with(fact).is_some_and(|fact| fact.archived),
                 records: reader.end().0,
                 turns: row.turn_rows,
                 items: row.item_rows,

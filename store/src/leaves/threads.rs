@@ -121,8 +121,11 @@ impl Store {
     /// All threads that pass the filters, in no order.
     fn listed(&self, request: &ThreadsRequest) -> Result<Vec<Listed>, Error> {
         let mut all = Vec::new();
+        self.drop_rows_of_deleted()?;
         for summary in self.log_threads() {
-            let (number, reader) = self.source.find(&summary.id)?;
+            let Some((number, reader)) = self.source.find_listed(&summary.id)? else {
+                continue;
+            };
             let state = self.leaves.with(|index| {
                 self.catch_up(index, &summary.id, number, &reader)?;
                 thread_state(index, number)

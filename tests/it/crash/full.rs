@@ -1,6 +1,6 @@
 //! Disks without room.
 
-use turnleaf_engine::{Begin, Log, Outcome};
+use turnleaf_engine::{Begin, Log, Outcome, SealGoal};
 use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
 
@@ -69,4 +69,62 @@ fn a_full_disk_takes_appends_again_once_there_is_room() {
     }
     assert!(refusals > 0, "no bound was reached");
     println!("full disk: {refusals} refused appends");
+}
+
+fn seal(log: &mut Log) -> bool {
+    let Some(plan) = log.plan_seal(SealGoal::Due) else {
+        return false;
+    };
+    let done = plan.run(&|_, _, _| Vec::new());
+    drop(plan);
+    let sealed = log.finish_seal(done).is_ok();
+    log.commit_all();
+    let _ = log.clean_up(9);
+    sealed
+}
+
+/// [R:full-1] [R:full-4] Nobody waits for a segment that the disk has no room for.
+#[test]
+fn appends_do_not_wait_for_a_seal_that_a_full_disk_refuses() {
+    let disk = SimDisk::new();
+    let mut log = open(&disk).unwrap();
+    let (a, _) = log.stage_thread(&ThreadId::parse("a").unwrap()).unwrap();
+    log.commit_all();
+    let line = [b'x'; 3000];
+    // The budget of files is used up; until somebody has tried to seal, an append waits.
+    while matches!(append(&mut log, a, &line), Outcome::Durable) {}
+    disk.set_capacity(Some(disk.used()));
+    assert!(!seal(&mut log));
+    let refused = append(&mut log, a, &line);
+    assert!(matches!(refused, Outcome::Failed(_)), "{refused:?}");
+    // What was waiting is settled as well, and room is all that is missing.
+    disk.set_capacity(None);
+    assert!(seal(&mut log));
+    while seal(&mut log) {}
+    assert!(matches!(append(&mut log, a, &line), Outcome::Durable));
+}
+
+/// [R:full-2] A free file that is smaller than a new one would be takes what fits.
+#[test]
+fn a_full_disk_uses_the_journal_files_that_are_free() {
+    let disk = SimDisk::new();
+    let mut log = open(&disk).unwrap();
+    let (a, _) = log.stage_thread(&ThreadId::parse("a").unwrap()).unwrap();
+    log.commit_all();
+    let line = [b'x'; 3000];
+    // The first, smaller file is left and sealed; the file that is begun now does without it.
+    for _ in 0..20 {
+        append(&mut log, a, &line);
+        while seal(&mut log) {}
+    }
+    disk.set_capacity(Some(disk.used()));
+    let before = log.state().reader(a).unwrap().end();
+    let mut taken = 0;
+    while matches!(append(&mut log, a, &line), Outcome::Durable) {
+        taken += 1;
+    }
+    assert!(taken > 8, "{taken} appends");
+    drop(log);
+    let found = recover(&disk.after_crash(CrashPolicy::Nothing, 0)).unwrap();
+    assert_eq!(found["a"].len() as u64, before.0 + taken);
 }

@@ -37,6 +37,7 @@ fn options() -> Options {
         seal_bytes_min: 8 << 10,
         segment_boundary_bytes: 16 << 10,
         segment_bytes_max: 64 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     }
 }
@@ -169,12 +170,25 @@ struct Work<'w> {
 impl Work<'_> {
     fn create(&mut self, name: &str) -> Option<ThreadNumber> {
         (!self.stuck).then_some(())?;
-        self.expectation.stage(name, Vec::new());
         let (thread, ticket) = self.log.stage_thread(&ThreadId::parse(name).ok()?).ok()?;
+        self.expectation.stage(name, Vec::new());
         self.log.commit_all();
         if matches!(self.log.outcome(ticket), Outcome::Durable) {
             self.expectation.acknowledge();
             return Some(thread);
+        }
+        self.expectation.refuse();
+        None
+    }
+
+    fn delete(&mut self, name: &str, thread: ThreadNumber) -> Option<()> {
+        (!self.stuck).then_some(())?;
+        let ticket = self.log.stage_deletion(thread).ok()?;
+        self.expectation.stage_deletion(name);
+        self.log.commit_all();
+        if matches!(self.log.outcome(ticket), Outcome::Durable) {
+            self.expectation.acknowledge();
+            return self.log.clean_up(1).ok();
         }
         self.expectation.refuse();
         None

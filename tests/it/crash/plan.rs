@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) steps: u64,
     /// Crash at every so manieth call.
     pub(super) every: u64,
+    /// Whether threads are deleted.
+    pub(super) deletes: bool,
     /// Calls that fail.
     pub(super) faults: Vec<(u64, Fault)>,
 }
@@ -48,6 +50,7 @@ impl Plan {
             owners: 3,
             steps: 16,
             every: 1,
+            deletes: false,
             faults: Vec::new(),
         }
     }
@@ -66,6 +69,7 @@ impl Plan {
         Plan {
             faults,
             every: 1 + rng.below(5),
+            deletes: true,
             ..Plan::of_seed(seed)
         }
     }
@@ -114,6 +118,12 @@ impl Plan {
     /// Plans that are a bit less than this one, the boldest first.
     fn smaller(&self) -> Vec<Plan> {
         let mut plans = Vec::new();
+        if self.deletes {
+            plans.push(Plan {
+                deletes: false,
+                ..self.clone()
+            });
+        }
         if !self.faults.is_empty() {
             let faults = Vec::new();
             plans.push(Plan {
@@ -168,8 +178,9 @@ impl fmt::Display for Plan {
         let (seed, owners, steps, every) = (self.seed, self.owners, self.steps, self.every);
         write!(
             f,
-            "seed={seed};owners={owners};steps={steps};every={every};faults="
+            "seed={seed};owners={owners};steps={steps};every={every};"
         )?;
+        write!(f, "deletes={};faults=", u8::from(self.deletes))?;
         for (place, (at, fault)) in self.faults.iter().enumerate() {
             let comma = if place > 0 { "," } else { "" };
             let name = FAULTS.iter().find(|(_, known)| known == fault);
@@ -193,6 +204,7 @@ impl FromStr for Plan {
                 "owners" => plan.owners = number()?,
                 "steps" => plan.steps = number()?,
                 "every" => plan.every = number()?,
+                "deletes" => plan.deletes = number()? == 1,
                 "faults" => {
                     for fault in value.split(',').filter(|fault| !fault.is_empty()) {
                         let (at, name) = fault.split_once(':').ok_or_else(bad)?;

@@ -17,10 +17,15 @@ use super::{Work, line, read, run};
 
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
 
-fn thread(work: &mut Work<'_>, rng: &mut Rng) -> Option<(&'static str, ThreadNumber)> {
-    let name = THREADS[usize::try_from(rng.below(4)).ok()?];
-    let known = work.log.state().thread_number(&ThreadId::parse(name).ok()?);
-    let number = known.or_else(|| work.create(name))?;
+fn thread(work: &mut Work<'_>, rng: &mut Rng) -> Option<(String, ThreadNumber)> {
+    let mut name = THREADS[usize::try_from(rng.below(4)).ok()?].to_owned();
+    // Another one takes the place of one that is deleted.
+    let state = work.log.state();
+    while state.deleted().any(|(_, fact)| fact.id.as_str() == name) {
+        name.push('_');
+    }
+    let known = state.thread_number(&ThreadId::parse(&name).ok()?);
+    let number = known.or_else(|| work.create(&name))?;
     Some((name, number))
 }
 
@@ -39,10 +44,10 @@ fn group(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
     let mut tickets = Vec::new();
     for (name, number) in members {
         let sizes: Vec<usize> = (0..1 + rng.below(3)).map(|_| size(rng) / 4).collect();
-        let batch = work.batch(name, &sizes);
+        let batch = work.batch(&name, &sizes);
         let records: Vec<_> = batch.iter().map(|bytes| line(bytes)).collect();
         let staged = work.log.stage(number, None, &records).ok()?;
-        work.expectation.stage(name, batch);
+        work.expectation.stage(&name, batch);
         tickets.push(staged.ticket);
     }
     for _ in 0..20 {
@@ -71,7 +76,7 @@ fn group(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
 fn import(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
     let (name, number) = thread(work, rng)?;
     work.log.lease(number).ok()?;
-    let done = import_leased(work, rng, name, number);
+    let done = import_leased(work, rng, &name, number);
     work.log.return_lease(number);
     done
 }
@@ -103,13 +108,13 @@ fn import_leased(
     None
 }
 
-fn step(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
+fn step(work: &mut Work<'_>, rng: &mut Rng, deletes: bool) -> Option<()> {
     (!work.stuck).then_some(())?;
-    match rng.below(20) {
+    match rng.below(if deletes { 22 } else { 20 }) {
         0..10 => {
             let (name, number) = thread(work, rng)?;
             let sizes: Vec<usize> = (0..1 + rng.below(3)).map(|_| size(rng)).collect();
-            work.append(name, number, &sizes)
+            work.append(&name, number, &sizes)
         }
         10..14 => group(work, rng),
         14 => work.seal(SealGoal::Due),
@@ -117,7 +122,11 @@ fn step(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
         16 => work.log.mark().ok(),
         17 => work.log.clean_up(usize::try_from(rng.below(3)).ok()?).ok(),
         18 => work.log.shrink_journal().ok(),
-        _ => import(work, rng),
+        19 => import(work, rng),
+        _ => {
+            let (name, number) = thread(work, rng)?;
+            work.delete(&name, number)
+        }
     }
 }
 
@@ -144,7 +153,7 @@ pub(super) fn program(
             let mut rng = Rng::new(plan.seed ^ (owner + 1) << 32);
             work.staged = usize::try_from(owner).ok()? * 1000;
             for _ in 0..steps {
-                let _ = step(work, &mut rng);
+                let _ = step(work, &mut rng, plan.deletes);
             }
             Some(())
         });

@@ -27,6 +27,7 @@ fn options() -> Options {
         seal_bytes_min: 16 << 10,
         segment_boundary_bytes: 32 << 10,
         segment_bytes_max: 64 << 10,
+        reserve_bytes: 8 << 10,
         ..Options::default()
     }
 }
@@ -201,6 +202,7 @@ impl Work<'_> {
             plain: &mut rest,
             file_bytes: plain.len() as u64,
             modified_ns: 1,
+            archived: false,
         };
         let done = self.store.import(source, &mut |_| {});
         let settled = self.settle(done);
@@ -212,6 +214,12 @@ impl Work<'_> {
             self.expectation.acknowledge();
         }
         settled?.ok().map(drop)
+    }
+
+    fn delete(&mut self, thread: &str) -> Option<()> {
+        self.expectation.stage_deletion(thread);
+        let done = self.store.delete(thread);
+        self.settle(done)
     }
 
     fn ask(&self, thread: &str) -> Option<()> {
@@ -252,6 +260,19 @@ pub(super) fn working_day(work: &mut Work<'_>) -> Option<()> {
     Some(())
 }
 
+/// A working day, after which a thread is archived and the other one deleted.
+fn last_day(work: &mut Work<'_>) -> Option<()> {
+    working_day(work)?;
+    let threads = work.store.log_threads();
+    let [first, second] = threads.as_slice() else {
+        return None;
+    };
+    let _ = work.store.archive(&first.id);
+    let _ = work.delete(&second.id);
+    let _ = work.ask(&first.id);
+    Some(())
+}
+
 pub(super) fn rig<'a>(
     (step, seeds, seconds): (u64, u64, u64),
     workload: &'a dyn Fn(&SimDisk, &mut Expectation),
@@ -272,7 +293,7 @@ pub(super) fn rig<'a>(
 #[test]
 fn log_and_index_survive_a_crash_of_the_store() {
     let workload = |disk: &SimDisk, expectation: &mut Expectation| {
-        run(disk, expectation, working_day);
+        run(disk, expectation, last_day);
     };
     match rig((3, 1, 1), &workload).run() {
         Ok(coverage) => println!("store: {coverage}; indexes {INDEXES:?}"),
@@ -284,7 +305,7 @@ fn log_and_index_survive_a_crash_of_the_store() {
 #[test]
 fn log_and_index_survive_a_call_that_fails() {
     let whole = SimDisk::new();
-    run(&whole, &mut Expectation::default(), working_day);
+    run(&whole, &mut Expectation::default(), last_day);
     let mut coverage = Coverage::default();
     let begun = Instant::now();
     let step = usize::try_from((5 / scale()).max(1)).unwrap_or(1);
@@ -297,7 +318,7 @@ fn log_and_index_survive_a_call_that_fails() {
         let disk = SimDisk::new();
         disk.plan(at, fault);
         let mut expectation = Expectation::beside(&disk);
-        run(&disk, &mut expectation, working_day);
+        run(&disk, &mut expectation, last_day);
         disk.heal();
         let unused = |_: &SimDisk, _: &mut Expectation| {};
         let rig = rig((1, 1, 0), &unused);
@@ -323,7 +344,7 @@ fn the_same_day_writes_the_same_bytes() {
     let trace = || {
         let disk = SimDisk::new();
         disk.trace();
-        run(&disk, &mut Expectation::default(), working_day);
+        run(&disk, &mut Expectation::default(), last_day);
         (disk.ops(), disk.trace_hash(), disk.digest())
     };
     assert_eq!(trace(), trace());
@@ -333,7 +354,7 @@ fn the_same_day_writes_the_same_bytes() {
 #[test]
 fn a_flipped_bit_in_the_index_changes_no_answer() {
     let disk = SimDisk::new();
-    run(&disk, &mut Expectation::default(), working_day);
+    run(&disk, &mut Expectation::default(), last_day);
     let disk = disk.after_crash(CrashPolicy::Everything, 0);
     let whole = recover(&disk.fork());
     let bytes = disk.bytes("index.redb").map_or(0, |bytes| bytes.len());

@@ -75,6 +75,7 @@ pub fn run(input: &[u8]) {
         journal_first_bytes: 64 << 10,
         journal_file_bytes: 256 << 10,
         seal_bytes_min: 64 << 10,
+        reserve_bytes: 8 << 10,
         ..Options::default()
     };
     let store = open_store(&disk, &options).expect("memory");

@@ -65,6 +65,7 @@ pub fn run(input: &[u8]) {
         journal_first_bytes: 64 << 10,
         journal_file_bytes: 1 << 20,
         seal_bytes_min: 64 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     };
     let disk = SimDisk::new();
@@ -105,6 +106,7 @@ fn import(store: &Store, mut source: Source<'_>, modified_ns: i64) -> Result<Imp
         plain: &mut source,
         file_bytes,
         modified_ns,
+        archived: false,
     };
     let imported = store.import(source, &mut |_| {});
     imported.expect("the store takes any bytes")

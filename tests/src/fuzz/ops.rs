@@ -21,6 +21,8 @@ use crate::sim_disk::{CrashPolicy, Fault, SimDisk};
 
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
 const OPERATIONS_MAX: usize = 160;
+/// The byte that deletes a thread.
+const DELETES: u8 = 0xfc;
 
 fn options() -> Options {
     Options {
@@ -30,6 +32,7 @@ fn options() -> Options {
         seal_bytes_min: 8 << 10,
         segment_boundary_bytes: 16 << 10,
         segment_bytes_max: 64 << 10,
+        reserve_bytes: 8 << 10,
         ..Options::default()
     }
 }
@@ -129,15 +132,17 @@ impl Run<'_> {
     }
 
     fn step(&mut self) -> Option<()> {
-        let operation = self.input.byte() % 16;
+        let byte = self.input.byte();
+        let operation = byte % 16;
         if self.stuck && operation < 14 {
             return None;
         }
         match operation {
+            _ if byte == DELETES => self.delete(),
             0..6 => {
                 let (name, number) = self.thread()?;
-                let batch = self.batch(name, 4);
-                self.append(name, number, batch)
+                let batch = self.batch(&name, 4);
+                self.append(&name, number, batch)
             }
             6 | 7 => self.group(),
             8 => self.seal(SealGoal::Due),
@@ -194,23 +199,41 @@ impl Run<'_> {
         self.open();
     }
 
-    fn thread(&mut self) -> Option<(&'static str, ThreadNumber)> {
-        let name = THREADS[self.input.below(4)];
-        let id = ThreadId::parse(name).ok()?;
+    fn thread(&mut self) -> Option<(String, ThreadNumber)> {
+        let mut name = THREADS[self.input.below(4)].to_owned();
         let log = self.log.as_mut()?;
+        // Another one takes the place of one that is deleted.
+        let is_deleted = |name: &str| {
+            let mut deleted = log.state().deleted();
+            deleted.any(|(_, fact)| fact.id.as_str() == name)
+        };
+        while is_deleted(&name) {
+            name.push('_');
+        }
+        let id = ThreadId::parse(&name).ok()?;
         if let Some(number) = log.state().thread_number(&id) {
             return Some((name, number));
         }
-        self.expectation.stage(name, Vec::new());
-        let staged = log.stage_thread(&id).ok();
-        let Some((number, ticket)) = staged else {
-            self.expectation.refuse();
-            return None;
-        };
+        let (number, ticket) = log.stage_thread(&id).ok()?;
+        self.expectation.stage(&name, Vec::new());
         log.commit_all();
         if matches!(log.outcome(ticket), Outcome::Durable) {
             self.expectation.acknowledge();
             return Some((name, number));
+        }
+        self.expectation.refuse();
+        None
+    }
+
+    fn delete(&mut self) -> Option<()> {
+        let (name, number) = self.thread()?;
+        let log = self.log.as_mut()?;
+        let ticket = log.stage_deletion(number).ok()?;
+        self.expectation.stage_deletion(&name);
+        log.commit_all();
+        if matches!(log.outcome(ticket), Outcome::Durable) {
+            self.expectation.acknowledge();
+            return log.clean_up(1).ok();
         }
         self.expectation.refuse();
         None
@@ -241,11 +264,11 @@ impl Run<'_> {
         }
         let mut tickets = Vec::new();
         for (name, number) in members {
-            let batch = self.batch(name, 2);
+            let batch = self.batch(&name, 2);
             let records: Vec<_> = batch.iter().map(|bytes| line(bytes)).collect();
             let staged = self.log.as_mut()?.stage(number, None, &records).ok();
             let Some(staged) = staged else { break };
-            self.expectation.stage(name, batch);
+            self.expectation.stage(&name, batch);
             tickets.push(staged.ticket);
         }
         self.settle(tickets)
@@ -290,10 +313,10 @@ impl Run<'_> {
 
     fn import(&mut self) -> Option<()> {
         let (name, number) = self.thread()?;
-        let lines = self.batch(name, 12);
+        let lines = self.batch(&name, 12);
         let log = self.log.as_mut()?;
         log.lease(number).ok()?;
-        let done = import(log, &mut self.expectation, name, number, lines);
+        let done = import(log, &mut self.expectation, &name, number, lines);
         log.return_lease(number);
         done
     }

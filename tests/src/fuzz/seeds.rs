@@ -194,6 +194,7 @@ fn written_files() -> Vec<Seed> {
         journal_first_bytes: 16 << 10,
         journal_file_bytes: 16 << 10,
         seal_bytes_min: 1 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     };
     let (mut log, _) = open_log(&disk, options).expect("memory");

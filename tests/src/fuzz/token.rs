@@ -250,6 +250,7 @@ fn build() -> Shop {
     let options = Options {
         journal_first_bytes: 64 << 10,
         journal_file_bytes: 256 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     };
     let store = open_store(&SimDisk::new(), &options).expect("memory");

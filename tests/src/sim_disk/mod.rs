@@ -204,6 +204,12 @@ impl SimDisk {
         self.state().capacity = bytes;
     }
 
+    /// Bytes of all files that have a name.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.state().used()
+    }
+
     /// Whether the machine has stopped.
     #[must_use]
     pub fn has_crashed(&self) -> bool {

@@ -327,6 +327,7 @@ pub(super) fn empty_home() -> Home {
     let options = Options {
         journal_first_bytes: 16 << 10,
         journal_file_bytes: 16 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     };
     Home { dir, options }

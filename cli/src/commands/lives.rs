@@ -1,0 +1,52 @@
+//! Owns what a command does to a thread as a whole: `archive`, `unarchive`, `delete`.
+
+use serde_json::{Value, json};
+use turnleaf::Store;
+
+use crate::args::Global;
+use crate::commands::open;
+use crate::exit::{Failure, Outcome};
+use crate::output::{print_json, print_line};
+
+pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<Outcome, Failure> {
+    let store = open(global)?;
+    if archived {
+        store.archive(thread)?;
+    } else {
+        store.unarchive(thread)?;
+    }
+    let told = if archived { "archived" } else { "not archived" };
+    let shown = described(&store, thread);
+    tell(global, &shown, &format!("{thread} is {told}"))?;
+    close(store)
+}
+
+pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> {
+    let store = open(global)?;
+    // What it was, before it is gone; also of a thread that is damaged.
+    let shown = described(&store, thread);
+    store.delete(thread)?;
+    tell(global, &shown, &format!("{thread} is deleted"))?;
+    close(store)
+}
+
+/// The thread's object; of a thread that cannot be described, its id alone.
+fn described(store: &Store, thread: &str) -> Value {
+    let shown = store.show(thread);
+    shown.map_or_else(|_| json!({ "id": thread }), |shown| shown.thread)
+}
+
+fn tell(global: &Global, thread: &Value, line: &str) -> Result<(), Failure> {
+    if global.json {
+        return print_json(thread);
+    }
+    if global.quiet {
+        return Ok(());
+    }
+    print_line(line)
+}
+
+fn close(store: Store) -> Result<Outcome, Failure> {
+    store.close()?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,89 @@
+//! Owns what becomes of a thread as a whole: its creation, its archive, its deletion.
+
+use turnleaf_format::catalogue::CatalogueRecord;
+use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
+
+use super::{AppendError, Log, Ticket};
+
+impl Log {
+    /// Stages the creation of a thread; batches for it may be staged at once, behind it.
+    ///
+    /// # Errors
+    /// [`AppendError::Exists`], [`AppendError::Deleted`].
+    pub fn stage_thread(&mut self, id: &ThreadId) -> Result<(ThreadNumber, Ticket), AppendError> {
+        let known = self.state.catalogue.numbers.get(id);
+        if known.is_some_and(|thread| self.state.catalogue.is_deleted(*thread)) {
+            return Err(AppendError::Deleted);
+        }
+        if known.is_some() || self.staged_ids.contains_key(id) {
+            return Err(AppendError::Exists);
+        }
+        let thread = self.state.catalogue.next_thread();
+        let at_ms = self.now_ms;
+        let created = CatalogueRecord::ThreadCreated {
+            thread,
+            id: id.clone(),
+            at_ms,
+        };
+        let ticket = self.stage_catalogue(&[created]);
+        self.staged_ids.insert(id.clone(), thread);
+        self.staged_ends
+            .insert(thread, (Ordinal(0), ThreadChain::START));
+        Ok((thread, ticket))
+    }
+
+    /// Stages that a thread is archived, or no longer. `None` when it is so already. The reserve
+    /// serves for it where the disk is full.
+    ///
+    /// # Errors
+    /// [`AppendError::NoThread`].
+    pub fn stage_archive(
+        &mut self,
+        thread: ThreadNumber,
+        archived: bool,
+    ) -> Result<Option<Ticket>, AppendError> {
+        let fact = self.state.thread(thread).ok_or(AppendError::NoThread)?;
+        if fact.archived == archived {
+            return Ok(None);
+        }
+        let at_ms = self.now_ms;
+        self.vital = true;
+        Ok(Some(self.stage_catalogue(&[CatalogueRecord::Archived {
+            thread,
+            at_ms,
+            archived,
+        }])))
+    }
+
+    /// Stages the deletion of a thread, whatever state it is in: from its commit on the thread is
+    /// hidden and nothing of it is asked for. What was staged for it before goes with it. The
+    /// reserve serves for it where the disk is full. [S:catalogue-9]
+    ///
+    /// # Errors
+    /// [`AppendError::NoThread`]; [`AppendError::Busy`] while an import has the thread.
+    pub fn stage_deletion(&mut self, thread: ThreadNumber) -> Result<Ticket, AppendError> {
+        self.state.thread(thread).ok_or(AppendError::NoThread)?;
+        if self.leases.contains(&thread) {
+            return Err(AppendError::Busy);
+        }
+        let at_ms = self.now_ms;
+        self.vital = true;
+        Ok(self.stage_catalogue(&[CatalogueRecord::Deleted { thread, at_ms }]))
+    }
+
+    /// Lets go of a thread whose deletion is durable: of its frames, and of segments that hold
+    /// nothing else. Readers keep what they hold.
+    pub(super) fn let_go(&mut self, thread: ThreadNumber) {
+        let view = self.state.threads.remove(&thread);
+        for frame in view.iter().flat_map(|view| &view.frames) {
+            self.journal.released(frame.file.generation);
+        }
+        self.unsealed.remove(&thread);
+        self.quarantined.remove(&thread);
+        self.damage.retain(|damage| damage.thread != Some(thread));
+        let segments: Vec<SegmentId> = self.segment_files.keys().copied().collect();
+        for segment in segments {
+            self.doom_if_unused(segment);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Deleted threads: nothing of them is missing, and nothing of them closes anything.
+
+use turnleaf_format::ThreadNumber;
+use turnleaf_format::catalogue::CatalogueRecord;
+use turnleaf_format::record::Entry;
+use turnleaf_format::segment::Class;
+
+use super::build::{Journal, Verdict, founded, home, line};
+use super::sealed::Segment;
+
+fn delete(journal: &mut Journal) {
+    let thread = ThreadNumber(1);
+    journal.facts(&[CatalogueRecord::Deleted { thread, at_ms: 1 }]);
+}
+
+/// Only b is there, and it takes appends.
+fn expect(damage: &'static [&'static str]) -> Verdict<'static> {
+    Verdict {
+        damage,
+        closed: &[],
+        a: &[],
+        b: &["b0", "b1"],
+    }
+}
+
+/// The thread is made odd before it is deleted, or behind that.
+fn check(row: &str, make: impl Fn(&mut Journal), damage: &'static [&'static str]) {
+    for late in [false, true] {
+        let mut journal = founded();
+        journal.a("a0");
+        journal.b("b0");
+        if late {
+            delete(&mut journal);
+        }
+        make(&mut journal);
+        if !late {
+            delete(&mut journal);
+        }
+        journal.b("b1");
+        home(&[&journal.file]).check(&format!("{row}, late: {late}"), &expect(damage));
+    }
+}
+
+#[test]
+fn frames_of_a_deleted_thread_are_not_missed() {
+    // [R:deleted]
+    check("deleted", |journal| journal.a("a1"), &[]);
+    let hole = |journal: &mut Journal| {
+        journal.a.next += 3;
+        journal.a("a4");
+    };
+    check("deleted, with a hole", hole, &[]);
+    let chain = |journal: &mut Journal| {
+        journal.a.chain.0 ^= 1;
+        journal.a("a1");
+    };
+    check("deleted, of another chain", chain, &[]);
+    let damaged = |journal: &mut Journal| {
+        journal.a("a1");
+        let place = *journal.file.places.last().unwrap();
+        journal.file.flip(place + 100);
+    };
+    check("deleted, damaged", damaged, &["Decode"]);
+}
+
+#[test]
+fn runs_of_a_deleted_thread_are_not_missed() {
+    // [R:deleted] The file of its run is gone; one that was published later counts as little.
+    for late in [false, true] {
+        let mut journal = founded();
+        let lines = [line("a0"), line("a1")];
+        let run = |id: u64, journal: &mut Journal| {
+            let blocks: &[&[Entry<'_>]] = &[&lines];
+            let parts = &mut [(&mut journal.a, blocks)];
+            Segment::build(id, Class::Run, parts, &|_, _| {})
+        };
+        let segment = run(1, &mut journal);
+        if late {
+            delete(&mut journal);
+        }
+        journal.facts(&[segment.published()]);
+        if !late {
+            delete(&mut journal);
+        }
+        journal.b("b0");
+        journal.b("b1");
+        let row = format!("deleted, run, late: {late}");
+        home(&[&journal.file]).check(&row, &expect(&[]));
+        // With its file it is a leftover, which the next owner removes.
+        let home = home(&[&journal.file]);
+        home.write(&segment.name(), &segment.bytes);
+        home.open().unwrap().close().unwrap();
+        assert!(!home.path(&segment.name()).exists(), "{row}");
+    }
+}

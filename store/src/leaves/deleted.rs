@@ -1,0 +1,47 @@
+//! Owns the removal of deleted threads from the index.
+
+use turnleaf_engine::State;
+use turnleaf_engine::format::ThreadNumber;
+
+use crate::error::Error;
+use crate::open::Store;
+
+impl Store {
+    /// Removes the rows of threads. What remains of deleted ones, because the disk refused or a
+    /// crash came between, goes when threads are listed next; nobody is shown it.
+    pub(crate) fn drop_rows(&self, threads: &[ThreadNumber]) {
+        let dropped = self.leaves.look(|index| {
+            let mut batch = index.writer()?;
+            for thread in threads {
+                batch.remove_thread(*thread);
+            }
+            Ok(batch.commit(true)?)
+        });
+        if let Err(error) = dropped {
+            tracing::warn!(%error, "rows of a deleted thread stay in the index");
+        }
+    }
+
+    /// Removes what is left in the index of threads that are deleted.
+    pub(super) fn drop_rows_of_deleted(&self) -> Result<(), Error> {
+        let numbers = |state: &State| state.deleted().map(|(number, _)| number).collect();
+        let deleted: Vec<ThreadNumber> = self.source.with(numbers);
+        if deleted.is_empty() {
+            return Ok(());
+        }
+        let left = self.leaves.with(|index| {
+            let reader = index.reader()?;
+            let mut left = Vec::new();
+            for thread in &deleted {
+                if reader.thread(*thread)?.is_some() {
+                    left.push(*thread);
+                }
+            }
+            Ok(left)
+        })?;
+        if !left.is_empty() {
+            self.drop_rows(&left);
+        }
+        Ok(())
+    }
+}

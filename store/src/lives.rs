@@ -1,0 +1,87 @@
+//! Owns what becomes of a thread as a whole: its creation, its archive, its deletion.
+
+use turnleaf_engine::AppendError;
+use turnleaf_engine::format::ThreadId;
+
+use crate::append::settle;
+use crate::error::Error;
+use crate::open::Store;
+use crate::sealer::FREE_FILES;
+
+impl Store {
+    /// Creates an empty thread; durable when this returns.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] for an id that is none, is taken, or was that of a thread that
+    /// is deleted; I/O.
+    pub fn create_thread(&self, id: &str) -> Result<(), Error> {
+        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let shared = self.source.owner()?;
+        let mut log = shared.lock();
+        log.set_now(shared.now_ms());
+        let (_, ticket) = log.stage_thread(&parsed).map_err(refused(id))?;
+        settle(shared, log, ticket)
+    }
+
+    /// Archives a thread: it is listed among the archived ones, and else as it was. Durable when
+    /// this returns; an archived thread stays as it is. Works on a full disk.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`]; I/O.
+    pub fn archive(&self, id: &str) -> Result<(), Error> {
+        self.set_archived(id, true)
+    }
+
+    /// Takes a thread back from the archive, as [`Store::archive`] put it there.
+    ///
+    /// # Errors
+    /// As [`Store::archive`].
+    pub fn unarchive(&self, id: &str) -> Result<(), Error> {
+        self.set_archived(id, false)
+    }
+
+    fn set_archived(&self, id: &str, archived: bool) -> Result<(), Error> {
+        let (number, _) = self.source.find(id)?;
+        let shared = self.source.owner()?;
+        let mut log = shared.lock();
+        log.set_now(shared.now_ms());
+        match log.stage_archive(number, archived).map_err(refused(id))? {
+            Some(ticket) => settle(shared, log, ticket),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes a thread for good, damaged or not. Durable when this returns: nobody is shown it
+    /// again, and its id is not given again. What stands in files of its own is removed once no
+    /// reader holds it; what shares a pack or a journal file with other threads stays there,
+    /// unread, until that file is written anew. Works on a full disk.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Busy`] while an import has the thread;
+    /// I/O.
+    pub fn delete(&self, id: &str) -> Result<(), Error> {
+        let (number, reader) = self.source.find(id)?;
+        drop(reader);
+        let shared = self.source.owner()?;
+        let mut log = shared.lock();
+        log.set_now(shared.now_ms());
+        let ticket = log.stage_deletion(number).map_err(refused(id))?;
+        settle(shared, log, ticket)?;
+        if let Err(failure) = shared.lock().clean_up(FREE_FILES) {
+            tracing::warn!(%failure, "an unneeded file stays");
+        }
+        self.drop_rows(&[number]);
+        Ok(())
+    }
+}
+
+fn refused(id: &str) -> impl FnOnce(AppendError) -> Error {
+    let thread = id.to_owned();
+    move |reason| match reason {
+        AppendError::NoThread => Error::NoThread(thread),
+        reason => Error::Append { thread, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests;
