@@ -260,6 +260,10 @@ impl Catalogue {
     /// A deleted thread asks for no run any more. [S:catalogue-9]
     fn delete(&mut self, thread: ThreadNumber) -> bool {
         let known = self.with_thread(thread, |fact| fact.deleted = true);
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::DeletedRunsMissed.planted() {
+            return known;
+        }
         for segment in self.segments.values_mut().filter(|_| known) {
             segment.live.remove(&thread);
         }

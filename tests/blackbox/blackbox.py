@@ -4,10 +4,10 @@ reads and writes, a full disk, many writers, stopped owners.
 
   blackbox.py --bin PATH [--seconds N] [--seed N] [RIG ...]
 
-RIG is one of kill, errors, short, full, writers, stop; all of them by default, each for about
-N seconds. What every rig checks: each line that was acknowledged is exported again, behind at most
-whole unacknowledged batches in the order they were sent; `verify` finds nothing wrong (but where a
-rig says otherwise); the store takes the next append without help; nothing panics or hangs.
+RIG is one of kill, errors, delete, short, full, filled, writers, stop; all of them by default, each
+for about N seconds. What every rig checks: each line that was acknowledged is exported again, behind
+at most whole unacknowledged batches in the order they were sent; `verify` finds nothing wrong (but
+where a rig says otherwise); the store takes the next append without help; nothing panics or hangs.
 """
 
 import argparse
@@ -214,6 +214,55 @@ class Rig:
                 self.count("appends refused" if code else "appends that got through")
                 shutil.rmtree(store, ignore_errors=True)
 
+    def delete(self, until):
+        """Threads are archived and deleted while a call fails, or until the process is killed."""
+        calls = ["openat", "pwrite64", "fdatasync", "fsync", "rename", "unlinkat", "unlink"]
+        while time.time() < until:
+            with tempfile.TemporaryDirectory() as dir:
+                store = os.path.join(dir, "s")
+                stays, goes = Sent(THREAD % 7, self.rng), Sent(THREAD % 8, self.rng)
+                for sent in (stays, goes):
+                    self.append(store, sent, 3, 2)
+                verb = "archive" if self.rng.random() < 0.3 else "delete"
+                inject = "inject=%s:error=%s:when=%d%s" % (
+                    self.rng.choice(calls), self.rng.choice(["EIO", "ENOSPC"]),
+                    self.rng.randrange(1, 30), self.rng.choice(["", "+"]))
+                wrap = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject]
+                if not shutil.which("strace") or self.rng.random() < 0.5:
+                    process = self.command(store, verb, goes.thread, stdout=subprocess.PIPE,
+                                           stderr=subprocess.PIPE)
+                    timer = threading.Timer(self.rng.uniform(0, 0.03), process.kill)
+                    timer.start()
+                    process.communicate(timeout=LIMIT)
+                    timer.cancel()
+                    code = process.returncode
+                    self.count("kills" if code == -signal.SIGKILL else "ended before the kill")
+                else:
+                    code, _, err = self.run(store, verb, goes.thread, wrap=wrap)
+                    if code not in (0, 1, 3, 4, 5, 127):
+                        raise Violation("%s: exit %d: %s" % (inject, code, err.decode()))
+                    self.count("refused" if code else "got through")
+                self.check(store, stays)
+                if verb == "delete":
+                    self.check_deleted(store, goes, code == 0)
+                else:
+                    self.check(store, goes)
+                self.sane(store, stays)
+
+    def check_deleted(self, store, sent, done):
+        """The thread is gone, or, where its deletion did not succeed, whole; then it can go."""
+        code, _, _ = self.run(store, "export", sent.thread)
+        if code != 3:
+            if done:
+                raise Violation("a deleted thread is exported")
+            self.check(store, sent)
+        code, _, err = self.run(store, "delete", sent.thread)
+        if code not in (0, 3) or self.run(store, "export", sent.thread)[0] != 3:
+            raise Violation("delete ends with %d: %s" % (code, err.decode()))
+        code, _, _ = self.run(store, "append", sent.thread, "--create", data=sent.lines[0])
+        if code != 2:
+            raise Violation("the id of a deleted thread is given again: exit %d" % code)
+
     def short(self, until):
         """Reads and writes move half of what is asked for, and some are interrupted."""
         while time.time() < until:
@@ -245,6 +294,49 @@ class Rig:
                 self.count("full disks" if code else "disks with room enough")
                 self.check(store, sent, env=env)
                 self.sane(store, sent)
+
+    def filled(self, until):
+        """A file system without one free block is read, and threads of it deleted, one process
+        after the other; once there is room the next append succeeds."""
+        while time.time() < until:
+            with tempfile.TemporaryDirectory() as dir:
+                if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", dir],
+                                  stderr=subprocess.DEVNULL).returncode:
+                    print("  nothing can be mounted here: skipped")
+                    return
+                try:
+                    self.fill(dir)
+                finally:
+                    subprocess.run(["umount", dir], check=True)
+
+    def fill(self, dir):
+        store, filler = os.path.join(dir, "s"), os.path.join(dir, "filler")
+        stays = Sent(THREAD % 9, self.rng)
+        others = [Sent(THREAD % (32 + number), self.rng) for number in range(4)]
+        for sent in (stays, *others):
+            self.append(store, sent, 3, 2)
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                self.count("full disks")
+        for sent in others:
+            for args in (["threads"], ["turns", stays.thread], ["verify"], ["doctor"]):
+                code, _, err = self.run(store, *args)
+                if code != 0:
+                    raise Violation("%s on a full disk: exit %d: %s" % (args, code, err.decode()))
+            code, _, err = self.run(store, "delete", sent.thread)
+            if code != 0:
+                raise Violation("delete on a full disk: exit %d: %s" % (code, err.decode()))
+            self.count("deletions")
+            if self.run(store, "export", sent.thread)[0] != 3:
+                raise Violation("a deleted thread is exported")
+            code, _ = self.append(store, stays, 1, 2)
+            self.count("appends refused" if code else "appends that got through")
+            self.check(store, stays)
+        os.remove(filler)
+        self.sane(store, stays)
 
     def writers(self, until):
         """Several processes want one store at once; the losers are told who owns it."""
@@ -328,7 +420,7 @@ def main():
     parser.add_argument("--bin", required=True, help="the built command")
     parser.add_argument("--seconds", type=float, default=20, help="for each rig (default 20)")
     parser.add_argument("--seed", type=int, default=1)
-    rigs = ["kill", "errors", "short", "full", "writers", "stop"]
+    rigs = ["kill", "errors", "delete", "short", "full", "filled", "writers", "stop"]
     parser.add_argument("rigs", nargs="*", metavar="RIG", help=", ".join(rigs))
     args = parser.parse_args()
     failed = False

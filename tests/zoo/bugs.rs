@@ -114,6 +114,26 @@ bugs! {
     TornNotCopied,
     /// a thread without its creation is passed by silently
     OrphanFramesIgnored,
+    // Archive and deletion
+    /// files of a thread are removed before its deletion is durable
+    FilesGoBeforeDeletion,
+    /// a batch that lands behind the deletion of its thread is kept
+    LateBatchKept,
+    /// runs of deleted threads are asked for
+    DeletedRunsMissed,
+    /// the id of a deleted thread is given again
+    IdGivenAgain,
+    /// rows of a deleted thread stay in the index
+    DeletedRowsKept,
+    // A full disk
+    /// nothing is held back for a full disk
+    ReserveNotHeld,
+    /// batches take the room that is held back
+    ReserveForBatches,
+    /// a journal file that could not be filled keeps the room that it took
+    HalfFileKept,
+    /// appends wait for a seal that fails
+    FailedSealAwaited,
     // Reading segments
     /// a block's checksum is not compared
     BlockUnchecked,

@@ -37,7 +37,7 @@ RIGS = [
     ("model", "turnleaf-tests", "it", ["model::"]),
     ("crash log", "turnleaf-tests", "it",
      ["crash::failing", "crash::full", "crash::random", "crash::stopped"]),
-    ("crash store", "turnleaf-tests", "it", ["crash::store"]),
+    ("crash store", "turnleaf-tests", "it", ["crash::store", "full_disk::"]),
     ("black box", "turnleaf-cli", "turnleaf", []),
 ]
 NAMES = [rig[0] for rig in RIGS]
@@ -51,7 +51,7 @@ PARTS = {"format": ["format-spec"], "vectors": ["format-spec"], "engine": LOG, "
 ALL_PARTS = [*STORE, "cli"]
 # These do something else at every run, so a table names them only where nothing else catches.
 UNSTEADY = ["model", "black box"]
-BLACK_BOX = ["stop", "writers", "short", "full", "errors", "kill"]
+BLACK_BOX = ["stop", "writers", "short", "full", "filled", "errors", "delete", "kill"]
 
 
 def bugs():

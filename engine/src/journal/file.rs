@@ -155,6 +155,10 @@ pub(crate) fn create_filled(
     while at < capacity {
         let len = FILL_BYTES.min(usize::try_from(capacity - at).unwrap_or(FILL_BYTES));
         if let Err(error) = file.write_at(at, &zeros[..len]) {
+            #[cfg(turnleaf_bugs)]
+            if crate::bugs::HalfFileKept.planted() {
+                return Err(failed("fill", path)(error));
+            }
             // What a full disk took of it is given back.
             let _ = disk.remove(path);
             return Err(failed("fill", path)(error));

@@ -79,6 +79,10 @@ impl Log {
     ) -> Result<Option<Ticket>, ReadError> {
         self.seal_in_flight = false;
         self.seal_failed = result.is_err();
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::FailedSealAwaited.planted() {
+            self.seal_failed = false;
+        }
         let sealed = result?;
         if sealed.sealed.class == Class::Catalogue {
             self.take_over_catalogue(&sealed);
@@ -151,6 +155,8 @@ impl Log {
     /// Holds the reserve again where some of it was spent and there is room.
     pub(super) fn hold_reserve(&self) {
         let bytes = self.options.reserve_bytes;
+        #[cfg(turnleaf_bugs)]
+        let bytes = crate::bugs::ReserveNotHeld.turns(bytes, |_| 0);
         if bytes == 0 || reserve::is_whole(&*self.disk, bytes) {
             return;
         }

@@ -121,7 +121,7 @@ fn a_deleted_thread_is_nowhere() {
 /// A crash between the deletion and the removal of its rows leaves the rows.
 #[test]
 fn rows_of_a_deleted_thread_go_when_threads_are_listed() {
-    let (_dir, store) = store();
+    let (dir, store) = store();
     assert_eq!(listed(&store, false).len(), 2);
     let shared = store.source.owner().unwrap();
     let mut log = shared.lock();
@@ -130,6 +130,8 @@ fn rows_of_a_deleted_thread_go_when_threads_are_listed() {
         .thread_number(&turnleaf_engine::format::ThreadId::parse(A).unwrap());
     let ticket = log.stage_deletion(number.unwrap()).unwrap();
     crate::append::settle(shared, log, ticket).unwrap();
+    store.close().unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
     assert_eq!(index_rows(&store), 2);
     assert_eq!(listed(&store, false), [B]);
     assert_eq!(index_rows(&store), 1);

@@ -93,9 +93,12 @@ fn appends_do_not_wait_for_a_seal_that_a_full_disk_refuses() {
     let line = [b'x'; 3000];
     // The budget of files is used up; until somebody has tried to seal, an append waits.
     while matches!(append(&mut log, a, &line), Outcome::Durable) {}
-    disk.set_capacity(Some(disk.used()));
+    let used = disk.used();
+    disk.set_capacity(Some(used));
     assert!(!seal(&mut log));
+    disk.set_capacity(Some(used + (10 << 10)));
     let refused = append(&mut log, a, &line);
+    assert_eq!(disk.used(), used, "half a file is given back");
     assert!(matches!(refused, Outcome::Failed(_)), "{refused:?}");
     // What was waiting is settled as well, and room is all that is missing.
     disk.set_capacity(None);

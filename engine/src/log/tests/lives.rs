@@ -107,6 +107,7 @@ fn a_batch_that_was_staged_before_goes_with_its_thread() {
     log.commit_all();
     assert!(matches!(log.outcome(before.ticket), Outcome::Durable));
     assert!(matches!(log.outcome(deletion), Outcome::Durable));
+    assert!(log.state().reader(a).is_none());
     append(&mut log, b, &[b"two"]);
     log.close().unwrap();
     let log = home.open();
