@@ -86,6 +86,13 @@ impl Failure {
                 if let Some(thread) = of_store.thread() {
                     error["thread"] = json!(thread);
                 }
+                if let Some(owner) = of_store.owner() {
+                    error["detail"] = json!({
+                        "pid": owner.pid,
+                        "host": owner.host,
+                        "sinceMs": owner.since_ms,
+                    });
+                }
                 if let Some(damage) = of_store.damage() {
                     error["detail"] = damage_json(of_store.thread(), damage);
                 }

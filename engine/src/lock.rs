@@ -12,7 +12,7 @@ use crate::layout::LOCK;
 /// Longest text of a lock file that is read, bytes.
 const TEXT_BYTES_MAX: usize = 512;
 
-/// Who owns a store, as it says of itself; informative, never trusted.
+/// Who owns a store, as it says of itself; informative, never trusted. Shown with the time in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     /// Process id.
@@ -25,7 +25,11 @@ pub struct Owner {
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} on {}", self.pid, self.host)
+        let (pid, host, since_ms) = (self.pid, &self.host, self.since_ms);
+        match jiff::Timestamp::from_millisecond(since_ms) {
+            Ok(since) => write!(f, "process {pid} on {host}, since {since}"),
+            Err(_) => write!(f, "process {pid} on {host}"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use turnleaf_engine::{AppendError, Damage, DiskFailure, OpenError, ReadError, Refusal};
+use turnleaf_engine::{AppendError, Damage, DiskFailure, OpenError, Owner, ReadError, Refusal};
 use turnleaf_projector::index::{IndexError, InvalidToken};
 
 /// What a caller can do about an [`Error`].
@@ -127,6 +127,15 @@ impl Error {
             | Error::NoTurn { thread, .. }
             | Error::Append { thread, .. }
             | Error::Damaged { thread, .. } => Some(thread),
+            _ => None,
+        }
+    }
+
+    /// Who owns the store, if that is the failure and it could be read.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Owner> {
+        match self {
+            Error::Open(OpenError::Owned(owner)) => owner.as_ref(),
             _ => None,
         }
     }

@@ -389,7 +389,8 @@ class Rig:
                 owner.send_signal(signal.SIGSTOP)
                 started = time.time()
                 code, err = self.append(store, other, 1, 1)
-                if code != 5 or time.time() - started > 2 or str(owner.pid).encode() not in err:
+                told = b"process %d on %s, since 20" % (owner.pid, os.uname().nodename.encode())
+                if code != 5 or time.time() - started > 2 or told not in err:
                     raise Violation("beside a stopped owner: exit %d after %.1f s: %s"
                                     % (code, time.time() - started, err.decode()))
                 other.lines.clear()

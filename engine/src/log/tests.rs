@@ -272,6 +272,7 @@ fn a_run_written_by_an_import_follows_what_the_journal_held() {
     assert_eq!(all(&home.open().state().reader(a).unwrap()), lines);
 }
 
+/// [R:owner-1]
 #[test]
 fn the_second_owner_learns_who_the_first_is() {
     let home = home();
@@ -283,7 +284,11 @@ fn the_second_owner_learns_who_the_first_is() {
         StoreId([8; 16]),
     );
     match second {
-        Err(OpenError::Owned(Some(found))) => assert_eq!(found, owner()),
+        Err(OpenError::Owned(Some(found))) => {
+            assert_eq!(found, owner());
+            let told = "process 1 on here, since 1970-01-01T00:00:00.005Z";
+            assert_eq!(found.to_string(), told);
+        }
         other => panic!("{other:?}"),
     }
     assert!(home.snapshot().state().threads().next().is_none());
@@ -313,7 +318,8 @@ fn a_batch_is_refused_when_the_thread_ends_elsewhere() {
     assert_eq!(unknown, Err(AppendError::NoThread));
 }
 
-/// A directory that is moved, replaced or copied over under its owner is not acknowledged into.
+/// [R:owner-2] A directory that is moved, replaced or copied over under its owner is not
+/// acknowledged into.
 #[test]
 fn an_owner_whose_directory_was_taken_acknowledges_nothing() {
     fn moved(from: &Path, to: &Path) {
