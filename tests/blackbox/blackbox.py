@@ -300,8 +300,8 @@ class Rig:
         after the other; once there is room the next append succeeds."""
         while time.time() < until:
             with tempfile.TemporaryDirectory() as dir:
-                if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", dir],
-                                  stderr=subprocess.DEVNULL).returncode:
+                mount = [shutil.which("mount"), "-t", "tmpfs", "-o", "size=32m", "tmpfs", dir]
+                if not mount[0] or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
                     print("  nothing can be mounted here: skipped")
                     return
                 try:
