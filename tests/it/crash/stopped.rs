@@ -144,3 +144,35 @@ fn a_group_is_a_prefix_of_whole_batches() {
         Some(())
     });
 }
+
+/// A thread with a segment, one that shares a pack, and one that only the journal holds.
+#[test]
+fn deletions_survive_a_crash_at_every_call() {
+    let density = Density {
+        step: 1,
+        seeds: 4,
+        seconds: 2,
+    };
+    stop("delete", density, |work| {
+        let a = work.create("a")?;
+        let b = work.create("b")?;
+        let c = work.create("c")?;
+        for _ in 0..4 {
+            work.append("a", a, &[1500, 700])?;
+        }
+        work.append("b", b, &[90])?;
+        work.append("c", c, &[90])?;
+        work.seal(SealGoal::Everything)?;
+        work.append("a", a, &[300])?;
+        work.append("b", b, &[300])?;
+        work.delete("a", a)?;
+        work.append("c", c, &[300])?;
+        work.delete("b", b)?;
+        work.seal(SealGoal::Everything)?;
+        work.log.shrink_journal().ok()?;
+        let d = work.create("d")?;
+        work.append("d", d, &[300])?;
+        work.delete("d", d)?;
+        work.append("c", c, &[300])
+    });
+}
