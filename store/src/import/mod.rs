@@ -337,3 +337,6 @@ fn announce(shared: &crate::source::Shared, fact: CatalogueRecord) -> Result<(),
     let ticket = log.stage_catalogue(&[fact]);
     settle(shared, log, ticket)
 }
+
+#[cfg(test)]
+mod tests;

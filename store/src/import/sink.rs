@@ -45,8 +45,11 @@ pub(super) struct Sink<'s> {
     thread: ThreadNumber,
     id: String,
     path: String,
-    file_bytes: u64,
-    modified_ns: i64,
+    /// Length and time that identify the source as it stands.
+    identity: (u64, i64),
+    /// Whether the source was read to its end. Before, nothing that is published may say what
+    /// identifies it: an import that is killed would be taken for a whole one.
+    whole: bool,
     /// Whether the thread is to be archived or not; `None` when that stays as it is.
     archived: Option<bool>,
     held: Vec<Held>,
@@ -73,8 +76,8 @@ impl<'s> Sink<'s> {
             thread,
             id: id.to_string(),
             path: path.to_owned(),
-            file_bytes: 0,
-            modified_ns: 0,
+            identity: (0, 0),
+            whole: false,
             archived: None,
             held: Vec::new(),
             held_bytes: 0,
@@ -89,7 +92,7 @@ impl<'s> Sink<'s> {
 
     /// What identifies the source as it stands.
     pub(super) fn describe(&mut self, file_bytes: u64, modified_ns: i64) {
-        (self.file_bytes, self.modified_ns) = (file_bytes, modified_ns);
+        self.identity = (file_bytes, modified_ns);
     }
 
     /// Says that the source is in another place than the one imported last, archived or not.
@@ -128,11 +131,7 @@ impl<'s> Sink<'s> {
     /// Makes everything durable; `consumed` plain bytes of the source are records now. Returns the
     /// number of records that were added.
     pub(super) fn finish(mut self, consumed: u64, whole: bool) -> Result<u64, Error> {
-        self.consumed = consumed;
-        if !whole {
-            // The source broke off: it is not known to be imported as it stands.
-            (self.file_bytes, self.modified_ns) = (0, 0);
-        }
+        (self.consumed, self.whole) = (consumed, whole);
         if self.partial.is_some() {
             let rest = Piece {
                 bytes: Vec::new(),
@@ -176,12 +175,20 @@ impl<'s> Sink<'s> {
             .state()
             .thread(self.thread)
             .and_then(|thread| thread.import.as_ref());
-        let (Some(known), CatalogueRecord::Import { source_bytes, .. }) = (known, fact) else {
+        let (
+            Some(known),
+            CatalogueRecord::Import {
+                source_bytes,
+                file_bytes,
+                modified_ns,
+                ..
+            },
+        ) = (known, fact)
+        else {
             return true;
         };
         let same = known.path == self.path
-            && known.file_bytes == self.file_bytes
-            && known.modified_ns == self.modified_ns;
+            && (known.file_bytes, known.modified_ns) == (*file_bytes, *modified_ns);
         self.added > 0 || (!same && *source_bytes >= known.source_bytes)
     }
 
@@ -192,12 +199,13 @@ impl<'s> Sink<'s> {
                 .staged_end(self.thread)
                 .map_or(0, |end| end.0)
         });
+        let (file_bytes, modified_ns) = if self.whole { self.identity } else { (0, 0) };
         CatalogueRecord::Import {
             thread: self.thread,
             source_bytes: self.consumed,
             ordinal_end: turnleaf_engine::format::Ordinal(end),
-            file_bytes: self.file_bytes,
-            modified_ns: self.modified_ns,
+            file_bytes,
+            modified_ns,
             path: self.path.clone(),
         }
     }
