@@ -38,6 +38,15 @@ pub struct RebuildReport {
     pub bytes: u64,
 }
 
+/// A thread whose rows are those of the log.
+pub(crate) struct CaughtUp {
+    pub(crate) number: ThreadNumber,
+    /// The log as far as the rows reach.
+    pub(crate) reader: Reader,
+    /// Payload bytes that were applied for it.
+    pub(super) bytes: u64,
+}
+
 /// How far one batch came.
 pub(super) struct Fed {
     pub(super) end: Ordinal,
@@ -47,7 +56,20 @@ pub(super) struct Fed {
 impl Store {
     /// Applies what the log holds of the thread beyond the index's watermark. Every append that was
     /// acknowledged before the call is visible after it.
-    pub(crate) fn catch_up(
+    ///
+    /// INVARIANT: the end of the log is looked up by whoever holds the index, here. One that was
+    /// looked up before lies behind what others applied meanwhile, and would show a loss.
+    pub(crate) fn catch_up(&self, index: &Index, id: &str) -> Result<CaughtUp, Error> {
+        let (number, reader) = self.source.find(id)?;
+        let bytes = self.apply_rest(index, id, number, &reader)?;
+        Ok(CaughtUp {
+            number,
+            reader,
+            bytes,
+        })
+    }
+
+    fn apply_rest(
         &self,
         index: &Index,
         id: &str,
@@ -282,14 +304,14 @@ impl Store {
         self.leaves.discard()?;
         let mut report = RebuildReport::default();
         for summary in self.log_threads() {
-            let Some((number, reader)) = self.source.find_listed(&summary.id)? else {
-                continue;
+            let done = match self.leaves.with(|index| self.catch_up(index, &summary.id)) {
+                // It was deleted since.
+                Err(Error::NoThread(_)) => continue,
+                done => done?,
             };
-            report.bytes += self
-                .leaves
-                .with(|index| self.catch_up(index, &summary.id, number, &reader))?;
+            report.bytes += done.bytes;
             report.threads += 1;
-            report.records += reader.end().0;
+            report.records += done.reader.end().0;
             progress(report.bytes);
         }
         self.leaves

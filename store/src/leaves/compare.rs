@@ -16,10 +16,12 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; failures of the system.
     pub fn index_difference(&self, id: &str) -> Result<Option<String>, Error> {
-        let (number, reader) = self.source.find(id)?;
-        let looked = self
-            .leaves
-            .look(|index| self.difference(index, number, &reader));
+        self.source.find(id)?;
+        let looked = self.leaves.look(|index| {
+            // Anew: while this waited for the index, others may have applied more.
+            let (number, reader) = self.source.find(id)?;
+            self.difference(index, number, &reader)
+        });
         match looked {
             Ok(difference) => Ok(difference.flatten()),
             Err(Error::Index(error)) if !matches!(error, IndexError::Io { .. }) => {

@@ -172,10 +172,12 @@ impl Store {
         id: &str,
         work: impl Fn(&Index, ThreadNumber, &turnleaf_engine::Reader) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let (number, reader) = self.source.find(id)?;
         self.leaves.with(|index| {
-            self.catch_up(index, id, number, &reader)?;
-            work(index, number, &reader)
+            let now = self.catch_up(index, id)?;
+            work(index, now.number, &now.reader)
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,14 +123,18 @@ impl Store {
         let mut all = Vec::new();
         self.drop_rows_of_deleted()?;
         for summary in self.log_threads() {
-            let Some((number, reader)) = self.source.find_listed(&summary.id)? else {
-                continue;
-            };
-            let state = self.leaves.with(|index| {
-                self.catch_up(index, &summary.id, number, &reader)?;
-                thread_state(index, number)
-            })?;
-            all.push((summary, number, state));
+            let found = self.leaves.with(|index| {
+                let number = self.catch_up(index, &summary.id)?.number;
+                Ok((number, thread_state(index, number)?))
+            });
+            match found {
+                // It was deleted since.
+                Err(Error::NoThread(_)) => {}
+                found => {
+                    let (number, state) = found?;
+                    all.push((summary, number, state));
+                }
+            }
         }
         let family = request
             .ancestor

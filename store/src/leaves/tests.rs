@@ -1,0 +1,55 @@
+//! One index for many threads of execution, while others append.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::*;
+
+fn message(number: usize) -> Vec<u8> {
+    let payload = format!(r#"{{"type":"user_message","message":"{number}","images":[]}}"#);
+    format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#)
+        .into_bytes()
+}
+
+fn newest(store: &Store) -> Vec<serde_json::Value> {
+    let request = TurnsRequest {
+        thread: "a".into(),
+        cursor: None,
+        limit: 1,
+        order: Order::Descending,
+        items: ItemsView::Summary,
+    };
+    store.turns(&request).unwrap().turns
+}
+
+/// A reader that waited for the index must not compare what it knew before with rows that others
+/// applied meanwhile: it took them for records that the log had lost, and closed the thread.
+#[test]
+fn readers_that_wait_for_each_other_do_not_see_a_loss() {
+    const APPENDS: usize = 400;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.create_thread("a").unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let _ = newest(&store);
+                    assert_eq!(store.index_difference("a").unwrap(), None);
+                }
+            });
+        }
+        for number in 0..APPENDS {
+            let appended = store.append("a", None, &[&message(number)]);
+            if appended.is_err() {
+                done.store(true, Ordering::Relaxed);
+            }
+            assert_eq!(appended.unwrap().first, number as u64);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(store.damage_seen(), []);
+    let shown = store.show("a").unwrap();
+    assert_eq!((shown.records, shown.turns), (400, 400));
+}
