@@ -15,7 +15,7 @@ pub enum ErrorKind {
     Invalid,
     /// Bytes that are needed for the answer are damaged.
     Damaged,
-    /// Another process owns the store, or another import the thread.
+    /// Another process owns the store, or others write to the thread that an import is for.
     Busy,
     /// The store was written by a newer version, or the request is beyond this one.
     Unsupported,
@@ -64,6 +64,9 @@ pub enum Error {
         /// Why.
         reason: AppendError,
     },
+    /// Others appended to a thread while a source was imported into it.
+    #[error("thread {0}: others appended to it during the import; import the source again")]
+    Overtaken(String),
     /// A batch did not become durable, and never will.
     #[error("the batch is not stored: {0}")]
     NotDurable(Arc<DiskFailure>),
@@ -112,6 +115,7 @@ impl Error {
             Error::Open(OpenError::Options(_)) => ErrorKind::Invalid,
             Error::Open(OpenError::Disk(_) | OpenError::NotWritable(_)) => ErrorKind::Io,
             Error::Append { reason, .. } => append_kind(reason),
+            Error::Overtaken(_) => ErrorKind::Busy,
             Error::NotDurable(_) | Error::Disk(_) | Error::Source { .. } => ErrorKind::Io,
             Error::Damaged { .. } => ErrorKind::Damaged,
             Error::Index(IndexError::Io { .. }) => ErrorKind::Io,
@@ -126,6 +130,7 @@ impl Error {
             Error::NoThread(thread)
             | Error::NoTurn { thread, .. }
             | Error::Append { thread, .. }
+            | Error::Overtaken(thread)
             | Error::Damaged { thread, .. } => Some(thread),
             _ => None,
         }

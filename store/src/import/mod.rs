@@ -166,8 +166,8 @@ impl Store {
     /// the store, the inner one about the source.
     ///
     /// # Errors
-    /// Failures of the store; [`crate::ErrorKind::Busy`] when another import has the thread. What
-    /// was imported before stays.
+    /// Failures of the store; [`crate::ErrorKind::Busy`] when another import has the thread, or
+    /// others appended to it meanwhile. What was imported before stays.
     pub fn import(
         &self,
         source: ImportSource<'_>,
@@ -194,7 +194,8 @@ impl Store {
             Compared::Prefix(known) => known,
             Compared::Skip(skip) => return Ok(Err(skip)),
         };
-        let mut sink = Sink::new(shared, number, &id, source.path);
+        let end = Ordinal(known.records);
+        let mut sink = Sink::new(shared, number, &id, end, source.path);
         sink.describe(source.file_bytes, source.modified_ns);
         if !self.was_imported_from(number, source.path) {
             sink.moved(source.archived);

@@ -3,7 +3,7 @@
 
 use turnleaf_engine::format::catalogue::CatalogueRecord;
 use turnleaf_engine::format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kind, payload_crc};
-use turnleaf_engine::format::{ThreadId, ThreadNumber};
+use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_engine::{AppendError, NewRecord, RunWriter};
 use turnleaf_projector::fold;
 use turnleaf_projector::notes::Notes;
@@ -44,6 +44,8 @@ pub(super) struct Sink<'s> {
     shared: &'s Shared,
     thread: ThreadNumber,
     id: String,
+    /// Where the thread must end: behind what the source was compared with, and what was added.
+    end: Ordinal,
     path: String,
     /// Length and time that identify the source as it stands.
     identity: (u64, i64),
@@ -69,12 +71,14 @@ impl<'s> Sink<'s> {
         shared: &'s Shared,
         thread: ThreadNumber,
         id: &ThreadId,
+        end: Ordinal,
         path: &str,
     ) -> Sink<'s> {
         Sink {
             shared,
             thread,
             id: id.to_string(),
+            end,
             path: path.to_owned(),
             identity: (0, 0),
             whole: false,
@@ -203,7 +207,7 @@ impl<'s> Sink<'s> {
         CatalogueRecord::Import {
             thread: self.thread,
             source_bytes: self.consumed,
-            ordinal_end: turnleaf_engine::format::Ordinal(end),
+            ordinal_end: Ordinal(end),
             file_bytes,
             modified_ns,
             path: self.path.clone(),
@@ -212,7 +216,10 @@ impl<'s> Sink<'s> {
 
     fn refused(&self) -> impl FnOnce(AppendError) -> Error + use<> {
         let thread = self.id.clone();
-        move |reason| Error::Append { thread, reason }
+        move |reason| match reason {
+            AppendError::Conflict { .. } => Error::Overtaken(thread),
+            reason => Error::Append { thread, reason },
+        }
     }
 
     fn append_held(&mut self) -> Result<(), Error> {
@@ -237,8 +244,9 @@ impl<'s> Sink<'s> {
                 .collect();
             let mut log = self.shared.lock();
             let staged = log
-                .stage(self.thread, None, &records)
+                .stage(self.thread, Some(self.end), &records)
                 .map_err(self.refused())?;
+            self.end = staged.end;
             settle(self.shared, log, staged.ticket)?;
             rest = &rest[count..];
         }
@@ -254,6 +262,10 @@ impl<'s> Sink<'s> {
         if !self.leased {
             log.lease(self.thread).map_err(self.refused())?;
             self.leased = true;
+            // From here on nobody else appends; before, somebody may have.
+            if log.staged_end(self.thread) != Some(self.end) {
+                return Err(Error::Overtaken(self.id.clone()));
+            }
         }
         let run = log
             .begin_run(self.thread)

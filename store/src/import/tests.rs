@@ -1,4 +1,4 @@
-//! What the store says of an import while it is under way.
+//! What happens while an import is under way.
 
 use std::io::Read;
 
@@ -74,4 +74,68 @@ fn a_source_is_not_current_before_it_was_read_to_its_end() {
     assert_eq!(watched.records_seen, 2, "a segment was published meanwhile");
     let current = store.import_is_current(PATH, BYTES, MODIFIED);
     assert_eq!(current.map(|known| known.records), Some(4));
+}
+
+/// Gives its bytes, and appends to the thread when so many were given.
+struct Intruding<'s> {
+    store: &'s Store,
+    bytes: &'s [u8],
+    given: usize,
+    intrudes_at: usize,
+    appended: bool,
+}
+
+impl Read for Intruding<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.given >= self.intrudes_at && !self.appended {
+            self.appended = true;
+            self.store.append("a", None, &[b"intruder"]).unwrap();
+        }
+        let rest = &self.bytes[self.given..];
+        let len = rest.len().min(buffer.len()).min(64 << 10);
+        buffer[..len].copy_from_slice(&rest[..len]);
+        self.given += len;
+        Ok(len)
+    }
+}
+
+/// An import adds behind what it compared the source with, and nowhere else.
+#[test]
+fn an_append_during_an_import_is_not_mixed_with_it() {
+    let line = [vec![b'x'; 99_999], b"\n".to_vec()].concat();
+    let head = br#"{"timestamp":"2026-01-01T00:00:00.000Z","type":"session_meta","payload":{"id":"a","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/w","originator":"t","cli_version":"0","source":"cli","model_provider":null}}"#;
+    // More than is looked at before the comparison; then a rest for the journal, or for a segment.
+    let known = [&head[..], b"\n", &line.repeat(25)].concat();
+    for (rest, intrudes_after) in [(1, 100_000), (30, 500_000)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let import = |plain: &mut dyn Read| {
+            let source = ImportSource {
+                path: PATH,
+                thread_hint: None,
+                plain,
+                file_bytes: BYTES,
+                modified_ns: MODIFIED,
+                archived: false,
+            };
+            store.import(source, &mut |_| {})
+        };
+        import(&mut known.as_slice()).unwrap().unwrap();
+        let bytes = [known.clone(), line.repeat(rest)].concat();
+        let mut intruding = Intruding {
+            store: &store,
+            bytes: &bytes,
+            given: 0,
+            intrudes_at: known.len() + intrudes_after,
+            appended: false,
+        };
+        let refused = import(&mut intruding).map_err(|error| error.kind());
+        assert_eq!(refused, Err(ErrorKind::Busy), "{rest} lines more");
+        assert!(intruding.appended);
+        let mut out = Vec::new();
+        store.export("a", None, None, &mut out).unwrap();
+        assert!(out == [known.as_slice(), b"intruder\n"].concat());
+        // The thread is not kept from others.
+        store.append("a", None, &[b"more"]).unwrap();
+    }
 }
