@@ -67,7 +67,7 @@ impl Store {
             .then(|| sealer::spawn(Arc::clone(&shared)))
             .transpose()?;
         let source = Source::Owner(shared);
-        let leaves = Leaves::new(Arc::clone(&disk), source.store());
+        let leaves = Leaves::new(Arc::clone(&disk), source.store(), true);
         let damage_seen = Mutex::default();
         Ok(Store {
             disk,
@@ -107,13 +107,11 @@ impl Store {
         owner: &Owner,
     ) -> Result<Store, Error> {
         let snapshot = Snapshot::open_owned(&disk, options, owner).map_err(Error::Open)?;
-        let mut store = Store::of_snapshot(disk, snapshot);
-        store.is_owned = true;
-        Ok(store)
+        Ok(Store::of_snapshot(disk, snapshot, true))
     }
 
-    /// Opens the log of the store in `dir` for reading while anybody may own it; what needs the
-    /// index must not be asked of it.
+    /// Opens the log of the store in `dir` for reading while anybody may own it. The index is the
+    /// owner's: what needs one makes it in memory, from the log as it is now.
     ///
     /// # Errors
     /// As [`Store::open_to_read`].
@@ -122,13 +120,13 @@ impl Store {
         let options = Options::default();
         let snapshot = Snapshot::open(&disk, &options).map_err(Error::Open);
         let snapshot = snapshot.map_err(no_store(dir))?;
-        Ok(Store::of_snapshot(disk, snapshot))
+        Ok(Store::of_snapshot(disk, snapshot, false))
     }
 
-    fn of_snapshot(disk: Arc<dyn Disk>, snapshot: Snapshot) -> Store {
+    fn of_snapshot(disk: Arc<dyn Disk>, snapshot: Snapshot, is_owned: bool) -> Store {
         let report = snapshot.report().clone();
         let source = Source::Reader(Box::new(snapshot));
-        let leaves = Leaves::new(Arc::clone(&disk), source.store());
+        let leaves = Leaves::new(Arc::clone(&disk), source.store(), is_owned);
         let damage_seen = Mutex::default();
         Store {
             disk,
@@ -137,7 +135,7 @@ impl Store {
             report,
             sealer: None,
             damage_seen,
-            is_owned: false,
+            is_owned,
         }
     }
 

@@ -299,7 +299,8 @@ impl Store {
     /// applied so far.
     ///
     /// # Errors
-    /// For failures of the system; damage costs the records that it names.
+    /// [`crate::ErrorKind::Unsupported`] where another process may own the store; failures of the
+    /// system. Damage costs the records that it names.
     pub fn rebuild_index(&self, progress: &mut dyn FnMut(u64)) -> Result<RebuildReport, Error> {
         self.leaves.discard()?;
         let mut report = RebuildReport::default();

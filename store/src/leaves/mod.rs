@@ -37,6 +37,8 @@ const SPARE_USES: u32 = 64;
 pub(crate) struct Leaves {
     disk: Arc<dyn Disk>,
     store: StoreId,
+    /// Whether the file may be touched: it is that of the process that owns the store.
+    is_owned: bool,
     index: Mutex<Option<Index>>,
     /// Serves while the disk takes no bytes; and how many times before the disk is asked again.
     spare: Mutex<Option<(Index, u32)>>,
@@ -53,10 +55,11 @@ impl std::fmt::Debug for Leaves {
 }
 
 impl Leaves {
-    pub(crate) fn new(disk: Arc<dyn Disk>, store: StoreId) -> Leaves {
+    pub(crate) fn new(disk: Arc<dyn Disk>, store: StoreId, is_owned: bool) -> Leaves {
         Leaves {
             disk,
             store,
+            is_owned,
             index: Mutex::new(None),
             spare: Mutex::new(None),
             used: Mutex::default(),
@@ -77,6 +80,9 @@ impl Leaves {
         &self,
         work: impl Fn(&Index) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
+        if !self.is_owned {
+            return Ok(None);
+        }
         let mut held = self.lock();
         if held.is_none() && index_file::bytes(&*self.disk)? == 0 {
             return Ok(None);
@@ -86,9 +92,17 @@ impl Leaves {
 
     /// Works with the index. One that cannot be trusted is moved aside and the work is done again
     /// on an empty one, which it fills from the log; one that the disk failed is opened again.
-    /// While the disk takes no bytes, an index in memory serves: a full disk can still be read.
+    /// While the disk takes no bytes, an index in memory serves: a full disk can still be read. So
+    /// it does for whoever does not own the store.
     pub(crate) fn with<T>(&self, work: impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_owned {
+            let (index, _) = match &mut *spare {
+                Some(kept) => kept,
+                none => none.insert((Index::in_memory(self.store)?, 0)),
+            };
+            return work(index);
+        }
         if let Some((index, uses)) = spare.as_mut().filter(|(_, uses)| *uses > 0) {
             *uses -= 1;
             return work(index);
@@ -147,6 +161,9 @@ impl Leaves {
 
     /// Deletes the index; the next use begins an empty one.
     pub(crate) fn discard(&self) -> Result<(), Error> {
+        if !self.is_owned {
+            return Err(Error::ReadOnly);
+        }
         *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut held = self.lock();
         *held = None;

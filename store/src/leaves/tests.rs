@@ -53,3 +53,21 @@ fn readers_that_wait_for_each_other_do_not_see_a_loss() {
     let shown = store.show("a").unwrap();
     assert_eq!((shown.records, shown.turns), (400, 400));
 }
+
+/// The index file is its owner's: whoever reads beside one keeps an index in memory.
+#[test]
+fn a_reader_beside_an_owner_leaves_the_index_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = Store::open(dir.path()).unwrap();
+    owner.create_thread("a").unwrap();
+    owner.append("a", None, &[&message(0)]).unwrap();
+    assert_eq!(newest(&owner).len(), 1);
+    owner.append("a", None, &[&message(1)]).unwrap();
+    let file = || std::fs::read(dir.path().join("index.redb")).unwrap();
+    let before = file();
+    let reader = Store::open_log(dir.path()).unwrap();
+    assert_eq!(newest(&reader)[0]["items"][0]["content"][0]["text"], "1");
+    let refused = reader.rebuild_index(&mut |_| {}).map(|_| ()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported);
+    assert!(file() == before, "the index of the owner was written");
+}
