@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use turnleaf::{Damage, Error, ErrorKind};
 
+use crate::output::{print_json, warn};
+
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -97,9 +99,11 @@ impl Failure {
                     error["detail"] = damage_json(of_store.thread(), damage);
                 }
             }
-            println!("{}", json!({ "error": error }));
+            if print_json(&json!({ "error": error })).is_err() {
+                warn(message);
+            }
         } else {
-            eprintln!("turnleaf: {message}");
+            warn(message);
         }
         ExitCode::from(exit)
     }

@@ -16,8 +16,13 @@ fn main() -> std::process::ExitCode {
         Ok(cli) => cli,
         // Help and version are answers, not errors.
         Err(error) if !error.use_stderr() => {
-            let _ = error.print();
-            return std::process::ExitCode::SUCCESS;
+            let printed = error
+                .print()
+                .map_err(Failure::io("write to standard output"));
+            return match printed {
+                Ok(()) | Err(Failure::BrokenPipe) => std::process::ExitCode::SUCCESS,
+                Err(failure) => failure.report(false),
+            };
         }
         Err(error) if wants_json => {
             return Failure::usage(error.to_string().trim_end()).report(true);
@@ -41,6 +46,7 @@ fn main() -> std::process::ExitCode {
             .with_max_level(level)
             .with_writer(std::io::stderr)
             .with_ansi(false)
+            .log_internal_errors(false)
             .init();
     }
     match commands::run(cli) {

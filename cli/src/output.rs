@@ -1,6 +1,7 @@
-//! Owns what people see: tables, short texts, times, progress.
+//! Owns what people see: tables, short texts, times, progress, and the streams that they see it on.
 
-use std::io::{IsTerminal, Write};
+use std::fmt;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,10 +14,24 @@ pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
     print_line(&value.to_string())
 }
 
-/// Prints a line on standard output.
+/// Prints a line on standard output. Where its reader is gone nobody misses the line, and the exit
+/// code still tells what the command came to.
 pub(crate) fn print_line(line: &str) -> Result<(), Failure> {
+    print_bytes(format!("{line}\n").as_bytes())
+}
+
+/// Prints bytes on standard output, as [`print_line`] does.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").map_err(Failure::io("write to standard output"))
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Failure::io("write to standard output")),
+    }
+}
+
+/// Says something on standard error. Where that cannot be written there is no place to say so.
+pub(crate) fn warn(text: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "turnleaf: {text}");
 }
 
 /// A table with these headings.

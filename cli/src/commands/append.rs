@@ -42,7 +42,11 @@ fn failure(thread: &str, error: StreamError) -> Failure {
             "the session_meta is of thread {id:?}, not {thread:?}; nothing was created"
         )),
         StreamError::Read(error) => Failure::io("read standard input")(error),
-        StreamError::Tell(error) => Failure::io("write to standard output")(error),
+        // Also where its reader is gone: what follows is not appended.
+        StreamError::Tell(source) => Failure::Io {
+            what: "write to standard output".to_owned(),
+            source,
+        },
         StreamError::Store(error) => error.into(),
     }
 }

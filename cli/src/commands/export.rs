@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::args::Global;
 use crate::commands::{met, open_log, open_to_read};
 use crate::exit::{Failure, Outcome};
+use crate::output::warn;
 use turnleaf::Store;
 
 pub(crate) fn run(
@@ -69,7 +70,9 @@ fn warn_of_gaps(global: &Global, store: &Store, thread: &str) -> Result<(), Fail
     for (first, end) in store.given_up(thread)? {
         if !global.quiet {
             let last = end - 1;
-            eprintln!("turnleaf: records {first} to {last} are missing: a repair gave them up");
+            warn(format_args!(
+                "records {first} to {last} are missing: a repair gave them up"
+            ));
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use turnleaf::{ErrorKind, ImportSource, Imported, Store};
 use crate::args::Global;
 use crate::commands::open;
 use crate::exit::{Failure, Outcome};
-use crate::output::{print_json, print_line, progress, size};
+use crate::output::{print_json, print_line, progress, size, warn};
 use find::Found;
 
 /// Largest window of a .zst source, as a power of two: 128 MiB bounds the memory of decoding.
@@ -86,7 +86,7 @@ fn import_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<u64, Fail
             }
             Err(reason) => {
                 if !global.quiet && !global.json {
-                    bar.suspend(|| eprintln!("turnleaf: skipped {shown}: {reason}"));
+                    bar.suspend(|| warn(format_args!("skipped {shown}: {reason}")));
                 }
                 sum.skipped.push((shown, reason));
             }
@@ -221,7 +221,7 @@ fn report(
     }
     if dry_run {
         for (path, reason) in &sum.skipped {
-            eprintln!("turnleaf: would skip {path}: {reason}");
+            warn(format_args!("would skip {path}: {reason}"));
         }
         return print_line(&format!(
             "would import {} files, {}",

@@ -15,6 +15,7 @@ use turnleaf::Store;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::{Failure, Outcome};
+use crate::output::{print_bytes, warn};
 
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
@@ -65,18 +66,16 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Delete { thread } => lives::delete(&global, &thread),
         Command::RebuildIndex => upkeep::rebuild_index(&global),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "turnleaf",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "turnleaf", &mut script);
+            print_bytes(&script)?;
             Ok(Outcome::Done)
         }
         Command::Man => {
-            let page = clap_mangen::Man::new(Cli::command());
-            page.render(&mut std::io::stdout())
-                .map_err(Failure::io("write to standard output"))?;
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            rendered.map_err(Failure::io("render the page"))?;
+            print_bytes(&page)?;
             Ok(Outcome::Done)
         }
     }
@@ -116,7 +115,7 @@ fn warn_of_opening(global: &Global, store: &Store) {
         return;
     }
     for damage in &store.report().damage {
-        eprintln!("turnleaf: {damage}");
+        warn(damage);
     }
 }
 
@@ -124,7 +123,7 @@ fn warn_of_opening(global: &Global, store: &Store) {
 pub(crate) fn met(global: &Global, store: &Store) -> Outcome {
     let seen = store.damage_seen();
     for damage in seen.iter().filter(|_| !global.quiet) {
-        eprintln!("turnleaf: {damage}");
+        warn(damage);
     }
     if seen.is_empty() {
         Outcome::Done

@@ -6,7 +6,7 @@ use turnleaf::{ItemsRequest, ItemsView, SortKey, ThreadsRequest, TurnsRequest};
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
 use crate::commands::{met, open_log, open_to_read};
 use crate::exit::{Failure, Outcome};
-use crate::output::{print_json, print_line, short, size, table, time};
+use crate::output::{print_json, print_line, short, size, table, time, warn};
 
 /// Characters of a text in a table.
 const TEXT: usize = 60;
@@ -230,7 +230,7 @@ pub(crate) fn world_state(
     } else if changed_at.is_some() {
         print_line(&format!("{value:#}"))?;
     } else if !global.quiet {
-        eprintln!("turnleaf: no world state was recorded up to there");
+        warn("no world state was recorded up to there");
     }
     Ok(met(global, &store))
 }

@@ -6,7 +6,7 @@ use turnleaf::{ErrorKind, Store};
 use crate::args::Global;
 use crate::commands::{directory, open, open_log, open_to_read};
 use crate::exit::{Failure, Outcome, damage_json};
-use crate::output::{print_json, print_line, progress, size, table};
+use crate::output::{print_json, print_line, progress, size, table, warn};
 
 pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, Failure> {
     // The index belongs to the owner; beside one, the log alone is verified.
@@ -55,7 +55,7 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
             ))?;
         }
         if report.index_differs.is_none() && !global.quiet {
-            eprintln!("turnleaf: another process owns the store: its index was not verified");
+            warn("another process owns the store: its index was not verified");
         }
         let verdict = match (report.is_ok(), report.damage.is_empty()) {
             (true, _) => "ok",
