@@ -14,9 +14,9 @@ use turnleaf_format::{Ordinal, ThreadNumber};
 use turnleaf_projector::index::{Index, IndexError, Order, PageRequest, StorageBackend, ThreadRow};
 use turnleaf_projector::rows::{ItemRow, TurnRow};
 use turnleaf_tests::fuzz::seeds::small_thread;
-use turnleaf_tests::fuzz::{STORE, open_store};
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::SimDisk;
+use turnleaf_tests::stores::{STORE, open_store};
 
 const INDEX: &str = "index.redb";
 const THREADS: u64 = 4;

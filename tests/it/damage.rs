@@ -5,19 +5,19 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use turnleaf::Store;
-use turnleaf_engine::disk::{Access, Disk, EntryKind};
-use turnleaf_engine::{OpenError, ReadError, Snapshot};
-use turnleaf_format::Ordinal;
+use turnleaf_engine::disk::{Access, Disk};
+use turnleaf_engine::{OpenError, Snapshot};
 use turnleaf_format::record::payload_crc;
+use turnleaf_tests::around::read_around;
 use turnleaf_tests::crash_rig::scale;
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
+use turnleaf_tests::stores::{log_files, owner};
 
-use super::losses::{append, open, options, owner, seal, store, turns};
+use super::losses::{append, open, options, seal, store, turns};
 
 /// Seeds of a plain run.
 const SEEDS: u64 = 60;
@@ -55,14 +55,7 @@ fn base() -> SimDisk {
 
 /// Spoils one place, and says what it did.
 fn spoil(disk: &SimDisk, rng: &mut Rng) -> String {
-    let mut files = Vec::new();
-    for dir in ["journal", "segments", "catalogue"] {
-        for entry in disk.list(dir).unwrap() {
-            if entry.kind == EntryKind::File {
-                files.push(format!("{dir}/{}", entry.name));
-            }
-        }
-    }
+    let files = log_files(disk);
     let below = |rng: &mut Rng, bound: usize| usize::try_from(rng.below(bound as u64)).unwrap();
     let path = files[below(rng, files.len())].clone();
     let len = disk.bytes(&path).unwrap().len();
@@ -114,22 +107,10 @@ fn readable(disk: &SimDisk) -> Option<Records> {
     for (number, _) in snapshot.state().threads() {
         let reader = snapshot.state().reader(number).unwrap();
         let mut records = Vec::new();
-        let mut from = Ordinal(0);
-        while from < reader.end() {
-            let read = reader.records(from, reader.end(), &mut |record| {
-                let bytes = record.bytes().unwrap();
-                records.push((record.ordinal.0, bytes.len(), payload_crc(bytes)));
-                from = record.ordinal.plus(1);
-                ControlFlow::Continue(())
-            });
-            match read {
-                Ok(()) => break,
-                Err(ReadError::Damaged(damage)) => {
-                    from = damage.ordinals.unwrap().1.max(from.plus(1));
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
+        read_around(&reader, &mut |record| {
+            let bytes = record.bytes().unwrap();
+            records.push((record.ordinal.0, bytes.len(), payload_crc(bytes)));
+        });
         found.insert(number.0, records);
     }
     Some(found)

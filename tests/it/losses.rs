@@ -7,20 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use turnleaf::{Options, Owner, Store};
+use turnleaf::{Options, Store};
+use turnleaf_engine::Snapshot;
 use turnleaf_engine::disk::Disk;
-use turnleaf_engine::{Log, SealGoal, Snapshot};
-use turnleaf_format::StoreId;
+use turnleaf_tests::around::read_around;
 use turnleaf_tests::rollouts::{Rollout, RolloutMode};
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
-
-pub(crate) fn owner() -> Owner {
-    Owner {
-        pid: 1,
-        host: "sim".into(),
-        since_ms: 1,
-    }
-}
+use turnleaf_tests::stores::{self, open_log, open_store, owner};
 
 pub(crate) fn options() -> Options {
     Options {
@@ -33,25 +26,13 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn open(disk: &SimDisk) -> Result<Store, turnleaf::Error> {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let fresh = StoreId([9; 16]);
-    if disk.bytes("LOCK").is_none() {
-        let created = Log::open(Arc::clone(&shared), options(), &owner(), fresh);
-        created.unwrap().0.close().unwrap();
-    }
-    Store::open_on(shared, options(), &owner(), false, || 1)
+    open_store(disk, &options())
 }
 
 /// Seals everything that the journal holds.
 pub(crate) fn seal(disk: &SimDisk) {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let (mut log, _) = Log::open(shared, options(), &owner(), StoreId([9; 16])).unwrap();
-    while let Some(plan) = log.plan_seal(SealGoal::Everything) {
-        let done = plan.run(&|_, _, _| Vec::new());
-        drop(plan);
-        log.finish_seal(done).unwrap();
-        log.commit_all();
-    }
+    let (mut log, _) = open_log(disk, options()).unwrap();
+    stores::seal(&mut log, b"");
     log.close().unwrap();
 }
 
@@ -109,21 +90,9 @@ fn readable(disk: &SimDisk) -> BTreeMap<String, Vec<Vec<u8>>> {
     for (number, fact) in snapshot.state().threads() {
         let reader = snapshot.state().reader(number).unwrap();
         let mut lines: Vec<Vec<u8>> = Vec::new();
-        let mut from = turnleaf_format::Ordinal(0);
-        while from < reader.end() {
-            let read = reader.records(from, reader.end(), &mut |record| {
-                lines.push(record.bytes().unwrap().to_vec());
-                from = record.ordinal.plus(1);
-                std::ops::ControlFlow::Continue(())
-            });
-            match read {
-                Ok(()) => break,
-                Err(turnleaf_engine::ReadError::Damaged(damage)) => {
-                    from = damage.ordinals.unwrap().1.max(from.plus(1));
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
+        read_around(&reader, &mut |record| {
+            lines.push(record.bytes().unwrap().to_vec());
+        });
         found.insert(fact.id.to_string(), lines);
     }
     found

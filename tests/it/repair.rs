@@ -5,22 +5,15 @@
 use std::sync::Arc;
 
 use turnleaf_engine::disk::{Access, Disk, read_exact_at};
-use turnleaf_engine::{Log, NewRecord, Options, Owner, Repaired, Snapshot, repair, repairs_for};
+use turnleaf_engine::{NewRecord, Options, Repaired, Snapshot, repair, repairs_for};
 use turnleaf_format::record::{Flags, Kind};
-use turnleaf_format::{Ordinal, StoreId, ThreadId};
+use turnleaf_format::{Ordinal, ThreadId};
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
+use turnleaf_tests::stores::{open_log, owner};
 
 const ORPHAN: &str = "segments/0000000000000009.tls";
 const KEPT: &str = "quarantine/0000000000000009.tls";
 const BYTES: &[u8] = b"a segment that nothing mentions";
-
-fn owner() -> Owner {
-    Owner {
-        pid: 1,
-        host: "sim".into(),
-        since_ms: 1,
-    }
-}
 
 fn options() -> Options {
     Options {
@@ -33,8 +26,7 @@ fn options() -> Options {
 /// A store with a bad header copy and an orphan, both durable.
 fn odd_store() -> SimDisk {
     let disk = SimDisk::new();
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let (mut log, _) = Log::open(shared, options(), &owner(), StoreId([9; 16])).unwrap();
+    let (mut log, _) = open_log(&disk, options()).unwrap();
     let id = ThreadId::parse("a").unwrap();
     let (thread, _) = log.stage_thread(&id).unwrap();
     log.commit_all();

@@ -1,11 +1,14 @@
 //! Owns the rigs: what tests of several crates share. It must not be needed to use the store.
 
+pub mod around;
 pub mod crash_rig;
 pub mod fuzz;
 pub mod oracle;
+pub mod parallel;
 pub mod projection;
 pub mod released;
 pub mod rng;
 pub mod rollouts;
 pub mod sim_disk;
 pub mod soup;
+pub mod stores;

@@ -1,14 +1,12 @@
 //! As many states as asked for: programs from seeds, on all cores, until so many survivors were
 //! judged.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use turnleaf_tests::crash_rig::{Coverage, scale};
 
 use turnleaf_tests::oracle::Expectation;
+use turnleaf_tests::parallel::in_parallel;
 use turnleaf_tests::sim_disk::SimDisk;
 
 use super::plan::{Plan, shrink};
@@ -18,29 +16,6 @@ const STATES: u64 = 24_000;
 /// Programs between two looks at how many states there are; their number is the same on every
 /// machine, and so is what is judged.
 const ROUND: u64 = 32;
-
-/// Does the numbered pieces of work on all cores; results come in their order.
-fn in_parallel<T: Send>(numbers: std::ops::Range<u64>, work: &(dyn Fn(u64) -> T + Sync)) -> Vec<T> {
-    let next = AtomicU64::new(numbers.start);
-    let done = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= numbers.end {
-                        break;
-                    }
-                    let result = work(number);
-                    done.lock().unwrap().push((number, result));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap();
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, result)| result).collect()
-}
 
 /// Prints the violation, makes it smaller, and fails with the line that runs it again.
 fn fail(plan: Plan, violation: String) -> ! {
@@ -105,10 +80,4 @@ fn the_same_seed_makes_the_same_calls() {
         assert_eq!(trace(number), trace(number), "program {number}");
         assert_ne!(trace(number), trace(number + 2), "program {number}");
     }
-}
-
-#[test]
-fn work_on_all_cores_comes_in_order() {
-    let squares: Vec<u64> = (3..200).map(|number| number * number).collect();
-    assert_eq!(in_parallel(3..200, &|number| number * number), squares);
 }

@@ -8,9 +8,10 @@ use std::io::{self, BufReader, Read};
 use serde_json::Value;
 use turnleaf::{AppendStream, Options, Store, StreamError};
 
-use super::{Bytes, assert_same, open_store};
+use super::{Bytes, assert_same};
 use crate::rng::Rng;
 use crate::sim_disk::SimDisk;
+use crate::stores::open_store;
 
 const THREAD: &str = "fuzz";
 

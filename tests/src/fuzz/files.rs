@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use turnleaf_engine::disk::Disk;
-use turnleaf_engine::{Options, ReadError, Snapshot, State, TailVerdict};
+use turnleaf_engine::{Options, Snapshot, State, TailVerdict};
 use turnleaf_format::catalogue::{CatalogueRecord, Run};
 use turnleaf_format::frame::{FrameHeader, Position, body_crc};
 use turnleaf_format::journal::{Begun, JournalHeader};
@@ -21,8 +21,10 @@ use turnleaf_format::{
 
 use super::naive::Piece;
 use super::segment_naive::{self, Candidates, Identity};
-use super::{Bytes, journal_naive, open_log, repaired};
+use super::{Bytes, journal_naive, repaired};
+use crate::around::go_around;
 use crate::sim_disk::SimDisk;
+use crate::stores::open_log;
 
 /// Of the flags: a journal file, else a segment file.
 pub(super) const JOURNAL: u8 = 1;
@@ -135,22 +137,16 @@ fn read(state: &State, number: ThreadNumber, odd: &mut Vec<String>) -> Vec<(u64,
     let reader = state.reader(number).expect("a known thread has a view");
     odd.extend(reader.holes().iter().map(ToString::to_string));
     let mut pieces = Vec::new();
-    let mut from = Ordinal(0);
-    while from < reader.end() {
-        let read = reader.entries(from, reader.end(), &mut |ordinal, entry| {
+    let met = go_around(reader.end(), &mut |from, passed| {
+        reader.entries(from, reader.end(), &mut |ordinal, entry| {
             pieces.push((ordinal.0, piece(entry)));
-            ControlFlow::Continue(())
-        });
-        match read {
-            Ok(()) => break,
-            Err(ReadError::Damaged(damage)) => {
-                let behind = damage.ordinals.map_or(reader.end(), |(_, end)| end);
-                from = behind.max(from.plus(1));
-                odd.push(damage.to_string());
+            if entry.completes() {
+                *passed = ordinal.plus(1);
             }
-            Err(error) => panic!("memory does not fail: {error}"),
-        }
-    }
+            ControlFlow::Continue(())
+        })
+    });
+    odd.extend(met.iter().map(ToString::to_string));
     pieces
 }
 

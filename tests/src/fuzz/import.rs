@@ -17,9 +17,10 @@ use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Ordinal, ThreadId};
 use turnleaf_projector::fold::ThreadState;
 
-use super::{Bytes, assert_same, open_store};
+use super::{Bytes, assert_same};
 use crate::projection::fold;
 use crate::sim_disk::SimDisk;
+use crate::stores::open_store;
 
 const HINT: &str = "fuzz-thread";
 /// Of the flags: the first capture breaks off where it is cut.

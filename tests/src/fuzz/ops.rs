@@ -14,10 +14,11 @@ use turnleaf_engine::{
 use turnleaf_format::record::{Entry, Flags, Kind};
 use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
 
-use super::{Bytes, open_log};
+use super::Bytes;
 use crate::crash_rig::Found;
 use crate::oracle::{Expectation, Rec};
 use crate::sim_disk::{CrashPolicy, Fault, SimDisk};
+use crate::stores::open_log;
 
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
 const OPERATIONS_MAX: usize = 160;

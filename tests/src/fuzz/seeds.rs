@@ -14,12 +14,13 @@ use turnleaf_projector::codec;
 use turnleaf_projector::fold::{ThreadState, decode as decode_line};
 use turnleaf_projector::notes::Notes;
 
-use super::{append_stream, decode, files, journal_naive, open_log};
+use super::{append_stream, decode, files, journal_naive};
 use crate::projection::fold;
 use crate::rng::Rng;
 use crate::rollouts::{Rollout, RolloutMode};
 use crate::sim_disk::SimDisk;
 use crate::soup;
+use crate::stores::open_log;
 
 /// A name and the bytes.
 pub type Seed = (String, Vec<u8>);

@@ -13,9 +13,10 @@ use turnleaf::{
 use turnleaf_format::{Ordinal, ThreadNumber};
 use turnleaf_projector::index::{PageToken, Spot};
 
+use super::Bytes;
 use super::seeds::small_thread;
-use super::{Bytes, STORE, open_store};
 use crate::sim_disk::SimDisk;
+use crate::stores::{STORE, open_store};
 
 const THREADS: usize = 3;
 const LISTS: usize = 2 * THREADS + 1;
