@@ -8,18 +8,18 @@ use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use turnleaf::{Error, ItemsRequest, ItemsView, Options, Store, TurnsRequest};
+use turnleaf::Error;
 use turnleaf_engine::disk::{Access, Disk};
 use turnleaf_format::{Ordinal, ThreadNumber};
 use turnleaf_projector::index::{Index, IndexError, Order, PageRequest, StorageBackend, ThreadRow};
 use turnleaf_projector::rows::{ItemRow, TurnRow};
-use turnleaf_tests::fuzz::seeds::small_thread;
+use turnleaf_tests::answers::{INDEX, ask, options, small_store};
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::SimDisk;
 use turnleaf_tests::stores::{STORE, open_store};
 
-const INDEX: &str = "index.redb";
 const THREADS: u64 = 4;
+const TURNS: u32 = 40;
 const CACHE_BYTES: usize = 1 << 20;
 /// Of so many changes one is asked of the whole store in any case.
 const STORE_EVERY: u64 = 200;
@@ -69,61 +69,6 @@ impl StorageBackend for Memory {
         });
         Ok(())
     }
-}
-
-fn options() -> Options {
-    Options {
-        journal_first_bytes: 64 << 10,
-        journal_file_bytes: 256 << 10,
-        reserve_bytes: 0,
-        ..Options::default()
-    }
-}
-
-/// A store whose index has caught up, as it stands after a clean close; with its threads.
-fn build() -> Result<(SimDisk, Vec<String>), Error> {
-    let disk = SimDisk::new();
-    let store = open_store(&disk, &options())?;
-    let mut threads = Vec::new();
-    for number in 0..THREADS {
-        let id = format!("thread-{number}");
-        store.create_thread(&id)?;
-        let lines = small_thread(&id, 40);
-        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
-        for batch in lines.chunks(16) {
-            store.append(&id, None, batch)?;
-            ask_store(&store, std::slice::from_ref(&id))?;
-        }
-        threads.push(id);
-    }
-    store.rebuild_index(&mut |_| {})?;
-    ask_store(&store, &threads)?;
-    store.close()?;
-    Ok((disk, threads))
-}
-
-/// Everything that the store answers about its threads, as text.
-fn ask_store(store: &Store, threads: &[String]) -> Result<String, Error> {
-    let mut text = String::new();
-    for thread in threads {
-        let turns = store.turns(&TurnsRequest {
-            thread: thread.clone(),
-            cursor: None,
-            limit: 1000,
-            order: Order::Descending,
-            items: ItemsView::Full,
-        })?;
-        let items = store.items(&ItemsRequest {
-            thread: thread.clone(),
-            turn: None,
-            cursor: None,
-            limit: 1000,
-            order: Order::Ascending,
-        })?;
-        let all = turns.turns.iter().chain(&items.items);
-        all.for_each(|row| text += &row.to_string());
-    }
-    Ok(text)
 }
 
 /// One answer of the index itself.
@@ -217,7 +162,7 @@ fn store_is_right(disk: &SimDisk, change: &Change, threads: &[String], right: &s
     let file = disk.open(INDEX, Access::ReadWrite).expect("the index");
     file.write_at(change.at as u64, &change.bytes)
         .expect("memory");
-    let answer = open_store(&disk, &options()).and_then(|store| ask_store(&store, threads));
+    let answer = open_store(&disk, &options()).and_then(|store| ask(&store, threads));
     answer.is_ok_and(|answer| answer == right)
 }
 
@@ -235,10 +180,10 @@ fn main() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>());
     let mut argument = |default| arguments.next().and_then(Result::ok).unwrap_or(default);
     let (flips, workers) = (argument(10_000), argument(2).max(1));
-    let (disk, threads) = build()?;
+    let (disk, threads) = small_store(THREADS, TURNS)?;
     let image = disk.bytes(INDEX).unwrap_or_default();
     let store = open_store(&disk.fork(), &options())?;
-    let right = ask_store(&store, &threads)?;
+    let right = ask(&store, &threads)?;
     let expect: Vec<Answer> =
         open_index(image.clone()).and_then(|index| ask_index(&index)?.into_iter().collect())?;
     println!(

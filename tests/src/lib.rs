@@ -1,5 +1,6 @@
 //! Owns the rigs: what tests of several crates share. It must not be needed to use the store.
 
+pub mod answers;
 pub mod around;
 pub mod crash_rig;
 pub mod fuzz;

@@ -2,11 +2,10 @@
 //! at every length, every sector zeroed. What is read is right, what is spoilt is said to be, at the
 //! right place, and what stands beside it is read.
 
+mod index;
 mod laws;
 mod look;
 mod pieces;
-
-use std::ops::Range;
 
 use laws::{Change, Verdict, Whole};
 use look::{Truth, look};
@@ -97,7 +96,7 @@ fn append(log: &mut Log, thread: ThreadNumber, bytes: &[u8], begins: bool) {
 }
 
 impl Change {
-    fn make(&self, disk: &SimDisk, path: &str) {
+    pub(super) fn make(&self, disk: &SimDisk, path: &str) {
         let file = disk.open(path, Access::ReadWrite).expect("a file");
         match self {
             Change::Bit(at, bit) => disk.flip(path, *at, *bit),
@@ -125,22 +124,20 @@ fn changes(bytes: &[u8], pieces: &[Piece]) -> [(&'static str, Vec<Change>); 4] {
         let bit = |(at, bit)| Change::Bit(at, u8::try_from(bit).unwrap_or(0));
         bits.map(bit).collect()
     };
-    let sectors = (0..len)
-        .step_by(SECTOR)
-        .map(|at| at..len.min(at + SECTOR as u64));
-    let full = |sector: &Range<u64>| {
-        let [start, end] = [sector.start, sector.end].map(|at| usize::try_from(at).unwrap_or(0));
-        bytes[start..end].iter().any(|byte| *byte != 0)
-    };
     [
         ("one bit", flips(meant, 1)),
         ("one bit that means nothing", flips(rest, every)),
         ("cut off", (0..len).map(Change::Cut).collect()),
-        (
-            "a sector zeroed",
-            sectors.filter(full).map(Change::Zeroed).collect(),
-        ),
+        ("a sector zeroed", sectors(bytes)),
     ]
+}
+
+/// Every sector in turn, but for those that are zero.
+fn sectors(bytes: &[u8]) -> Vec<Change> {
+    let parts = (0_u64..).step_by(SECTOR).zip(bytes.chunks(SECTOR));
+    let full = parts.filter(|(_, part)| part.iter().any(|byte| *byte != 0));
+    let zeroed = |(at, part): (u64, &[u8])| Change::Zeroed(at..at + part.len() as u64);
+    full.map(zeroed).collect()
 }
 
 /// A row of the table.
