@@ -24,6 +24,7 @@ pub fn options() -> Options {
     Options {
         journal_first_bytes: 64 << 10,
         journal_file_bytes: 256 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     }
 }

@@ -39,6 +39,7 @@ fn options() -> Options {
         seal_bytes_min: 4 << 10,
         segment_boundary_bytes: 8 << 10,
         segment_bytes_max: 16 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     }
 }
