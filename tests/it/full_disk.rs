@@ -161,8 +161,8 @@ fn a_full_disk_is_opened_and_threads_of_it_are_deleted() {
     assert!(store.log_threads()[0].archived);
     disk.set_capacity(None);
     store.append(&thread, None, &[&last]).unwrap();
-    store.seal_all().unwrap();
     assert_eq!(len(&disk, RESERVE), RESERVE_BYTES, "it is whole again");
+    store.seal_all().unwrap();
     store.close().unwrap();
     assert_eq!(open(&disk).log_threads().len(), 1);
 }

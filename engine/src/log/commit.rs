@@ -91,12 +91,17 @@ impl Log {
             return Begin::OverBudget;
         }
         let point = self.catalogue_point();
-        match self.journal.place(
+        let was_full = self.journal.is_reserved();
+        let placed = self.journal.place(
             &mut self.facts.frames,
             &mut self.batches.frames,
             point,
             self.vital,
-        ) {
+        );
+        if was_full && !self.journal.is_reserved() {
+            self.hold_reserve();
+        }
+        match placed {
             Ok(group) => {
                 self.in_flight = true;
                 let owned = Arc::clone(&self.owned);

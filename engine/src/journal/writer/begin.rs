@@ -96,6 +96,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether the active file was begun out of the reserve.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.reserved
+    }
+
     /// The free file that can be begun anew with at least this capacity.
     fn usable(&self, capacity: u64) -> Option<usize> {
         let stated_oldest = self.stated_oldest;

@@ -7,6 +7,7 @@ use turnleaf_format::segment::Class;
 
 use super::build::{Journal, Verdict, founded, home, line};
 use super::sealed::Segment;
+use crate::log::{AppendError, Outcome};
 
 fn delete(journal: &mut Journal) {
     let thread = ThreadNumber(1);
@@ -92,4 +93,27 @@ fn runs_of_a_deleted_thread_are_not_missed() {
         home.open().unwrap().close().unwrap();
         assert!(!home.path(&segment.name()).exists(), "{row}");
     }
+}
+
+/// A damaged thread takes no appends; it can be deleted, and then it closes nothing any more.
+#[test]
+fn a_damaged_thread_can_be_deleted() {
+    let mut journal = founded();
+    journal.a("a0");
+    let place = *journal.file.places.last().unwrap();
+    journal.b("b0");
+    journal.a("a1");
+    journal.b("b1");
+    journal.file.flip(place + 100);
+    let home = home(&[&journal.file]);
+    let mut log = home.open().unwrap();
+    let thread = ThreadNumber(1);
+    let refused = log.stage(thread, None, &[]).unwrap_err();
+    assert_eq!(refused, AppendError::Quarantined);
+    let ticket = log.stage_deletion(thread).unwrap();
+    log.commit_all();
+    assert!(matches!(log.outcome(ticket), Outcome::Durable));
+    assert_eq!(log.damage(), []);
+    log.close().unwrap();
+    home.check("damaged, then deleted", &expect(&["Decode"]));
 }
