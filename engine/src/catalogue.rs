@@ -207,6 +207,13 @@ impl Catalogue {
         self.lost.get(&thread).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether something was given up that may have been a record of the catalogue.
+    pub(crate) fn may_lack_records(&self) -> bool {
+        let of_nobody = |lost: &JournalLost| lost.offset < lost.end;
+        !self.given_up(ThreadNumber::CATALOGUE).is_empty()
+            || self.journal_lost.iter().any(of_nobody)
+    }
+
     /// Whether the catalogue says so already.
     pub(crate) fn has_accepted(&self, acceptance: Acceptance) -> bool {
         match acceptance {

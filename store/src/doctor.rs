@@ -31,7 +31,8 @@ pub struct Diagnosis {
 }
 
 impl Store {
-    /// What opening found, and what can be done about it. Reads nothing.
+    /// What opening found, and what can be done about it. Reads nothing but the tables of segments
+    /// that no record mentions.
     #[must_use]
     pub fn diagnosis(&self) -> Diagnosis {
         let report = self.report();
@@ -40,7 +41,8 @@ impl Store {
                 .with(|state| state.thread(thread).map(|fact| fact.id.to_string()))
         };
         let named = |damage: &Damage| (damage.thread.and_then(id), damage.clone());
-        let due = repairs_for(report).into_iter();
+        let due = self.source.with(|state| repairs_for(report, state));
+        let due = due.into_iter();
         Diagnosis {
             damage: report.damage.iter().map(named).collect(),
             closed: report.closed.contains(&ThreadNumber::CATALOGUE),

@@ -13,7 +13,7 @@ use crate::run_notes;
 use crate::source::Source;
 
 /// A repair may show what the next one has to do: with the catalogue's records come threads.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 6;
 
 /// A repair, and the ids of the threads whose records it concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Losses on the simulated disk: a damaged store is repaired, the repair is stopped at every call
-//! and done again. Nothing that could be read before is ever away, and in the end both threads take
+//! Losses on the simulated disk: a damaged store is repaired, the repair is stopped at every call,
+//! or the call fails, and done again. Nothing that could be read before is ever away, and in the end both threads take
 //! appends and nothing is damaged.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -83,7 +83,7 @@ pub(crate) fn append(store: &Store, id: &str, lines: &[Vec<u8>]) {
 }
 
 /// What can be read, around what is damaged.
-fn readable(disk: &SimDisk) -> BTreeMap<String, Vec<Vec<u8>>> {
+pub(crate) fn readable(disk: &SimDisk) -> BTreeMap<String, Vec<Vec<u8>>> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let snapshot = Snapshot::open(&shared, &options()).unwrap();
     let mut found = BTreeMap::new();
@@ -178,10 +178,23 @@ fn repairs_of_losses_survive_a_crash_at_every_call() {
             assert!(readable(&after) == before, "{place}: what could be read");
             repair(&after).unwrap_or_else(|error| panic!("{place}: {error}"));
             check(&after, &ids, &before, &place);
+            for fault in [Fault::Fail, Fault::Short, Fault::FailForEver] {
+                let fault = fault(std::io::ErrorKind::StorageFull);
+                let place = format!("{what}: call {at}, {fault:?}");
+                let refused = disk.fork();
+                refused.plan(at, fault);
+                // It may do without the call.
+                let _ = repair(&refused);
+                refused.heal();
+                assert!(readable(&refused) == before, "{place}: what could be read");
+                repair(&refused).unwrap_or_else(|error| panic!("{place}: {error}"));
+                check(&refused, &ids, &before, &place);
+                states += 1;
+            }
             states += 1;
         }
     }
-    println!("losses: {states} crash states");
+    println!("losses: {states} states");
 }
 
 /// A journal file and where a frame begins in it that holds what nothing else does.

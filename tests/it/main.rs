@@ -1,5 +1,6 @@
 //! Tests that need more than one crate, in one binary.
 
+mod adoptions;
 mod crash;
 mod damage;
 mod full_disk;

@@ -55,7 +55,7 @@ fn due(disk: &SimDisk) -> Vec<turnleaf_engine::Repair> {
     let thread = snapshot.state().thread_number(&id).unwrap();
     let end = snapshot.state().reader(thread).unwrap().end();
     assert_eq!(end, Ordinal(1), "the record is there");
-    repairs_for(snapshot.report())
+    repairs_for(snapshot.report(), snapshot.state())
 }
 
 fn repair_all(disk: &SimDisk) -> Option<Vec<Repaired>> {

@@ -128,7 +128,9 @@ pub(crate) fn repair(
         }
     }
     let costs = |due: &NamedRepair| match due.repair {
-        Repair::AcceptLoss { .. } | Repair::RebuildSegment { .. } => true,
+        Repair::AcceptLoss { .. } | Repair::AdoptSegment { .. } | Repair::RebuildSegment { .. } => {
+            true
+        }
         Repair::RewriteHeader { .. } | Repair::Reap { .. } => false,
     };
     Ok(if damage.is_empty() && !report.due.iter().any(costs) {

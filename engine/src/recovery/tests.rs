@@ -2,6 +2,7 @@
 //! made odd, and the verdict must be the row's. What each verdict means for readers and writers is
 //! checked by the one function `Home::check`.
 
+mod adopt;
 mod build;
 mod catalogue;
 mod deleted;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost};
 use turnleaf_format::{ThreadId, ThreadNumber};
 
+use super::adopt::orphans;
 use super::copy::keep;
 use super::due::unreadable;
 use super::{Repair, RepairError, Repaired, repairs_for};
@@ -24,12 +25,13 @@ pub(super) fn accept(
     wanted: &[Repair],
 ) -> Result<Vec<Repaired>, RepairError> {
     let (mut log, report) = Log::open_for_repair(Arc::clone(disk), options.clone(), owner)?;
-    let mut due = repairs_for(&report);
+    let mut due = repairs_for(&report, log.state());
     for thread in concerned(wanted) {
         let found = unreadable(log.state(), thread, &due)?;
         due.extend(found);
     }
-    due.retain(|repair| wanted.contains(repair));
+    let orphans = orphans(&report, log.state());
+    due.retain(|repair| wanted.contains(repair) && !orphans.iter().any(|held| held.holds(repair)));
     let mut facts = Vec::new();
     let mut done = Vec::new();
     for repair in due {
@@ -48,13 +50,19 @@ pub(super) fn accept(
         return Ok(done);
     }
     // DURABILITY: all of them are one batch, and only then is anything done without.
-    let ticket = log.stage_catalogue(&facts);
-    log.commit_all();
-    if let Outcome::Failed(failure) = log.outcome(ticket) {
-        return Err(RepairError::NotWritten(failure));
-    }
+    state_facts(&mut log, &facts)?;
     log.close()?;
     Ok(done)
+}
+
+/// Makes facts durable, all or none.
+pub(super) fn state_facts(log: &mut Log, facts: &[CatalogueRecord]) -> Result<(), RepairError> {
+    let ticket = log.stage_catalogue(facts);
+    log.commit_all();
+    match log.outcome(ticket) {
+        Outcome::Failed(failure) => Err(RepairError::NotWritten(failure)),
+        _ => Ok(()),
+    }
 }
 
 /// Threads of which ordinals are to be given up.
@@ -98,7 +106,7 @@ fn fact(log: &Log, acceptance: Acceptance, at_ms: i64) -> CatalogueRecord {
 }
 
 /// An id for a thread whose own is lost.
-fn free_id(log: &Log, thread: ThreadNumber) -> ThreadId {
+pub(super) fn free_id(log: &Log, thread: ThreadNumber) -> ThreadId {
     let id = |suffix: u64| ThreadId::parse(&format!("recovered-{thread}-{suffix}"));
     let mut ids = (0_u64..).filter_map(|suffix| id(suffix).ok());
     // Ids of deleted threads are not given again either. [S:catalogue-6]

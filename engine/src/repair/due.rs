@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use turnleaf_format::{Ordinal, ThreadNumber};
 
 use super::Repair;
+use super::adopt::{Verdict, orphans};
 use crate::catalogue::Acceptance;
 use crate::error::{Cause, Damage, ReadError};
 use crate::layout::{CATALOGUE, segment_path};
@@ -18,19 +19,30 @@ use crate::view::is_covered;
 /// The repairs that opening a store shows to be due. Where anything is damaged no segment is taken
 /// away: it may be all that is left of something.
 #[must_use]
-pub fn repairs_for(report: &OpenReport) -> Vec<Repair> {
-    let repair = |remark: &Remark| match remark {
+pub fn repairs_for(report: &OpenReport, state: &State) -> Vec<Repair> {
+    let header = |remark: &Remark| match remark {
         Remark::HeaderCopy { file, offset, .. } => Some(Repair::RewriteHeader {
             file: file.clone(),
             offset: *offset,
         }),
-        Remark::Orphan { file } if report.damage.is_empty() => {
-            Some(Repair::Reap { file: file.clone() })
-        }
         Remark::Orphan { .. } | Remark::UnknownRecord { .. } => None,
     };
-    let files = report.remarks.iter().filter_map(repair);
-    files.chain(losses_of(report)).collect()
+    let mut due: Vec<Repair> = report.remarks.iter().filter_map(header).collect();
+    due.extend(losses_of(report));
+    let closed = report.closed.contains(&ThreadNumber::CATALOGUE);
+    for orphan in orphans(report, state) {
+        // What it holds is not lost.
+        due.retain(|repair| !orphan.holds(repair));
+        match orphan.verdict {
+            Verdict::Adopt if !closed => due.push(orphan.repair()),
+            Verdict::Reap if report.damage.is_empty() => {
+                let file = orphan.file();
+                due.push(Repair::Reap { file });
+            }
+            _ => {}
+        }
+    }
+    due
 }
 
 fn losses_of(report: &OpenReport) -> impl Iterator<Item = Repair> {
@@ -51,8 +63,12 @@ pub fn find_repairs(
     only: Option<ThreadNumber>,
 ) -> Result<Vec<Repair>, ReadError> {
     let (report, state) = (snapshot.report(), snapshot.state());
-    let concerned = |repair: &Repair| only.is_none_or(|only| repair.threads() == [only]);
-    let mut due: Vec<Repair> = repairs_for(report).into_iter().filter(concerned).collect();
+    let concerned = |repair: &Repair| match repair {
+        Repair::AdoptSegment { threads, .. } => only.is_none_or(|only| threads.contains(&only)),
+        _ => only.is_none_or(|only| repair.threads() == [only]),
+    };
+    let due = repairs_for(report, state).into_iter();
+    let mut due: Vec<Repair> = due.filter(concerned).collect();
     let threads: Vec<_> = state.threads().map(|(number, _)| number).collect();
     for thread in threads
         .iter()
@@ -61,6 +77,8 @@ pub fn find_repairs(
         let found = unreadable(state, *thread, &due)?;
         due.extend(found);
     }
+    let orphans = orphans(report, state);
+    due.retain(|repair| !orphans.iter().any(|orphan| orphan.holds(repair)));
     due.extend(bad_segments(state, only)?);
     if only.is_none() {
         due.extend(superseded(snapshot));

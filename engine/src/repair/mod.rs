@@ -2,6 +2,7 @@
 //! what it takes away, and a crash within it leaves the store as before or as after.
 
 mod accept;
+mod adopt;
 mod copy;
 mod due;
 mod files;
@@ -38,6 +39,16 @@ pub enum Repair {
         /// The segment file.
         file: String,
     },
+    /// Publish a segment again that no record mentions and that holds what nothing else does.
+    /// [R:seg-10]
+    AdoptSegment {
+        /// The segment.
+        segment: SegmentId,
+        /// Its file.
+        file: String,
+        /// Whose records it holds.
+        threads: Vec<ThreadNumber>,
+    },
     /// State in the log what is gone, and go on without it. [S:catalogue-13]
     AcceptLoss {
         /// What is damaged.
@@ -63,6 +74,7 @@ impl Repair {
         match self {
             Repair::RewriteHeader { .. } => "rewrite-header",
             Repair::Reap { .. } => "reap",
+            Repair::AdoptSegment { .. } => "adopt-segment",
             Repair::AcceptLoss { .. } => "accept-loss",
             Repair::RebuildSegment { .. } => "rebuild-segment",
         }
@@ -74,6 +86,7 @@ impl Repair {
         match self {
             Repair::RewriteHeader { file, .. }
             | Repair::Reap { file }
+            | Repair::AdoptSegment { file, .. }
             | Repair::RebuildSegment { file, .. } => file,
             Repair::AcceptLoss { damage, .. } => &damage.file,
         }
@@ -88,7 +101,9 @@ impl Repair {
                 Acceptance::Ordinals { thread, .. } | Acceptance::Thread(thread) => vec![*thread],
                 Acceptance::Journal { .. } => Vec::new(),
             },
-            Repair::RebuildSegment { threads, .. } => threads.clone(),
+            Repair::AdoptSegment { threads, .. } | Repair::RebuildSegment { threads, .. } => {
+                threads.clone()
+            }
         }
     }
 }
@@ -102,6 +117,12 @@ impl fmt::Display for Repair {
             }
             Repair::Reap { file } => {
                 write!(f, ": take away {file}, which nothing needs")
+            }
+            Repair::AdoptSegment { file, .. } => {
+                write!(
+                    f,
+                    ": publish {file} again, which holds what nothing else does"
+                )
             }
             Repair::AcceptLoss { damage, acceptance } => match acceptance {
                 Acceptance::Ordinals { first, end, .. } if first < end => {
@@ -176,14 +197,17 @@ pub fn repair(
     if !losses.is_empty() {
         done.extend(accept::accept(disk, options, owner, &losses)?);
     }
-    let segments = |repair: &&Repair| matches!(repair, Repair::RebuildSegment { .. });
-    let segments: Vec<&Repair> = wanted.iter().filter(segments).collect();
-    if segments.is_empty() {
+    let of_segments = |repair: &Repair| {
+        let adopts = matches!(repair, Repair::AdoptSegment { .. });
+        adopts || matches!(repair, Repair::RebuildSegment { .. })
+    };
+    if !wanted.iter().any(of_segments) {
         return Ok(done);
     }
     let (shared, fresh) = (Arc::clone(disk), turnleaf_format::StoreId([0; 16]));
-    let (mut log, _) = Log::open(shared, options.clone(), owner, fresh)?;
-    for repair in segments {
+    let (mut log, report) = Log::open(shared, options.clone(), owner, fresh)?;
+    done.extend(adopt::adopt(&mut log, &report, wanted, owner.since_ms)?);
+    for repair in wanted {
         if let Repair::RebuildSegment { segment, .. } = repair {
             let rebuilt = rebuild::rebuild(&mut log, *segment, notes)?;
             done.extend(rebuilt.map(|copy| Repaired {
@@ -205,7 +229,7 @@ fn repair_files(
 ) -> Result<Vec<Repaired>, RepairError> {
     // Held to the end for its lock.
     let snapshot = Snapshot::open_owned(disk, options, owner)?;
-    let mut due = repairs_for(snapshot.report());
+    let mut due = repairs_for(snapshot.report(), snapshot.state());
     due.extend(due::superseded(&snapshot));
     let mut done = Vec::new();
     for repair in due.into_iter().filter(|repair| wanted.contains(repair)) {
@@ -214,7 +238,9 @@ fn repair_files(
                 files::rewrite_header(&**disk, file, *offset)?
             }
             Repair::Reap { file } => files::reap(&**disk, file)?,
-            Repair::AcceptLoss { .. } | Repair::RebuildSegment { .. } => continue,
+            Repair::AdoptSegment { .. }
+            | Repair::AcceptLoss { .. }
+            | Repair::RebuildSegment { .. } => continue,
         };
         let copy = Some(copy);
         done.push(Repaired { repair, copy });

@@ -8,11 +8,12 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, ThreadNumber};
 
 use super::RepairError;
+use super::accept::state_facts;
 use super::copy::keep;
 use crate::disk::{Access, Disk};
 use crate::error::{Cause, Damage, DiskFailure, ReadError, failed};
 use crate::layout::{QUARANTINE, segment_path};
-use crate::log::{Log, Outcome};
+use crate::log::Log;
 use crate::seal::{Notes, Part, SealedSegment};
 use crate::view::{ThreadView, ranges_of};
 
@@ -49,11 +50,7 @@ pub(super) fn rebuild(
         new: newest.get(thread).copied().unwrap_or(SegmentId::NONE),
     }));
     // DURABILITY: the old file goes only after this batch, which names all that takes its place.
-    let ticket = log.stage_catalogue(&facts);
-    log.commit_all();
-    if let Outcome::Failed(failure) = log.outcome(ticket) {
-        return Err(RepairError::NotWritten(failure));
-    }
+    state_facts(log, &facts)?;
     log.clean_up(1)?;
     Ok(Some(copy))
 }

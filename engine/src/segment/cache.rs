@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use turnleaf_format::catalogue::CatalogueRecord;
+use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, StoreId};
 use zstd::bulk::Decompressor;
 
@@ -94,6 +96,29 @@ impl Segments {
             shared.open.insert(id, (shared.clock, Arc::clone(&opened)));
         });
         Ok(opened)
+    }
+
+    /// What would publish a segment that no record mentions; `None` where its tables are not those
+    /// that were written.
+    pub(crate) fn publication_of(
+        &self,
+        segment: SegmentId,
+    ) -> Result<Option<CatalogueRecord>, ReadError> {
+        let of = |class| {
+            let published = None;
+            let file = SegmentFile {
+                segment,
+                class,
+                published,
+            };
+            OpenSegment::open(&*self.disk, self.store, &file)
+        };
+        // The header says which class it is; the other one is odd.
+        let run = of(Class::Run)?;
+        if run.odd().is_empty() {
+            return Ok(run.publication(Class::Run));
+        }
+        Ok(of(Class::Pack)?.publication(Class::Pack))
     }
 
     /// An inflated block, when it is still in memory.

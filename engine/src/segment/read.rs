@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use turnleaf_format::catalogue::{CatalogueRecord, Run};
 use turnleaf_format::record::Entries;
 use turnleaf_format::segment::{
-    BLOCK_HEADER_BYTES, BlockHeader, BlockRow, Codec, Footer, RunRow, Trailer, section_crc,
+    BLOCK_HEADER_BYTES, BlockHeader, BlockRow, Class, Codec, Footer, RunRow, TRAILER_BYTES,
+    Trailer, section_crc,
 };
 use turnleaf_format::{DecodeError, Ordinal, Problem, SegmentId, StoreId, ThreadChain};
 use zstd::zstd_safe::find_frame_compressed_size;
@@ -41,6 +43,26 @@ impl OpenSegment {
     /// BLAKE3 that the trailer states, when the trailer is good.
     pub(crate) fn digest(&self) -> Option<[u8; 32]> {
         self.trailer.map(|trailer| trailer.digest)
+    }
+
+    /// What publishes a segment of these tables, when the trailer is good.
+    pub(crate) fn publication(&self, class: Class) -> Option<CatalogueRecord> {
+        let trailer = self.trailer?;
+        let run = |row: &RunRow| Run {
+            thread: row.thread,
+            first_ordinal: row.first_ordinal,
+            ordinal_end: row.ordinal_end,
+            chain_before: row.chain_before,
+            chain_after: row.chain_after,
+            payload_bytes: row.payload_bytes,
+        };
+        Some(CatalogueRecord::SegmentPublished {
+            segment: self.segment,
+            class,
+            file_bytes: trailer.footer_offset + trailer.footer_len + TRAILER_BYTES as u64,
+            digest: trailer.digest,
+            runs: self.footer.runs.iter().map(run).collect(),
+        })
     }
 
     /// What is damaged of the file and costs no record by itself.

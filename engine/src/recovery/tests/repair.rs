@@ -16,6 +16,11 @@ const FINE: Verdict<'static> = Verdict {
     b: &["b0", "b1"],
 };
 
+fn due_of(home: &Home) -> Vec<Repair> {
+    let snapshot = home.snapshot().unwrap();
+    repairs_for(snapshot.report(), snapshot.state())
+}
+
 fn report(home: &Home) -> OpenReport {
     home.snapshot().unwrap().report().clone()
 }
@@ -36,7 +41,7 @@ fn a_header_copy_is_written_from_the_other() {
         let whole = journal.file.bytes.clone();
         journal.file.put(offset, b"rotten");
         let home = home(&[&journal.file]);
-        let due = repairs_for(&report(&home));
+        let due = due_of(&home);
         assert_eq!(due.len(), 1);
         let done = home.repair(&due);
         let kept = fs::read(home.path(done[0].copy.as_ref().unwrap())).unwrap();
@@ -54,7 +59,7 @@ fn an_orphan_is_taken_away_and_its_id_is_not_given_again() {
     // [R:seg-10]
     let home = home(&[&four().file]);
     let orphan = orphan(&home);
-    let due = repairs_for(&report(&home));
+    let due = due_of(&home);
     let file = orphan.name();
     assert_eq!(due, [Repair::Reap { file }]);
     assert_eq!(home.repair(&[]), [], "only what is asked for");
@@ -110,5 +115,5 @@ fn nothing_is_taken_away_from_a_damaged_store() {
     let home = home(&[&journal.file]);
     orphan(&home);
     let reaps = |repair: &Repair| matches!(repair, Repair::Reap { .. });
-    assert!(!repairs_for(&report(&home)).iter().any(reaps));
+    assert!(!due_of(&home).iter().any(reaps));
 }
