@@ -12,7 +12,12 @@ use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
 use turnleaf_tests::stores::{open_log, owner};
 
 const ORPHAN: &str = "segments/0000000000000009.tls";
-const KEPT: &str = "quarantine/0000000000000009.tls";
+/// The copy; where an interrupted repair left half of one, the next has a name of its own.
+const KEPT: [&str; 3] = [
+    "quarantine/0000000000000009.tls",
+    "quarantine/0000000000000009-1.tls",
+    "quarantine/0000000000000009-2.tls",
+];
 const BYTES: &[u8] = b"a segment that nothing mentions";
 
 fn options() -> Options {
@@ -74,6 +79,10 @@ fn holds(disk: &SimDisk, path: &str) -> bool {
     disk.open(path, Access::Read).is_ok_and(read)
 }
 
+fn is_kept(disk: &SimDisk) -> bool {
+    KEPT.iter().any(|name| holds(disk, name))
+}
+
 /// The second try of a repair is stopped, too, at every call; the third ends it.
 fn stop_again(disk: &SimDisk, seed: u64) -> u64 {
     let left = due(disk).len();
@@ -87,7 +96,7 @@ fn stop_again(disk: &SimDisk, seed: u64) -> u64 {
         let after = again.after_crash(CrashPolicy::by_number(seed + at), seed);
         repair_all(&after).unwrap();
         assert_eq!(due(&after), [], "crash at call {seed}, then {at}");
-        assert!(holds(&after, KEPT), "crash at call {seed}, then {at}");
+        assert!(is_kept(&after), "crash at call {seed}, then {at}");
     }
     calls - disk.ops()
 }
@@ -105,13 +114,13 @@ fn repairs_survive_a_crash_at_every_call() {
             assert!(repair_all(&disk).is_none(), "call {at} stops the repair");
             let after = disk.after_crash(policy, at);
             let place = format!("call {at}, {policy:?}");
-            assert!(holds(&after, ORPHAN) || holds(&after, KEPT), "{place}");
+            assert!(holds(&after, ORPHAN) || is_kept(&after), "{place}");
             states += stop_again(&after, at);
             let left = due(&after);
             assert_eq!(left, due(&after), "{place}: the same verdict twice");
             assert_eq!(repair_all(&after).unwrap().len(), left.len(), "{place}");
             assert_eq!(due(&after), [], "{place}");
-            assert!(holds(&after, KEPT), "{place}: the copy stays");
+            assert!(is_kept(&after), "{place}: the copy stays");
             states += 1;
         }
     }

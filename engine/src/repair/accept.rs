@@ -129,6 +129,5 @@ fn keep_bytes(disk: &dyn Disk, damage: &Damage) -> Result<Option<String>, DiskFa
         return Ok(None);
     }
     let copy = format!("{QUARANTINE}/lost-{name}-{}.bin", damage.offset);
-    keep(disk, &*file, path, damage.offset..end, &copy)?;
-    Ok(Some(copy))
+    keep(disk, &*file, path, damage.offset..end, &copy).map(Some)
 }

@@ -27,7 +27,7 @@ pub(super) fn rewrite_header(
     let name = path.rsplit('/').next().unwrap_or(path);
     let copy = format!("{QUARANTINE}/header-{name}-{offset}.bin");
     let part = offset..offset + HEADER_BYTES as u64;
-    keep(disk, &*file, path, part, &copy)?;
+    let copy = keep(disk, &*file, path, part, &copy)?;
     file.write_at(offset, &good)
         .map_err(failed("write", path))?;
     // DURABILITY: until this returns the other copy is the header.
@@ -42,7 +42,7 @@ pub(super) fn reap(disk: &dyn Disk, path: &str) -> Result<String, DiskFailure> {
     let len = file.len().map_err(failed("measure", path))?;
     let name = path.rsplit('/').next().unwrap_or(path);
     let copy = format!("{QUARANTINE}/{name}");
-    keep(disk, &*file, path, 0..len, &copy)?;
+    let copy = keep(disk, &*file, path, 0..len, &copy)?;
     drop(file);
     disk.remove(path).map_err(failed("remove", path))?;
     let dir = path.split('/').next().unwrap_or(SEGMENTS);

@@ -161,6 +161,5 @@ fn keep_file(
     };
     let len = file.len().map_err(failed("measure", path))?;
     let copy = format!("{QUARANTINE}/{:016x}.tls", segment.0);
-    keep(disk, &*file, path, 0..len, &copy)?;
-    Ok(Some(copy))
+    keep(disk, &*file, path, 0..len, &copy).map(Some)
 }

@@ -54,6 +54,26 @@ fn a_header_copy_is_written_from_the_other() {
     }
 }
 
+/// The same place goes bad twice, in different ways: both are kept.
+#[test]
+fn a_copy_is_never_written_over() {
+    let journal: Journal = four();
+    let home = home(&[&journal.file]);
+    let mut kept = Vec::new();
+    for rotten in [&b"rotten"[..], b"worse", b"worse"] {
+        let mut file = journal.file.clone();
+        file.put(0, rotten);
+        home.write("journal/00000000.tlj", &file.bytes);
+        let done = home.repair(&due_of(&home));
+        kept.push((done[0].copy.clone().unwrap(), rotten));
+    }
+    for (name, rotten) in &kept {
+        let copy = fs::read(home.path(name)).unwrap();
+        assert!(copy.len() == 512 && copy.starts_with(rotten), "{name}");
+    }
+    assert_eq!(kept[1].0, kept[2].0, "the same bytes are kept once");
+}
+
 #[test]
 fn an_orphan_is_taken_away_and_its_id_is_not_given_again() {
     // [R:seg-10]
