@@ -225,6 +225,9 @@ impl Log {
         let mut report = report_of(&replayed, &survey);
         report.created = created;
         check_writable(&*disk, &replayed)?;
+        if survey.lacks_directory && !created {
+            create_directories(&*disk)?;
+        }
         confirm(&*disk, &replayed)?;
         report.torn_copy = keep_torn(&*disk, &replayed)?;
         tidy(&*disk, &survey, &replayed);

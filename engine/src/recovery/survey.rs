@@ -45,19 +45,21 @@ pub(crate) struct Survey {
     pub(crate) newer: Option<String>,
     /// Names that are not ours.
     pub(crate) foreign: Vec<String>,
+    /// Whether a directory is not there: what copies a store may leave out empty ones.
+    pub(crate) lacks_directory: bool,
 }
 
 /// Collects the evidence.
 pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
     let mut survey = Survey::default();
-    for name in names(disk, JOURNAL, &mut survey.foreign)? {
+    for name in names(disk, JOURNAL, &mut survey)? {
         match journal_slot(&name) {
             Some(slot) => survey.journal.push(journal_evidence(disk, slot)?),
             None => survey.foreign.push(format!("{JOURNAL}/{name}")),
         }
     }
     for (dir, class) in [(SEGMENTS, Class::Run), (CATALOGUE, Class::Catalogue)] {
-        for name in names(disk, dir, &mut survey.foreign)? {
+        for name in names(disk, dir, &mut survey)? {
             let path = format!("{dir}/{name}");
             match segment_of(&name) {
                 Some(segment) if class == Class::Catalogue => survey.catalogue.push(segment),
@@ -67,7 +69,7 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
             }
         }
     }
-    let kept = names(disk, QUARANTINE, &mut survey.foreign)?;
+    let kept = names(disk, QUARANTINE, &mut survey)?;
     survey.reaped = kept.iter().filter_map(|name| segment_of(name)).collect();
     survey.identity = identity(disk, &survey);
     survey.newer = newer_segment(disk, &survey);
@@ -158,13 +160,12 @@ fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, DiskFail
 }
 
 /// Names of regular files; a directory that does not exist has none.
-fn names(
-    disk: &dyn Disk,
-    dir: &str,
-    foreign: &mut Vec<String>,
-) -> Result<Vec<String>, DiskFailure> {
+fn names(disk: &dyn Disk, dir: &str, survey: &mut Survey) -> Result<Vec<String>, DiskFailure> {
     let entries = match disk.list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            survey.lacks_directory = true;
+            return Ok(Vec::new());
+        }
         listed => listed.map_err(failed("list", dir))?,
     };
     let mut files = Vec::new();
@@ -172,7 +173,7 @@ fn names(
         if entry.kind == EntryKind::File {
             files.push(entry.name);
         } else {
-            foreign.push(format!("{dir}/{}", entry.name));
+            survey.foreign.push(format!("{dir}/{}", entry.name));
         }
     }
     Ok(files)

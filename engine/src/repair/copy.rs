@@ -20,6 +20,8 @@ pub(super) fn keep(
     part: Range<u64>,
     wanted: &str,
 ) -> Result<String, DiskFailure> {
+    disk.create_dir(QUARANTINE)
+        .map_err(failed("create the directory", QUARANTINE))?;
     let copy = free_name(disk, file, path, &part, wanted)?;
     let kept = disk.create(&copy).map_err(failed("create", &copy))?;
     let mut at = part.start;
@@ -34,6 +36,8 @@ pub(super) fn keep(
     // DURABILITY: the copy is durable before anything is taken away.
     disk.sync_dir(QUARANTINE)
         .map_err(failed("sync the directory", QUARANTINE))?;
+    disk.sync_dir("")
+        .map_err(failed("sync the directory", "the store's directory"))?;
     Ok(copy)
 }
 

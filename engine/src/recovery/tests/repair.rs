@@ -74,6 +74,23 @@ fn a_copy_is_never_written_over() {
     assert_eq!(kept[1].0, kept[2].0, "the same bytes are kept once");
 }
 
+/// What copies a store may leave out directories without files.
+#[test]
+fn directories_that_are_gone_are_made_again() {
+    let mut journal: Journal = four();
+    journal.file.put(0, b"rotten");
+    let home = home(&[&journal.file]);
+    for dir in ["segments", "catalogue", "quarantine"] {
+        fs::remove_dir(home.path(dir)).unwrap();
+    }
+    assert_eq!(home.repair(&due_of(&home)).len(), 1);
+    assert_eq!(due_of(&home), []);
+    drop(home.open().unwrap());
+    for dir in ["segments", "catalogue", "quarantine"] {
+        assert!(home.path(dir).is_dir(), "{dir}");
+    }
+}
+
 #[test]
 fn an_orphan_is_taken_away_and_its_id_is_not_given_again() {
     // [R:seg-10]
