@@ -15,14 +15,97 @@ use super::threads::{Growing, PublishedRun, ordinals_of};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
 use crate::error::{Cause, Damage, ReadError};
+use crate::journal::ScannedFrame;
+use crate::layout::segment_path;
 use crate::read::{Reader, Record};
 use crate::segment::{OpenSegment, Segments};
-use crate::view::{RunRef, SegmentFile, ThreadView};
+use crate::view::{JournalFile, RunRef, SegmentFile, ThreadView, is_covered};
+
+/// The catalogue as it was found.
+pub(crate) struct Found {
+    pub(crate) catalogue: Catalogue,
+    pub(crate) view: ThreadView,
+    /// Segments in use whose names may not be durable.
+    pub(crate) unproven: Vec<SegmentId>,
+}
+
+/// Where the catalogue's records are looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'p> {
+    pub(crate) disk: &'p Arc<dyn Disk>,
+    pub(crate) store: StoreId,
+    pub(crate) segments: &'p Arc<Segments>,
+    /// The frames of thread 0.
+    pub(crate) frames: &'p [(Arc<JournalFile>, ScannedFrame)],
+    /// The newest header's pair: where the segments must reach, and the chain there.
+    pub(crate) stated: (Ordinal, ThreadChain),
+}
+
+impl Places<'_> {
+    /// Reads the catalogue. A segment that is not readable is done without where the journal, or
+    /// other segments, hold what it held. [R:cat-5]
+    pub(crate) fn read(self, files: &[SegmentId], findings: &mut Findings) -> Found {
+        let mut first = Findings::default();
+        let found = self.try_read(files, &mut first);
+        let is_bad = |run: &RunRef| {
+            let path = segment_path(run.file.class, run.file.segment);
+            first.losses.iter().any(|loss| loss.damage.file == path)
+        };
+        let bad = found.view.runs.iter().filter(|run| is_bad(run));
+        let bad: Vec<SegmentId> = bad.map(|run| run.file.segment).collect();
+        let path = |segment: &SegmentId| segment_path(Class::Catalogue, *segment);
+        let bad_files: Vec<String> = bad.iter().map(path).collect();
+        let mut second = Findings::default();
+        let others = files.iter().filter(|file| !bad.contains(file)).copied();
+        let others: Vec<SegmentId> = others.collect();
+        let again = (others.len() < files.len()).then(|| self.try_read(&others, &mut second));
+        let known = second.losses.iter().all(|loss| first.losses.contains(loss));
+        let reaches = |again: &Found| again.view.end >= found.view.end;
+        match again.filter(|again| known && reaches(again)) {
+            None => {
+                findings.absorb(first);
+                found
+            }
+            Some(again) => {
+                // What is bad says why the others do not reach as far as the header says.
+                let path = crate::layout::CATALOGUE;
+                let short = of_catalogue(path, None, Cause::Missing);
+                second.damage.retain(|damage| *damage != short);
+                for loss in first.losses {
+                    let ordinals = None;
+                    if !second.losses.contains(&loss) && bad_files.contains(&loss.damage.file) {
+                        second.costs_nothing(Damage {
+                            ordinals,
+                            ..loss.damage
+                        });
+                    }
+                }
+                findings.absorb(second);
+                again
+            }
+        }
+    }
+
+    fn try_read(self, files: &[SegmentId], findings: &mut Findings) -> Found {
+        let (store, stated) = (self.store, self.stated);
+        let (mut growing, unproven) = catalogue_cover(self.disk, store, files, stated.0, findings);
+        for (file, frame) in self.frames {
+            growing.push(file, frame, &[], findings);
+        }
+        let mut view = growing.finish(&[], findings);
+        let catalogue = read_catalogue(&mut view, self.segments, store, stated, findings);
+        Found {
+            catalogue,
+            view,
+            unproven,
+        }
+    }
+}
 
 /// The runs that the catalogue's segments hold. One that does not decode is damage of that file; it
 /// matters only when its ordinals are missing. Also the segments in use whose names may not be
 /// durable: beyond `stated`, where the newest header ends. [R:cat-4] [R:cat-5] [R:confirm-1]
-pub(crate) fn catalogue_cover(
+fn catalogue_cover(
     disk: &Arc<dyn Disk>,
     store: StoreId,
     files: &[SegmentId],
@@ -98,7 +181,7 @@ fn unproven_names(
 /// reach, and the chain there.
 ///
 /// What was given up of the catalogue stands in the catalogue: then it is read once more without.
-pub(crate) fn read_catalogue(
+fn read_catalogue(
     view: &mut ThreadView,
     segments: &Arc<Segments>,
     store: StoreId,
@@ -180,10 +263,15 @@ fn read_records(
         };
     }
     let (covered, _) = view.sealed();
-    if covered < stated.0 {
+    let frames = view.frames.iter().map(|frame| (frame.first, frame.end));
+    let repeated = adding.findings.losses.is_empty() && is_covered(frames, covered, stated.0);
+    let path = crate::layout::CATALOGUE;
+    if covered < stated.0 && repeated {
+        // The journal has it: the next header counts on that.
+        findings.costs_nothing(of_catalogue(path, None, Cause::Missing));
+    } else if covered < stated.0 {
         // [R:cat-2]
         let lost = Some((covered, stated.0));
-        let path = crate::layout::CATALOGUE;
         let acceptance = ordinals_of(view.thread, (covered, stated.0), stated.1);
         findings.of_store(of_catalogue(path, lost, Cause::Missing), Some(acceptance));
     }

@@ -9,7 +9,7 @@ use turnleaf_format::journal::FRAMES_OFFSET;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain};
 
-use super::catalogue::{catalogue_cover, read_catalogue};
+use super::catalogue::Places;
 use super::findings::{Findings, Remark};
 use super::journal::{JournalRead, read_journal};
 use super::set::{FileSet, Refusal, choose_files};
@@ -90,19 +90,18 @@ pub(crate) fn replay(
         ..
     } = set;
     findings.absorb(std::mem::take(&mut journal.findings));
-    let mut frames = std::mem::take(&mut journal.frames);
-    let (mut growing, unproven_names) =
-        catalogue_cover(disk, store, &survey.catalogue, stated.0, &mut findings);
-    frames.retain(|(file, frame)| {
-        let catalogue = frame.header.thread == ThreadNumber::CATALOGUE;
-        if catalogue {
-            growing.push(file, frame, &[], &mut findings);
-        }
-        !catalogue
-    });
-    let mut catalogue_view = growing.finish(&[], &mut findings);
-    let mut catalogue =
-        read_catalogue(&mut catalogue_view, &segments, store, stated, &mut findings);
+    let frames = std::mem::take(&mut journal.frames).into_iter();
+    let (of_catalogue, frames): (Vec<_>, Vec<_>) =
+        frames.partition(|(_, frame)| frame.header.thread == ThreadNumber::CATALOGUE);
+    let places = Places {
+        disk,
+        store,
+        segments: &segments,
+        frames: &of_catalogue,
+        stated,
+    };
+    let found = places.read(&survey.catalogue, &mut findings);
+    let (mut catalogue, unproven_names) = (found.catalogue, found.unproven);
     let seen = survey.segments.iter().chain(&survey.catalogue);
     for segment in seen.chain(&survey.reaped) {
         catalogue.saw_segment_file(*segment);
@@ -118,7 +117,7 @@ pub(crate) fn replay(
     remark_orphans(&catalogue, &survey.segments, &mut findings);
     let covers = thread_covers(&catalogue, &survey.segments, &mut findings);
     let mut threads = grow(&catalogue, covers, &frames, &journal, &mut findings);
-    threads.insert(ThreadNumber::CATALOGUE, catalogue_view);
+    threads.insert(ThreadNumber::CATALOGUE, found.view);
     findings.settle(&catalogue);
     let view = &threads[&ThreadNumber::CATALOGUE];
     for run in view.runs.iter().filter(|run| view.has_gap(run)) {

@@ -156,6 +156,63 @@ fn a_bad_segment_of_the_catalogue_costs_only_what_no_other_covers() {
     home_of(&journal, &[&first, &second]).check("cat-5, tables", &expect);
 }
 
+/// A segment of the catalogue whose records cannot be read.
+fn unreadable() -> Segment {
+    let mut merged = sealed(3, &mut Thread::new(0), &founding());
+    let at = merged.stored_at(1);
+    merged.bytes[at] ^= 4;
+    merged
+}
+
+/// The founding facts stand in the journal, and the header says that a segment has them, too.
+fn repeated() -> Journal {
+    let mut journal = founded();
+    journal.file.header.catalogue_sealed_end = Ordinal(4);
+    journal.file.header.catalogue_chain = journal.catalogue.chain;
+    journal.file.state();
+    journal.a("a0");
+    journal.b("b0");
+    journal
+}
+
+#[test]
+fn a_bad_block_of_the_catalogue_costs_only_what_nothing_else_holds() {
+    // [R:cat-5]
+    let expect = Verdict {
+        damage: &["Decode"],
+        ..FINE
+    };
+    home_of(&repeated(), &[&unreadable()]).check("cat-5, the journal", &expect);
+    let (first, second, journal) = store();
+    let home = home_of(&journal, &[&first, &second, &unreadable()]);
+    home.check("cat-5, other segments", &expect);
+    // Nothing else has its second record, and nothing else says that there was one.
+    let (first, second, journal) = store();
+    let mut thread = journal.catalogue;
+    (thread.next, thread.chain) = (4, journal.file.header.catalogue_chain);
+    let mut third = sealed(5, &mut thread, &[epoch(2), epoch(3)]);
+    let at = third.stored_at(1);
+    third.bytes[at] ^= 4;
+    let expect = Verdict {
+        closed: &[0],
+        ..expect
+    };
+    let home = home_of(&journal, &[&first, &second, &third]);
+    home.check("cat-5, nothing else", &expect);
+}
+
+#[test]
+fn a_missing_segment_costs_only_what_the_journal_does_not_hold() {
+    // [R:cat-2]
+    let home = home_of(&repeated(), &[]);
+    let report = home.snapshot().unwrap().report().clone();
+    assert_eq!((report.damage.len(), report.closed), (1, Vec::new()));
+    assert_eq!(report.losses, []);
+    drop(home.open().unwrap());
+    // The next header does not count on it.
+    home.check("cat-2, the journal", &FINE);
+}
+
 #[test]
 fn records_that_contradict_each_other_close_the_store() {
     let created = |number: u64, id: &str| CatalogueRecord::ThreadCreated {
