@@ -104,6 +104,9 @@ pub(crate) struct ThreadView {
     pub(crate) runs: Vec<RunRef>,
     pub(crate) frames: Vec<FrameRef>,
     pub(crate) holes: Vec<Hole>,
+    /// Frames that repeat what the runs hold, ascending. They pin their files, so an owner has none
+    /// unless it repairs.
+    pub(crate) repeated: Vec<FrameRef>,
     /// Ordinals that a repair gave up, ascending: nothing is read in their place.
     pub(crate) given_up: Vec<Lost>,
     /// One past the newest complete record.
@@ -119,6 +122,7 @@ impl ThreadView {
             runs: Vec::new(),
             frames: Vec::new(),
             holes: Vec::new(),
+            repeated: Vec::new(),
             given_up: Vec::new(),
             end: Ordinal(0),
             chain: ThreadChain::START,

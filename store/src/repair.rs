@@ -114,13 +114,10 @@ impl Store {
         Ok(report)
     }
 
-    /// Takes the rows of threads out of the index that are about to lose records: they are made
-    /// again without them.
+    /// Takes the rows of threads out of the index whose records are about to be lost, or found:
+    /// they are made again.
     fn forget_rows(&self, due: &[Repair]) -> Result<(), Error> {
-        let losses = due
-            .iter()
-            .filter(|due| matches!(due, Repair::AcceptLoss { .. }));
-        let mut threads: Vec<_> = losses.flat_map(Repair::threads).collect();
+        let mut threads: Vec<_> = due.iter().flat_map(Repair::threads).collect();
         threads.sort_unstable();
         threads.dedup();
         if threads.is_empty() {

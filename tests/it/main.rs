@@ -11,5 +11,6 @@ mod model;
 mod projection;
 mod released;
 mod repair;
+mod repeats;
 mod rot;
 mod toy;

@@ -86,7 +86,10 @@ pub struct OpenReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Append,
+    /// What the journal repeats can be read, too.
     Repair,
+    /// Also where damage closes the store as a whole.
+    Accept,
 }
 
 /// A store that is read while nobody, or somebody else, owns it. Nothing is ever written.
@@ -177,8 +180,7 @@ impl Log {
         Log::open_as(disk, options, owner, fresh, Purpose::Append)
     }
 
-    /// Opens a store that damage closes as a whole, to state what was given up of it; nothing else
-    /// is to be written. [S:catalogue-13]
+    /// Opens a store that exists, to repair it; nothing else is to be written.
     ///
     /// # Errors
     /// [`OpenError`]; a store that exists is unchanged then.
@@ -187,10 +189,32 @@ impl Log {
         options: Options,
         owner: &Owner,
     ) -> Result<(Log, OpenReport), OpenError> {
+        Log::open_existing(disk, options, owner, Purpose::Repair)
+    }
+
+    /// As [`Log::open_for_repair`], also where damage closes the store as a whole: to state what
+    /// was given up of it. [S:catalogue-13]
+    ///
+    /// # Errors
+    /// [`OpenError`]; a store that exists is unchanged then.
+    pub(crate) fn open_to_accept(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        owner: &Owner,
+    ) -> Result<(Log, OpenReport), OpenError> {
+        Log::open_existing(disk, options, owner, Purpose::Accept)
+    }
+
+    fn open_existing(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        owner: &Owner,
+        purpose: Purpose,
+    ) -> Result<(Log, OpenReport), OpenError> {
         if survey(&*disk)?.journal.is_empty() {
             return Err(Refusal::NoStore.into());
         }
-        Log::open_as(disk, options, owner, StoreId([0; 16]), Purpose::Repair)
+        Log::open_as(disk, options, owner, StoreId([0; 16]), purpose)
     }
 
     fn open_as(
@@ -205,7 +229,7 @@ impl Log {
             .map_err(failed("create", "the store's directory"))?;
         let owned = take_lock(&disk, owner)?;
         let survey = survey(&*disk)?;
-        let replayed = match replay(&disk, &survey, &options) {
+        let mut replayed = match replay(&disk, &survey, &options) {
             Ok(replayed) => replayed,
             Err(ReplayError::Refused(Refusal::NoStore)) if purpose == Purpose::Append => {
                 create_directories(&*disk)?;
@@ -216,9 +240,13 @@ impl Log {
         if let Some(damage) = replayed.findings.of_the_store() {
             // Without an end nothing can be said of what follows it.
             let endless = replayed.end.generation == Generation(0);
-            if purpose == Purpose::Append || endless {
+            if purpose != Purpose::Accept || endless {
                 return Err(OpenError::Damaged(Box::new(damage.clone())));
             }
+        }
+        if purpose == Purpose::Append {
+            let views = replayed.threads.values_mut();
+            views.for_each(|view| view.repeated = Vec::new());
         }
         // A creation that was interrupted before its first record became durable is completed.
         let created = replayed.threads[&ThreadNumber::CATALOGUE].end == Ordinal(0);
@@ -363,7 +391,8 @@ fn assemble(
     let mut unsealed = HashMap::new();
     let mut segment_files: HashMap<_, Arc<SegmentFile>> = HashMap::new();
     for (thread, view) in &replayed.threads {
-        for frame in &view.frames {
+        // A repair that is stopped must find again what it was to save.
+        for frame in view.frames.iter().chain(&view.repeated) {
             *needed.entry(frame.file.generation).or_default() += 1;
         }
         if !view.frames.is_empty() {

@@ -4,6 +4,7 @@
 //! Every byte that is returned was checked: a block or frame by its checksum, an entry by its own.
 
 mod assemble;
+mod repeated;
 mod units;
 mod verify;
 
@@ -281,6 +282,25 @@ impl Reader {
             },
             |hole| hole.damage.clone(),
         )
+    }
+
+    /// Why nothing holds ordinals that the thread has.
+    fn hole(&self, first: Ordinal, end: Ordinal) -> Damage {
+        let mut holes = self.view.holes.iter();
+        let known = holes.find(|hole| hole.first < end && first < hole.end);
+        let place = known.map(|hole| hole.damage.clone());
+        let unknown = Damage {
+            file: crate::layout::JOURNAL.to_owned(),
+            offset: 0,
+            length: 0,
+            thread: Some(self.view.thread),
+            ordinals: None,
+            cause: Cause::Missing,
+        };
+        Damage {
+            ordinals: Some((first, end)),
+            ..place.unwrap_or(unknown)
+        }
     }
 
     /// Records of which some are chunked: read forwards, handed out backwards.

@@ -11,6 +11,7 @@ use turnleaf_format::segment::{BLOCK_HEADER_BYTES, BlockRow, RunRow};
 use turnleaf_format::{DecodeError, Ordinal, Problem, ThreadChain, ThreadNumber};
 
 use super::Reader;
+use super::repeated::repeated;
 use crate::disk::read_exact_at;
 use crate::error::{Cause, Damage, ReadError};
 use crate::segment::{Block, OpenSegment};
@@ -29,6 +30,8 @@ pub(super) struct Unit {
     pub(super) first: Ordinal,
     /// Records before this one are read from elsewhere.
     from: Ordinal,
+    /// And so are those from this one on.
+    until: Ordinal,
     /// One past the last record with an entry in the unit; for damage reports.
     end: Ordinal,
     pub(super) entry_count: u32,
@@ -52,6 +55,15 @@ impl Unit {
         match &self.bytes {
             UnitBytes::Block(block) => &block.raw,
             UnitBytes::Body(body) => body,
+        }
+    }
+
+    /// Only the records from the first to before the end.
+    pub(super) fn between(self, from: Ordinal, until: Ordinal) -> Unit {
+        Unit {
+            from,
+            until,
+            ..self
         }
     }
 
@@ -91,7 +103,9 @@ impl Unit {
         view: &'u ThreadView,
     ) -> impl Iterator<Item = Result<(Ordinal, Entry<'u>), ReadError>> {
         let wanted = |entry: &Result<(Ordinal, _), _>| match entry {
-            Ok((at, _)) => *at >= self.from && view.next_given_up(*at) != Some(*at),
+            Ok((at, _)) => {
+                (self.from..self.until).contains(at) && view.next_given_up(*at) != Some(*at)
+            }
             Err(_) => true,
         };
         self.all_entries().filter(wanted)
@@ -214,7 +228,7 @@ impl<'r> Units<'r> {
             None => return false,
             Some(Extent::Hole(first, end)) => {
                 self.ready
-                    .push_back(Err(hole(self.reader, first, end).into()));
+                    .push_back(Err(self.reader.hole(first, end).into()));
             }
             Some(Extent::Frames(frames)) => {
                 let units = frame_units(self.reader, frames);
@@ -240,6 +254,16 @@ impl<'r> Units<'r> {
         true
     }
 
+    /// Hands out units, ascending, before what is ready.
+    fn take_first(&mut self, mut units: Vec<Unit>) {
+        if self.direction == Direction::Forward {
+            units.reverse();
+        }
+        for unit in units {
+            self.ready.push_front(Ok(unit));
+        }
+    }
+
     fn fill(&mut self, units: Vec<Result<Unit, ReadError>>) {
         match self.direction {
             Direction::Forward => self.ready.extend(units),
@@ -255,6 +279,13 @@ impl Iterator for Units<'_> {
         loop {
             match self.ready.pop_front() {
                 Some(Err(error)) if is_given_up(self.reader, &error) => continue,
+                Some(Err(error)) => {
+                    let Some(units) = repeated(self.reader, &error) else {
+                        return Some(Err(error));
+                    };
+                    self.take_first(units);
+                    continue;
+                }
                 Some(unit) => return Some(unit),
                 None => {}
             }
@@ -423,6 +454,7 @@ fn block_unit(segment: &OpenSegment, index: usize, from: Ordinal, block: Arc<Blo
     Unit {
         first: block.header.first_ordinal,
         chain: block.header.chain,
+        until: Ordinal(u64::MAX),
         from,
         end: place
             .ordinals
@@ -498,7 +530,7 @@ fn frame_units(reader: &Reader, range: Range<usize>) -> Vec<Result<Unit, ReadErr
         .collect()
 }
 
-fn frame_unit(
+pub(super) fn frame_unit(
     reader: &Reader,
     frame: &FrameRef,
     span_offset: u64,
@@ -509,6 +541,7 @@ fn frame_unit(
         first: frame.first,
         chain: frame.chain_before,
         from: frame.first,
+        until: Ordinal(u64::MAX),
         end: frame.end.plus(u64::from(frame.unfinished)),
         entry_count: frame.entry_count,
         thread: reader.view.thread,
@@ -556,26 +589,5 @@ fn frame_unit(
             Ok(unit(Arc::new(bytes)))
         }
         Err(cause) => Err(unit(Arc::default()).damage(cause).into()),
-    }
-}
-
-fn hole(reader: &Reader, first: Ordinal, end: Ordinal) -> Damage {
-    let known = reader
-        .view
-        .holes
-        .iter()
-        .find(|hole| hole.first < end && first < hole.end);
-    let place = known.map(|hole| hole.damage.clone());
-    let unknown = Damage {
-        file: crate::layout::JOURNAL.to_owned(),
-        offset: 0,
-        length: 0,
-        thread: Some(reader.view.thread),
-        ordinals: None,
-        cause: Cause::Missing,
-    };
-    Damage {
-        ordinals: Some((first, end)),
-        ..place.unwrap_or(unknown)
     }
 }

@@ -9,6 +9,7 @@ mod deleted;
 mod frames;
 mod repair;
 mod repaired;
+mod repeated;
 mod sealed;
 mod segments;
 mod set;

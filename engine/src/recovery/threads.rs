@@ -232,6 +232,11 @@ impl Growing {
         let thread = self.view.thread;
         self.drop_unfinished();
         self.fill_from_journal(findings);
+        // The catalogue is closed, or done without a segment, before its frames can go. [R:cat-5]
+        if thread != ThreadNumber::CATALOGUE {
+            self.view.repeated = std::mem::take(&mut self.spare);
+            self.view.repeated.sort_by_key(|frame| frame.first);
+        }
         // Where nothing follows what was given up, the thread goes on behind it. [S:catalogue-11]
         let (reached, chain) = self.view.behind_given_up((self.view.end, self.view.chain));
         (self.view.end, self.view.chain) = (reached, chain);

@@ -24,7 +24,7 @@ pub(super) fn accept(
     owner: &Owner,
     wanted: &[Repair],
 ) -> Result<Vec<Repaired>, RepairError> {
-    let (mut log, report) = Log::open_for_repair(Arc::clone(disk), options.clone(), owner)?;
+    let (mut log, report) = Log::open_to_accept(Arc::clone(disk), options.clone(), owner)?;
     let mut due = repairs_for(&report, log.state());
     for thread in concerned(wanted) {
         let found = unreadable(log.state(), thread, &due)?;

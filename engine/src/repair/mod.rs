@@ -204,8 +204,7 @@ pub fn repair(
     if !wanted.iter().any(of_segments) {
         return Ok(done);
     }
-    let (shared, fresh) = (Arc::clone(disk), turnleaf_format::StoreId([0; 16]));
-    let (mut log, report) = Log::open(shared, options.clone(), owner, fresh)?;
+    let (mut log, report) = Log::open_for_repair(Arc::clone(disk), options.clone(), owner)?;
     done.extend(adopt::adopt(&mut log, &report, wanted, owner.since_ms)?);
     for repair in wanted {
         if let Repair::RebuildSegment { segment, .. } = repair {
