@@ -582,3 +582,13 @@ fn a_store_with_a_damaged_journal_is_read_and_not_written() {
     let report = home.json(&["doctor"], 4);
     assert_eq!(report["closed"], true);
 }
+
+#[test]
+fn what_closes_the_store_is_told_of_each_thread() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    fs::remove_dir_all(home.path("store/journal")).unwrap();
+    assert_eq!(home.json(&["doctor"], 4)["closed"], true);
+    let report = home.json(&["repair", THREAD], 4);
+    assert_eq!(report["damage"].as_array().unwrap().len(), 1, "{report}");
+}

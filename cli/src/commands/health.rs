@@ -95,7 +95,8 @@ pub(crate) fn repair(
     };
     let left = open_log(global)?.diagnosis();
     let concerned = |(of, _): &&(Option<String>, turnleaf::Damage)| {
-        thread.is_none_or(|thread| of.as_deref() == Some(thread))
+        // What closes the whole store closes this thread, too.
+        left.closed || thread.is_none_or(|thread| of.as_deref() == Some(thread))
     };
     let damage: Vec<_> = left.damage.iter().filter(concerned).collect();
     if global.json {

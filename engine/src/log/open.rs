@@ -112,8 +112,8 @@ impl Snapshot {
         options: &Options,
         owner: &Owner,
     ) -> Result<Snapshot, OpenError> {
-        // A store is never created by reading: without a journal there is no lock to take.
-        if survey(&**disk)?.journal.is_empty() {
+        // A store is never created by reading: without one there is no lock to take.
+        if survey(&**disk)?.is_empty() {
             return Err(Refusal::NoStore.into());
         }
         let guard = take_lock(disk, owner)?;
@@ -211,7 +211,7 @@ impl Log {
         owner: &Owner,
         purpose: Purpose,
     ) -> Result<(Log, OpenReport), OpenError> {
-        if survey(&*disk)?.journal.is_empty() {
+        if survey(&*disk)?.is_empty() {
             return Err(Refusal::NoStore.into());
         }
         Log::open_as(disk, options, owner, StoreId([0; 16]), purpose)

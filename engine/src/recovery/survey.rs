@@ -49,6 +49,13 @@ pub(crate) struct Survey {
     pub(crate) lacks_directory: bool,
 }
 
+impl Survey {
+    /// Whether nothing of a store is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.journal.is_empty() && self.segments.is_empty() && self.catalogue.is_empty()
+    }
+}
+
 /// Collects the evidence.
 pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
     let mut survey = Survey::default();

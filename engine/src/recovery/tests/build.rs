@@ -303,7 +303,7 @@ pub(super) struct Home {
     options: Options,
 }
 
-fn owner() -> Owner {
+pub(super) fn owner() -> Owner {
     Owner {
         pid: 1,
         host: "here".into(),

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::build::{Home, Journal, Thread, Verdict, founded, four, home, line, texts};
+use super::build::{
+    Home, Journal, Thread, Verdict, empty_home, founded, four, home, line, owner, texts,
+};
 use super::sealed::Segment;
 use crate::log::OpenReport;
 use crate::repair::{Repair, find_repairs, repairs_for};
@@ -72,6 +74,24 @@ fn a_copy_is_never_written_over() {
         assert!(copy.len() == 512 && copy.starts_with(rotten), "{name}");
     }
     assert_eq!(kept[1].0, kept[2].0, "the same bytes are kept once");
+}
+
+/// It is a store, and damaged, also for whoever takes the lock.
+#[test]
+fn a_store_without_a_journal_is_not_called_no_store() {
+    // [R:set-2]
+    let home = empty_home();
+    orphan(&home);
+    let options = crate::Options::default();
+    let owned = crate::Snapshot::open_owned(&home.disk(), &options, &owner()).unwrap();
+    assert!(owned.report().closed.contains(&ThreadNumber::CATALOGUE));
+    let nobody = empty_home();
+    let refused = crate::Snapshot::open_owned(&nobody.disk(), &options, &owner());
+    assert!(matches!(
+        refused,
+        Err(crate::OpenError::Refused(crate::Refusal::NoStore))
+    ));
+    assert!(!nobody.path("LOCK").exists());
 }
 
 /// What copies a store may leave out directories without files.
