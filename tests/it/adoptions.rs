@@ -10,8 +10,9 @@ use turnleaf::Store;
 use turnleaf_engine::Snapshot;
 use turnleaf_engine::disk::{Disk, EntryKind};
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
+use turnleaf_tests::stores::owner;
 
-use super::losses::{open, options, owner, readable, seal, store};
+use super::losses::{open, options, readable, seal, store};
 
 /// The one segment of the catalogue is damaged: threads and segments have no name any more.
 fn nameless() -> SimDisk {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use turnleaf::Store;
 use turnleaf_engine::disk::Disk;
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
+use turnleaf_tests::stores::owner;
 
-use super::losses::{append, open, options, owner, readable, seal, turns};
+use super::losses::{append, open, options, readable, seal, turns};
 
 const SEGMENT: &str = "segments/0000000000000001.tls";
 
