@@ -30,7 +30,7 @@ impl Default for Options {
         Options {
             journal_first_bytes: 4 << 20,
             journal_file_bytes: 32 << 20,
-            reserve_bytes: 4 << 20,
+            reserve_bytes: 1 << 20,
             journal_files_max: 16,
             seal_bytes_min: 4 << 20,
             segment_boundary_bytes: 8 << 20,
