@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -23,6 +24,11 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Store(Error),
+    /// The store in this directory could not be opened.
+    Opening {
+        dir: PathBuf,
+        error: Error,
+    },
     /// An argument that cannot be.
     Usage(String),
     /// The system refused something outside the store.
@@ -62,7 +68,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => ("invalid", 2),
             Failure::Io { .. } | Failure::BrokenPipe => ("io", 1),
-            Failure::Store(error) => match error.kind() {
+            Failure::Store(error) | Failure::Opening { error, .. } => match error.kind() {
                 ErrorKind::NotFound => ("not_found", 3),
                 ErrorKind::Invalid => ("invalid", 2),
                 ErrorKind::Damaged => ("damaged", 4),
@@ -81,10 +87,18 @@ impl Failure {
             Failure::Io { what, source } => format!("cannot {what}: {source}"),
             Failure::BrokenPipe => return ExitCode::SUCCESS,
             Failure::Store(error) => error.to_string(),
+            Failure::Opening { dir, .. } if dir.exists() && !dir.is_dir() => {
+                format!("{} is not a directory", dir.display())
+            }
+            Failure::Opening { dir, error } => format!("{}: {error}", dir.display()),
         };
         if as_json {
             let mut error = json!({ "code": code, "message": message });
-            if let Failure::Store(of_store) = self {
+            if let Failure::Store(of_store)
+            | Failure::Opening {
+                error: of_store, ..
+            } = self
+            {
                 if let Some(thread) = of_store.thread() {
                     error["thread"] = json!(thread);
                 }

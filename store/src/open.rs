@@ -47,6 +47,22 @@ impl Store {
         )
     }
 
+    /// As [`Store::open`], but creates nothing.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] when there is no store; else as [`Store::open`].
+    pub fn open_existing(dir: &Path) -> Result<Store, Error> {
+        let journal = OsDisk::new(dir).list("journal");
+        let none = match &journal {
+            Ok(names) => names.is_empty(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        if none {
+            return Err(Error::NoStore(dir.display().to_string()));
+        }
+        Store::open(dir)
+    }
+
     /// As [`Store::open`], on any disk, with other sizes, with or without the thread that seals in
     /// the background, and with another clock.
     ///

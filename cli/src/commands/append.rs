@@ -5,7 +5,7 @@ use std::io::Write;
 use turnleaf::{AppendStream, Appended, StreamError};
 
 use crate::args::Global;
-use crate::commands::open;
+use crate::commands::{open, open_existing};
 use crate::exit::{Failure, Outcome};
 
 pub(crate) fn run(
@@ -14,7 +14,11 @@ pub(crate) fn run(
     batch: u32,
     create: bool,
 ) -> Result<Outcome, Failure> {
-    let store = open(global)?;
+    let store = if create {
+        open(global)?
+    } else {
+        open_existing(global)?
+    };
     let stream = AppendStream {
         thread,
         input: &mut std::io::stdin().lock(),

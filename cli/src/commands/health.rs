@@ -1,12 +1,10 @@
 //! Owns `doctor` and `repair`: what is odd, what can be done about it, and doing it.
 
 use serde_json::{Value, json};
-use turnleaf::{
-    Diagnosis, ErrorKind, NamedRepair, Repair, RepairReport, Store, TailVerdict, ThreadHealth,
-};
+use turnleaf::{Diagnosis, NamedRepair, Repair, RepairReport, Store, TailVerdict, ThreadHealth};
 
 use crate::args::Global;
-use crate::commands::{directory, met, open_log};
+use crate::commands::{at, directory, met, open_log, open_what_is_free};
 use crate::exit::{Failure, Outcome, damage_json};
 use crate::output::{print_json, print_line, size};
 
@@ -33,10 +31,7 @@ pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failur
 
 pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     // The index belongs to the owner; beside one, the log alone is looked at.
-    let store = match Store::open_to_read(&directory(global)?) {
-        Err(error) if error.kind() == ErrorKind::Busy => open_log(global)?,
-        opened => opened?,
-    };
+    let store = open_what_is_free(global)?;
     let found = store.diagnosis();
     let threads = store.thread_health()?;
     let sizes = store.stats()?;
@@ -91,7 +86,7 @@ pub(crate) fn repair(
             done: Vec::new(),
         }
     } else {
-        Store::repair(&directory(global)?, thread)?
+        at(&directory(global)?, |dir| Store::repair(dir, thread))?
     };
     let left = open_log(global)?.diagnosis();
     let concerned = |(of, _): &&(Option<String>, turnleaf::Damage)| {

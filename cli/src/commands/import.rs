@@ -43,7 +43,10 @@ pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<O
         ..Sum::default()
     };
     let mut anomalies = 0;
-    if dry_run {
+    // Without anything to read no store is created.
+    let readable = |path: &PathBuf| open_source(path).is_ok();
+    let any = found.rollouts.iter().any(readable) || !found.name_indexes.is_empty();
+    if dry_run || !any {
         for path in &found.rollouts {
             match open_source(path) {
                 Ok((_, bytes, _)) => {
@@ -84,12 +87,7 @@ fn import_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<u64, Fail
                 sum.added_records += imported.added_records;
                 sum.threads.insert(imported.thread);
             }
-            Err(reason) => {
-                if !global.quiet && !global.json {
-                    bar.suspend(|| warn(format_args!("skipped {shown}: {reason}")));
-                }
-                sum.skipped.push((shown, reason));
-            }
+            Err(reason) => sum.skipped.push((shown, reason)),
         }
         done += path.metadata().map_or(0, |metadata| metadata.len());
         bar.set_position(done);
@@ -219,10 +217,11 @@ fn report(
             "elapsed_ms": elapsed_ms,
         }));
     }
+    let told = if dry_run { "would skip" } else { "skipped" };
+    for (path, reason) in sum.skipped.iter().filter(|_| !global.quiet) {
+        warn(format_args!("{told} {path}: {reason}"));
+    }
     if dry_run {
-        for (path, reason) in &sum.skipped {
-            warn(format_args!("would skip {path}: {reason}"));
-        }
         return print_line(&format!(
             "would import {} files, {}",
             sum.files,

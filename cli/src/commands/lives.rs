@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use turnleaf::Store;
 
 use crate::args::Global;
-use crate::commands::open;
+use crate::commands::open_existing;
 use crate::exit::{Failure, Outcome};
 use crate::output::{print_json, print_line};
 
 pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<Outcome, Failure> {
-    let store = open(global)?;
+    let store = open_existing(global)?;
     if archived {
         store.archive(thread)?;
     } else {
@@ -22,7 +22,7 @@ pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<O
 }
 
 pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> {
-    let store = open(global)?;
+    let store = open_existing(global)?;
     // What it was, before it is gone; also of a thread that is damaged.
     let shown = described(&store, thread);
     store.delete(thread)?;

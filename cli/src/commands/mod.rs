@@ -8,10 +8,10 @@ mod lives;
 mod pages;
 mod upkeep;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use turnleaf::Store;
+use turnleaf::{ErrorKind, Store};
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::{Failure, Outcome};
@@ -95,19 +95,47 @@ pub(crate) fn directory(global: &Global) -> Result<PathBuf, Failure> {
 
 /// Opens for writing; creates the store.
 pub(crate) fn open(global: &Global) -> Result<Store, Failure> {
-    Ok(Store::open(&directory(global)?)?)
+    at(&directory(global)?, Store::open)
+}
+
+/// Opens for writing what exists.
+pub(crate) fn open_existing(global: &Global) -> Result<Store, Failure> {
+    at(&directory(global)?, Store::open_existing)
 }
 
 /// Opens for reading with the index.
 pub(crate) fn open_to_read(global: &Global) -> Result<Store, Failure> {
-    let store = Store::open_to_read(&directory(global)?)?;
+    let store = at(&directory(global)?, Store::open_to_read)?;
     warn_of_opening(global, &store);
     Ok(store)
 }
 
 /// Opens the log alone, whoever owns the store.
 pub(crate) fn open_log(global: &Global) -> Result<Store, Failure> {
-    Ok(Store::open_log(&directory(global)?)?)
+    at(&directory(global)?, Store::open_log)
+}
+
+/// Opens for reading; the log alone where another process owns the store.
+pub(crate) fn open_what_is_free(global: &Global) -> Result<Store, Failure> {
+    let dir = directory(global)?;
+    match Store::open_to_read(&dir) {
+        Err(error) if error.kind() == ErrorKind::Busy => open_log(global),
+        opened => at(&dir, |_| opened),
+    }
+}
+
+/// Does something to the store in a directory; where it cannot be opened, the directory is named.
+pub(crate) fn at<T>(
+    dir: &Path,
+    work: impl FnOnce(&Path) -> Result<T, turnleaf::Error>,
+) -> Result<T, Failure> {
+    work(dir).map_err(|error| match error {
+        turnleaf::Error::Open(_) => Failure::Opening {
+            dir: dir.to_owned(),
+            error,
+        },
+        error => Failure::Store(error),
+    })
 }
 
 fn warn_of_opening(global: &Global, store: &Store) {

@@ -1,19 +1,15 @@
 //! Owns the upkeep of a store: `verify`, `stats`, `name`, `rebuild-index`.
 
 use serde_json::json;
-use turnleaf::{ErrorKind, Store};
 
 use crate::args::Global;
-use crate::commands::{directory, open, open_log, open_to_read};
+use crate::commands::{open_existing, open_log, open_to_read, open_what_is_free};
 use crate::exit::{Failure, Outcome, damage_json};
 use crate::output::{print_json, print_line, progress, size, table, warn};
 
 pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, Failure> {
     // The index belongs to the owner; beside one, the log alone is verified.
-    let store = match Store::open_to_read(&directory(global)?) {
-        Err(error) if error.kind() == ErrorKind::Busy => open_log(global)?,
-        opened => opened?,
-    };
+    let store = open_what_is_free(global)?;
     let total = store.stats()?;
     let expected = total.payload_bytes + total.unsealed_bytes;
     let bar = progress(expected, global.json || global.quiet, "verify");
@@ -145,7 +141,7 @@ pub(crate) fn stats(global: &Global) -> Result<Outcome, Failure> {
 }
 
 pub(crate) fn name(global: &Global, thread: &str, text: &str) -> Result<Outcome, Failure> {
-    let store = open(global)?;
+    let store = open_existing(global)?;
     store.set_name(thread, text.trim())?;
     let shown = store.show(thread)?;
     store.close()?;

@@ -32,7 +32,8 @@ impl std::fmt::Debug for AppendStream<'_> {
 /// Why a stream was not appended to its end. What was acknowledged before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// A thread was to be created, and the first line is no `session_meta`. Nothing was created.
+    /// A thread was to be created, and the first line is no `session_meta`, or there is none.
+    /// Nothing was created.
     #[error("the first line is no session_meta")]
     NoHead,
     /// A thread was to be created, and the first line is the head of this other one. Nothing was
@@ -62,12 +63,18 @@ impl Store {
         tell: &mut dyn FnMut(&Appended) -> io::Result<()>,
     ) -> Result<(), StreamError> {
         let thread = stream.thread;
-        let known = || self.log_threads().iter().any(|known| known.id == thread);
-        let mut creates = stream.create && !known();
+        // Looked for before anything is read: whoever types the lines learns it at once.
+        let mut creates = match self.source.find(thread) {
+            Err(Error::NoThread(_)) if stream.create => true,
+            found => found.map(|_| false)?,
+        };
         let mut lines: Vec<Vec<u8>> = Vec::new();
         loop {
             let line = next_line(stream.input).map_err(StreamError::Read)?;
             let ended = line.is_none();
+            if ended && creates {
+                return Err(StreamError::NoHead);
+            }
             if let Some(line) = line {
                 if std::mem::take(&mut creates) {
                     check_head(thread, &line)?;

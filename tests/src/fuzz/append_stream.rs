@@ -152,11 +152,16 @@ fn expected(bytes: &[u8], flags: u8, batch: usize, exists: bool) -> (End, Vec<&[
     if !last.is_empty() && !broken {
         lines.push(last);
     }
+    let create = flags & CREATE != 0;
+    if !exists && !create {
+        return (End::Refused, Vec::new());
+    }
     let end = if broken { End::Read } else { End::Done };
     let Some(first) = lines.first() else {
-        return (end, lines);
+        let headless = create && !broken;
+        return (if headless { End::NoHead } else { end }, lines);
     };
-    if flags & CREATE != 0 {
+    if create {
         let head: Value = serde_json::from_slice(first).unwrap_or_default();
         match (head["type"].as_str(), head["payload"]["id"].as_str()) {
             (Some("session_meta"), Some(THREAD)) => {}
@@ -166,9 +171,6 @@ fn expected(bytes: &[u8], flags: u8, batch: usize, exists: bool) -> (End, Vec<&[
     }
     if broken {
         lines.truncate(lines.len() / batch * batch);
-    }
-    if !exists && flags & CREATE == 0 && !lines.is_empty() {
-        return (End::Refused, Vec::new());
     }
     if flags & DEAF != 0 && lines.len() > batch {
         lines.truncate(2 * batch);
