@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cli/imports.rs"]
+mod imports;
 #[path = "cli/stores.rs"]
 mod stores;
 #[path = "cli/streams.rs"]
@@ -226,7 +228,7 @@ fn bad_inputs_are_named_and_the_rest_goes_on() {
     };
     for (name, part) in [
         ("pipe.jsonl", "not a regular file"),
-        ("cut.jsonl.zst", "cannot be read beyond byte"),
+        ("cut.jsonl.zst", "cannot be read: incomplete"),
         ("missing.jsonl", "No such file"),
         ("empty.jsonl", "empty"),
         ("blank.jsonl", "empty"),

@@ -3,6 +3,7 @@
 mod find;
 mod names;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::json;
-use turnleaf::{ErrorKind, ImportSource, Imported, Store};
+use turnleaf::{ErrorKind, ImportSource, Imported, Skip, Store};
 
 use crate::args::Global;
 use crate::commands::open;
 use crate::exit::{Failure, Outcome};
 use crate::output::{print_json, print_line, progress, size, warn};
-use find::Found;
+use find::{Candidate, Found};
 
 /// Largest window of a .zst source, as a power of two: 128 MiB bounds the memory of decoding.
 const WINDOW_LOG_MAX: u32 = 27;
@@ -35,6 +36,39 @@ struct Sum {
     skipped: Vec<(String, String)>,
 }
 
+impl Sum {
+    fn add(&mut self, imported: Imported) {
+        self.records += imported.records;
+        self.bytes += imported.bytes;
+        self.added_records += imported.added_records;
+        self.threads.insert(imported.thread);
+    }
+
+    fn skip(&mut self, candidate: &Candidate, why: NotImported) {
+        let reason = match why {
+            // A list of something else that lies beside rollouts.
+            NotImported::NoRollout(_) if candidate.guessed => return,
+            NotImported::NoRollout(reason) | NotImported::Refused(reason) => reason,
+            NotImported::Broken(part, reason) => {
+                self.add(part);
+                reason
+            }
+        };
+        let path = candidate.path.display().to_string();
+        self.skipped.push((path, reason));
+    }
+}
+
+/// Why a file was not imported, or not to its end.
+#[derive(Debug)]
+enum NotImported {
+    /// It holds no rollout.
+    NoRollout(String),
+    Refused(String),
+    /// What came before the break is stored.
+    Broken(Imported, String),
+}
+
 pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let mut found = find::find(paths);
@@ -44,16 +78,16 @@ pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<O
     };
     let mut anomalies = 0;
     // Without anything to read no store is created.
-    let readable = |path: &PathBuf| open_source(path).is_ok();
+    let readable = |candidate: &Candidate| open_source(&candidate.path).is_ok();
     let any = found.rollouts.iter().any(readable) || !found.name_indexes.is_empty();
     if dry_run || !any {
-        for path in &found.rollouts {
-            match open_source(path) {
+        for candidate in &found.rollouts {
+            match open_source(&candidate.path) {
                 Ok((_, bytes, _)) => {
                     sum.files += 1;
                     sum.bytes += bytes;
                 }
-                Err(reason) => sum.skipped.push((path.display().to_string(), reason)),
+                Err(why) => sum.skip(candidate, why),
             }
         }
     } else {
@@ -70,26 +104,20 @@ pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<O
 
 fn import_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<u64, Failure> {
     let store = open(global)?;
-    let total = found
-        .rollouts
-        .iter()
-        .filter_map(|path| path.metadata().ok());
-    let total = total.map(|metadata| metadata.len()).sum();
-    let bar = progress(total, global.json || global.quiet, "import");
+    let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
+    let lengths = found.rollouts.iter().map(|found| length(&found.path));
+    let bar = progress(lengths.sum(), global.json || global.quiet, "import");
     let mut done = 0;
-    for path in &found.rollouts {
-        let shown = path.display().to_string();
+    for candidate in &found.rollouts {
+        let path = &candidate.path;
         match import_one(&store, path, &mut |bytes| bar.set_position(done + bytes))? {
             Ok(imported) => {
                 sum.files += 1;
-                sum.records += imported.records;
-                sum.bytes += imported.bytes;
-                sum.added_records += imported.added_records;
-                sum.threads.insert(imported.thread);
+                sum.add(imported);
             }
-            Err(reason) => sum.skipped.push((shown, reason)),
+            Err(why) => sum.skip(candidate, why),
         }
-        done += path.metadata().map_or(0, |metadata| metadata.len());
+        done += length(path);
         bar.set_position(done);
     }
     bar.finish_and_clear();
@@ -115,13 +143,13 @@ fn import_one(
     store: &Store,
     path: &Path,
     told: &mut dyn FnMut(u64),
-) -> Result<Result<Imported, String>, Failure> {
+) -> Result<Result<Imported, NotImported>, Failure> {
     let (file, file_bytes, modified_ns) = match open_source(path) {
         Ok(opened) => opened,
-        Err(reason) => return Ok(Err(reason)),
+        Err(why) => return Ok(Err(why)),
     };
-    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let shown = shown.display().to_string();
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let shown = absolute.display().to_string();
     if let Some(current) = store.import_is_current(&shown, file_bytes, modified_ns) {
         return Ok(Ok(current));
     }
@@ -133,7 +161,7 @@ fn import_one(
     let mut plain: Box<dyn Read> = if name.ends_with(".zst") {
         match unpack(file) {
             Ok(plain) => plain,
-            Err(error) => return Ok(Err(format!("not a zstd file: {error}"))),
+            Err(error) => return Ok(refused(format_args!("not a zstd file: {error}"))),
         }
     } else {
         Box::new(file)
@@ -145,21 +173,39 @@ fn import_one(
         plain: &mut plain,
         file_bytes,
         modified_ns,
-        archived: path.components().any(|part| part.as_os_str() == ARCHIVE),
+        archived: absolute
+            .components()
+            .any(|part| part.as_os_str() == ARCHIVE),
     };
     match store.import(source, told) {
-        Ok(outcome) => Ok(outcome.map_err(|skip| skip.to_string())),
+        Ok(outcome) => Ok(outcome.map_err(why)),
         // A thread in quarantine, or one that another import has, costs this file only.
         Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Damaged) => {
-            Ok(Err(error.to_string()))
+            Ok(refused(error))
         }
         Err(error) => Err(error.into()),
     }
 }
 
+fn why(skip: Skip) -> NotImported {
+    let reason = skip.to_string();
+    match skip {
+        Skip::Empty | Skip::NotARollout => NotImported::NoRollout(reason),
+        Skip::Broken {
+            imported: Some(part),
+            ..
+        } => NotImported::Broken(part, reason),
+        _ => NotImported::Refused(reason),
+    }
+}
+
+fn refused<T>(reason: impl Display) -> Result<T, NotImported> {
+    Err(NotImported::Refused(reason.to_string()))
+}
+
 /// Opens a regular file, without waiting for the other end of a pipe; gives its length and time.
-fn open_source(path: &Path) -> Result<(File, u64, i64), String> {
-    let before = path.metadata().map_err(|error| error.to_string())?;
+fn open_source(path: &Path) -> Result<(File, u64, i64), NotImported> {
+    let before = path.metadata().or_else(refused)?;
     let kind = |metadata: &std::fs::Metadata| {
         if metadata.is_dir() {
             "a directory, not a file"
@@ -168,20 +214,20 @@ fn open_source(path: &Path) -> Result<(File, u64, i64), String> {
         }
     };
     if !before.is_file() {
-        return Err(kind(&before).to_owned());
+        return refused(kind(&before));
     }
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
     let file = File::options()
         .read(true)
         .custom_flags(nonblocking)
         .open(path);
-    let file = file.map_err(|error| error.to_string())?;
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    let file = file.or_else(refused)?;
+    let metadata = file.metadata().or_else(refused)?;
     if !metadata.is_file() {
-        return Err(kind(&metadata).to_owned());
+        return refused(kind(&metadata));
     }
     if metadata.len() == 0 {
-        return Err("the file is empty".to_owned());
+        return Err(NotImported::NoRollout(Skip::Empty.to_string()));
     }
     let modified_ns = metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec();
     Ok((file, metadata.len(), modified_ns))

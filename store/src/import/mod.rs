@@ -75,10 +75,12 @@ pub enum Skip {
     },
     /// It could not be read to its end.
     Broken {
-        /// Plain bytes that were read, and imported.
+        /// Plain bytes that were read.
         after: u64,
         /// What the reader said.
         why: String,
+        /// What they came to; `None` where it broke before there was anything to add.
+        imported: Option<Imported>,
     },
 }
 
@@ -105,13 +107,12 @@ impl fmt::Display for Skip {
                 "the store holds other history for thread {thread}: it differs at byte {at}; \
                  nothing was changed"
             ),
-            Skip::Broken { after, why } => {
-                write!(
-                    f,
-                    "cannot be read beyond byte {after} of its plain text ({why}); what \
-                    came before is imported"
-                )
-            }
+            Skip::Broken { after: 0, why, .. } => write!(f, "cannot be read: {why}"),
+            Skip::Broken { after, why, .. } => write!(
+                f,
+                "cannot be read beyond byte {after} of its plain text ({why}); what came before \
+                 is imported"
+            ),
         }
     }
 }
@@ -178,8 +179,7 @@ impl Store {
             Ok(Head::Thread(id)) => id,
             Ok(Head::Skip(skip)) => return Ok(Err(skip)),
             Err(error) => {
-                let (after, why) = (lines.at(), error.to_string());
-                return Ok(Err(Skip::Broken { after, why }));
+                return Ok(Err(broken(&lines, error.to_string())));
             }
         };
         let shared = self.source.owner()?;
@@ -203,16 +203,20 @@ impl Store {
         let broken = self.add(&mut lines, &mut sink, known.unterminated, progress);
         let (after, ended) = (lines.at(), broken?);
         let added_records = sink.finish(after, ended.is_none())?;
-        if let Some(why) = ended {
-            return Ok(Err(Skip::Broken { after, why }));
-        }
-        let records = known.records + added_records;
-        Ok(Ok(Imported {
+        let imported = Imported {
             thread: id.to_string(),
-            records,
+            records: known.records + added_records,
             bytes: after,
             added_records,
-        }))
+        };
+        Ok(match ended {
+            None => Ok(imported),
+            Some(why) => Err(Skip::Broken {
+                after,
+                why,
+                imported: Some(imported),
+            }),
+        })
     }
 
     /// Whether the newest import into a thread was from the same place.
@@ -260,8 +264,7 @@ impl Store {
                     false
                 }
                 Err(error) => {
-                    let (after, why) = (lines.at(), error.to_string());
-                    outcome = Some(Compared::Skip(Skip::Broken { after, why }));
+                    outcome = Some(Compared::Skip(broken(lines, error.to_string())));
                     false
                 }
             }
@@ -318,6 +321,15 @@ impl Store {
                 progress(told);
             }
         }
+    }
+}
+
+/// A source that broke before there was anything to add.
+fn broken(lines: &Lines<'_>, why: String) -> Skip {
+    Skip::Broken {
+        after: lines.at(),
+        why,
+        imported: None,
     }
 }
 

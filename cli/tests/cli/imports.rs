@@ -1,0 +1,90 @@
+//! What an import takes from folders, and what it says of the rest.
+
+use super::*;
+
+fn skipped(said: &Value) -> Vec<(String, String)> {
+    let rows = said["skipped"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    rows.map(|row| (text(&row["path"]), text(&row["reason"])))
+        .collect()
+}
+
+/// Below a folder any .jsonl file may be a rollout. One that is none is passed by, unless it has a
+/// rollout's name: agents keep other lists beside their rollouts.
+#[test]
+fn a_folder_is_searched_for_rollouts_of_any_name() {
+    let home = Home::new();
+    let dir = home.path("cases/01-minimal");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("rollout.jsonl"), rollout(THREAD)).unwrap();
+    let other = "019c0000-0000-7000-8000-0000000000cc";
+    let packed = zstd::encode_all(rollout(other).as_bytes(), 3).unwrap();
+    fs::write(dir.join("copy.jsonl.zst"), packed).unwrap();
+    fs::write(dir.join("case.json"), "{}").unwrap();
+    let history = "{\"session_id\":\"x\",\"ts\":1,\"text\":\"hi\"}\n";
+    fs::write(dir.join("history.jsonl"), history).unwrap();
+    fs::write(dir.join("empty.jsonl"), "").unwrap();
+    let said = home.import(&home.path("cases"), 0);
+    assert_eq!(
+        (&said["files"], &said["threads"], skipped(&said)),
+        (&2.into(), &2.into(), vec![])
+    );
+    // Whoever names the file wants to know.
+    let named = home.import(&dir.join("history.jsonl"), 6);
+    assert!(skipped(&named)[0].1.contains("not a rollout"), "{named}");
+    fs::write(dir.join("rollout-x.jsonl"), history).unwrap();
+    let said = home.import(&home.path("cases"), 6);
+    assert!(skipped(&said)[0].0.ends_with("rollout-x.jsonl"), "{said}");
+}
+
+#[test]
+fn people_are_told_what_was_skipped() {
+    let home = Home::new();
+    let dir = home.path("sessions");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("rollout-a.jsonl"), rollout(THREAD)).unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.join("session_index.jsonl")).unwrap();
+    let said = |args: &[&str]| {
+        let out = home.run(&[&["import", dir.to_str().unwrap()], args].concat());
+        assert_eq!(out.status.code(), Some(6));
+        String::from_utf8(out.stderr).unwrap()
+    };
+    let told = said(&[]);
+    assert!(told.contains("session_index.jsonl: No such file"), "{told}");
+    assert_eq!(said(&["--quiet"]), "");
+}
+
+/// What a broken file gave before it broke is stored, and is counted.
+#[test]
+fn the_part_of_a_broken_file_is_counted() {
+    let home = Home::new();
+    let mut whole = rollout(THREAD);
+    for number in 0..20_000_u32 {
+        let noise = number.wrapping_mul(2_654_435_761);
+        whole.push_str(&message(&format!("{noise:x} {}", noise.wrapping_mul(31))));
+        whole.push('\n');
+    }
+    let packed = zstd::encode_all(whole.as_bytes(), 3).unwrap();
+    let cut = home.write("cut.jsonl.zst", &packed[..packed.len() / 2]);
+    let said = home.import(&cut, 6);
+    let shown = home.json(&["show", THREAD], 0);
+    assert!(shown["records"].as_u64().unwrap() > 1000, "{shown}");
+    assert_eq!(said["added_records"], shown["records"]);
+    assert_eq!((&said["threads"], &said["files"]), (&1.into(), &0.into()));
+    assert!(skipped(&said)[0].1.contains("what came before is imported"));
+    let none = home.import(&home.write("no.jsonl.zst", b"not packed at all"), 6);
+    let reason = skipped(&none).remove(0).1;
+    assert!(!reason.contains("came before"), "{reason}");
+}
+
+/// Upstream archives by moving a file: its folder says so, wherever the command is called.
+#[test]
+fn an_archive_is_known_from_within() {
+    let home = Home::new();
+    let dir = home.path("archived_sessions");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("rollout-a.jsonl"), rollout(THREAD)).unwrap();
+    let mut import = home.command(&["import", "."]);
+    assert!(import.current_dir(&dir).output().unwrap().status.success());
+    assert_eq!(home.json(&["show", THREAD], 0)["archived"], true);
+}
