@@ -25,7 +25,9 @@ fn main() -> std::process::ExitCode {
             };
         }
         Err(error) if wants_json => {
-            return Failure::usage(error.to_string().trim_end()).report(true);
+            let message = error.to_string();
+            let message = message.strip_prefix("error: ").unwrap_or(&message);
+            return Failure::usage(message.trim_end()).report(true);
         }
         Err(error) => {
             let _ = error.print();

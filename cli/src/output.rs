@@ -40,7 +40,9 @@ pub(crate) fn table(headings: &[&str]) -> Table {
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    if !std::io::stdout().is_terminal() {
+    // Some terminals do not tell their width: columns of one letter help nobody.
+    let narrow = table.width().is_none_or(|width| width < 20);
+    if narrow || !std::io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Disabled);
     }
     table.set_header(headings);

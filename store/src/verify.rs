@@ -20,7 +20,7 @@ pub struct VerifyReport {
     /// What is damaged, with the id of the thread where it is known.
     pub damage: Vec<(Option<String>, Damage)>,
     /// Threads whose rows in the index are not what the log makes, and how they differ; `None` when
-    /// the index was not looked at, because another process owns the store.
+    /// the index was not looked at, because this process does not own the store.
     pub index_differs: Option<Vec<(String, String)>>,
 }
 
@@ -55,7 +55,7 @@ pub struct Stats {
 
 impl Store {
     /// Reads every byte of the log (or of one thread) and checks every checksum, chain and digest;
-    /// then folds it again and compares the index with that, unless another process owns the store.
+    /// then folds it again and compares the index with that, where this process owns the store.
     /// Writes nothing. `progress` is told the payload bytes read so far. Appends go on meanwhile.
     ///
     /// # Errors

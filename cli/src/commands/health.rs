@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use turnleaf::{Diagnosis, NamedRepair, Repair, RepairReport, Store, TailVerdict, ThreadHealth};
 
 use crate::args::Global;
-use crate::commands::{at, directory, met, open_log, open_what_is_free};
+use crate::commands::{NOT_OWNED, at, directory, met, open_log, open_what_is_free};
 use crate::exit::{Failure, Outcome, damage_json};
 use crate::output::{print_json, print_line, size};
 
@@ -51,7 +51,7 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     }
     let mut lines = as_lines(&found);
     match &threads {
-        None => lines.push("another process owns the store: its threads were not looked at".into()),
+        None => lines.push(format!("{NOT_OWNED}: its threads were not looked at")),
         Some(threads) => lines.extend(threads.iter().flat_map(thread_lines)),
     }
     if lines.is_empty() {

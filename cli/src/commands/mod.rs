@@ -17,6 +17,9 @@ use crate::args::{Cli, Command, Global};
 use crate::exit::{Failure, Outcome};
 use crate::output::{print_bytes, warn};
 
+/// Why the index of a store is not looked at.
+const NOT_OWNED: &str = "the store belongs to another process, or cannot be written";
+
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
     let Cli { global, command } = cli;

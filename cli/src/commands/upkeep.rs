@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::args::Global;
-use crate::commands::{open_existing, open_log, open_to_read, open_what_is_free};
+use crate::commands::{NOT_OWNED, open_existing, open_log, open_to_read, open_what_is_free};
 use crate::exit::{Failure, Outcome, damage_json};
 use crate::output::{print_json, print_line, progress, size, table, warn};
 
@@ -51,7 +51,7 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
             ))?;
         }
         if report.index_differs.is_none() && !global.quiet {
-            warn("another process owns the store: its index was not verified");
+            warn(format_args!("{NOT_OWNED}: its index was not verified"));
         }
         let verdict = match (report.is_ok(), report.damage.is_empty()) {
             (true, _) => "ok",

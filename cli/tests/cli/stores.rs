@@ -65,3 +65,17 @@ fn a_store_that_cannot_be_opened_is_named() {
         assert_eq!(said["error"]["code"], "io");
     }
 }
+
+#[test]
+fn a_usage_error_is_told_once() {
+    let home = Home::new();
+    let said = home.json(&["tail", THREAD], 2);
+    let message = said["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("unrecognized subcommand 'tail'"),
+        "{message}"
+    );
+    for later in ["search", "fork", "rollback", "metadata", "bench"] {
+        assert_eq!(home.json(&[later, THREAD], 2)["error"]["code"], "invalid");
+    }
+}

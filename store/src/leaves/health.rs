@@ -71,8 +71,8 @@ impl Store {
         Ok(())
     }
 
-    /// Threads with odd records or a lag, as the index has them now. `None` when another process
-    /// owns the store. Changes nothing.
+    /// Threads with odd records or a lag, as the index has them now. `None` when this process does
+    /// not own the store. Changes nothing.
     ///
     /// # Errors
     /// For failures of the system; of an index that is damaged every thread lags whole.
