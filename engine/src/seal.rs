@@ -71,7 +71,7 @@ impl Part {
         }
     }
 
-    fn thread(&self) -> ThreadNumber {
+    pub(crate) fn thread(&self) -> ThreadNumber {
         self.reader.view.thread
     }
 

@@ -203,7 +203,7 @@ pub(crate) fn settle<'s>(
     }
 }
 
-fn wait<'a>(shared: &'a Shared, log: MutexGuard<'a, Log>) -> MutexGuard<'a, Log> {
+pub(crate) fn wait<'a>(shared: &'a Shared, log: MutexGuard<'a, Log>) -> MutexGuard<'a, Log> {
     shared
         .settled
         .wait(log)

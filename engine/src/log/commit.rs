@@ -108,6 +108,7 @@ impl Log {
                 Begin::Commit(Commit { group, owned })
             }
             Err(failure) => {
+                self.drop_unpublished();
                 self.fail_staged(failure);
                 Begin::Idle
             }
@@ -220,7 +221,12 @@ impl Log {
                 self.batches.settled += 1;
             }
         }
+        let settled = self.facts.settled;
+        self.unpublished.retain(|(count, _)| *count > settled);
         self.vital &= !self.facts.frames.is_empty();
+        if !self.seal_in_flight && self.facts.frames.is_empty() {
+            self.in_seal.clear();
+        }
         self.forget_settled();
         self.shrink_tail();
     }
@@ -232,6 +238,11 @@ impl Log {
         self.facts.fail(&failure);
         self.batches.fail(&failure);
         self.vital = false;
+        // A publication that was written may be read by the next owner, so its segment stays.
+        self.unpublished.clear();
+        if !self.seal_in_flight {
+            self.in_seal.clear();
+        }
         self.staged_ends.clear();
         self.staged_ids.clear();
     }

@@ -79,6 +79,11 @@ impl Log {
                 let _ = self.disk.remove(&path);
             }
         }
+        // No import may take it before that is durable.
+        if let Some(view) = self.state.threads.get(&thread) {
+            let end = (view.end, view.chain);
+            self.staged_ends.entry(thread).or_insert(end);
+        }
         let at_ms = self.now_ms;
         self.vital = true;
         Ok(self.stage_catalogue(&[CatalogueRecord::Deleted { thread, at_ms }]))
@@ -90,6 +95,10 @@ impl Log {
         let view = self.state.threads.remove(&thread);
         for frame in view.iter().flat_map(|view| &view.frames) {
             self.journal.released(frame.file.generation);
+        }
+        // Of its damaged frames nothing is to be saved any more.
+        for (_, generation) in self.pinned.extract_if(.., |(of, _)| *of == thread) {
+            self.journal.released(generation);
         }
         self.unsealed.remove(&thread);
         self.quarantined.remove(&thread);

@@ -21,7 +21,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use turnleaf_format::record::{Flags, Kind};
-use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
+use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
 
 pub use commit::{Begin, Commit, Outcome};
 pub use open::{OpenError, OpenReport, Snapshot};
@@ -65,7 +65,8 @@ struct Queue {
     staged: u64,
     /// Frames whose outcome is known.
     settled: u64,
-    /// Frames that failed, with the reason; the newest thousand failures.
+    /// Frames that failed, with the newest reason; of stretches without a success between them
+    /// the newest thousand.
     failures: VecDeque<(Range<u64>, Arc<DiskFailure>)>,
 }
 
@@ -78,9 +79,14 @@ impl Queue {
 
     fn fail(&mut self, failure: &Arc<DiskFailure>) {
         self.frames.clear();
-        if self.settled < self.staged {
-            self.failures
-                .push_back((self.settled + 1..self.staged + 1, Arc::clone(failure)));
+        let failed = self.settled + 1..self.staged + 1;
+        match self.failures.back_mut() {
+            // What fails again and again takes one place.
+            Some((range, reason)) if range.end == failed.start => {
+                (range.end, *reason) = (failed.end, Arc::clone(failure));
+            }
+            _ if failed.is_empty() => {}
+            _ => self.failures.push_back((failed, Arc::clone(failure))),
         }
         if self.failures.len() > 1000 {
             self.failures.pop_front();
@@ -140,6 +146,10 @@ pub struct Log {
     leases: HashSet<ThreadNumber>,
     /// Threads with damage; they take no appends.
     quarantined: HashSet<ThreadNumber>,
+    /// Journal files that damaged frames keep, and the threads of those.
+    pinned: Vec<(ThreadNumber, Generation)>,
+    /// Threads that are in the segment that is being written, or published.
+    in_seal: HashSet<ThreadNumber>,
     /// What the journal holds of threads of which it holds anything.
     unsealed: HashMap<ThreadNumber, Unsealed>,
     /// Frames whose bodies are in memory, oldest first, and their bytes.
@@ -149,6 +159,8 @@ pub struct Log {
     segment_files: HashMap<SegmentId, Arc<SegmentFile>>,
     /// Replaced segments whose files are to be removed.
     doomed: Vec<Arc<SegmentFile>>,
+    /// Segments whose publication is staged, with its place in the queue of facts.
+    unpublished: Vec<(u64, SegmentId)>,
     /// Whether something is staged that a full disk must not keep from becoming durable.
     vital: bool,
     /// Whether sealing takes place; without it the journal knows no budget.

@@ -405,7 +405,7 @@ fn assemble(
         segment_files.extend(runs);
     }
     // A damaged frame may be all that is left of its records.
-    for generation in &replayed.pinned {
+    for (_, generation) in &replayed.pinned {
         *needed.entry(*generation).or_default() += 1;
     }
     let quarantined = replayed.findings.closed().into_iter().collect();
@@ -438,7 +438,7 @@ fn assemble(
         point,
         now_ms,
     )?;
-    let damage = replayed.findings.damage;
+    let (damage, pinned) = (replayed.findings.damage, replayed.pinned);
     let state = state_of(
         replayed.store,
         replayed.catalogue,
@@ -458,11 +458,14 @@ fn assemble(
         staged_ids: HashMap::new(),
         leases: HashSet::new(),
         quarantined,
+        pinned,
+        in_seal: HashSet::new(),
         unsealed,
         tail: VecDeque::new(),
         tail_bytes: 0,
         segment_files,
         doomed: Vec::new(),
+        unpublished: Vec::new(),
         vital: false,
         sealing: true,
         seal_in_flight: false,

@@ -48,6 +48,7 @@ impl Log {
         self.seal_due = parts.is_some();
         let parts = parts?;
         self.seal_in_flight = true;
+        self.in_seal = parts.iter().map(Part::thread).collect();
         let class = match parts.as_slice() {
             [part] if part.reader.view.thread == ThreadNumber::CATALOGUE => Class::Catalogue,
             [part] if !self.is_small(part.reader.view.thread) => Class::Run,
@@ -83,8 +84,9 @@ impl Log {
         if crate::bugs::FailedSealAwaited.planted() {
             self.seal_failed = false;
         }
-        let sealed = result?;
+        let sealed = result.inspect_err(|_| self.in_seal.clear())?;
         if sealed.sealed.class == Class::Catalogue {
+            self.in_seal.clear();
             self.take_over_catalogue(&sealed);
             return Ok(None);
         }
@@ -113,7 +115,20 @@ impl Log {
                 }),
         );
         facts.extend_from_slice(more);
-        self.stage_catalogue(&facts)
+        let ticket = self.stage_catalogue(&facts);
+        self.unpublished.push((ticket.count, sealed.segment));
+        ticket
+    }
+
+    /// Removes segments whose publication was not even written: the next try writes others, and
+    /// these would only take up room.
+    pub(super) fn drop_unpublished(&mut self) {
+        for (_, segment) in std::mem::take(&mut self.unpublished) {
+            let path = segment_path(Class::Run, segment);
+            if let Err(error) = self.disk.remove(&path) {
+                tracing::warn!(%error, path, "an unpublished segment stays");
+            }
+        }
     }
 
     /// Removes files that nothing needs any more: replaced segments that no reader holds, journal
@@ -190,10 +205,20 @@ impl Log {
         if self.quarantined.contains(&thread) {
             return Err(AppendError::Quarantined);
         }
-        if self.staged_ends.contains_key(&thread) || !self.leases.insert(thread) {
+        // Two segments must not take over the same runs. [S:catalogue-8]
+        if self.is_being_sealed(thread) || self.staged_ends.contains_key(&thread) {
+            return Err(AppendError::Busy);
+        }
+        if !self.leases.insert(thread) {
             return Err(AppendError::Busy);
         }
         Ok(())
+    }
+
+    /// Whether a segment with records of the thread is being written or published.
+    #[must_use]
+    pub fn is_being_sealed(&self, thread: ThreadNumber) -> bool {
+        self.in_seal.contains(&thread)
     }
 
     /// Ends a lease.

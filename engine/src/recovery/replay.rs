@@ -50,8 +50,9 @@ pub(crate) struct Replayed {
     pub(crate) unproven_names: Vec<SegmentId>,
     /// Where a torn group begins in the newest file.
     pub(crate) cut: Option<u64>,
-    /// Files that are kept although nothing in them can be sealed.
-    pub(crate) pinned: Vec<Generation>,
+    /// Files that are kept although nothing in them can be sealed, and the threads that they are
+    /// kept for.
+    pub(crate) pinned: Vec<(ThreadNumber, Generation)>,
     /// Journal files that hold nothing and cannot be recycled.
     pub(crate) useless: Vec<String>,
     pub(crate) findings: Findings,
@@ -128,7 +129,9 @@ pub(crate) fn replay(
     let closed = findings.closed();
     let kept = journal.lost.iter();
     let kept = kept.filter(|frame| closed.contains(&frame.header.thread));
-    let pinned = kept.map(|frame| frame.generation).collect();
+    let pinned = kept
+        .map(|frame| (frame.header.thread, frame.generation))
+        .collect();
     let slots = survey.journal.iter().map(|file| file.slot + 1);
     free.extend(journal.void);
     let free = free_files(&survey.journal, &free, store);

@@ -10,7 +10,7 @@ use turnleaf_projector::notes::Notes;
 
 use super::announce;
 use super::lines::Piece;
-use crate::append::settle;
+use crate::append::{settle, wait};
 use crate::error::Error;
 use crate::run_notes;
 use crate::source::Shared;
@@ -260,6 +260,9 @@ impl<'s> Sink<'s> {
         let mut log = self.shared.lock();
         log.set_now(self.shared.now_ms());
         if !self.leased {
+            while log.is_being_sealed(self.thread) {
+                log = wait(self.shared, log);
+            }
             log.lease(self.thread).map_err(self.refused())?;
             self.leased = true;
             // From here on nobody else appends; before, somebody may have.

@@ -131,3 +131,29 @@ fn a_full_disk_uses_the_journal_files_that_are_free() {
     let found = recover(&disk.after_crash(CrashPolicy::Nothing, 0)).unwrap();
     assert_eq!(found["a"].len() as u64, before.0 + taken);
 }
+
+/// A segment that could not be published is not left behind, try after try, until the disk is full.
+#[test]
+fn a_segment_that_is_not_published_gives_its_room_back() {
+    let disk = SimDisk::new();
+    let mut log = open(&disk).unwrap();
+    let (a, _) = log.stage_thread(&ThreadId::parse("a").unwrap()).unwrap();
+    log.commit_all();
+    let full = disk.used();
+    disk.set_capacity(Some(full));
+    // The active file is filled to its last bytes.
+    for bytes in [3000, 300, 30, 1] {
+        while matches!(append(&mut log, a, &vec![b'x'; bytes]), Outcome::Durable) {}
+    }
+    disk.set_capacity(Some(full + (10 << 10)));
+    for _ in 0..3 {
+        let plan = log.plan_seal(SealGoal::Everything).unwrap();
+        let done = plan.run(&|_, _, _| Vec::new());
+        drop(plan);
+        let ticket = log.finish_seal(done).unwrap().unwrap();
+        log.commit_all();
+        assert!(matches!(log.outcome(ticket), Outcome::Failed(_)));
+        let _ = log.clean_up(9);
+        assert_eq!(disk.used(), full);
+    }
+}

@@ -178,3 +178,62 @@ fn the_reserve_is_held_and_made_whole_again() {
     home.open().close().unwrap();
     assert_eq!(len(&home), Some(home.options.reserve_bytes));
 }
+
+/// A lease that is taken while the deletion waits for its commit would outlive the thread.
+#[test]
+fn an_import_does_not_take_a_thread_whose_deletion_is_staged() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    let ticket = log.stage_deletion(a).unwrap();
+    assert_eq!(log.lease(a), Err(AppendError::Busy));
+    log.commit_all();
+    assert!(matches!(log.outcome(ticket), Outcome::Durable));
+    assert_eq!(log.lease(a), Err(AppendError::NoThread));
+}
+
+/// Two segments must not replace the same run, and the shorter one must not hide the longer one:
+/// an import waits for the seal of its thread.
+#[test]
+fn an_import_does_not_take_a_thread_that_is_being_sealed() {
+    let home = home();
+    let mut log = home.open();
+    let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
+    append(&mut log, a, &[b"in a pack"]);
+    seal(&mut log, SealGoal::Everything);
+    append(&mut log, a, &[&noise(100_000)]);
+    let plan = log.plan_seal(SealGoal::Due).unwrap();
+    assert_eq!(log.lease(a), Err(AppendError::Busy));
+    append(&mut log, b, &[b"goes on meanwhile"]);
+    assert_eq!(log.lease(a), Err(AppendError::Busy), "it is being written");
+    let done = plan.run(&|_, _, _| Vec::new());
+    drop(plan);
+    let ticket = log.finish_seal(done).unwrap().unwrap();
+    assert_eq!(
+        log.lease(a),
+        Err(AppendError::Busy),
+        "it is being published"
+    );
+    log.commit_all();
+    assert!(matches!(log.outcome(ticket), Outcome::Durable));
+    log.lease(a).unwrap();
+    assert_eq!(all(&log.state().reader(a).unwrap()).len(), 2);
+}
+
+/// A batch that failed is never called durable, however many fail after it.
+#[test]
+fn a_failure_is_not_forgotten() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    let first = log.stage(a, None, &[line(b"x")]).unwrap();
+    home.disk().remove(crate::layout::LOCK).unwrap();
+    log.commit_all();
+    assert!(matches!(log.outcome(first.ticket), Outcome::Failed(_)));
+    for _ in 0..1001 {
+        log.stage(a, None, &[line(b"x")]).unwrap();
+        log.commit_all();
+    }
+    let outcome = log.outcome(first.ticket);
+    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+}

@@ -117,3 +117,41 @@ fn a_damaged_thread_can_be_deleted() {
     log.close().unwrap();
     home.check("damaged, then deleted", &expect(&["Decode"]));
 }
+
+/// The file of a damaged frame is kept for its thread alone: appends to others do not wait for it.
+#[test]
+fn a_deleted_thread_keeps_no_file_of_a_damaged_frame() {
+    let mut journal = founded();
+    journal.a("a0");
+    let place = *journal.file.places.last().unwrap();
+    journal.b("b0");
+    journal.a("a1");
+    journal.b("b1");
+    journal.file.flip(place + 100);
+    let home = home(&[&journal.file]);
+    let mut log = home.open().unwrap();
+    let ticket = log.stage_deletion(ThreadNumber(1)).unwrap();
+    log.commit_all();
+    assert!(matches!(log.outcome(ticket), Outcome::Durable));
+    for round in 0..40_u8 {
+        let bytes = vec![round; 6000];
+        let record = crate::log::NewRecord {
+            kind: turnleaf_format::record::Kind::LINE,
+            flags: turnleaf_format::record::Flags::NONE,
+            timestamp_ms: 1,
+            bytes: &bytes,
+        };
+        let staged = log.stage(ThreadNumber(2), None, &[record]).unwrap();
+        log.commit_all();
+        while matches!(log.outcome(staged.ticket), Outcome::Pending) {
+            let plan = log.plan_seal(crate::log::SealGoal::Due);
+            let plan = plan.unwrap_or_else(|| panic!("append {round} waits for ever"));
+            let done = plan.run(&super::build::no_notes);
+            drop(plan);
+            log.finish_seal(done).unwrap();
+            log.commit_all();
+            log.clean_up(1).unwrap();
+        }
+        assert!(matches!(log.outcome(staged.ticket), Outcome::Durable));
+    }
+}
