@@ -209,3 +209,19 @@ fn what_is_deleted_makes_room() {
     store.close().unwrap();
     assert_eq!(open(&disk).log_threads()[0].records, acknowledged + 1);
 }
+
+/// [R:full-3] What a deletion leaves of the reserve is held again, for the next one.
+#[test]
+fn what_is_left_of_the_reserve_is_held_again() {
+    let disk = SimDisk::new();
+    let (store, thread, _) = store(&disk);
+    store.create_thread("short").unwrap();
+    fill(&disk);
+    // The active file is filled to its last bytes.
+    for bytes in [100_000, 10_000, 1_000, 100, 1] {
+        while store.append(&thread, None, &[&vec![b'x'; bytes]]).is_ok() {}
+    }
+    store.archive("short").unwrap();
+    let left = len(&disk, RESERVE);
+    assert!(left > RESERVE_BYTES / 2, "{left} bytes are held");
+}

@@ -217,6 +217,11 @@ impl Journal {
         waits && self.live.len() >= self.files_max
     }
 
+    /// The generation of the active file.
+    pub(crate) fn newest(&self) -> Generation {
+        self.active().generation
+    }
+
     /// Files with unpublished frames, the active one included.
     pub(crate) fn files(&self) -> usize {
         self.live.len()

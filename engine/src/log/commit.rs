@@ -91,14 +91,15 @@ impl Log {
             return Begin::OverBudget;
         }
         let point = self.catalogue_point();
-        let was_full = self.journal.is_reserved();
+        let (was_full, before) = (self.journal.is_reserved(), self.journal.newest());
         let placed = self.journal.place(
             &mut self.facts.frames,
             &mut self.batches.frames,
             point,
             self.vital,
         );
-        if was_full && !self.journal.is_reserved() {
+        // Whole again, or what is left of it.
+        if (was_full || self.journal.is_reserved()) && before != self.journal.newest() {
             self.hold_reserve();
         }
         match placed {

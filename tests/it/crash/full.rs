@@ -157,3 +157,19 @@ fn a_segment_that_is_not_published_gives_its_room_back() {
         assert_eq!(disk.used(), full);
     }
 }
+
+/// Room for a file of the first size is room: an append does not ask for more than that.
+#[test]
+fn an_append_takes_a_small_file_where_there_is_no_room_for_a_large_one() {
+    let disk = SimDisk::new();
+    let mut log = open(&disk).unwrap();
+    let (a, _) = log.stage_thread(&ThreadId::parse("a").unwrap()).unwrap();
+    log.commit_all();
+    let full = disk.used();
+    disk.set_capacity(Some(full));
+    let line = [b'x'; 3000];
+    while matches!(append(&mut log, a, &line), Outcome::Durable) {}
+    disk.set_capacity(Some(full + (20 << 10)));
+    let outcome = append(&mut log, a, &line);
+    assert!(matches!(outcome, Outcome::Durable), "{outcome:?}");
+}

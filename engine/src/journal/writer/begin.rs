@@ -83,6 +83,12 @@ impl Journal {
             self.reserved = false;
             return Ok(());
         }
+        // Where there is no room for a large one, one of the first size may still do.
+        let modest = self.first_bytes.max(size.least);
+        if modest < size.wanted && self.begin_sized(begun, modest, point).is_ok() {
+            self.reserved = false;
+            return Ok(());
+        }
         if !size.vital || !reserve::spend(&*self.disk) {
             return Err(failure);
         }
