@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use turnleaf::{Error, ItemsView, Options, Order, Owner, SortKey, Store, ThreadsRequest};
+use turnleaf::{Error, ItemsView, Options, Order, Store};
 use turnleaf_engine::disk::Disk;
+use turnleaf_tests::answers::{INDEX, all_threads};
 use turnleaf_tests::rollouts::{Rollout, RolloutMode};
 use turnleaf_tests::sim_disk::SimDisk;
+use turnleaf_tests::stores::{open_store, owner};
 
-const INDEX: &str = "index.redb";
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: u64 = 512 << 10;
 
@@ -19,19 +20,13 @@ fn open(disk: &SimDisk) -> Store {
 }
 
 fn try_open(disk: &SimDisk) -> Result<Store, Error> {
-    let owner = Owner {
-        pid: 1,
-        host: "sim".into(),
-        since_ms: 1,
-    };
     let options = Options {
         journal_first_bytes: 256 << 10,
         journal_file_bytes: 256 << 10,
         reserve_bytes: RESERVE_BYTES,
         ..Options::default()
     };
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    Store::open_on(shared, options, &owner, false, || 1)
+    open_store(disk, &options)
 }
 
 /// A store with one thread, whose last line is left out and returned.
@@ -51,18 +46,7 @@ fn store(disk: &SimDisk) -> (Store, String, Vec<u8>) {
 
 /// Everything that is asked of the store, as text.
 fn read(store: &Store, thread: &str) -> Result<String, Error> {
-    let threads = store.threads(&ThreadsRequest {
-        cursor: None,
-        limit: 10,
-        order: Order::Ascending,
-        sort: SortKey::Created,
-        archived: false,
-        cwd: None,
-        source: None,
-        parent: None,
-        ancestor: None,
-        search: None,
-    })?;
+    let threads = store.threads(&all_threads())?;
     let turns = store.turns(&turnleaf::TurnsRequest {
         thread: thread.to_owned(),
         cursor: None,
@@ -178,13 +162,8 @@ fn a_full_disk_without_a_reserve_is_read() {
     fill(&disk);
     let refused = try_open(&disk).err().unwrap();
     assert!(refused.to_string().contains("storage space"), "{refused}");
-    let owner = Owner {
-        pid: 1,
-        host: "sim".into(),
-        since_ms: 1,
-    };
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let reader = Store::open_to_read_on(shared, &Options::default(), &owner).unwrap();
+    let reader = Store::open_to_read_on(shared, &Options::default(), &owner()).unwrap();
     assert_eq!(read(&reader, &thread).unwrap(), fresh);
 }
 

@@ -55,6 +55,23 @@ pub fn small_store(threads: u64, turns: u32) -> Result<(SimDisk, Vec<String>), E
     Ok((disk, ids))
 }
 
+/// Asks for all threads: the oldest ten come first.
+#[must_use]
+pub fn all_threads() -> ThreadsRequest {
+    ThreadsRequest {
+        cursor: None,
+        limit: 10,
+        order: Order::Ascending,
+        sort: SortKey::Created,
+        archived: false,
+        cwd: None,
+        source: None,
+        parent: None,
+        ancestor: None,
+        search: None,
+    }
+}
+
 /// Everything that the index of a store answers about its threads.
 ///
 /// # Errors
@@ -67,16 +84,10 @@ pub fn ask(store: &Store, threads: &[String]) -> Result<String, Error> {
         }
     };
     let listed = store.threads(&ThreadsRequest {
-        cursor: None,
         limit: LIMIT,
         order: Order::Descending,
         sort: SortKey::Recency,
-        archived: false,
-        cwd: None,
-        source: None,
-        parent: None,
-        ancestor: None,
-        search: None,
+        ..all_threads()
     })?;
     tell(&listed.threads);
     for thread in threads {

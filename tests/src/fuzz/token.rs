@@ -7,14 +7,14 @@ use std::cell::OnceCell;
 
 use serde_json::Value;
 use turnleaf::{
-    Error, ErrorKind, ItemsRequest, ItemsView, Options, Order, SortKey, Store, ThreadsRequest,
-    TurnsRequest,
+    Error, ErrorKind, ItemsRequest, ItemsView, Options, Order, Store, ThreadsRequest, TurnsRequest,
 };
 use turnleaf_format::{Ordinal, ThreadNumber};
 use turnleaf_projector::index::{PageToken, Spot};
 
 use super::Bytes;
 use super::seeds::small_thread;
+use crate::answers::all_threads;
 use crate::sim_disk::SimDisk;
 use crate::stores::{STORE, open_store};
 
@@ -234,13 +234,7 @@ fn ask(
                 cursor,
                 limit,
                 order,
-                sort: SortKey::Created,
-                archived: false,
-                cwd: None,
-                source: None,
-                parent: None,
-                ancestor: None,
-                search: None,
+                ..all_threads()
             })
             .map(|page| (page.threads, page.backwards_cursor)),
     }
