@@ -61,16 +61,9 @@ impl Places<'_> {
         let again = (others.len() < files.len()).then(|| self.try_read(&others, &mut second));
         let known = second.losses.iter().all(|loss| first.losses.contains(loss));
         let reaches = |again: &Found| again.view.end >= found.view.end;
-        match again.filter(|again| known && reaches(again)) {
-            None => {
-                findings.absorb(first);
-                found
-            }
+        let (found, mut told) = match again.filter(|again| known && reaches(again)) {
+            None => (found, first),
             Some(again) => {
-                // What is bad says why the others do not reach as far as the header says.
-                let path = crate::layout::CATALOGUE;
-                let short = of_catalogue(path, None, Cause::Missing);
-                second.damage.retain(|damage| *damage != short);
                 for loss in first.losses {
                     let ordinals = None;
                     if !second.losses.contains(&loss) && bad_files.contains(&loss.damage.file) {
@@ -80,10 +73,18 @@ impl Places<'_> {
                         });
                     }
                 }
-                findings.absorb(second);
-                again
+                (again, second)
             }
+        };
+        // A bad file says itself why the segments do not reach as far as the header says.
+        let short = of_catalogue(crate::layout::CATALOGUE, None, Cause::Missing);
+        let of_file = format!("{}/", crate::layout::CATALOGUE);
+        let mut damage = told.damage.iter();
+        if damage.any(|damage| damage.file.starts_with(&of_file)) {
+            told.damage.retain(|damage| *damage != short);
         }
+        findings.absorb(told);
+        found
     }
 
     fn try_read(self, files: &[SegmentId], findings: &mut Findings) -> Found {

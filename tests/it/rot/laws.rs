@@ -156,7 +156,7 @@ impl<'w> Hit<'w> {
 
     /// Whether the change makes this place look spoilt.
     fn explains(&self, place: &Place) -> bool {
-        self.is_there(place) || self.is_of_catalogue() || self.shows_hole(place)
+        self.is_there(place) || self.shows_hole(place)
     }
 
     /// A frame without a header does not say whose records it had: that they are missing shows
@@ -172,18 +172,11 @@ impl<'w> Hit<'w> {
         hit.any(|(of, before)| of == thread && before.end == ordinals.start)
     }
 
-    /// The catalogue says which threads and segments there are: what it no longer mentions is
-    /// called spoilt, too, and is not read.
-    fn is_of_catalogue(&self) -> bool {
-        let mut blocks = self.pieces.iter().filter(|piece| piece.what == "block");
-        blocks.any(|block| self.whole.path.starts_with("catalogue/") && block.holds.is_some())
-    }
-
     fn explains_lost(&self, seen: &Seen) -> bool {
         let held = |(thread, ordinal): &(ThreadNumber, u64)| {
             let mut holds = self.pieces.iter().filter_map(|piece| piece.holds.as_ref());
             holds.any(|(of, ordinals)| of == thread && ordinals.contains(ordinal))
         };
-        self.is_of_catalogue() || seen.lost.iter().all(held)
+        seen.lost.iter().all(held)
     }
 }

@@ -7,9 +7,12 @@ mod laws;
 mod look;
 mod pieces;
 
+use std::sync::Arc;
+
 use laws::{Change, Verdict, Whole};
 use look::{Truth, look};
 use pieces::{Piece, pieces};
+use turnleaf::Store;
 use turnleaf_engine::disk::{Access, Disk};
 use turnleaf_engine::{Log, NewRecord, Options};
 use turnleaf_format::record::{Flags, Kind};
@@ -18,7 +21,7 @@ use turnleaf_tests::crash_rig::scale;
 use turnleaf_tests::parallel::in_parallel;
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::SimDisk;
-use turnleaf_tests::stores::{log_files, open_log, seal};
+use turnleaf_tests::stores::{log_files, open_log, owner, seal};
 
 const SECTOR: usize = 512;
 /// Records that each owner appends to each thread. The first one seals twice, so that a segment has
@@ -231,4 +234,35 @@ fn every_changed_byte_is_found_and_no_wrong_byte_is_read() {
         "{} broken laws: {shown:#?}",
         broken.len()
     );
+}
+
+/// What live frames hold of the catalogue is not given up with its segment: the threads keep their
+/// ids. [R:cat-5]
+#[test]
+fn a_repair_of_a_catalogue_that_frames_hold_costs_nothing() {
+    let (disk, truth) = build();
+    let files = log_files(&disk);
+    let mut segments = files.iter().filter(|path| path.starts_with("catalogue/"));
+    let path = segments.next().expect("a catalogue segment");
+    for change in [
+        Change::Bit(300, 2),
+        Change::Zeroed(0..512),
+        Change::Cut(200),
+    ] {
+        let spoilt = disk.fork();
+        change.make(&spoilt, path);
+        let shared: Arc<dyn Disk> = Arc::new(spoilt.clone());
+        let done = Store::repair_on(&shared, &options(), &owner(), None).expect("repaired");
+        assert_eq!((done.done.len(), done.due.len()), (1, 0), "{change:?}");
+        // The next owner does without the segment, and seals the catalogue anew.
+        for _ in 0..2 {
+            let (mut log, _) = open_log(&spoilt, options()).expect("an open store");
+            seal(&mut log, b"notes");
+            log.clean_up(1).expect("cleaned");
+            log.close().expect("a clean close");
+        }
+        let seen = look(&spoilt, &truth, &(String::new(), 0));
+        assert!(seen.lost.is_empty() && seen.wrong == 0, "{change:?}");
+        assert!(seen.places.is_empty(), "{change:?}: {:?}", seen.places);
+    }
 }

@@ -214,6 +214,29 @@ fn a_missing_segment_costs_only_what_the_journal_does_not_hold() {
 }
 
 #[test]
+fn what_live_frames_hold_is_not_lost_with_a_segment_of_the_catalogue() {
+    // [R:cat-5] The frames repeat all that the header says to be in the segment.
+    let mut journal = founded();
+    let segment = sealed(1, &mut Thread::new(0), &founding());
+    journal.file.header.catalogue_sealed_end = Ordinal(4);
+    journal.file.header.catalogue_chain = journal.catalogue.chain;
+    journal.file.state();
+    journal.a("a0");
+    journal.b("b0");
+    home_of(&journal, &[&segment]).check("whole", &FINE);
+    let one = |damage| Verdict { damage, ..FINE };
+    // A block, its first byte and its last, and the tables.
+    for at in [128, 128 + 64, segment.bytes.len() - 10] {
+        let mut spoilt = sealed(1, &mut Thread::new(0), &founding());
+        spoilt.bytes[at] ^= 1;
+        home_of(&journal, &[&spoilt]).check("cat-5", &one(&["Decode"]));
+    }
+    let mut spoilt = sealed(1, &mut Thread::new(0), &founding());
+    spoilt.bytes.fill(0);
+    home_of(&journal, &[&spoilt]).check("cat-5, zeroed", &one(&["Decode"]));
+}
+
+#[test]
 fn records_that_contradict_each_other_close_the_store() {
     let created = |number: u64, id: &str| CatalogueRecord::ThreadCreated {
         thread: ThreadNumber(number),
