@@ -6,12 +6,14 @@
 
 use std::io::{self, ErrorKind};
 
-use crate::disk::{Access, Disk};
+use crate::disk::{Access, Disk, read_exact_at};
 use crate::error::{DiskFailure, failed};
 use crate::layout::{RESERVE, TEMPORARY};
 
 /// The file grows by writes of this size.
 const PIECE_BYTES: usize = 64 << 10;
+/// By so many bytes at its beginning a file is known to be ours.
+const KNOWN_BYTES: usize = 64;
 
 /// Does something that takes room; where there is none, once more with the reserve spent.
 pub(crate) fn spent_for<T>(
@@ -26,7 +28,7 @@ pub(crate) fn spent_for<T>(
 
 /// Gives the room back to the disk. Returns whether there was any.
 pub(crate) fn spend(disk: &dyn Disk) -> bool {
-    let removed = disk.remove(RESERVE).is_ok();
+    let removed = matches!(held(disk), Ok(Some(_))) && disk.remove(RESERVE).is_ok();
     if removed {
         tracing::warn!("the disk is full: the reserve is spent");
     }
@@ -35,15 +37,33 @@ pub(crate) fn spend(disk: &dyn Disk) -> bool {
 
 /// Whether all of it is held.
 pub(crate) fn is_whole(disk: &dyn Disk, bytes: u64) -> bool {
-    let len = || disk.open(RESERVE, Access::Read)?.len();
-    len().is_ok_and(|len| len >= bytes)
+    held(disk).is_ok_and(|held| held.is_some_and(|held| held >= bytes))
+}
+
+/// How much is held, if there is such a file.
+///
+/// # Errors
+/// When something else has its name, or the system refuses.
+fn held(disk: &dyn Disk) -> io::Result<Option<u64>> {
+    let file = match disk.open(RESERVE, Access::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut ours = [0; KNOWN_BYTES];
+    blake3::Hasher::new().finalize_xof().fill(&mut ours);
+    let found = read_exact_at(&*file, 0, KNOWN_BYTES)?;
+    if found != ours {
+        return Err(io::Error::other("another file has this name"));
+    }
+    file.len().map(Some)
 }
 
 /// Holds as much of it as the disk has room for. What a crash leaves of the attempt is void.
 ///
 /// # Errors
-/// When the disk refuses for another reason than its room.
+/// When something else has its name, or the disk refuses for another reason than its room.
 pub(crate) fn hold(disk: &dyn Disk, bytes: u64) -> Result<(), DiskFailure> {
+    held(disk).map_err(failed("use", RESERVE))?;
     let temporary = format!("{RESERVE}{TEMPORARY}");
     for path in [RESERVE, &temporary] {
         match disk.remove(path) {

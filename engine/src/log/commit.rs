@@ -127,7 +127,10 @@ impl Log {
             Err(failure) if self.owned.is_lost() => Err(failure),
             Err(failure) => {
                 tracing::warn!(%failure, "a journal file is retired");
-                let again = self.journal.fail_over(commit.group, point, self.vital);
+                let mut frames = commit.group.frames.iter();
+                let facts = frames.any(|placed| placed.frame.thread == ThreadNumber::CATALOGUE);
+                let vital = self.vital && facts;
+                let again = self.journal.fail_over(commit.group, point, vital);
                 again.and_then(|again| {
                     // The fresh file is no better than the one before once it failed, too.
                     durable(&again, &self.owned).inspect_err(|_| self.journal.retire())?;

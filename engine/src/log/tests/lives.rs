@@ -177,6 +177,11 @@ fn the_reserve_is_held_and_made_whole_again() {
     assert_eq!(len(&home), None, "a reader holds nothing");
     home.open().close().unwrap();
     assert_eq!(len(&home), Some(home.options.reserve_bytes));
+    // What somebody else put there stays.
+    let path = home.dir.path().join("store").join(RESERVE);
+    std::fs::write(&path, b"do not touch").unwrap();
+    home.open().close().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"do not touch");
 }
 
 /// A lease that is taken while the deletion waits for its commit would outlive the thread.
