@@ -214,7 +214,9 @@ impl ThreadView {
             .retain(|old| old.end <= run.first || old.first >= run.end);
         // Frames before it stay: behind what was given up a run may begin anywhere.
         let before = self.frames.partition_point(|frame| frame.first < run.first);
-        let covered = self.frames.partition_point(|frame| frame.end <= run.end);
+        // The first frames of a record end where it begins: they are covered when the record is.
+        let covered = |frame: &FrameRef| frame.end <= run.end && frame.first < run.end;
+        let covered = self.frames.partition_point(covered);
         #[cfg(turnleaf_bugs)]
         let covered = covered
             + usize::from(

@@ -274,7 +274,7 @@ impl Log {
     pub(super) fn may_make_room(&self) -> bool {
         let oldest = self.journal.oldest_over_budget();
         let seals = || oldest.is_some_and(|oldest| self.oldest_parts(oldest).is_some());
-        let can = !self.journal.oldest_is_held() && (self.quarantined.is_empty() || seals());
+        let can = !self.journal.oldest_is_held() && seals();
         self.seal_in_flight || (can && !self.seal_failed)
     }
 
@@ -337,13 +337,17 @@ impl Log {
     }
 
     /// Whether a thread's runs may be moved: not while an import or a staged publication has it,
-    /// and not when part of it is damaged.
+    /// not when part of it is damaged, and not when the journal has nothing of it but the first
+    /// frames of a record.
     fn may_seal(&self, thread: ThreadNumber) -> bool {
-        let holes = |view: &Arc<crate::view::ThreadView>| !view.holes.is_empty();
+        let whole = |view: &Arc<crate::view::ThreadView>| {
+            let record = view.frames.first().is_some_and(|at| at.first < view.end);
+            record && view.holes.is_empty()
+        };
         thread != ThreadNumber::CATALOGUE
             && !self.leases.contains(&thread)
             && !self.quarantined.contains(&thread)
-            && !self.state.threads.get(&thread).is_some_and(holes)
+            && self.state.threads.get(&thread).is_some_and(whole)
     }
 
     /// Whether a thread is not worth a segment of its own yet: it is with enough bytes in journal

@@ -2,6 +2,7 @@
 
 mod held;
 mod lives;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
