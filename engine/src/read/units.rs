@@ -21,6 +21,8 @@ use crate::view::{FrameRef, RunRef, ThreadView};
 const SPAN_BYTES: u64 = 512 << 10;
 /// The same for blocks that are read backward: who does that mostly wants the newest few.
 const SPAN_BACK_BYTES: u64 = 128 << 10;
+/// What blocks that are read together may inflate to: blocks that shrank far would else be many.
+const SPAN_RAW_BYTES: u64 = 4 << 20;
 /// Foreign bytes between two units that are read along rather than skipped.
 const GAP_BYTES: u64 = 32 << 10;
 
@@ -392,14 +394,15 @@ fn take_group(blocks: &[BlockRow], range: &Range<usize>, direction: Direction) -
         Direction::Forward => (range.start..range.start, SPAN_BYTES),
         Direction::Backward => (range.end..range.end, SPAN_BACK_BYTES),
     };
-    let mut total = 0;
+    let (mut total, mut raw) = (0, 0);
     while group.len() < range.len() {
         let next = match direction {
             Direction::Forward => group.end,
             Direction::Backward => group.start - 1,
         };
         total += bytes(next);
-        if total > span && !group.is_empty() {
+        raw += u64::from(blocks[next].raw_len);
+        if (total > span || raw > SPAN_RAW_BYTES) && !group.is_empty() {
             break;
         }
         group = group.start.min(next)..group.end.max(next + 1);
@@ -591,3 +594,6 @@ pub(super) fn frame_unit(
         Err(cause) => Err(unit(Arc::default()).damage(cause).into()),
     }
 }
+
+#[cfg(test)]
+mod tests;
