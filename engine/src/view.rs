@@ -216,6 +216,11 @@ impl ThreadView {
         let before = self.frames.partition_point(|frame| frame.first < run.first);
         // The first frames of a record end where it begins: they are covered when the record is.
         let covered = |frame: &FrameRef| frame.end <= run.end && frame.first < run.end;
+        #[cfg(turnleaf_bugs)]
+        let covered = |frame: &FrameRef| {
+            let released = crate::bugs::UnfinishedReleased.planted() && frame.end <= run.end;
+            released || covered(frame)
+        };
         let covered = self.frames.partition_point(covered);
         #[cfg(turnleaf_bugs)]
         let covered = covered

@@ -99,6 +99,10 @@ bugs! {
     RemovedUnderReader,
     /// segments stay open without a bound
     DescriptorsUnbounded,
+    /// an import takes a thread that is being sealed
+    LeasedWhileSealed,
+    /// a seal lets go of the first frames of a record that is not whole yet
+    UnfinishedReleased,
     // Opening
     /// a tail is cut although a later frame proves that it was durable
     ProofIgnored,
@@ -165,6 +169,8 @@ bugs! {
     // Store and command
     /// a retry is not recognised by its bytes
     RetryNotRecognised,
+    /// an import says what identifies its source before that was read to its end
+    SourceCalledWhole,
     /// an import that goes on passes by one line too many
     ImportSkipsLine,
     /// an import forgets that the last line had no end

@@ -179,11 +179,12 @@ fn import_one(
     };
     match store.import(source, told) {
         Ok(outcome) => Ok(outcome.map_err(why)),
-        // A thread in quarantine, or one that another import has, costs this file only.
-        Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Damaged) => {
-            Ok(refused(error))
-        }
-        Err(error) => Err(error.into()),
+        // A thread in quarantine, one that another import has, or one that was deleted meanwhile
+        // costs this file only.
+        Err(error) => match error.kind() {
+            ErrorKind::Busy | ErrorKind::Damaged | ErrorKind::NotFound => Ok(refused(error)),
+            _ => Err(error.into()),
+        },
     }
 }
 

@@ -206,7 +206,10 @@ impl Log {
             return Err(AppendError::Quarantined);
         }
         // Two segments must not take over the same runs. [S:catalogue-8]
-        if self.is_being_sealed(thread) || self.staged_ends.contains_key(&thread) {
+        let is_being_sealed = self.is_being_sealed(thread);
+        #[cfg(turnleaf_bugs)]
+        let is_being_sealed = is_being_sealed && !crate::bugs::LeasedWhileSealed.planted();
+        if is_being_sealed || self.staged_ends.contains_key(&thread) {
             return Err(AppendError::Busy);
         }
         if !self.leases.insert(thread) {
@@ -287,7 +290,7 @@ impl Log {
     fn due_parts(&self) -> Option<Vec<Part>> {
         if let Some(oldest) = self.journal.oldest_over_budget() {
             let parts = self.oldest_parts(oldest);
-            if parts.is_some() || self.quarantined.is_empty() {
+            if parts.is_some() {
                 return parts;
             }
         }
