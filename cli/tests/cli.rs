@@ -376,16 +376,19 @@ fn what_was_not_appended_is_not_acknowledged() {
     let path = home.write("a.jsonl", rollout(THREAD).as_bytes());
     home.import(&path, 0);
     let mut append = home
-        .command(&["append", "other"])
+        .command(&["append", THREAD, "--batch", "5"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut input = append.stdin.take().unwrap();
-    writeln!(input, "{}", message("to nobody")).unwrap();
+    // Together they are more than a batch may be.
+    for _ in 0..5 {
+        writeln!(input, "{}", "x".repeat(4 << 20)).unwrap();
+    }
     drop(input);
     let out = append.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(3));
+    assert_eq!(out.status.code(), Some(2));
     assert_eq!(String::from_utf8_lossy(&out.stdout), "");
 }
 
