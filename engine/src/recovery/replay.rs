@@ -108,11 +108,10 @@ pub(crate) fn replay(
         catalogue.saw_segment_file(*segment);
     }
     let lost = journal.lost.iter().map(|frame| frame.header.thread);
-    for thread in frames
-        .iter()
-        .map(|(_, frame)| frame.header.thread)
-        .chain(lost)
-    {
+    let read = frames.iter().map(|(_, frame)| frame.header.thread);
+    // Also where only the catalogue has frames.
+    let catalogue_itself = std::iter::once(ThreadNumber::CATALOGUE);
+    for thread in read.chain(lost).chain(catalogue_itself) {
         catalogue.saw_frames(thread, journal.epoch);
     }
     remark_orphans(&catalogue, &survey.segments, &mut findings);
