@@ -231,3 +231,11 @@ fn any_damage_can_be_repaired() {
     println!("damage: {repaired} stores repaired");
     assert!(repaired > SEEDS / 2);
 }
+
+/// A break of the catalogue's chain that a repair had accepted made the segment behind it a bad one.
+#[test]
+fn what_was_accepted_of_the_catalogue_is_not_told_again() {
+    let base = base();
+    let whole = readable(&base).unwrap();
+    assert!(judge(&base, &whole, 335));
+}

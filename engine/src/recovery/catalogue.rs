@@ -10,7 +10,7 @@ use turnleaf_format::record::payload_crc;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
 
-use super::findings::{Findings, Remark};
+use super::findings::{Findings, Loss, Remark};
 use super::threads::{Growing, PublishedRun, ordinals_of};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
@@ -49,7 +49,12 @@ impl Places<'_> {
         let found = self.try_read(files, &mut first);
         let is_bad = |run: &RunRef| {
             let path = segment_path(run.file.class, run.file.segment);
-            first.losses.iter().any(|loss| loss.damage.file == path)
+            // What a repair accepted does not make a segment bad.
+            let is_open = |loss: &Loss| {
+                let accepted = |acceptance| found.catalogue.has_accepted(acceptance);
+                loss.damage.file == path && !loss.acceptance.is_some_and(accepted)
+            };
+            first.losses.iter().any(is_open)
         };
         let bad = found.view.runs.iter().filter(|run| is_bad(run));
         let bad: Vec<SegmentId> = bad.map(|run| run.file.segment).collect();
