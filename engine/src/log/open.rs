@@ -20,6 +20,7 @@ use crate::options::Options;
 use crate::recovery::{
     Findings, Loss, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict, replay, survey,
 };
+use crate::reserve;
 use crate::segment::Segments;
 use crate::state::State;
 use crate::view::{JournalFile, SegmentFile, ThreadView};
@@ -257,7 +258,7 @@ impl Log {
             create_directories(&*disk)?;
         }
         confirm(&*disk, &replayed)?;
-        report.torn_copy = keep_torn(&*disk, &replayed)?;
+        report.torn_copy = reserve::spent_for(&*disk, || keep_torn(&*disk, &replayed))?;
         tidy(&*disk, &survey, &replayed);
         let mut log = assemble(disk, options, owner, replayed, owned)?;
         log.announce(owner, created)?;

@@ -81,17 +81,12 @@ fn write_anew(disk: &dyn Disk, path: &str) -> io::Result<()> {
     disk.rename(&temporary, path)
 }
 
-/// As [`keep_torn_once`], also on a full disk.
+/// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
+/// [R:tail-3]
 pub(super) fn keep_torn(
     disk: &dyn Disk,
     replayed: &Replayed,
 ) -> Result<Option<String>, DiskFailure> {
-    reserve::spent_for(disk, || keep_torn_once(disk, replayed))
-}
-
-/// Repair: the bytes of a torn tail are copied before the next journal file declares them void.
-/// [R:tail-3]
-fn keep_torn_once(disk: &dyn Disk, replayed: &Replayed) -> Result<Option<String>, DiskFailure> {
     let (Some(offset), Some(file)) = (replayed.cut, replayed.files.last()) else {
         return Ok(None);
     };

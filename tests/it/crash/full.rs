@@ -1,10 +1,11 @@
 //! Disks without room.
 
-use turnleaf_engine::{Begin, Log, Outcome, SealGoal};
+use turnleaf_engine::{Begin, Log, Options, Outcome, SealGoal};
 use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
+use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
+use turnleaf_tests::stores::open_log;
 
-use super::{line, open, recover};
+use super::{line, open, options, recover};
 
 fn append(log: &mut Log, thread: ThreadNumber, bytes: &[u8]) -> Outcome {
     let staged = log.stage(thread, None, &[line(bytes)]).unwrap();
@@ -156,6 +157,40 @@ fn a_segment_that_is_not_published_gives_its_room_back() {
         let _ = log.clean_up(9);
         assert_eq!(disk.used(), full);
     }
+}
+
+/// A torn tail is copied out of the reserve, and then the file of the next owner is begun out of
+/// what is left of it. [R:full-3] [R:tail-3]
+#[test]
+fn a_torn_tail_on_a_full_disk_is_copied_and_the_store_opened() {
+    let with_reserve = Options {
+        reserve_bytes: 128 << 10,
+        journal_first_bytes: 256 << 10,
+        ..options()
+    };
+    let disk = SimDisk::new();
+    let (mut log, _) = open_log(&disk, with_reserve.clone()).unwrap();
+    let (a, _) = log.stage_thread(&ThreadId::parse("a").unwrap()).unwrap();
+    log.commit_all();
+    append(&mut log, a, b"kept");
+    log.stage(a, None, &[line(&[b'x'; 3000])]).unwrap();
+    let Begin::Commit(commit) = log.begin_commit() else {
+        panic!("a group to be written")
+    };
+    // The power goes between the write and its sync.
+    disk.plan(disk.ops() + 1, Fault::Crash);
+    assert!(commit.run().is_err());
+    drop((commit, log));
+    let mut torn = 0;
+    for seed in 0..20 {
+        let disk = disk.after_crash(CrashPolicy::Sectors, seed);
+        disk.set_capacity(Some(disk.used()));
+        let opened = open_log(&disk, with_reserve.clone());
+        let (log, report) = opened.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        torn += usize::from(report.torn_copy.is_some());
+        assert!(log.state().reader(a).unwrap().end() >= Ordinal(1));
+    }
+    assert!(torn > 0, "no tail was torn");
 }
 
 /// Room for a file of the first size is room: an append does not ask for more than that.

@@ -15,6 +15,7 @@ use crate::view::JournalFile;
 
 /// A file that is begun out of the reserve has this size, so that the reserve lasts for many.
 const RESERVED_FILE_BYTES: u64 = 64 << 10;
+
 /// How large a file is begun.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
@@ -89,9 +90,11 @@ impl Journal {
             self.reserved = false;
             return Ok(());
         }
-        if !size.vital || !reserve::spend(&*self.disk) {
+        if !size.vital {
             return Err(failure);
         }
+        // Whoever opens may have spent it already, and left enough of the room.
+        reserve::spend(&*self.disk);
         let small = RESERVED_FILE_BYTES.min(self.first_bytes).max(size.least);
         self.begin_sized(begun, small, point)?;
         self.reserved = true;
