@@ -135,7 +135,14 @@ fn take(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, LockError> 
         file.write_at(0, text.as_bytes())?;
         file.set_len(text.len() as u64)
     };
-    write().map_err(|error| LockError::Disk(failed("write", LOCK)(error)))?;
+    match write().map_err(failed("write", LOCK)) {
+        // The text is information only: a full disk is no reason not to own the store.
+        Err(failure) if failure.is_of_room() => {
+            tracing::warn!(%failure, "nobody is told who owns the store");
+            let _ = file.set_len(0);
+        }
+        written => written.map_err(LockError::Disk)?,
+    }
     Ok(file)
 }
 
