@@ -9,6 +9,7 @@ use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::StoreId;
 use turnleaf_engine::{
     Damage, DiskFailure, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot,
+    store_exists,
 };
 
 use crate::error::Error;
@@ -52,12 +53,7 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no store; else as [`Store::open`].
     pub fn open_existing(dir: &Path) -> Result<Store, Error> {
-        let journal = OsDisk::new(dir).list("journal");
-        let none = match &journal {
-            Ok(names) => names.is_empty(),
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-        };
-        if none {
+        if !store_exists(&OsDisk::new(dir))? {
             return Err(Error::NoStore(dir.display().to_string()));
         }
         Store::open(dir)

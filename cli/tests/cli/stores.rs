@@ -79,3 +79,16 @@ fn a_usage_error_is_told_once() {
         assert_eq!(home.json(&[later, THREAD], 2)["error"]["code"], "invalid");
     }
 }
+
+/// A store that lost its journal is damaged, also for those who want to write.
+#[test]
+fn a_store_without_a_journal_is_no_missing_store() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    fs::remove_dir_all(home.path("store/journal")).unwrap();
+    for args in [&["append", THREAD][..], &["delete", THREAD], &["doctor"]] {
+        let mut command = home.command(args);
+        let out = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(out.status.code(), Some(4), "{args:?}");
+    }
+}

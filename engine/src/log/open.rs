@@ -18,7 +18,8 @@ use crate::layout::DIRECTORIES;
 use crate::lock::{LockError, Owner, Ownership};
 use crate::options::Options;
 use crate::recovery::{
-    Findings, Loss, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict, replay, survey,
+    Findings, Loss, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict, replay,
+    store_exists, survey,
 };
 use crate::reserve;
 use crate::segment::Segments;
@@ -114,7 +115,7 @@ impl Snapshot {
         owner: &Owner,
     ) -> Result<Snapshot, OpenError> {
         // A store is never created by reading: without one there is no lock to take.
-        if survey(&**disk)?.is_empty() {
+        if !store_exists(&**disk)? {
             return Err(Refusal::NoStore.into());
         }
         let guard = take_lock(disk, owner)?;
@@ -212,7 +213,7 @@ impl Log {
         owner: &Owner,
         purpose: Purpose,
     ) -> Result<(Log, OpenReport), OpenError> {
-        if survey(&*disk)?.is_empty() {
+        if !store_exists(&*disk)? {
             return Err(Refusal::NoStore.into());
         }
         Log::open_as(disk, options, owner, StoreId([0; 16]), purpose)

@@ -14,6 +14,7 @@ pub(crate) use findings::Findings;
 pub use findings::{Loss, Remark};
 pub(crate) use replay::{ReplayError, Replayed, replay};
 pub use set::Refusal;
+pub use survey::store_exists;
 pub(crate) use survey::{Survey, survey};
 pub use verdict::TailVerdict;
 

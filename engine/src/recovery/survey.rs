@@ -49,11 +49,20 @@ pub(crate) struct Survey {
     pub(crate) lacks_directory: bool,
 }
 
-impl Survey {
-    /// Whether nothing of a store is there.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.journal.is_empty() && self.segments.is_empty() && self.catalogue.is_empty()
+/// Whether a file of a store stands on the disk, good or bad; only names are read.
+///
+/// # Errors
+/// When the system refuses.
+pub fn store_exists(disk: &dyn Disk) -> Result<bool, DiskFailure> {
+    let mut scratch = Survey::default();
+    for dir in [JOURNAL, SEGMENTS, CATALOGUE] {
+        let names = names(disk, dir, &mut scratch)?;
+        let ours = |name: &String| journal_slot(name).is_some() || segment_of(name).is_some();
+        if names.iter().any(ours) {
+            return Ok(true);
+        }
     }
+    Ok(false)
 }
 
 /// Collects the evidence.
