@@ -4,6 +4,8 @@
 
 #[path = "cli/imports.rs"]
 mod imports;
+#[path = "cli/lives.rs"]
+mod lives;
 #[path = "cli/stores.rs"]
 mod stores;
 #[path = "cli/streams.rs"]
