@@ -4,7 +4,7 @@ use crate::bytes::{DecodeError, Problem, Source, put_text};
 use crate::chain::ThreadChain;
 use crate::ids::{Generation, Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
 use crate::record::Kind;
-use crate::segment::Class;
+use crate::segment::{Class, RunRow};
 
 /// One run that a published segment takes over. [S:catalogue-4]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,20 @@ pub struct Run {
     pub chain_after: ThreadChain,
     /// Sum of the payload lengths in bytes.
     pub payload_bytes: u64,
+}
+
+/// A footer says what the publication says. [S:catalogue-7]
+impl From<&RunRow> for Run {
+    fn from(row: &RunRow) -> Run {
+        Run {
+            thread: row.thread,
+            first_ordinal: row.first_ordinal,
+            ordinal_end: row.ordinal_end,
+            chain_before: row.chain_before,
+            chain_after: row.chain_after,
+            payload_bytes: row.payload_bytes,
+        }
+    }
 }
 
 /// Ordinals of a thread that somebody gave up. [S:catalogue-11]

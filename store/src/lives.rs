@@ -60,8 +60,7 @@ impl Store {
     /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Busy`] while an import has the thread;
     /// I/O.
     pub fn delete(&self, id: &str) -> Result<(), Error> {
-        let (number, reader) = self.source.find(id)?;
-        drop(reader);
+        let (number, _) = self.source.find(id)?;
         let shared = self.source.owner()?;
         let mut log = shared.lock();
         log.set_now(shared.now_ms());

@@ -99,14 +99,6 @@ impl Source {
         .ok_or_else(|| Error::NoThread(id.to_owned()))
     }
 
-    /// A thread that was listed; `None` when it was deleted since.
-    pub(crate) fn find_listed(&self, id: &str) -> Result<Option<(ThreadNumber, Reader)>, Error> {
-        match self.find(id) {
-            Err(Error::NoThread(_)) => Ok(None),
-            found => found.map(Some),
-        }
-    }
-
     /// All threads, by number.
     pub(crate) fn summaries(&self) -> Vec<ThreadSummary> {
         self.with(|state| {

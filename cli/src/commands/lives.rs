@@ -18,7 +18,8 @@ pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<O
     let told = if archived { "archived" } else { "not archived" };
     let shown = described(&store, thread);
     tell(global, &shown, &format!("{thread} is {told}"))?;
-    close(store)
+    store.close()?;
+    Ok(Outcome::Done)
 }
 
 pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> {
@@ -27,7 +28,8 @@ pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> 
     let shown = described(&store, thread);
     store.delete(thread)?;
     tell(global, &shown, &format!("{thread} is deleted"))?;
-    close(store)
+    store.close()?;
+    Ok(Outcome::Done)
 }
 
 /// The thread's object; of a thread that cannot be described, its id alone.
@@ -44,9 +46,4 @@ fn tell(global: &Global, thread: &Value, line: &str) -> Result<(), Failure> {
         return Ok(());
     }
     print_line(line)
-}
-
-fn close(store: Store) -> Result<Outcome, Failure> {
-    store.close()?;
-    Ok(Outcome::Done)
 }

@@ -209,10 +209,8 @@ impl Log {
         let is_being_sealed = self.is_being_sealed(thread);
         #[cfg(turnleaf_bugs)]
         let is_being_sealed = is_being_sealed && !crate::bugs::LeasedWhileSealed.planted();
-        if is_being_sealed || self.staged_ends.contains_key(&thread) {
-            return Err(AppendError::Busy);
-        }
-        if !self.leases.insert(thread) {
+        let is_busy = is_being_sealed || self.staged_ends.contains_key(&thread);
+        if is_busy || !self.leases.insert(thread) {
             return Err(AppendError::Busy);
         }
         Ok(())

@@ -132,17 +132,7 @@ fn catalogue_cover(
                     findings.costs_nothing(damage.clone());
                 }
                 runs.extend(open.runs().iter().map(|row| PublishedRun {
-                    run: RunRef::of(
-                        &file,
-                        &Run {
-                            thread: row.thread,
-                            first_ordinal: row.first_ordinal,
-                            ordinal_end: row.ordinal_end,
-                            chain_before: row.chain_before,
-                            chain_after: row.chain_after,
-                            payload_bytes: row.payload_bytes,
-                        },
-                    ),
+                    run: RunRef::of(&file, &Run::from(row)),
                     gone: None,
                 }));
             }

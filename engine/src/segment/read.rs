@@ -48,20 +48,12 @@ impl OpenSegment {
     /// What publishes a segment of these tables, when the trailer is good.
     pub(crate) fn publication(&self, class: Class) -> Option<CatalogueRecord> {
         let trailer = self.trailer?;
-        let run = |row: &RunRow| Run {
-            thread: row.thread,
-            first_ordinal: row.first_ordinal,
-            ordinal_end: row.ordinal_end,
-            chain_before: row.chain_before,
-            chain_after: row.chain_after,
-            payload_bytes: row.payload_bytes,
-        };
         Some(CatalogueRecord::SegmentPublished {
             segment: self.segment,
             class,
             file_bytes: trailer.footer_offset + trailer.footer_len + TRAILER_BYTES as u64,
             digest: trailer.digest,
-            runs: self.footer.runs.iter().map(run).collect(),
+            runs: self.footer.runs.iter().map(Run::from).collect(),
         })
     }
 

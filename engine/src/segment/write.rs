@@ -173,7 +173,7 @@ impl SegmentWriter {
             self.emit(notes)?;
         }
         self.footer.runs.push(row);
-        Ok(run_of(&row))
+        Ok(Run::from(&row))
     }
 
     /// Completes the file, makes it durable, reads it back, and gives it its final name.
@@ -229,7 +229,7 @@ impl SegmentWriter {
             class,
             file_bytes: self.written,
             digest: trailer.digest,
-            runs: self.footer.runs.iter().map(run_of).collect(),
+            runs: self.footer.runs.iter().map(Run::from).collect(),
         })
     }
 
@@ -299,17 +299,6 @@ impl SegmentWriter {
         self.block.raw = block.raw;
         self.block.raw.clear();
         Ok(())
-    }
-}
-
-fn run_of(row: &RunRow) -> Run {
-    Run {
-        thread: row.thread,
-        first_ordinal: row.first_ordinal,
-        ordinal_end: row.ordinal_end,
-        chain_before: row.chain_before,
-        chain_after: row.chain_after,
-        payload_bytes: row.payload_bytes,
     }
 }
 

@@ -82,8 +82,10 @@ impl Store {
         }
         let mut odd = Vec::new();
         for summary in self.log_threads() {
-            let Some((number, reader)) = self.source.find_listed(&summary.id)? else {
-                continue;
+            let (number, reader) = match self.source.find(&summary.id) {
+                // It was deleted since.
+                Err(Error::NoThread(_)) => continue,
+                found => found?,
             };
             let row = self.leaves.look(|index| {
                 let Some(row) = index.reader()?.thread(number)? else {

@@ -87,10 +87,12 @@ impl Store {
                 }
                 known.journal_bytes(number)
             });
-            let fact = |known: &turnleaf_engine::State| known.thread(number).cloned();
             Ok(ShowThread {
                 thread: self.thread_value(id, &state),
-                archived: self.source.with(fact).is_some_and(|fact| fact.archived),
+                archived: self.source.with(|known| {
+                    let fact = known.thread(number);
+                    fact.is_some_and(|fact| fact.archived)
+                }),
                 records: reader.end().0,
                 turns: row.turn_rows,
                 items: row.item_rows,

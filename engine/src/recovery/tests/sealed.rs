@@ -93,7 +93,7 @@ impl Segment {
             });
             bytes.extend_from_slice(notes);
         }
-        let runs = footer.runs.iter().map(run_of).collect();
+        let runs = footer.runs.iter().map(Run::from).collect();
         let mut nobody = BlockHeader {
             codec: Codec::Raw,
             offset: 0,
@@ -158,16 +158,5 @@ impl Segment {
     /// Where the stored bytes of a block begin.
     pub(super) fn stored_at(&self, block: usize) -> usize {
         usize::try_from(self.footer.blocks[block].offset).unwrap() + BLOCK_HEADER_BYTES
-    }
-}
-
-fn run_of(row: &RunRow) -> Run {
-    Run {
-        thread: row.thread,
-        first_ordinal: row.first_ordinal,
-        ordinal_end: row.ordinal_end,
-        chain_before: row.chain_before,
-        chain_after: row.chain_after,
-        payload_bytes: row.payload_bytes,
     }
 }
