@@ -11,7 +11,7 @@ mod commit;
 mod lives;
 mod open;
 mod prepare;
-mod seal;
+mod sealing;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,7 @@ use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadId, Thr
 
 pub use commit::{Begin, Commit, Outcome};
 pub use open::{OpenError, OpenReport, Snapshot};
-pub use seal::SealGoal;
+pub use sealing::SealGoal;
 pub use stage::{AppendError, BATCH_BYTES_MAX, Staged};
 
 use crate::disk::Disk;

@@ -1,0 +1,74 @@
+//! Owns the removal of files that nothing needs any more, and the room that is held in reserve.
+
+use std::sync::Arc;
+
+use crate::error::{DiskFailure, failed};
+use crate::layout::segment_path;
+use crate::log::Log;
+use crate::reserve;
+
+impl Log {
+    /// Removes files that nothing needs any more: replaced segments that no reader holds, journal
+    /// files beyond the recycled ones that `keep_free` allows.
+    ///
+    /// # Errors
+    /// When the disk refuses; the rest is tried at the next call.
+    pub fn clean_up(&mut self, keep_free: usize) -> Result<(), DiskFailure> {
+        self.journal.recycle();
+        let mut gave_back = self.journal.trim(keep_free)?;
+        let mut kept = Vec::new();
+        let mut refused = Ok(());
+        for file in std::mem::take(&mut self.doomed) {
+            let held = Arc::strong_count(&file) > 1;
+            #[cfg(turnleaf_bugs)]
+            let held = held && !crate::bugs::RemovedUnderReader.planted();
+            if held {
+                kept.push(file);
+                continue;
+            }
+            self.state.segments.forget(file.segment);
+            let path = segment_path(file.class, file.segment);
+            match self.disk.remove(&path) {
+                Ok(()) => gave_back = true,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    refused = Err(failed("remove", &path)(error));
+                    kept.push(file);
+                }
+            }
+        }
+        self.doomed = kept;
+        if gave_back {
+            self.hold_reserve();
+        }
+        refused
+    }
+
+    /// Holds the reserve again where some of it was spent and there is room.
+    pub(in crate::log) fn hold_reserve(&self) {
+        let bytes = self.options.reserve_bytes;
+        #[cfg(turnleaf_bugs)]
+        let bytes = crate::bugs::ReserveNotHeld.turns(bytes, |_| 0);
+        if bytes == 0 || reserve::is_whole(&*self.disk, bytes) {
+            return;
+        }
+        if let Err(failure) = reserve::hold(&*self.disk, bytes) {
+            tracing::warn!(%failure, "nothing is held back for a full disk");
+        }
+    }
+
+    /// Gives back the space of journal files that nothing needs: worth it after everything was
+    /// sealed.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing is lost.
+    pub fn shrink_journal(&mut self) -> Result<(), DiskFailure> {
+        if self.in_flight || self.has_staged() {
+            return Ok(());
+        }
+        let point = self.catalogue_point();
+        self.journal
+            .restart(self.options.journal_first_bytes, point)?;
+        self.clean_up(0)
+    }
+}
