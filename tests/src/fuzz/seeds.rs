@@ -269,18 +269,39 @@ fn shared_rollouts() -> Vec<Seed> {
     found
 }
 
-fn rollouts() -> Vec<Seed> {
-    let mut found = shared_rollouts();
+/// Beginnings of what any clone has: the samples, and rollouts that are made here.
+fn own_rollouts() -> Vec<Seed> {
+    let mut found = Vec::new();
+    for name in ["legacy", "damaged", "paginated"] {
+        let path = root().join(format!("samples/{name}.jsonl"));
+        found.push((format!("sample-{name}"), fs::read(path).expect("a sample")));
+    }
     for (name, mode) in [
         ("legacy", RolloutMode::Legacy),
         ("paginated", RolloutMode::Paginated),
     ] {
-        let mut plain = Vec::new();
-        let written = Rollout::new(mode, 7, 4 << 10).write(&mut plain);
-        written.expect("memory");
-        found.push((format!("rollout-{name}"), plain));
+        for number in [7, 8, 9] {
+            let mut plain = Vec::new();
+            let written = Rollout::new(mode, number, 4 << 10).write(&mut plain);
+            written.expect("memory");
+            found.push((format!("rollout-{name}-{number}"), plain));
+        }
     }
-    for number in 0..12 {
+    for (_, plain) in &mut found {
+        // The shortest that is made is longer than a seed may be.
+        if plain.len() > ROLLOUT_BYTES_MAX {
+            let kept = &plain[..ROLLOUT_BYTES_MAX];
+            let line_end = kept.iter().rposition(|byte| *byte == b'\n');
+            plain.truncate(line_end.map_or(ROLLOUT_BYTES_MAX, |at| at + 1));
+        }
+    }
+    found
+}
+
+fn rollouts() -> Vec<Seed> {
+    let mut found = shared_rollouts();
+    found.extend(own_rollouts());
+    for number in 0..16 {
         found.push((
             format!("soup-{number}"),
             soup::thread(number, 12).join(&b'\n'),
