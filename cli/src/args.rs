@@ -59,7 +59,8 @@ pub(crate) enum Command {
     Export {
         /// The thread's id.
         thread: String,
-        /// Write here instead of to standard output.
+        /// Write here instead of to standard output. A file is replaced when all is written, a link
+        /// followed, a pipe or device written into; a name within the store is refused.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// First ordinal.

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod destination;
 mod exit;
 mod output;
 

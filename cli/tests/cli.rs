@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cli/exports.rs"]
+mod exports;
 #[path = "cli/imports.rs"]
 mod imports;
 #[path = "cli/lives.rs"]
