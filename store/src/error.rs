@@ -90,6 +90,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The index cannot take a record, and cannot pass it by either: a mistake of this version.
+    #[error("the index cannot take record {0}")]
+    NotIndexed(u64),
     /// The index failed, also after it was rebuilt.
     #[error("the index cannot be used: {0}")]
     Index(#[from] IndexError),
@@ -118,6 +121,9 @@ impl Error {
             Error::Overtaken(_) => ErrorKind::Busy,
             Error::NotDurable(_) | Error::Disk(_) | Error::Source { .. } => ErrorKind::Io,
             Error::Damaged { .. } => ErrorKind::Damaged,
+            Error::NotIndexed(_) | Error::Index(IndexError::RowTooLarge { .. }) => {
+                ErrorKind::Unsupported
+            }
             Error::Index(IndexError::Io { .. }) => ErrorKind::Io,
             Error::Index(_) => ErrorKind::Damaged,
         }

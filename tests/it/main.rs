@@ -13,4 +13,5 @@ mod released;
 mod repair;
 mod repeats;
 mod rot;
+mod texts;
 mod toy;

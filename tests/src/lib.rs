@@ -13,3 +13,4 @@ pub mod rollouts;
 pub mod sim_disk;
 pub mod soup;
 pub mod stores;
+pub mod texts;

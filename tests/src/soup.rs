@@ -244,6 +244,18 @@ const TEXTS: &[&str] = &[
     "## My request for Codex:\\n x",
 ];
 
+/// One payload of each kind, with its line type, the marks filled in.
+#[must_use]
+pub fn one_of_each() -> Vec<(&'static str, String)> {
+    let filled = |template: &str| {
+        let numbered = template.replace("$N", "1").replace("$T", "t1");
+        numbered.replace("$I", "i1").replace("$S", "s")
+    };
+    let each = RECORDS.iter();
+    each.map(|(kind, template)| (*kind, filled(template)))
+        .collect()
+}
+
 /// One line, without its end.
 pub fn line(rng: &mut Rng) -> Vec<u8> {
     let mut line = match rng.below(20) {
@@ -318,12 +330,7 @@ mod tests {
 
     #[test]
     fn every_template_is_json_and_a_soup_is_reproducible() {
-        for (kind, template) in RECORDS {
-            let filled = template
-                .replace("$N", "1")
-                .replace("$T", "t")
-                .replace("$I", "i")
-                .replace("$S", "s");
+        for (kind, filled) in one_of_each() {
             let read = serde_json::from_str::<serde_json::Value>(&filled);
             assert!(read.is_ok(), "{kind} {filled}");
         }

@@ -162,6 +162,8 @@ bugs! {
     DigestNotUpdated,
     /// notes are applied but for their last record
     NotesCutShort,
+    /// texts of records are kept whole
+    TextUnbounded,
     /// a rollback hides one turn too few
     RollbackTooFew,
     /// a page token serves any thread

@@ -31,7 +31,7 @@ RIGS = [
     ("projector", "turnleaf-projector", "lib", []),
     ("store", "turnleaf", "lib", []),
     ("cli", "turnleaf-cli", "cli", []),
-    ("laws", "turnleaf-tests", "it", ["projection::"]),
+    ("laws", "turnleaf-tests", "it", ["projection::", "texts::"]),
     ("repair", "turnleaf-tests", "it", ["repair::"]),
     ("rot", "turnleaf-tests", "it", ["rot::"]),
     ("model", "turnleaf-tests", "it", ["model::"]),

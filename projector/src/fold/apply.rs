@@ -44,7 +44,7 @@ pub fn apply<R: Rows>(
         }
         Effect::Metadata(metadata) => {
             if let Some(name) = &metadata.name {
-                state.meta.name = (!name.is_empty()).then(|| ThreadMeta::shown(name));
+                state.meta.name = (!name.is_empty()).then(|| name.to_string());
             }
             return Ok(());
         }
@@ -71,6 +71,11 @@ pub fn apply<R: Rows>(
             }
         }
     }
+}
+
+/// Passes a record by that the rows could not take; it is counted.
+pub fn pass_by(state: &mut ThreadState, ordinal: Ordinal) {
+    state.note(AnomalyKind::PassedBy, ordinal);
 }
 
 fn is_ghost(decoded: &Decoded<'_>) -> bool {
@@ -147,11 +152,8 @@ fn learn(state: &mut ThreadState, ordinal: Ordinal, decoded: &Decoded<'_>, is_ow
             let after = meta.recency_at_ms.map(|old| old.saturating_add(1));
             meta.recency_at_ms = decoded.timestamp_ms.max(after);
         }
-        Effect::Goal(objective) if is_own => {
-            let objective = objective.trim();
-            if meta.preview.is_none() && !objective.is_empty() {
-                meta.preview = Some(ThreadMeta::shown(objective));
-            }
+        Effect::Goal(objective) if is_own && !objective.is_empty() => {
+            meta.preview.get_or_insert_with(|| objective.to_string());
         }
         Effect::Item(LegacyHead::UserMessage { user }) if is_own => learn_user_text(meta, user),
         Effect::Item(LegacyHead::Item {
@@ -207,14 +209,13 @@ fn learn_session(meta: &mut ThreadMeta, session: &SessionMeta<'_>) {
 fn learn_user_text(meta: &mut ThreadMeta, user: &UserText<'_>) {
     if let Some(preview) = user.preview() {
         if meta.preview.is_none() {
-            meta.preview = Some(ThreadMeta::shown(preview));
+            meta.preview = Some(preview.to_owned());
         }
         if meta.first_user_message.is_none() {
-            meta.first_user_message = Some(ThreadMeta::shown(preview));
+            meta.first_user_message = Some(preview.to_owned());
         }
     }
     if meta.title.is_none() {
-        let title = user.title().filter(|title| !title.is_empty());
-        meta.title = title.map(ThreadMeta::shown);
+        meta.title = user.title.as_deref().map(str::to_owned);
     }
 }

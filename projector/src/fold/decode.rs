@@ -10,6 +10,7 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::bounds::bound;
 use super::effect::{BareHead, Decoded, Effect, MetadataHead, Rejection};
 use super::event::{Event, event};
 use super::json::{Text, has_lone_surrogate};
@@ -31,7 +32,11 @@ pub struct Part {
     pub head_bytes: usize,
 }
 
-/// Decodes one line.
+/// Decodes one line. What it holds of the line's texts is bounded: an id by [`ID_BYTES_MAX`], any
+/// other text by [`TEXT_BYTES_MAX`].
+///
+/// [`ID_BYTES_MAX`]: super::ID_BYTES_MAX
+/// [`TEXT_BYTES_MAX`]: super::TEXT_BYTES_MAX
 #[must_use]
 pub fn decode(line: &[u8]) -> Decoded<'_> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
@@ -48,10 +53,12 @@ pub fn decode(line: &[u8]) -> Decoded<'_> {
         return Decoded::bare(Effect::Rejected(Rejection::NotJson));
     }
     let text = text.trim_ascii();
-    written_form(text)
+    let mut decoded = written_form(text)
         .map(|envelope| finish(envelope, line))
         .filter(Decoded::is_accepted)
-        .unwrap_or_else(|| general_form(text, line))
+        .unwrap_or_else(|| general_form(text, line));
+    bound(&mut decoded.effect);
+    decoded
 }
 
 /// Decodes a record that may hold a piece of a line only.
@@ -93,12 +100,14 @@ pub fn decode_metadata(bytes: &[u8]) -> Decoded<'_> {
         name: Option<Text<'a>>,
     }
     let keys = std::str::from_utf8(bytes).ok().and_then(read::<Keys<'_>>);
-    Decoded::bare(match keys {
+    let mut effect = match keys {
         Some(keys) => Effect::Metadata(MetadataHead {
             name: cow(keys.name),
         }),
         None => Effect::Rejected(Rejection::Payload),
-    })
+    };
+    bound(&mut effect);
+    Decoded::bare(effect)
 }
 
 /// Whether the line is a compaction that makes everything before it needless for resuming.

@@ -149,7 +149,7 @@ pub enum Effect<'a> {
     TokenCount(Option<i64>),
     /// `thread_settings_applied`.
     Settings(Box<Settings<'a>>),
-    /// `thread_goal_updated`.
+    /// `thread_goal_updated`: the objective, trimmed.
     Goal(Cow<'a, str>),
     /// An event about items.
     Item(LegacyHead<'a>),

@@ -340,8 +340,10 @@ enum GoalStatus {
 
 fn goal(payload: &str) -> Option<Effect<'_>> {
     let keys: GoalEvent<'_> = read(payload)?;
-    let objective: Cow<'_, str> = keys.goal.objective.0;
-    Some(Effect::Goal(objective))
+    Some(Effect::Goal(match keys.goal.objective.0 {
+        Cow::Borrowed(objective) => Cow::Borrowed(objective.trim()),
+        Cow::Owned(objective) => Cow::Owned(objective.trim().to_owned()),
+    }))
 }
 
 #[derive(Deserialize)]

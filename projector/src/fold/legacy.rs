@@ -8,6 +8,10 @@ use super::state::{AnomalyKind, At, OpenTurn, ThreadState};
 use crate::item::{InTurn, LegacyHead, LegacyUse};
 use crate::rows::{ItemKind, ItemRow, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus};
 
+/// Most records that one reasoning item joins; what follows begins another one, so that a row has
+/// a bound and nothing is left out.
+const SOURCES_MAX: usize = 4096;
+
 pub(super) fn apply<R: Rows>(
     rows: &mut R,
     state: &mut ThreadState,
@@ -326,11 +330,16 @@ impl<R: Rows> Replay<'_, R> {
         let Some(key) = last.map(|at| at.0) else {
             return self.push_numbered(ItemKind::Reasoning, None);
         };
-        if let Some(mut row) = self.rows.item(key)? {
-            row.sources.push(self.ordinal);
-            self.rows.put_item(key, &row)?;
+        match self.rows.item(key)? {
+            Some(row) if row.sources.len() >= SOURCES_MAX => {
+                self.push_numbered(ItemKind::Reasoning, None)
+            }
+            Some(mut row) => {
+                row.sources.push(self.ordinal);
+                self.rows.put_item(key, &row)
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Replaces the item of that id in place, or appends it to the turn.

@@ -7,6 +7,7 @@
 //! applying takes the records of one thread in order.
 
 mod apply;
+mod bounds;
 mod decode;
 mod effect;
 mod event;
@@ -22,7 +23,9 @@ mod time;
 #[cfg(test)]
 mod tests;
 
-pub use apply::apply;
+pub use apply::{apply, pass_by};
+pub(crate) use bounds::cut_text;
+pub use bounds::{ID_BYTES_MAX, TEXT_BYTES_MAX, short_id, short_text};
 pub use decode::{
     OPAQUE_BYTES, Part, decode, decode_metadata, decode_part, is_boundary, is_complete_line,
 };

@@ -162,9 +162,12 @@ pub enum AnomalyKind {
     AfterLineEnd,
     /// An item names a turn that the thread does not have, and is left out.
     UnknownTurn,
+    /// The rows could not take the record, which nothing in a record should cause.
+    PassedBy,
 }
 
-/// Facts about a thread that listings show.
+/// Facts about a thread that listings show. Each is bounded: an id by [`super::ID_BYTES_MAX`], any
+/// other text by [`super::TEXT_BYTES_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 #[allow(missing_docs)] // Most names are those of the record's keys.
 pub struct ThreadMeta {
@@ -180,7 +183,6 @@ pub struct ThreadMeta {
     pub recency_at_ms: Option<i64>,
     /// Name given by the user through our own record.
     pub name: Option<String>,
-    /// Preview, first user message and title are cut after [`ThreadMeta::TEXT_BYTES_MAX`].
     pub preview: Option<String>,
     pub first_user_message: Option<String>,
     pub title: Option<String>,
@@ -205,18 +207,4 @@ pub struct ThreadMeta {
     pub first_window_id: Option<String>,
     /// Context window since the latest compaction that names one.
     pub window_id: Option<String>,
-}
-
-impl ThreadMeta {
-    /// Most bytes of a text that listings show.
-    pub const TEXT_BYTES_MAX: usize = 4096;
-
-    /// `text`, cut at a character when it is too long.
-    pub(super) fn shown(text: &str) -> String {
-        let mut end = text.len().min(Self::TEXT_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text[..end].to_owned()
-    }
 }

@@ -96,7 +96,7 @@ pub enum IndexError {
         /// The panic's message.
         message: String,
     },
-    /// A row is larger than the index stores. Skip the record that asked for it.
+    /// A row is larger than the index stores. The file is right, and another try ends in the same.
     #[error("a row of {bytes} bytes is too large, {place}")]
     RowTooLarge {
         /// Where.

@@ -8,6 +8,7 @@ use super::shapes::{MessagePhase, UserInput};
 use super::turn_item::{Extension, TurnItem};
 use super::wire::Text;
 use super::{Rejected, scan};
+use crate::fold::{cut_text, short_text};
 use crate::rows::{ItemKind, Phase};
 
 /// Marks where the request itself begins in a text that an editor put together.
@@ -42,27 +43,39 @@ pub enum LegacyUse {
 /// What a user wrote, from which the thread's preview and title are taken (rules 16).
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub struct UserText<'a> {
-    /// All text parts, joined without a separator, untrimmed.
-    pub text: Cow<'a, str>,
+    /// The request itself: what follows the request marker, else everything; trimmed, not empty,
+    /// cut after [`crate::fold::TEXT_BYTES_MAX`].
+    pub title: Option<Cow<'a, str>>,
     /// Whether images (by URL or by path) came with it.
     pub has_images: bool,
 }
 
-impl UserText<'_> {
-    /// The request itself: what follows the request marker, else everything; trimmed, not empty.
+impl<'a> UserText<'a> {
+    /// Of all text parts, joined without a separator, untrimmed.
     #[must_use]
-    pub fn title(&self) -> Option<&str> {
-        let text = match self.text.split_once(REQUEST_MARKER) {
-            Some((_, request)) => request.trim(),
-            None => self.text.trim(),
+    pub fn new(text: Cow<'a, str>, has_images: bool) -> UserText<'a> {
+        let title = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(request(text)),
+            Cow::Owned(text) => Cow::Owned(short_text(request(&text)).to_owned()),
         };
-        (!text.is_empty()).then_some(text)
+        UserText {
+            title: Some(cut_text(title)).filter(|title| !title.is_empty()),
+            has_images,
+        }
     }
 
     /// The title, or `[Image]` for images without text.
     #[must_use]
     pub fn preview(&self) -> Option<&str> {
-        self.title().or(self.has_images.then_some("[Image]"))
+        let image = self.has_images.then_some("[Image]");
+        self.title.as_deref().or(image)
+    }
+}
+
+fn request(text: &str) -> &str {
+    match text.split_once(REQUEST_MARKER) {
+        Some((_, request)) => request.trim(),
+        None => text.trim(),
     }
 }
 
@@ -165,5 +178,5 @@ fn user_text<'a>(content: &[UserInput<'a>]) -> UserText<'a> {
             _ => {}
         }
     }
-    UserText { text, has_images }
+    UserText::new(text, has_images)
 }

@@ -202,10 +202,7 @@ fn user_message(event: UserMessage<'_>) -> LegacyHead<'_> {
     let has_urls = event.images.is_some_and(|images| !images.is_empty());
     let has_images = has_urls || !event.local_images.is_empty();
     LegacyHead::UserMessage {
-        user: UserText {
-            text: event.message.0,
-            has_images,
-        },
+        user: UserText::new(event.message.0, has_images),
     }
 }
 

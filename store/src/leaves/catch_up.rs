@@ -2,6 +2,7 @@
 //! order, in batches that carry their watermark.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
@@ -45,6 +46,29 @@ pub(crate) struct CaughtUp {
     pub(crate) reader: Reader,
     /// Payload bytes that were applied for it.
     pub(super) bytes: u64,
+}
+
+/// Why a batch was not applied.
+enum Stop {
+    /// Because of this record alone.
+    Record(Ordinal),
+    /// Because of something that no record is to blame for.
+    Batch(Error),
+}
+
+impl From<IndexError> for Stop {
+    fn from(error: IndexError) -> Stop {
+        Stop::Batch(Error::Index(error))
+    }
+}
+
+impl Stop {
+    fn into_error(self) -> Error {
+        match self {
+            Stop::Record(at) => Error::NotIndexed(at.0),
+            Stop::Batch(error) => error,
+        }
+    }
 }
 
 /// How far one batch came.
@@ -196,7 +220,8 @@ impl Store {
     }
 
     /// Applies one batch from the first to before the second ordinal. Damage costs the records that
-    /// it names; a record whose row is too large for the index is passed by.
+    /// it names. A record that the rows cannot take, or over which the fold panics, is passed by
+    /// alone: what stands before it is applied first, so each try gets further than the one before.
     pub(super) fn feed(
         &self,
         index: &Index,
@@ -204,17 +229,22 @@ impl Store {
         reader: &Reader,
         span: (Ordinal, Ordinal),
     ) -> Result<Fed, Error> {
-        let mut passed_by = Vec::new();
-        loop {
-            match self.feed_once(index, number, reader, span, &passed_by) {
-                Err((Error::Index(IndexError::RowTooLarge { .. }), at)) => {
-                    tracing::warn!(thread = number.0, record = at.0, "too large for the index");
-                    passed_by.push(at);
-                }
-                Err((error, _)) => return Err(error),
-                Ok(fed) => return Ok(fed),
-            }
-        }
+        let at = match self.feed_once(index, number, reader, span, None) {
+            Err(Stop::Record(at)) => at,
+            done => return done.map_err(Stop::into_error),
+        };
+        tracing::error!(
+            thread = number.0,
+            record = at.0,
+            "the index cannot take a record"
+        );
+        let (span, passed_by) = if span.0 < at {
+            ((span.0, at), None)
+        } else {
+            ((at, at.plus(1)), Some(at))
+        };
+        let fed = self.feed_once(index, number, reader, span, passed_by);
+        fed.map_err(Stop::into_error)
     }
 
     fn feed_once(
@@ -223,12 +253,11 @@ impl Store {
         number: ThreadNumber,
         reader: &Reader,
         (from, until): (Ordinal, Ordinal),
-        passed_by: &[Ordinal],
-    ) -> Result<Fed, (Error, Ordinal)> {
-        let at = |error: IndexError| (Error::Index(error), from);
-        let mut batch = index.writer().map_err(at)?;
-        let mut rows = batch.thread(number).map_err(at)?;
-        let mut state: ThreadState = rows.state().map_err(at)?.unwrap_or_default();
+        passed_by: Option<Ordinal>,
+    ) -> Result<Fed, Stop> {
+        let mut batch = index.writer()?;
+        let mut rows = batch.thread(number)?;
+        let mut state: ThreadState = rows.state()?.unwrap_or_default();
         #[cfg(turnleaf_bugs)]
         if crate::bugs::StateForgotten.planted() {
             state = ThreadState::default();
@@ -241,39 +270,42 @@ impl Store {
             bytes: 0,
         };
         while fed.end < end {
-            let mut failed = None;
+            let (mut failed, mut unread) = (None, None);
             let read = reader.records(fed.end, end, &mut |record| {
                 fed.bytes += record.bytes().map_or(0, |bytes| bytes.len() as u64);
-                let skip = passed_by.contains(&record.ordinal);
-                let applied = decoded(reader, record, |decoded| {
-                    if skip {
-                        Ok(())
-                    } else {
-                        fold::apply(&mut rows, &mut state, record.ordinal, decoded)
-                    }
-                });
-                match applied {
-                    Ok(Ok(())) => {
-                        fed.end = record.ordinal.plus(1);
-                        ControlFlow::Continue(())
-                    }
-                    Ok(Err(error)) => {
-                        failed = Some((Error::Index(error), record.ordinal));
-                        ControlFlow::Break(())
-                    }
-                    Err(error) => {
-                        failed = Some((Error::of_read("")(error), record.ordinal));
-                        ControlFlow::Break(())
-                    }
+                if passed_by == Some(record.ordinal) {
+                    fold::pass_by(&mut state, record.ordinal);
+                    fed.end = record.ordinal.plus(1);
+                    return ControlFlow::Continue(());
                 }
+                let take = |decoded: &Decoded<'_>| {
+                    fold::apply(&mut rows, &mut state, record.ordinal, decoded)
+                };
+                // What a panic leaves half done is forgotten with the batch.
+                let applied = catch_unwind(AssertUnwindSafe(|| decoded(reader, record, take)));
+                failed = match applied {
+                    Ok(Ok(Ok(()))) => {
+                        fed.end = record.ordinal.plus(1);
+                        return ControlFlow::Continue(());
+                    }
+                    Ok(Ok(Err(IndexError::RowTooLarge { .. }))) | Err(_) => {
+                        Some(Stop::Record(record.ordinal))
+                    }
+                    Ok(Ok(Err(error))) => Some(Stop::from(error)),
+                    Ok(Err(error)) => {
+                        unread = Some(error);
+                        None
+                    }
+                };
+                ControlFlow::Break(())
             });
             if let Some(failed) = failed {
                 return Err(failed);
             }
-            match read {
+            match read.and(unread.map_or(Ok(()), Err)) {
                 // Also behind the last record, if what follows it was given up.
                 Ok(()) => fed.end = end,
-                Err(ReadError::Disk(failure)) => return Err((Error::Disk(failure), fed.end)),
+                Err(ReadError::Disk(failure)) => return Err(Stop::Batch(Error::Disk(failure))),
                 Err(ReadError::Damaged(damage)) => {
                     self.saw_damage(&damage);
                     let resume = damage.ordinals.map_or(end, |(_, after)| after);
@@ -290,8 +322,8 @@ impl Store {
         if crate::bugs::IndexAhead.planted() {
             fed.end = until.max(fed.end);
         }
-        rows.put_watermark(fed.end, chain, &state).map_err(at)?;
-        batch.commit(false).map_err(at)?;
+        rows.put_watermark(fed.end, chain, &state)?;
+        batch.commit(false)?;
         Ok(fed)
     }
 

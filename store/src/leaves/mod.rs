@@ -127,6 +127,10 @@ impl Leaves {
     fn with_file<T>(&self, work: &impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
         let mut held = self.lock();
         let mut error = match self.attempt(&mut held, work) {
+            // Another file would end in the same.
+            Err(Error::Index(error @ IndexError::RowTooLarge { .. })) => {
+                return Err(Error::Index(error));
+            }
             Err(Error::Index(error)) => error,
             done => return done,
         };

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use serde_json::{Value, json};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{ReadError, Reader};
+use turnleaf_projector::fold::short_id;
 use turnleaf_projector::index::{self, Order, PageRequest, PageToken};
 use turnleaf_projector::item;
 use turnleaf_projector::rows::{ItemRow, TurnRow, TurnStatus};
@@ -145,7 +146,8 @@ impl Store {
                 ))?;
             let rows = index.reader()?;
             let turn = request.turn.as_deref().map(|id| {
-                rows.turn_name(number, id)?.ok_or_else(|| Error::NoTurn {
+                let name = rows.turn_name(number, &short_id(id))?;
+                name.ok_or_else(|| Error::NoTurn {
                     thread: request.thread.clone(),
                     turn: id.to_owned(),
                 })

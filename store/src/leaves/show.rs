@@ -191,6 +191,7 @@ pub(super) fn anomaly_count(anomaly: &turnleaf_projector::fold::Anomaly) -> Anom
         AnomalyKind::Timestamp => "timestamp not readable".into(),
         AnomalyKind::AfterLineEnd => "bytes after the end of a line".into(),
         AnomalyKind::UnknownTurn => "item of an unknown turn".into(),
+        AnomalyKind::PassedBy => "not taken by the index".into(),
     };
     AnomalyCount {
         reason,
@@ -242,6 +243,7 @@ fn meaning(kind: AnomalyKind) -> &'static str {
              no meaning and is kept"
         }
         AnomalyKind::UnknownTurn => "the item is not shown, because its turn is not known",
+        AnomalyKind::PassedBy => "a mistake of this version; kept and exported, not shown",
     }
 }
 

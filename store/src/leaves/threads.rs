@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use turnleaf_engine::format::ThreadNumber;
-use turnleaf_projector::fold::ThreadState;
+use turnleaf_projector::fold::{ThreadState, short_id, short_text};
 use turnleaf_projector::index::{Order, PageToken, Spot};
 
 use super::context::thread_state;
@@ -154,7 +154,7 @@ impl Store {
                 && request
                     .cwd
                     .as_ref()
-                    .is_none_or(|cwd| meta.cwd.as_ref() == Some(cwd))
+                    .is_none_or(|cwd| meta.cwd.as_deref() == Some(short_text(cwd)))
                 && request
                     .source
                     .as_ref()
@@ -162,7 +162,7 @@ impl Store {
                 && request
                     .parent
                     .as_ref()
-                    .is_none_or(|want| meta.parent.as_ref() == Some(want))
+                    .is_none_or(|want| meta.parent.as_deref() == Some(&*short_id(want)))
                 && family
                     .as_ref()
                     .is_none_or(|family| family.iter().any(|member| member == id))

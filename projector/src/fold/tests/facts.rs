@@ -2,7 +2,7 @@
 
 use turnleaf_format::Ordinal;
 
-use crate::fold::{MemRows, ThreadMeta, ThreadState, apply, decode};
+use crate::fold::{MemRows, TEXT_BYTES_MAX, ThreadMeta, ThreadState, apply, decode};
 
 const ID: &str = "019f0000-0000-7000-8000-000000000001";
 
@@ -47,10 +47,7 @@ fn the_first_user_text_gives_preview_and_title() {
     assert_eq!(meta.first_user_message.as_deref(), Some("do it"));
     assert_eq!(meta.title.as_deref(), Some("do it"));
     let long = facts(&[user(&"\u{e4}".repeat(4000))]);
-    assert_eq!(
-        long.title.map(|title| title.len()),
-        Some(ThreadMeta::TEXT_BYTES_MAX)
-    );
+    assert_eq!(long.title.map(|title| title.len()), Some(TEXT_BYTES_MAX));
 }
 
 #[test]
@@ -126,4 +123,16 @@ fn the_latest_context_and_tokens_count() {
     assert_eq!(meta.cwd.as_deref(), Some("/w"));
     assert_eq!(meta.updated_at_ms, Some(1_783_591_206_000));
     assert_eq!(meta.recency_at_ms, Some(1_783_591_206_001));
+}
+
+#[test]
+fn a_reasoning_item_has_a_bound_and_what_follows_begins_another() {
+    let part = line(1, "event_msg", r#"{"type":"agent_reasoning","text":"t"}"#);
+    let decoded = decode(part.as_bytes());
+    let (mut rows, mut state) = (MemRows::default(), ThreadState::default());
+    for at in 0..5000 {
+        let Ok(()) = apply(&mut rows, &mut state, Ordinal(at), &decoded);
+    }
+    let joined: Vec<usize> = rows.items().map(|(_, item)| item.sources.len()).collect();
+    assert_eq!(joined, [4096, 904]);
 }

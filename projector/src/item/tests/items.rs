@@ -139,13 +139,7 @@ fn user_messages_map_every_input() {
     let text = message.to_string();
     let (head, served) = item(&text).expect("accepted");
     assert_eq!(served, expect);
-    assert_eq!(
-        head.user,
-        Some(UserText {
-            text: "ab".into(),
-            has_images: true
-        })
-    );
+    assert_eq!(head.user, Some(UserText::new("ab".into(), true)));
     let with = |input: Value| json!({ "type": "UserMessage", "id": "u", "content": [input] });
     check_rejected(with(json!({ "type": "video", "url": "u" })));
     check_rejected(with(
@@ -159,11 +153,9 @@ fn user_messages_map_every_input() {
 #[test]
 fn previews_follow_the_request_marker() {
     let check = |text: &str, has_images: bool, title: Option<&str>, preview: Option<&str>| {
-        let user = UserText {
-            text: text.into(),
-            has_images,
-        };
-        assert_eq!((user.title(), user.preview()), (title, preview), "{text:?}");
+        let user = UserText::new(text.into(), has_images);
+        let shown = (user.title.as_deref(), user.preview());
+        assert_eq!(shown, (title, preview), "{text:?}");
     };
     check(" hi ", false, Some("hi"), Some("hi"));
     check(
