@@ -7,6 +7,7 @@ mod full_disk;
 mod fuzz;
 mod house;
 mod losses;
+mod lost_imports;
 mod model;
 mod projection;
 mod released;

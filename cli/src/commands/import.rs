@@ -49,7 +49,7 @@ impl Sum {
             // A list of something else that lies beside rollouts.
             NotImported::NoRollout(_) if candidate.guessed => return,
             NotImported::NoRollout(reason) | NotImported::Refused(reason) => reason,
-            NotImported::Broken(part, reason) => {
+            NotImported::InPart(part, reason) => {
                 self.add(part);
                 reason
             }
@@ -65,8 +65,8 @@ enum NotImported {
     /// It holds no rollout.
     NoRollout(String),
     Refused(String),
-    /// What came before the break is stored.
-    Broken(Imported, String),
+    /// What could be imported of it is stored.
+    InPart(Imported, String),
 }
 
 pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<Outcome, Failure> {
@@ -192,10 +192,11 @@ fn why(skip: Skip) -> NotImported {
     let reason = skip.to_string();
     match skip {
         Skip::Empty | Skip::NotARollout => NotImported::NoRollout(reason),
-        Skip::Broken {
+        Skip::HasLost { imported: part, .. }
+        | Skip::Broken {
             imported: Some(part),
             ..
-        } => NotImported::Broken(part, reason),
+        } => NotImported::InPart(part, reason),
         _ => NotImported::Refused(reason),
     }
 }

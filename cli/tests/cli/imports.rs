@@ -88,3 +88,51 @@ fn an_archive_is_known_from_within() {
     assert!(import.current_dir(&dir).output().unwrap().status.success());
     assert_eq!(home.json(&["show", THREAD], 0)["archived"], true);
 }
+
+/// What a repair gave up does not come back, and the original that still has it is told from one
+/// that has nothing more.
+#[test]
+fn an_original_that_has_what_a_repair_gave_up_is_skipped_in_part() {
+    let home = Home::new();
+    let lines: Vec<String> = (0..4_000)
+        .map(|at| message(&format!("{at} {}", "x".repeat(500))))
+        .collect();
+    let bytes = format!("{}\n{}\n", head(THREAD, "legacy"), lines.join("\n"));
+    let path = home.write("a.jsonl", bytes.as_bytes());
+    home.import(&path, 0);
+    let segments = fs::read_dir(home.path("store/segments")).unwrap();
+    let segment = segments.into_iter().next().unwrap().unwrap().path();
+    let mut damaged = fs::read(&segment).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(&segment, damaged).unwrap();
+    home.json(&["repair"], 0);
+    let left = home.run(&["export", THREAD]).stdout;
+    assert!(left.len() < bytes.len());
+    let grown = format!("{bytes}{}\n", message("new"));
+    let new = format!("{}\n", message("new"));
+    for (bytes, added, left) in [
+        (bytes.as_bytes(), 0, left.clone()),
+        (
+            grown.as_bytes(),
+            1,
+            [left.clone(), new.clone().into_bytes()].concat(),
+        ),
+        (grown.as_bytes(), 0, [left, new.into_bytes()].concat()),
+    ] {
+        let said = home.import(&home.write("a.jsonl", bytes), 6);
+        assert_eq!(said["added_records"], added);
+        let reason = said["skipped"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains("which a repair gave up"), "{reason}");
+        assert!(home.run(&["export", THREAD]).stdout == left);
+    }
+    // There it is whole.
+    let other = home.path("other");
+    let args = [
+        "import",
+        path.to_str().unwrap(),
+        "--store",
+        other.to_str().unwrap(),
+    ];
+    assert_eq!(home.json(&args, 0)["added_records"], 4_002);
+}

@@ -11,6 +11,7 @@ mod verify;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use turnleaf_format::catalogue::Lost;
 use turnleaf_format::record::Entry;
 use turnleaf_format::{Ordinal, ThreadChain};
 
@@ -103,6 +104,13 @@ impl Reader {
     pub fn given_up(&self) -> Vec<(Ordinal, Ordinal)> {
         let lost = ranges_of(&self.view.given_up);
         lost.filter(|(first, end)| first < end).collect()
+    }
+
+    /// What was given up as the catalogue states it, ascending; also breaks of the chain, which
+    /// have no ordinals.
+    #[must_use]
+    pub fn losses(&self) -> &[Lost] {
+        &self.view.given_up
     }
 
     /// Ordinals that are known to be lost, with the reason.

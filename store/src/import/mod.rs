@@ -3,8 +3,10 @@
 //!
 //! A source is compared with what the store holds of its thread from the first byte on. What is
 //! equal is passed by, what comes behind is added, and where they differ nothing is touched: two
-//! files then claim one thread, and the caller learns where.
+//! files then claim one thread, and the caller learns where. What a repair gave up stays given up,
+//! and the caller learns that the source has it.
 
+mod compare;
 mod identify;
 mod lines;
 mod sink;
@@ -14,14 +16,13 @@ use std::io::Read;
 
 use turnleaf_engine::AppendError;
 use turnleaf_engine::format::catalogue::CatalogueRecord;
-use turnleaf_engine::format::record::Flags;
-use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
 
 use crate::append::{find_or_create, settle};
 use crate::error::Error;
-use crate::leaves::write_entries;
 use crate::open::Store;
 
+use compare::Compared;
 use identify::{Head, identify};
 use lines::Lines;
 use sink::Sink;
@@ -73,6 +74,24 @@ pub enum Skip {
         /// First plain byte that differs.
         at: u64,
     },
+    /// It has records that a repair gave up; the thread's chain proves them. They cannot be put
+    /// back in their place. The rest is imported.
+    HasLost {
+        /// The thread.
+        thread: String,
+        /// Their ordinals, ascending: first and one past the last.
+        ordinals: Vec<(u64, u64)>,
+        /// What was imported.
+        imported: Imported,
+    },
+    /// It has lines where a repair gave records up, and it cannot be told whether they are those.
+    /// Nothing was imported.
+    MayHaveLost {
+        /// The thread.
+        thread: String,
+        /// The ordinals that were given up: first and one past the last.
+        ordinals: (u64, u64),
+    },
     /// It could not be read to its end.
     Broken {
         /// Plain bytes that were read.
@@ -107,6 +126,22 @@ impl fmt::Display for Skip {
                 "the store holds other history for thread {thread}: it differs at byte {at}; \
                  nothing was changed"
             ),
+            Skip::HasLost {
+                thread, ordinals, ..
+            } => write!(
+                f,
+                "it has {} of thread {thread}, which a repair gave up; they cannot be put back in \
+                 their place: keep the file, and import it into another store to read them there; \
+                 the rest of it is imported",
+                Ranges(ordinals)
+            ),
+            Skip::MayHaveLost { thread, ordinals } => write!(
+                f,
+                "a repair gave up {} of thread {thread}, and what the file has there cannot be \
+                 proven to be those: keep the file, and import it into another store to read it \
+                 there; nothing was changed",
+                Ranges(&[*ordinals])
+            ),
             Skip::Broken { after: 0, why, .. } => write!(f, "cannot be read: {why}"),
             Skip::Broken { after, why, .. } => write!(
                 f,
@@ -114,6 +149,19 @@ impl fmt::Display for Skip {
                  is imported"
             ),
         }
+    }
+}
+
+/// Ordinals as people read them.
+struct Ranges<'a>(&'a [(u64, u64)]);
+
+impl fmt::Display for Ranges<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (first, end)) in self.0.iter().enumerate() {
+            let before = if at == 0 { "records " } else { ", " };
+            write!(f, "{before}{first} to {}", end - 1)?;
+        }
+        Ok(())
     }
 }
 
@@ -135,7 +183,8 @@ pub type ImportProgress<'a> = &'a mut dyn FnMut(u64);
 
 impl Store {
     /// Whether the source was imported as it stands, judged by name, length and modification time:
-    /// then it need not be read.
+    /// then it need not be read. Where a repair gave up records of its thread it may have those,
+    /// and is read.
     #[must_use]
     pub fn import_is_current(
         &self,
@@ -152,7 +201,11 @@ impl Store {
             let (number, fact) = state
                 .threads()
                 .find(|(_, fact)| fact.import.as_ref().is_some_and(same))?;
-            let records = state.reader(number)?.end().0;
+            let reader = state.reader(number)?;
+            if !reader.given_up().is_empty() {
+                return None;
+            }
+            let records = reader.end().0;
             let bytes = fact.import.as_ref().map_or(0, |import| import.source_bytes);
             Some(Imported {
                 thread: fact.id.to_string(),
@@ -210,6 +263,11 @@ impl Store {
             added_records,
         };
         Ok(match ended {
+            None if !known.lost.is_empty() => Err(Skip::HasLost {
+                thread: id.to_string(),
+                ordinals: known.lost,
+                imported,
+            }),
             None => Ok(imported),
             Some(why) => Err(Skip::Broken {
                 after,
@@ -225,68 +283,6 @@ impl Store {
             let import = state.thread(thread).and_then(|fact| fact.import.as_ref());
             import.is_some_and(|import| import.path == path)
         })
-    }
-
-    /// Passes by what the store holds already.
-    fn compare(
-        &self,
-        number: ThreadNumber,
-        id: &ThreadId,
-        lines: &mut Lines<'_>,
-        progress: ImportProgress<'_>,
-    ) -> Result<Compared, Error> {
-        let Some(reader) = self.source.with(|state| state.reader(number)) else {
-            return Err(Error::NoThread(id.to_string()));
-        };
-        let mut outcome: Option<Compared> = None;
-        let mut told = 0;
-        write_entries(&reader, Ordinal(0), reader.end(), &mut |_, stored, _| {
-            if stored.is_empty() {
-                return true;
-            }
-            let start = lines.at();
-            match lines.compare(stored) {
-                Ok(lines::Same::All) => {
-                    if lines.at() - told > (1 << 20) {
-                        told = lines.at();
-                        progress(told);
-                    }
-                    true
-                }
-                // The source is an earlier capture of the same thread: nothing is missing.
-                Ok(lines::Same::UntilTheEnd) => false,
-                Ok(lines::Same::UpTo(at)) => {
-                    let thread = id.to_string();
-                    outcome = Some(Compared::Skip(Skip::Differs {
-                        thread,
-                        at: start + at,
-                    }));
-                    false
-                }
-                Err(error) => {
-                    outcome = Some(Compared::Skip(broken(lines, error.to_string())));
-                    false
-                }
-            }
-        })
-        .map_err(Error::of_read(id.as_str()))?;
-        if let Some(outcome) = outcome {
-            return Ok(outcome);
-        }
-        let mut unterminated = false;
-        reader
-            .records_back(reader.end(), &mut |record| {
-                if record.kind != turnleaf_engine::format::record::Kind::LINE {
-                    return std::ops::ControlFlow::Continue(());
-                }
-                unterminated = record.flags.has(Flags::NO_LINE_FEED);
-                std::ops::ControlFlow::Break(())
-            })
-            .map_err(Error::of_read(id.as_str()))?;
-        Ok(Compared::Prefix(Known {
-            records: reader.end().0,
-            unterminated,
-        }))
     }
 
     /// Adds the rest of the source; returns why it broke off, if it did.
@@ -331,17 +327,6 @@ fn broken(lines: &Lines<'_>, why: String) -> Skip {
         why,
         imported: None,
     }
-}
-
-struct Known {
-    records: u64,
-    /// The last record has no line feed, so the source's next bytes continue its line.
-    unterminated: bool,
-}
-
-enum Compared {
-    Prefix(Known),
-    Skip(Skip),
 }
 
 /// Stages a catalogue fact and waits until it is durable.

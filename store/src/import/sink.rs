@@ -407,7 +407,7 @@ impl Drop for Sink<'_> {
     }
 }
 
-fn flags_of(piece: &Piece, continues: bool) -> Flags {
+pub(super) fn flags_of(piece: &Piece, continues: bool) -> Flags {
     let open = if piece.line_feed || piece.more {
         Flags::NONE
     } else {

@@ -152,7 +152,7 @@ impl Written<'_> {
 
 /// Hands on the bytes of lines, record by record or chunk by chunk, and whether they complete their
 /// record; its line feed comes with the last of them. `take` says whether to go on.
-pub(crate) fn write_entries(
+fn write_entries(
     reader: &Reader,
     from: Ordinal,
     end: Ordinal,

@@ -1,0 +1,244 @@
+//! Owns the comparison of a source with what the store holds of its thread, record by record from
+//! the first on. Where a repair gave records up, the thread's chain says whether the source has
+//! them.
+
+use std::ops::ControlFlow;
+
+use turnleaf_engine::Reader;
+use turnleaf_engine::format::catalogue::Lost;
+use turnleaf_engine::format::record::{Entry, Flags, Kind};
+use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
+use turnleaf_projector::fold;
+
+use super::lines::{Lines, Same};
+use super::sink::flags_of;
+use super::{ImportProgress, Skip, broken};
+use crate::error::Error;
+use crate::open::Store;
+
+/// Plain bytes after which a caller is told again how far the comparison is.
+const TELL_BYTES: u64 = 1 << 20;
+
+/// What the comparison came to.
+pub(super) enum Compared {
+    /// The source begins with what the store holds, or is the beginning of that.
+    Prefix(Known),
+    /// Nothing is to be imported.
+    Skip(Skip),
+}
+
+/// What the store holds of the source.
+pub(super) struct Known {
+    /// Records of the thread.
+    pub(super) records: u64,
+    /// The last record has no line feed, so the source's next bytes continue its line.
+    pub(super) unterminated: bool,
+    /// Ordinals that were given up, and whose records the source has: first and one past the last.
+    pub(super) lost: Vec<(u64, u64)>,
+}
+
+/// Why a walk ended early.
+enum Ended {
+    /// With the source: it is an earlier capture of the same thread.
+    Source,
+    Skip(Skip),
+}
+
+/// Where a comparison stands.
+struct Walk<'l, 's> {
+    thread: ThreadNumber,
+    id: &'l str,
+    lines: &'l mut Lines<'s>,
+    /// The thread's chain before the next record.
+    chain: ThreadChain,
+    /// The record before has no line feed.
+    unterminated: bool,
+    told: u64,
+}
+
+impl Store {
+    /// Passes by what the store holds already.
+    pub(super) fn compare(
+        &self,
+        thread: ThreadNumber,
+        id: &ThreadId,
+        lines: &mut Lines<'_>,
+        progress: ImportProgress<'_>,
+    ) -> Result<Compared, Error> {
+        let Some(reader) = self.source.with(|state| state.reader(thread)) else {
+            return Err(Error::NoThread(id.to_string()));
+        };
+        let mut walk = Walk {
+            thread,
+            id: id.as_str(),
+            lines,
+            chain: ThreadChain::START,
+            unterminated: false,
+            told: 0,
+        };
+        let mut lost = Vec::new();
+        match walk.all(&reader, &mut lost, progress)? {
+            ControlFlow::Break(Ended::Skip(skip)) => return Ok(Compared::Skip(skip)),
+            // The source is read to its end: nothing is added, and nothing is asked of the rest.
+            ControlFlow::Break(Ended::Source) | ControlFlow::Continue(()) => {}
+        }
+        Ok(Compared::Prefix(Known {
+            records: reader.end().0,
+            unterminated: walk.unterminated,
+            lost,
+        }))
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Compares all records; what is found of what was given up goes to `lost`.
+    fn all(
+        &mut self,
+        reader: &Reader,
+        lost: &mut Vec<(u64, u64)>,
+        progress: ImportProgress<'_>,
+    ) -> Result<ControlFlow<Ended>, Error> {
+        let mut at = Ordinal(0);
+        for loss in joined(reader.losses()) {
+            let ended = self.stored(reader, at, loss.first_ordinal, progress)?;
+            let ended = match ended {
+                ControlFlow::Continue(()) => self.given_up(&loss),
+                ended => ended,
+            };
+            if ended.is_break() {
+                return Ok(ended);
+            }
+            if loss.first_ordinal < loss.ordinal_end {
+                lost.push((loss.first_ordinal.0, loss.ordinal_end.0));
+            }
+            (at, self.chain) = (loss.ordinal_end, loss.chain_after);
+        }
+        self.stored(reader, at, reader.end(), progress)
+    }
+
+    /// Compares the records `from..end`, which the store holds.
+    fn stored(
+        &mut self,
+        reader: &Reader,
+        from: Ordinal,
+        end: Ordinal,
+        progress: ImportProgress<'_>,
+    ) -> Result<ControlFlow<Ended>, Error> {
+        let mut ended = ControlFlow::Continue(());
+        let read = reader.entries(from, end, &mut |ordinal, entry| {
+            if let Some((len, crc)) = entry.whole() {
+                let (kind, flags) = (entry.kind, entry.flags);
+                self.chain = self
+                    .chain
+                    .after(self.thread, ordinal, kind, flags, len, crc);
+            }
+            ended = self.entry(entry);
+            if self.lines.at() - self.told > TELL_BYTES {
+                self.told = self.lines.at();
+                progress(self.told);
+            }
+            match ended {
+                ControlFlow::Continue(()) => ControlFlow::Continue(()),
+                ControlFlow::Break(_) => ControlFlow::Break(()),
+            }
+        });
+        read.map_err(Error::of_read(self.id))?;
+        Ok(ended)
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> ControlFlow<Ended> {
+        if entry.kind != Kind::LINE {
+            return ControlFlow::Continue(());
+        }
+        self.bytes(entry.bytes)?;
+        if entry.completes() {
+            self.unterminated = entry.flags.has(Flags::NO_LINE_FEED);
+            if !self.unterminated {
+                self.bytes(b"\n")?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn bytes(&mut self, stored: &[u8]) -> ControlFlow<Ended> {
+        let start = self.lines.at();
+        let skip = match self.lines.compare(stored) {
+            Ok(Same::All) => return ControlFlow::Continue(()),
+            Ok(Same::UntilTheEnd) => return ControlFlow::Break(Ended::Source),
+            Ok(Same::UpTo(at)) => Skip::Differs {
+                thread: self.id.to_owned(),
+                at: start + at,
+            },
+            Err(error) => broken(self.lines, error.to_string()),
+        };
+        ControlFlow::Break(Ended::Skip(skip))
+    }
+
+    /// Passes by as many lines as records were given up: they are those when they lead to the chain
+    /// that is stated behind the loss. [S:chain-1]
+    fn given_up(&mut self, loss: &Lost) -> ControlFlow<Ended> {
+        let mut ordinal = loss.first_ordinal;
+        while ordinal < loss.ordinal_end {
+            match self.pass_line(ordinal) {
+                Ok(true) => ordinal = ordinal.plus(1),
+                Ok(false) if ordinal == loss.first_ordinal => {
+                    return ControlFlow::Break(Ended::Source);
+                }
+                Ok(false) => break,
+                Err(error) => {
+                    let skip = broken(self.lines, error.to_string());
+                    return ControlFlow::Break(Ended::Skip(skip));
+                }
+            }
+        }
+        if ordinal == loss.first_ordinal || self.chain == loss.chain_after {
+            return ControlFlow::Continue(());
+        }
+        ControlFlow::Break(Ended::Skip(Skip::MayHaveLost {
+            thread: self.id.to_owned(),
+            ordinals: (loss.first_ordinal.0, loss.ordinal_end.0),
+        }))
+    }
+
+    /// Takes the source's next line as the record that `ordinal` had; false at the end.
+    fn pass_line(&mut self, ordinal: Ordinal) -> std::io::Result<bool> {
+        let mut crc = crc32fast::Hasher::new();
+        let mut len = 0;
+        while let Some(piece) = self.lines.next_line()? {
+            let is_part = piece.more || len > 0;
+            crc.update(&piece.bytes);
+            len += piece.bytes.len() as u64;
+            if piece.more {
+                continue;
+            }
+            let mut flags = flags_of(&piece, self.unterminated);
+            if !is_part && fold::is_boundary(&piece.bytes) {
+                flags = flags.with(Flags::BOUNDARY);
+            }
+            self.unterminated = flags.has(Flags::NO_LINE_FEED);
+            let crc = crc.finalize();
+            self.chain = self
+                .chain
+                .after(self.thread, ordinal, Kind::LINE, flags, len, crc);
+            self.lines.give_back(piece);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// Losses that ascend without overlap.
+fn joined(losses: &[Lost]) -> Vec<Lost> {
+    let mut joined: Vec<Lost> = Vec::new();
+    for loss in losses {
+        match joined.last_mut() {
+            Some(last) if loss.first_ordinal < last.ordinal_end => {
+                if loss.ordinal_end > last.ordinal_end {
+                    (last.ordinal_end, last.chain_after) = (loss.ordinal_end, loss.chain_after);
+                }
+            }
+            _ => joined.push(*loss),
+        }
+    }
+    joined
+}
