@@ -201,6 +201,18 @@ impl ThreadView {
         self.frames.push(frame);
     }
 
+    /// Lets go of the frames at the end that hold only chunks of a record that was never completed:
+    /// it was never acknowledged, and its ordinal is given again. [S:record-7] [R:frame-14]
+    pub(crate) fn drop_unfinished(&mut self) -> Vec<FrameRef> {
+        let only_chunks = |frame: &FrameRef| frame.unfinished && frame.end == frame.first;
+        let whole = self
+            .frames
+            .iter()
+            .rposition(|frame| !only_chunks(frame))
+            .map_or(0, |last| last + 1);
+        self.frames.split_off(whole)
+    }
+
     /// Adds the next run of the cover.
     pub(crate) fn add_run(&mut self, run: RunRef) {
         (self.end, self.chain) = (run.end, run.chain_after);

@@ -6,6 +6,7 @@ mod damage;
 mod full_disk;
 mod fuzz;
 mod house;
+mod large_records;
 mod losses;
 mod lost_imports;
 mod model;

@@ -8,11 +8,14 @@ use turnleaf_format::record::Entries;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
-use super::{Log, Ticket, Unsealed};
+use super::{Log, TailEntry, Unsealed};
 use crate::error::DiskFailure;
 use crate::journal::{self, CataloguePoint, NewFrame};
 use crate::lock::Ownership;
 use crate::view::{FrameRef, JournalFile, Published, RunRef, SegmentFile, ThreadView};
+
+/// What a body in memory takes up beside its bytes.
+const TAIL_ENTRY_BYTES: usize = 96;
 
 /// One write and one sync that make a group of batches durable.
 #[derive(Debug)]
@@ -158,32 +161,6 @@ impl Log {
         }
     }
 
-    /// What became of a batch.
-    #[must_use]
-    pub fn outcome(&self, ticket: Ticket) -> Outcome {
-        let queue = if ticket.of_facts {
-            &self.facts
-        } else {
-            &self.batches
-        };
-        if ticket.count > queue.settled {
-            return Outcome::Pending;
-        }
-        let failed = queue
-            .failures
-            .iter()
-            .find(|(range, _)| range.contains(&ticket.count));
-        failed.map_or(Outcome::Durable, |(_, failure)| {
-            Outcome::Failed(Arc::clone(failure))
-        })
-    }
-
-    /// Whether a batch or fact waits for a commit that did not begin yet.
-    #[must_use]
-    pub fn has_staged(&self) -> bool {
-        !self.facts.frames.is_empty() || !self.batches.frames.is_empty()
-    }
-
     /// Writes a marker, so that a later open knows that everything before was durable: at a clean
     /// close, and after an idle second.
     ///
@@ -231,7 +208,7 @@ impl Log {
         if !self.seal_in_flight && self.facts.frames.is_empty() {
             self.in_seal.clear();
         }
-        self.forget_settled();
+        self.forget_settled(commit);
         self.shrink_tail();
     }
 
@@ -247,8 +224,7 @@ impl Log {
         if !self.seal_in_flight {
             self.in_seal.clear();
         }
-        self.staged_ends.clear();
-        self.staged_ids.clear();
+        self.forget_failed();
     }
 
     fn push_frame(&mut self, file: &Arc<JournalFile>, frame: &NewFrame, offset: u64) {
@@ -272,7 +248,12 @@ impl Log {
         *unsealed = unsealed.and(bytes as u64, frame.boundary);
         self.seal_due |=
             !self.is_small(frame.thread) || self.journal.oldest_over_budget().is_some();
-        self.tail.push_back((frame.thread, frame.first, bytes));
+        let bytes = bytes + TAIL_ENTRY_BYTES;
+        self.tail.push_back(TailEntry {
+            thread: frame.thread,
+            place: (file.generation, offset),
+            bytes,
+        });
         self.tail_bytes += bytes;
     }
 
@@ -281,30 +262,46 @@ impl Log {
         Arc::make_mut(view.or_insert_with(|| Arc::new(ThreadView::new(thread))))
     }
 
-    /// Threads whose staged frames are all settled are described by their view alone.
-    fn forget_settled(&mut self) {
-        if !self.has_staged() {
-            self.staged_ends.clear();
-            self.staged_ids.clear();
+    /// Lets go of the frames of a record that was not completed and never will be.
+    pub(super) fn drop_unfinished(&mut self, thread: ThreadNumber) {
+        let Some(view) = self.state.threads.get_mut(&thread) else {
+            return;
+        };
+        if !view.frames.last().is_some_and(|frame| frame.unfinished) {
+            return;
+        }
+        let void = Arc::make_mut(view).drop_unfinished();
+        self.release(thread, &void);
+    }
+
+    /// Notes that the journal need not keep frames of a thread any more.
+    fn release(&mut self, thread: ThreadNumber, frames: &[FrameRef]) {
+        let view = self.state.threads.get(&thread);
+        match view.filter(|view| !view.frames.is_empty()) {
+            Some(view) => self.unsealed.insert(thread, Unsealed::of(view)),
+            None => self.unsealed.remove(&thread),
+        };
+        for frame in frames {
+            self.journal.released(frame.file.generation);
         }
     }
 
     /// Lets go of the oldest bodies in memory.
     fn shrink_tail(&mut self) {
         while self.tail_bytes > self.options.tail_cache_bytes {
-            let Some((thread, first, bytes)) = self.tail.pop_front() else {
+            let Some(oldest) = self.tail.pop_front() else {
                 break;
             };
-            self.tail_bytes -= bytes;
-            if let Some(view) = self.state.threads.get_mut(&thread) {
-                let at = view.frames.partition_point(|frame| frame.first < first);
-                if view
-                    .frames
-                    .get(at)
-                    .is_some_and(|f| f.first == first && f.body.is_some())
-                {
-                    Arc::make_mut(view).frames[at].body = None;
-                }
+            self.tail_bytes -= oldest.bytes;
+            let Some(view) = self.state.threads.get_mut(&oldest.thread) else {
+                continue;
+            };
+            let place = |frame: &FrameRef| (frame.file.generation, frame.offset);
+            let frames = &view.frames;
+            let at = frames.partition_point(|frame| place(frame) < oldest.place);
+            let held = |frame: &FrameRef| place(frame) == oldest.place && frame.body.is_some();
+            if frames.get(at).is_some_and(held) {
+                Arc::make_mut(view).frames[at].body = None;
             }
         }
     }
@@ -363,18 +360,7 @@ impl Log {
     /// Lets a run of a segment take over; the journal learns which frames it no longer needs.
     pub(super) fn take_over(&mut self, thread: ThreadNumber, run: RunRef) {
         let released = self.view_mut(thread).take_over(run);
-        match self
-            .state
-            .threads
-            .get(&thread)
-            .filter(|view| !view.frames.is_empty())
-        {
-            Some(view) => self.unsealed.insert(thread, Unsealed::of(view)),
-            None => self.unsealed.remove(&thread),
-        };
-        for frame in released {
-            self.journal.released(frame.file.generation);
-        }
+        self.release(thread, &released);
     }
 
     pub(super) fn doom_if_unused(&mut self, segment: SegmentId) {

@@ -1,7 +1,7 @@
 //! Owns what becomes of a thread as a whole: its creation, its archive, its deletion.
 
 use turnleaf_format::catalogue::CatalogueRecord;
-use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
+use turnleaf_format::{SegmentId, ThreadId, ThreadNumber};
 
 use super::{AppendError, Log, Ticket};
 
@@ -31,9 +31,8 @@ impl Log {
             at_ms,
         };
         let ticket = self.stage_catalogue(&[created]);
-        self.staged_ids.insert(id.clone(), thread);
-        self.staged_ends
-            .insert(thread, (Ordinal(0), ThreadChain::START));
+        self.staged_ids.insert(id.clone(), (thread, ticket));
+        self.stage_fact_of(thread, ticket);
         Ok((thread, ticket))
     }
 
@@ -79,14 +78,19 @@ impl Log {
                 let _ = self.disk.remove(&path);
             }
         }
-        // No import may take it before that is durable.
-        if let Some(view) = self.state.threads.get(&thread) {
-            let end = (view.end, view.chain);
-            self.staged_ends.entry(thread).or_insert(end);
-        }
         let at_ms = self.now_ms;
         self.vital = true;
-        Ok(self.stage_catalogue(&[CatalogueRecord::Deleted { thread, at_ms }]))
+        let ticket = self.stage_catalogue(&[CatalogueRecord::Deleted { thread, at_ms }]);
+        // No import may take it before that is durable.
+        self.stage_fact_of(thread, ticket);
+        Ok(ticket)
+    }
+
+    /// Notes that a fact about the thread is staged.
+    fn stage_fact_of(&mut self, thread: ThreadNumber, ticket: Ticket) {
+        let durable = self.durable_end(thread);
+        let staged = self.staged.entry(thread).or_insert(durable);
+        staged.facts_upto = ticket.count;
     }
 
     /// Lets go of a thread whose deletion is durable: of its frames, and of segments that hold

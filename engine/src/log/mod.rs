@@ -13,24 +13,26 @@ mod open;
 mod prepare;
 mod sealing;
 mod stage;
+mod staged;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 use turnleaf_format::record::{Flags, Kind};
-use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
+use turnleaf_format::{Generation, SegmentId, ThreadId, ThreadNumber};
 
 pub use commit::{Begin, Commit, Outcome};
 pub use open::{OpenError, OpenReport, Snapshot};
 pub use sealing::SealGoal;
 pub use stage::{AppendError, BATCH_BYTES_MAX, Staged};
+pub use staged::Ticket;
+use staged::{Queue, StagedThread};
 
 use crate::disk::Disk;
-use crate::error::{Damage, DiskFailure};
-use crate::journal::{Journal, NewFrame};
+use crate::error::Damage;
+use crate::journal::Journal;
 use crate::lock::Ownership;
 use crate::options::Options;
 use crate::state::State;
@@ -47,52 +49,6 @@ pub struct NewRecord<'a> {
     pub timestamp_ms: i64,
     /// Its exact bytes.
     pub bytes: &'a [u8],
-}
-
-/// Names a staged batch until its outcome is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket {
-    of_facts: bool,
-    /// Frames of the queue up to and including the batch's last.
-    count: u64,
-}
-
-/// Frames that wait for their commit, first in, first out.
-#[derive(Debug, Default)]
-struct Queue {
-    frames: VecDeque<NewFrame>,
-    /// Frames that ever entered.
-    staged: u64,
-    /// Frames whose outcome is known.
-    settled: u64,
-    /// Frames that failed, with the newest reason; of stretches without a success between them
-    /// the newest thousand.
-    failures: VecDeque<(Range<u64>, Arc<DiskFailure>)>,
-}
-
-impl Queue {
-    fn push(&mut self, frames: Vec<NewFrame>) -> u64 {
-        self.staged += frames.len() as u64;
-        self.frames.extend(frames);
-        self.staged
-    }
-
-    fn fail(&mut self, failure: &Arc<DiskFailure>) {
-        self.frames.clear();
-        let failed = self.settled + 1..self.staged + 1;
-        match self.failures.back_mut() {
-            // What fails again and again takes one place.
-            Some((range, reason)) if range.end == failed.start => {
-                (range.end, *reason) = (failed.end, Arc::clone(failure));
-            }
-            _ if failed.is_empty() => {}
-            _ => self.failures.push_back((failed, Arc::clone(failure))),
-        }
-        if self.failures.len() > 1000 {
-            self.failures.pop_front();
-        }
-        self.settled = self.staged;
-    }
 }
 
 /// How much of a thread only the journal holds, in body bytes.
@@ -123,6 +79,15 @@ impl Unsealed {
     }
 }
 
+/// A frame whose body is in memory.
+#[derive(Debug)]
+struct TailEntry {
+    thread: ThreadNumber,
+    place: (Generation, u64),
+    /// What it takes up.
+    bytes: usize,
+}
+
 /// A store that is open for writing.
 #[derive(Debug)]
 pub struct Log {
@@ -138,10 +103,10 @@ pub struct Log {
     batches: Queue,
     /// Whether a group is being written.
     in_flight: bool,
-    /// End and chain of threads with staged frames.
-    staged_ends: HashMap<ThreadNumber, (Ordinal, ThreadChain)>,
+    /// Threads of which something is staged.
+    staged: HashMap<ThreadNumber, StagedThread>,
     /// Threads whose creation is staged.
-    staged_ids: HashMap<ThreadId, ThreadNumber>,
+    staged_ids: HashMap<ThreadId, (ThreadNumber, Ticket)>,
     /// Threads that an import holds.
     leases: HashSet<ThreadNumber>,
     /// Threads with damage; they take no appends.
@@ -153,7 +118,7 @@ pub struct Log {
     /// What the journal holds of threads of which it holds anything.
     unsealed: HashMap<ThreadNumber, Unsealed>,
     /// Frames whose bodies are in memory, oldest first, and their bytes.
-    tail: VecDeque<(ThreadNumber, Ordinal, usize)>,
+    tail: VecDeque<TailEntry>,
     tail_bytes: usize,
     /// Every segment in use, shared with the views; a count of one means that no view needs it.
     segment_files: HashMap<SegmentId, Arc<SegmentFile>>,

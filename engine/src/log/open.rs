@@ -456,7 +456,7 @@ fn assemble(
         facts: Queue::default(),
         batches: Queue::default(),
         in_flight: false,
-        staged_ends: HashMap::new(),
+        staged: HashMap::new(),
         staged_ids: HashMap::new(),
         leases: HashSet::new(),
         quarantined,

@@ -7,7 +7,7 @@ use turnleaf_format::frame;
 use turnleaf_format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kind, payload_crc};
 use turnleaf_format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
 
-use super::{Log, NewRecord, Ticket};
+use super::{Log, NewRecord, StagedThread, Ticket};
 use crate::journal::NewFrame;
 
 /// Largest atomic batch in payload bytes. A single larger record is not atomic, but becomes
@@ -70,7 +70,7 @@ impl Log {
     pub fn staged_thread(&self, id: &ThreadId) -> Option<ThreadNumber> {
         self.state
             .thread_number(id)
-            .or_else(|| self.staged_ids.get(id).copied())
+            .or_else(|| self.staged_ids.get(id).map(|(number, _)| *number))
     }
 
     /// Stages catalogue facts as one atomic batch.
@@ -131,19 +131,17 @@ impl Log {
         if self.state.catalogue.is_deleted(thread) {
             return None;
         }
-        if let Some((end, _)) = self.staged_ends.get(&thread) {
-            return Some(*end);
+        if let Some(staged) = self.staged.get(&thread) {
+            return Some(staged.end);
         }
         self.state.thread(thread)?;
         self.state.threads.get(&thread).map(|view| view.end)
     }
 
     fn stage_unchecked(&mut self, thread: ThreadNumber, records: &[NewRecord<'_>]) -> Staged {
-        let view = self.state.threads.get(&thread);
-        let durable = view.map_or((Ordinal(0), ThreadChain::START), |view| {
-            (view.end, view.chain)
-        });
-        let (first, chain) = self.staged_ends.get(&thread).copied().unwrap_or(durable);
+        let before = self.staged.get(&thread).copied();
+        let before = before.unwrap_or_else(|| self.durable_end(thread));
+        let (first, chain) = (before.end, before.chain);
         let mut builder = FrameBuilder::new(thread, first, chain);
         for record in records {
             builder.push(record);
@@ -156,11 +154,35 @@ impl Log {
             &mut self.batches
         };
         let count = queue.push(frames);
-        self.staged_ends.insert(thread, (end, chain));
+        let mut staged = StagedThread {
+            end,
+            chain,
+            ..before
+        };
+        if of_facts {
+            staged.facts_upto = count;
+        } else {
+            staged.batches_upto = count;
+        }
+        self.staged.insert(thread, staged);
         Staged {
             ticket: Ticket { of_facts, count },
             first,
             end,
+        }
+    }
+
+    /// A thread of which nothing is staged, as it ends.
+    pub(super) fn durable_end(&self, thread: ThreadNumber) -> StagedThread {
+        let view = self.state.threads.get(&thread);
+        let (end, chain) = view.map_or((Ordinal(0), ThreadChain::START), |view| {
+            (view.end, view.chain)
+        });
+        StagedThread {
+            end,
+            chain,
+            batches_upto: 0,
+            facts_upto: 0,
         }
     }
 }

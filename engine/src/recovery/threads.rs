@@ -291,14 +291,9 @@ impl Growing {
         (self.view.end, self.view.chain) = (end, chain_after);
     }
 
-    /// Lets go of frames at the end that hold only chunks of a record that was never completed: it
-    /// was never acknowledged. [R:frame-14]
     fn drop_unfinished(&mut self) {
         self.open_bytes = 0;
-        let only_chunks = |frame: &FrameRef| frame.unfinished && frame.end == frame.first;
-        while self.view.frames.last().is_some_and(only_chunks) {
-            self.view.frames.pop();
-        }
+        self.view.drop_unfinished();
     }
 
     /// While the journal still holds the ordinals of a lost segment, they are read from there; the

@@ -23,7 +23,7 @@ impl Log {
         let is_being_sealed = self.is_being_sealed(thread);
         #[cfg(turnleaf_bugs)]
         let is_being_sealed = is_being_sealed && !crate::bugs::LeasedWhileSealed.planted();
-        let is_busy = is_being_sealed || self.staged_ends.contains_key(&thread);
+        let is_busy = is_being_sealed || self.staged.contains_key(&thread);
         if is_busy || !self.leases.insert(thread) {
             return Err(AppendError::Busy);
         }

@@ -1,0 +1,159 @@
+//! Owns what waits for a commit: the two queues of frames, what became of those that left them, and
+//! which threads have something in them.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use turnleaf_format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
+
+use super::{Log, Outcome};
+use crate::error::DiskFailure;
+use crate::journal::{self, NewFrame};
+
+/// Stretches of failed frames that are remembered.
+const FAILURES_MAX: usize = 1000;
+
+/// Names a staged batch until its outcome is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    pub(super) of_facts: bool,
+    /// Frames of the queue up to and including the batch's last.
+    pub(super) count: u64,
+}
+
+/// Frames that wait for their commit, first in, first out.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) frames: VecDeque<NewFrame>,
+    /// Frames that ever entered.
+    pub(super) staged: u64,
+    /// Frames whose outcome is known.
+    pub(super) settled: u64,
+    /// Frames that failed, with the newest reason; consecutive failures are merged, and at most
+    /// [`FAILURES_MAX`] ranges are kept.
+    pub(super) failures: VecDeque<(Range<u64>, Arc<DiskFailure>)>,
+    /// Of frames up to this one it is no longer known which failed.
+    forgotten: u64,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, frames: Vec<NewFrame>) -> u64 {
+        self.staged += frames.len() as u64;
+        self.frames.extend(frames);
+        self.staged
+    }
+
+    pub(super) fn fail(&mut self, failure: &Arc<DiskFailure>) {
+        self.frames.clear();
+        let failed = self.settled + 1..self.staged + 1;
+        match self.failures.back_mut() {
+            // What fails again and again takes one place.
+            Some((range, reason)) if range.end == failed.start => {
+                (range.end, *reason) = (failed.end, Arc::clone(failure));
+            }
+            _ if failed.is_empty() => {}
+            _ => self.failures.push_back((failed, Arc::clone(failure))),
+        }
+        if self.failures.len() > FAILURES_MAX {
+            let oldest = self.failures.pop_front();
+            self.forgotten = oldest.map_or(0, |(range, _)| range.end - 1);
+        }
+        self.settled = self.staged;
+    }
+
+    fn outcome(&self, count: u64) -> Outcome {
+        if count > self.settled {
+            return Outcome::Pending;
+        }
+        let mut failures = self.failures.iter();
+        let failed = failures.find(|(range, _)| range.contains(&count));
+        // What is no longer known is not called durable.
+        let unknown = self.failures.front().filter(|_| count <= self.forgotten);
+        failed.or(unknown).map_or(Outcome::Durable, |(_, failure)| {
+            Outcome::Failed(Arc::clone(failure))
+        })
+    }
+}
+
+/// What is staged of one thread, until all of it is settled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StagedThread {
+    /// Where the thread ends with its staged batches.
+    pub(super) end: Ordinal,
+    /// The chain there.
+    pub(super) chain: ThreadChain,
+    /// Its newest frame among the batches; 0 for none.
+    pub(super) batches_upto: u64,
+    /// The newest fact about it, or, of the catalogue, its newest frame; 0 for none.
+    pub(super) facts_upto: u64,
+}
+
+impl Log {
+    /// What became of a batch.
+    #[must_use]
+    pub fn outcome(&self, ticket: Ticket) -> Outcome {
+        if ticket.of_facts {
+            self.facts.outcome(ticket.count)
+        } else {
+            self.batches.outcome(ticket.count)
+        }
+    }
+
+    /// Whether a batch or fact waits for a commit that did not begin yet.
+    #[must_use]
+    pub fn has_staged(&self) -> bool {
+        !self.facts.frames.is_empty() || !self.batches.frames.is_empty()
+    }
+
+    /// The newest batch of a thread, or fact about it, that is not settled yet; `None` when the
+    /// thread is as [`Log::state`] shows it.
+    #[must_use]
+    pub fn staged_of(&self, thread: ThreadNumber) -> Option<Ticket> {
+        let staged = self.staged.get(&thread)?;
+        let batches = (staged.batches_upto > self.batches.settled).then_some(Ticket {
+            of_facts: false,
+            count: staged.batches_upto,
+        });
+        let facts = (staged.facts_upto > self.facts.settled).then_some(Ticket {
+            of_facts: true,
+            count: staged.facts_upto,
+        });
+        batches.or(facts)
+    }
+
+    /// The creation of a thread, while it is only staged.
+    #[must_use]
+    pub fn staged_creation(&self, id: &ThreadId) -> Option<Ticket> {
+        self.staged_ids.get(id).map(|(_, ticket)| *ticket)
+    }
+
+    /// Forgets what is settled: those threads are described by their view alone.
+    pub(super) fn forget_settled(&mut self, commit: &journal::Commit) {
+        let mut facts = false;
+        for placed in &commit.frames {
+            let thread = placed.frame.thread;
+            facts |= thread == ThreadNumber::CATALOGUE;
+            if self.staged_of(thread).is_none() {
+                self.staged.remove(&thread);
+            }
+        }
+        if facts {
+            let settled = (self.batches.settled, self.facts.settled);
+            self.staged.retain(|_, staged| {
+                staged.batches_upto > settled.0 || staged.facts_upto > settled.1
+            });
+            self.staged_ids
+                .retain(|_, (_, ticket)| ticket.count > settled.1);
+        }
+    }
+
+    /// Forgets what failed, and of each thread the first frames of a record whose others failed:
+    /// they are void, and the record's ordinal is given again. [S:record-7] [R:frame-14]
+    pub(super) fn forget_failed(&mut self) {
+        self.staged_ids.clear();
+        for (thread, _) in std::mem::take(&mut self.staged) {
+            self.drop_unfinished(thread);
+        }
+    }
+}
