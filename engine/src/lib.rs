@@ -29,12 +29,12 @@ pub use error::{Cause, Damage, DiskFailure, ReadError};
 pub use lock::Owner;
 pub use log::{
     AppendError, BATCH_BYTES_MAX, Begin, Commit, Log, NewRecord, OpenError, OpenReport, Outcome,
-    SealGoal, Snapshot, Staged, Ticket,
+    SealGoal, Snapshot, Staged, Ticket, Unsealable,
 };
 pub use options::Options;
 pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};
 pub use recovery::{Loss, Refusal, Remark, TailVerdict, store_exists};
 pub use repair::{Repair, RepairError, Repaired, find_repairs, repair, repairs_for};
-pub use seal::{Notes, RunWriter, SealPlan, SealedSegment};
+pub use seal::{Notes, RunWriter, SealError, SealPlan, SealedSegment};
 pub use state::{SegmentInfo, State, Totals};
 pub use turnleaf_format as format;

@@ -10,7 +10,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadNumber};
 
 use crate::disk::Disk;
-use crate::error::ReadError;
+use crate::error::{DiskFailure, ReadError};
 use crate::read::Reader;
 use crate::segment::{Sealed, SegmentWriter};
 
@@ -76,19 +76,49 @@ impl Part {
     }
 
     /// Copies the part's entries into the open segment, as a run.
-    fn write(&self, writer: &mut SegmentWriter) -> Result<(), ReadError> {
-        let chain = self.reader.chain_before(self.from)?;
+    fn write(&self, writer: &mut SegmentWriter) -> Result<(), SealError> {
+        let thread = Some(self.thread());
+        let unread = |error| SealError { thread, error };
+        let chain = self.reader.chain_before(self.from).map_err(unread)?;
         writer.begin_run(self.thread(), self.from, chain);
         let mut wrote = Ok(());
-        self.reader.entries(self.from, self.end, &mut |_, entry| {
+        let read = self.reader.entries(self.from, self.end, &mut |_, entry| {
             wrote = writer.push(entry);
             if wrote.is_ok() {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        read.map_err(unread)?;
         Ok(wrote?)
+    }
+}
+
+/// A segment could not be written. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SealError {
+    /// The thread whose records could not be read; `None` when the segment could not be written,
+    /// or reads otherwise than it was written.
+    pub thread: Option<ThreadNumber>,
+    /// Why.
+    #[source]
+    pub error: ReadError,
+}
+
+impl From<ReadError> for SealError {
+    fn from(error: ReadError) -> SealError {
+        SealError {
+            thread: None,
+            error,
+        }
+    }
+}
+
+impl From<DiskFailure> for SealError {
+    fn from(failure: DiskFailure) -> SealError {
+        ReadError::Disk(failure).into()
     }
 }
 
@@ -104,7 +134,7 @@ impl SealPlan {
     ///
     /// # Errors
     /// When the disk refuses or a record to be sealed is damaged; then nothing has changed.
-    pub fn run(&self, notes: Notes<'_>) -> Result<SealedSegment, ReadError> {
+    pub fn run(&self, notes: Notes<'_>) -> Result<SealedSegment, SealError> {
         let mut writer = SegmentWriter::create(
             &self.disk,
             self.store,
@@ -140,7 +170,7 @@ pub struct RunWriter {
 }
 
 impl RunWriter {
-    pub(crate) fn begin(plan: &SealPlan, part: Part) -> Result<RunWriter, ReadError> {
+    pub(crate) fn begin(plan: &SealPlan, part: Part) -> Result<RunWriter, SealError> {
         let mut writer = SegmentWriter::create(
             &plan.disk,
             plan.store,
@@ -192,11 +222,12 @@ impl RunWriter {
         (&self.part.reader, self.part.from, self.part.end)
     }
 
-    /// Completes the segment: every byte is durable and was read back when this returns.
+    /// Completes the segment: every byte is durable and was read back when this returns. Nothing
+    /// is pushed after that; after a failure the run is abandoned ([`crate::Log::abandon_run`]).
     ///
     /// # Errors
-    /// As [`SealPlan::run`].
-    pub fn finish(mut self, notes: &[u8]) -> Result<SealedSegment, ReadError> {
+    /// When the disk refuses, or the segment reads otherwise than it was written.
+    pub fn finish(&mut self, notes: &[u8]) -> Result<SealedSegment, ReadError> {
         self.writer.end_run(notes)?;
         let thread = self.thread;
         let replaces = self

@@ -1,22 +1,15 @@
-//! Owns appends: group commit by leader and followers on the callers' threads, and the retry that
-//! is recognised.
-//!
-//! Whoever finds no commit under way becomes the leader: it writes and syncs the whole staged group
-//! while others stage the next. One sync so serves all who waited for it.
+//! Owns appends: the batch, and the retry that is recognised.
 
 mod stream;
 
-use std::sync::{MutexGuard, PoisonError};
-
 use turnleaf_engine::format::record::{Flags, Kind};
-use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_engine::{AppendError, Begin, Log, NewRecord, Outcome, SealGoal, Ticket};
+use turnleaf_engine::format::{Ordinal, ThreadId};
+use turnleaf_engine::{AppendError, NewRecord};
 use turnleaf_projector::fold;
 
+use crate::commit::{settle, wait_for_staged};
 use crate::error::Error;
 use crate::open::Store;
-use crate::sealer::{self, Step};
-use crate::source::Shared;
 
 pub use stream::{AppendStream, StreamError};
 
@@ -53,26 +46,33 @@ impl Store {
     ) -> Result<Appended, Error> {
         let at = self.source.owner()?.now_ms();
         let records: Vec<NewRecord<'_>> = lines.iter().map(|line| line_record(line, at)).collect();
-        let appended = self.append_records(id, expected_end, &records);
-        match appended {
-            Err(Error::Append {
-                reason: AppendError::Conflict { expected, end },
-                thread,
-            }) => {
-                if self.stands_at(id, expected, lines)? {
-                    let end = expected.plus(lines.len() as u64);
-                    return Ok(Appended {
-                        first: expected.0,
-                        end: end.0,
-                        duplicate: true,
-                    });
-                }
+        loop {
+            let refused = match self.append_records(id, expected_end, &records) {
                 Err(Error::Append {
                     reason: AppendError::Conflict { expected, end },
                     thread,
-                })
+                }) => Error::Append {
+                    reason: AppendError::Conflict { expected, end },
+                    thread,
+                },
+                appended => return appended,
+            };
+            let Some(expected) = expected_end.map(Ordinal) else {
+                return Err(refused);
+            };
+            // What is in the way may be this batch, from a try that is not acknowledged yet.
+            let end = self.durable_end(id)?;
+            if self.stands_at(id, expected, lines)? {
+                return Ok(Appended {
+                    first: expected.0,
+                    end: expected.plus(lines.len() as u64).0,
+                    duplicate: true,
+                });
             }
-            appended => appended,
+            if end != expected {
+                return Err(refused);
+            }
+            // What was in the way failed.
         }
     }
 
@@ -120,6 +120,17 @@ impl Store {
         })
     }
 
+    /// Where the thread ends once what is staged of it now is durable or failed.
+    fn durable_end(&self, id: &str) -> Result<Ordinal, Error> {
+        let (number, _) = self.source.find(id)?;
+        let shared = self.source.owner()?;
+        let log = wait_for_staged(shared, shared.lock(), number);
+        let reader = log.state().reader(number);
+        reader
+            .map(|reader| reader.end())
+            .ok_or_else(|| Error::NoThread(id.to_owned()))
+    }
+
     /// Whether the lines stand in the thread from `first` on, byte for byte.
     fn stands_at(&self, id: &str, first: Ordinal, lines: &[Line<'_>]) -> Result<bool, Error> {
         let (_, reader) = self.source.find(id)?;
@@ -141,17 +152,6 @@ impl Store {
             .map_err(Error::of_read(id))?;
         Ok(same)
     }
-
-    /// Seals everything that the journal holds and gives its space back: worth it after an import
-    /// of many small files.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Unsupported`] for a store open for reading; I/O.
-    pub fn seal_all(&self) -> Result<(), Error> {
-        let shared = self.source.owner()?;
-        while sealer::step(shared, SealGoal::Everything) == Step::Sealed {}
-        Ok(shared.lock().shrink_journal()?)
-    }
 }
 
 /// A line as a record; a usable compaction is flagged, so that a segment can begin there.
@@ -168,59 +168,4 @@ pub(crate) fn line_record(bytes: &[u8], timestamp_ms: i64) -> NewRecord<'_> {
         timestamp_ms,
         bytes,
     }
-}
-
-/// Waits until the outcome of a staged batch is known, leading commits where nobody else does.
-pub(crate) fn settle<'s>(
-    shared: &'s Shared,
-    mut log: MutexGuard<'s, Log>,
-    ticket: Ticket,
-) -> Result<(), Error> {
-    loop {
-        match log.outcome(ticket) {
-            Outcome::Durable => return Ok(()),
-            Outcome::Failed(failure) => return Err(Error::NotDurable(failure)),
-            Outcome::Pending => {}
-        }
-        match log.begin_commit() {
-            Begin::Commit(commit) => {
-                drop(log);
-                let result = commit.run();
-                log = shared.lock();
-                log.finish_commit(commit, result);
-                shared.settled.notify_all();
-                if log.seal_is_due() {
-                    shared.work.notify_all();
-                }
-            }
-            Begin::Idle if !matches!(log.outcome(ticket), Outcome::Pending) => {}
-            Begin::Idle => log = wait(shared, log),
-            Begin::OverBudget => {
-                shared.work.notify_all();
-                log = wait(shared, log);
-            }
-        }
-    }
-}
-
-pub(crate) fn wait<'a>(shared: &'a Shared, log: MutexGuard<'a, Log>) -> MutexGuard<'a, Log> {
-    shared
-        .settled
-        .wait(log)
-        .unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Number of a thread that exists, or a new thread's.
-pub(crate) fn find_or_create(shared: &Shared, id: &ThreadId) -> Result<ThreadNumber, Error> {
-    let mut log = shared.lock();
-    if let Some(number) = log.state().thread_number(id) {
-        return Ok(number);
-    }
-    log.set_now(shared.now_ms());
-    let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
-        thread: id.to_string(),
-        reason,
-    })?;
-    settle(shared, log, ticket)?;
-    Ok(number)
 }

@@ -1,5 +1,6 @@
 //! Owns the one error of the facade and what a caller can do about it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use turnleaf_engine::{AppendError, Damage, DiskFailure, OpenError, Owner, ReadError, Refusal};
@@ -21,6 +22,26 @@ pub enum ErrorKind {
     Unsupported,
     /// The system refused.
     Io,
+    /// A part of this process panicked; opening the store anew may help.
+    Stopped,
+}
+
+/// What of a store works for all its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A commit: nothing is written any more.
+    Commit,
+    /// The thread that seals: no more than the journal has room for is written.
+    Sealer,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Commit => "a commit of this process",
+            Part::Sealer => "the sealer of this process, and the journal is full,",
+        })
+    }
 }
 
 /// A failure of a store.
@@ -67,9 +88,15 @@ pub enum Error {
     /// Others appended to a thread while a source was imported into it.
     #[error("thread {0}: others appended to it during the import; import the source again")]
     Overtaken(String),
-    /// A batch did not become durable, and never will.
-    #[error("the batch is not stored: {0}")]
+    /// A batch was not acknowledged: the store does not show it. Where a sync failed or the store
+    /// was moved meanwhile it is not known whether the disk has it; then the next owner, or the
+    /// moved store, may show it, whole. An append with an expected end can be sent again.
+    #[error("the batch is not acknowledged: {0}")]
     NotDurable(Arc<DiskFailure>),
+    /// A part of this process panicked, and without it the request cannot be done. What was
+    /// acknowledged stays; open the store anew.
+    #[error("{0} panicked; open the store anew")]
+    Stopped(Part),
     /// Needed bytes are damaged.
     #[error("thread {thread}: {damage}")]
     Damaged {
@@ -119,6 +146,7 @@ impl Error {
             Error::Open(OpenError::Disk(_) | OpenError::NotWritable(_)) => ErrorKind::Io,
             Error::Append { reason, .. } => append_kind(reason),
             Error::Overtaken(_) => ErrorKind::Busy,
+            Error::Stopped(_) => ErrorKind::Stopped,
             Error::NotDurable(_) | Error::Disk(_) | Error::Source { .. } => ErrorKind::Io,
             Error::Damaged { .. } => ErrorKind::Damaged,
             Error::NotIndexed(_) | Error::Index(IndexError::RowTooLarge { .. }) => {

@@ -22,6 +22,7 @@ mod append;
 #[cfg(turnleaf_bugs)]
 #[path = "../../tests/zoo/bugs.rs"]
 mod bugs;
+mod commit;
 mod doctor;
 mod error;
 mod import;
@@ -40,7 +41,7 @@ mod tests;
 
 pub use append::{AppendStream, Appended, Line, StreamError};
 pub use doctor::Diagnosis;
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Part};
 pub use import::{ImportProgress, ImportSource, Imported, Skip};
 pub use leaves::{
     AnomalyCount, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread, SortKey,
@@ -48,9 +49,11 @@ pub use leaves::{
 };
 pub use open::{Store, system_owner};
 pub use repair::{NamedRepair, RepairReport};
+pub use sealer::{SealReport, SealerState, Woken};
 pub use source::{Clock, ThreadSummary};
 pub use turnleaf_engine::{
     Acceptance, Damage, OpenReport, Options, Owner, Remark, Repair, SegmentInfo, TailVerdict,
+    Unsealable,
 };
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::world_state::WorldState;

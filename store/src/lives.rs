@@ -3,7 +3,7 @@
 use turnleaf_engine::AppendError;
 use turnleaf_engine::format::ThreadId;
 
-use crate::append::settle;
+use crate::commit::{settle, wait_for_creation};
 use crate::error::Error;
 use crate::open::Store;
 use crate::sealer::FREE_FILES;
@@ -17,7 +17,8 @@ impl Store {
     pub fn create_thread(&self, id: &str) -> Result<(), Error> {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
         let shared = self.source.owner()?;
-        let mut log = shared.lock();
+        // Whether the id is taken is known once a creation that waits is durable or failed.
+        let mut log = wait_for_creation(shared, shared.lock(), &parsed);
         log.set_now(shared.now_ms());
         let (_, ticket) = log.stage_thread(&parsed).map_err(refused(id))?;
         settle(shared, log, ticket)

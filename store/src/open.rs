@@ -12,10 +12,11 @@ use turnleaf_engine::{
     store_exists,
 };
 
-use crate::error::Error;
+use crate::commit::Shared;
+use crate::error::{Error, Part};
 use crate::leaves::Leaves;
 use crate::sealer;
-use crate::source::{Clock, Shared, Source, ThreadSummary};
+use crate::source::{Clock, Source, ThreadSummary};
 
 /// A store of thread history.
 ///
@@ -205,30 +206,32 @@ impl Store {
     /// close lets the next open prove it.
     ///
     /// # Errors
-    /// When the mark of a clean close could not be written.
+    /// When the mark of a clean close could not be written; [`crate::ErrorKind::Stopped`] when the
+    /// sealer had panicked, and the store is closed all the same.
     pub fn close(mut self) -> Result<(), Error> {
-        self.stop_sealer();
+        let sealed = self.stop_sealer();
         if let Source::Owner(shared) = &self.source {
             let mut log = shared.lock();
             log.commit_all();
             log.mark()?;
         }
-        Ok(())
+        sealed
     }
 
-    fn stop_sealer(&mut self) {
+    /// Waits until the sealer has ended; an error says that it had panicked before.
+    fn stop_sealer(&mut self) -> Result<(), Error> {
         if let (Some(handle), Source::Owner(shared)) = (self.sealer.take(), &self.source) {
             sealer::stop(shared);
-            if handle.join().is_err() {
-                tracing::error!("the sealer panicked; the journal holds what it did not seal");
-            }
+            return handle.join().map_err(|_| Error::Stopped(Part::Sealer));
         }
+        Ok(())
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.stop_sealer();
+        // It was told when it panicked.
+        let _ = self.stop_sealer();
     }
 }
 

@@ -1,23 +1,74 @@
-//! Owns the thread of execution that seals in the background and marks idle moments.
+//! Owns the thread of execution that seals in the background and marks idle moments: a state, and
+//! turns that move it. It must not know what is worth sealing, nor for how long a failure rests.
+//!
+//! `commit.rs` says how it meets those who append.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use turnleaf_engine::SealGoal;
+use turnleaf_engine::format::ThreadNumber;
+use turnleaf_engine::{DiskFailure, Log, ReadError, SealError, SealGoal, SealPlan, Unsealable};
 
-use crate::append::settle;
-use crate::error::Error;
+use crate::commit::{Shared, settle, wait_for};
+use crate::error::{Error, Part};
+use crate::open::Store;
 use crate::run_notes;
-use crate::source::Shared;
 
 /// Recycled journal files that are kept for the next burst.
 pub(crate) const FREE_FILES: usize = 2;
 /// After this long without an append the journal is marked, so that a later open can prove that
 /// everything before was durable.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long the sealer rests after a failure before it tries again.
+/// How long a rest is after a failure; the engine says how many of them.
 const REST: Duration = Duration::from_millis(200);
+
+/// What a sealing of everything came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SealReport {
+    /// Segments that were written.
+    pub segments: u64,
+    /// Threads of which the journal keeps records that cannot be sealed for now, with the reason.
+    pub left: Vec<(String, Unsealable)>,
+}
+
+/// Where the sealer stands between two turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealerState {
+    /// Something may be due: the next turn follows at once.
+    Ready,
+    /// Nothing is due until it is woken, or for a while.
+    Waits {
+        /// Something failed, and is tried again after some rests.
+        rests: bool,
+        /// For how long nothing has woken it.
+        quiet: Duration,
+        /// Whether the journal was marked since then.
+        marked: bool,
+    },
+    /// The store is closing.
+    Closed,
+}
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// Somebody has work, or there was no wait.
+    ByWork,
+    /// Nobody; the wait took as long as it may.
+    ByTime,
+}
+
+impl SealerState {
+    /// How long it waits at most.
+    fn pause(self) -> Duration {
+        match self {
+            SealerState::Ready | SealerState::Closed => Duration::ZERO,
+            SealerState::Waits { rests: true, .. } => REST,
+            SealerState::Waits { rests: false, .. } => IDLE,
+        }
+    }
+}
 
 pub(crate) fn spawn(shared: Arc<Shared>) -> Result<JoinHandle<()>, Error> {
     let spawned = thread::Builder::new()
@@ -37,63 +88,238 @@ pub(crate) fn stop(shared: &Shared) {
     shared.work.notify_all();
 }
 
-fn run(shared: &Shared) {
-    let mut marked = false;
-    loop {
-        let step = step(shared, SealGoal::Due);
-        let mut log = shared.lock();
-        if !log.is_sealing() {
-            return;
-        }
-        marked &= step != Step::Sealed;
-        if step == Step::Sealed || (step == Step::Nothing && log.seal_is_due()) {
-            continue;
-        }
-        let pause = if step == Step::Failed { REST } else { IDLE };
-        let waited = shared.work.wait_timeout(log, pause);
-        let (again, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        log = again;
-        marked &= waited.timed_out();
-        if waited.timed_out() && !marked && step == Step::Nothing {
-            marked = log.mark().is_ok();
+/// Says that the sealer is no more when it is dropped by a panic.
+struct Alive<'s>(&'s Shared);
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!(
+                "the sealer panicked; nothing is sealed until the store is opened anew"
+            );
+            self.0.lock().sealer_died();
+            self.0.wake();
         }
     }
 }
 
+fn run(shared: &Shared) {
+    let _alive = Alive(shared);
+    let (mut state, mut woken) = (SealerState::Ready, Woken::ByWork);
+    loop {
+        let log;
+        (state, log) = turn(shared, state, woken);
+        woken = Woken::ByWork;
+        match state {
+            SealerState::Ready => {}
+            SealerState::Closed => return,
+            SealerState::Waits { .. } => {
+                let waited = shared.work.wait_timeout(log, state.pause());
+                let (log, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                drop(log);
+                if waited.timed_out() {
+                    woken = Woken::ByTime;
+                }
+            }
+        }
+    }
+}
+
+/// One turn of the sealer: it seals once, if anything is due, and says where it stands then. Under
+/// the lock that is handed back nothing has become due since.
+pub(crate) fn turn(
+    shared: &Shared,
+    state: SealerState,
+    woken: Woken,
+) -> (SealerState, MutexGuard<'_, Log>) {
+    let (mut quiet, mut marked) = (Duration::ZERO, false);
+    if let (SealerState::Waits { .. }, Woken::ByTime) = (state, woken) {
+        let mut log = shared.lock();
+        if let SealerState::Waits {
+            rests,
+            quiet: before,
+            marked: was_marked,
+        } = state
+        {
+            (quiet, marked) = (before + state.pause(), was_marked);
+            if rests {
+                log.rest_seals();
+            }
+        }
+        if quiet >= IDLE && !marked && !log.seal_is_due() {
+            marked = log.mark().is_ok();
+        }
+    }
+    let sealed = match step(shared, SealGoal::Due) {
+        Ok(Step::Nothing) => false,
+        Ok(Step::Sealed) => true,
+        Ok(Step::LeftOut(thread, error)) => {
+            tracing::warn!(thread = thread.0, %error, "a thread is not sealed for now");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "sealing failed; the journal keeps the records");
+            false
+        }
+    };
+    let log = shared.lock();
+    let next = if !log.is_sealing() {
+        SealerState::Closed
+    } else if log.seal_is_due() {
+        SealerState::Ready
+    } else {
+        SealerState::Waits {
+            rests: log.seal_rests(),
+            quiet: if sealed { Duration::ZERO } else { quiet },
+            marked: marked && !sealed,
+        }
+    };
+    (next, log)
+}
+
 /// What a step came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Step {
     Sealed,
     Nothing,
-    Failed,
+    /// The records of one thread could not be read; the others can be sealed without it.
+    LeftOut(ThreadNumber, ReadError),
 }
 
 /// Seals once, if anything is to be sealed.
-pub(crate) fn step(shared: &Shared, goal: SealGoal) -> Step {
-    let Some(plan) = shared.lock().plan_seal(goal) else {
-        return Step::Nothing;
+fn step(shared: &Shared, goal: SealGoal) -> Result<Step, Error> {
+    let plan = shared.lock().plan_seal(goal);
+    plan.map_or(Ok(Step::Nothing), |plan| run_plan(shared, plan))
+}
+
+/// Takes a plan back when it is dropped by a panic: no thread stays reserved for it.
+struct Planned<'s> {
+    shared: &'s Shared,
+    is_over: bool,
+}
+
+impl Drop for Planned<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.shared.lock().abandon_seal();
+            self.shared.wake();
+        }
+    }
+}
+
+fn run_plan(shared: &Shared, plan: SealPlan) -> Result<Step, Error> {
+    let mut planned = Planned {
+        shared,
+        is_over: false,
     };
     // The segment is written without the log: appends go on meanwhile.
     let done = plan.run(&run_notes::make);
     drop(plan);
-    let settled = {
-        let mut log = shared.lock();
-        match log.finish_seal(done) {
-            Ok(Some(ticket)) => settle(shared, log, ticket).map_err(|error| error.to_string()),
-            Ok(None) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
+    let finished = shared.lock().finish_seal(done);
+    planned.is_over = true;
+    let settled = match finished {
+        Ok(Some(ticket)) => settle(shared, shared.lock(), ticket).map(|()| Step::Sealed),
+        Ok(None) => Ok(Step::Sealed),
+        Err(SealError {
+            thread: Some(thread),
+            error,
+        }) => Ok(Step::LeftOut(thread, error)),
+        Err(SealError {
+            thread: None,
+            error,
+        }) => Err(Error::Disk(not_written(error))),
     };
-    if let Err(error) = &settled {
-        tracing::warn!(error, "sealing failed; the journal keeps the records");
-    }
     if let Err(failure) = shared.lock().clean_up(FREE_FILES) {
         tracing::warn!(%failure, "an unneeded file stays");
     }
-    shared.settled.notify_all();
-    if settled.is_ok() {
-        Step::Sealed
-    } else {
-        Step::Failed
+    shared.wake();
+    // Whoever found this seal under way may plan the next.
+    shared.work.notify_all();
+    settled
+}
+
+/// A segment that reads otherwise than it was written is a failure of the disk.
+fn not_written(error: ReadError) -> DiskFailure {
+    match error {
+        ReadError::Disk(failure) => failure,
+        ReadError::Damaged(damage) => DiskFailure {
+            operation: "read back",
+            source: std::io::Error::other(damage.cause.to_string()),
+            path: damage.file,
+        },
+    }
+}
+
+impl Store {
+    /// Seals everything that the journal holds and gives its space back: worth it after an import
+    /// of many small files. A seal that is under way is waited for. A thread that cannot be sealed
+    /// keeps none of the others from it, and is reported.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] for a store open for reading;
+    /// [`crate::ErrorKind::Stopped`] after a panic of the sealer or of a commit; I/O, where a
+    /// segment could not be written or published: what was sealed before stays sealed.
+    pub fn seal_all(&self) -> Result<SealReport, Error> {
+        let shared = self.source.owner()?;
+        let mut segments = 0;
+        loop {
+            let idle = |log: &Log| (!log.is_sealing_now()).then_some(());
+            let (mut log, ()) = wait_for(shared, shared.lock(), idle);
+            if log.is_stopped() {
+                return Err(Error::Stopped(Part::Commit));
+            }
+            if log.has_no_sealer() {
+                return Err(Error::Stopped(Part::Sealer));
+            }
+            let Some(plan) = log.plan_seal(SealGoal::Everything) else {
+                let left = log.unsealable();
+                log.clean_up(FREE_FILES)?;
+                log.shrink_journal()?;
+                drop(log);
+                return Ok(SealReport {
+                    segments,
+                    left: self.ids_of(&left),
+                });
+            };
+            drop(log);
+            match run_plan(shared, plan)? {
+                Step::Sealed => segments += 1,
+                Step::Nothing => {}
+                Step::LeftOut(thread, error) => {
+                    tracing::warn!(thread = thread.0, %error, "a thread is not sealed for now");
+                }
+            }
+        }
+    }
+
+    /// Ids for numbers; the catalogue is called by its name.
+    fn ids_of(&self, left: &[(ThreadNumber, Unsealable)]) -> Vec<(String, Unsealable)> {
+        let name = |thread: ThreadNumber| {
+            self.source.with(|state| {
+                let fact = state.thread(thread);
+                fact.map_or_else(|| "the catalogue".to_owned(), |fact| fact.id.to_string())
+            })
+        };
+        left.iter().map(|(at, why)| (name(*at), *why)).collect()
+    }
+
+    /// Lets the caller do what the thread that seals does, turn by turn, in a store that was opened
+    /// without one: tests drive it at every point with it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
+    #[doc(hidden)]
+    pub fn seal_by_turns(&self) -> Result<SealerState, Error> {
+        self.source.owner()?.lock().set_sealing(true);
+        Ok(SealerState::Ready)
+    }
+
+    /// One turn of the sealer on the caller's thread, after [`Store::seal_by_turns`].
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
+    #[doc(hidden)]
+    pub fn sealer_turn(&self, state: SealerState, woken: Woken) -> Result<SealerState, Error> {
+        Ok(turn(self.source.owner()?, state, woken).0)
     }
 }

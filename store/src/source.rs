@@ -1,10 +1,9 @@
 //! Owns the two ways a store is open: as its writer, or for reading alone.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-
 use turnleaf_engine::format::{StoreId, ThreadId, ThreadNumber};
-use turnleaf_engine::{Log, Reader, Snapshot, State};
+use turnleaf_engine::{Reader, Snapshot, State};
 
+use crate::commit::Shared;
 use crate::error::Error;
 
 /// Tells the time as Unix milliseconds. What it says is data: nothing is decided by it.
@@ -27,38 +26,6 @@ pub struct ThreadSummary {
     pub archived: bool,
     /// Where it was imported from last.
     pub imported_from: Option<String>,
-}
-
-/// The log of an owner with what its threads of execution share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    log: Mutex<Log>,
-    clock: Clock,
-    /// Wakes whoever waits for a commit, and the sealer.
-    pub(crate) settled: Condvar,
-    /// Wakes the sealer.
-    pub(crate) work: Condvar,
-}
-
-impl Shared {
-    pub(crate) fn new(log: Log, clock: Clock) -> Shared {
-        Shared {
-            log: Mutex::new(log),
-            clock,
-            settled: Condvar::new(),
-            work: Condvar::new(),
-        }
-    }
-
-    /// Unix milliseconds.
-    pub(crate) fn now_ms(&self) -> i64 {
-        (self.clock)()
-    }
-
-    /// The log. A panic of another holder leaves it consistent: its state moves in single steps.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Where records come from.

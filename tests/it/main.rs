@@ -15,5 +15,6 @@ mod released;
 mod repair;
 mod repeats;
 mod rot;
+mod sealing;
 mod texts;
 mod toy;

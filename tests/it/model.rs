@@ -358,7 +358,7 @@ impl Subject {
                 let expect = known(thread).map(drop).ok_or(ErrorKind::NotFound);
                 assert_eq!(done.map_err(|error| error.kind()), expect);
             }
-            Step::Seal => self.store().seal_all().expect("sealed"),
+            Step::Seal => drop(self.store().seal_all().expect("sealed")),
             Step::Rebuild => {
                 let rebuilt = self.store().rebuild_index(&mut |_| {}).expect("rebuilt");
                 assert_eq!(rebuilt.threads, self.before.threads.len() as u64);

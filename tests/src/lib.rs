@@ -4,6 +4,7 @@ pub mod answers;
 pub mod around;
 pub mod crash_rig;
 pub mod fuzz;
+pub mod hooked;
 pub mod oracle;
 pub mod parallel;
 pub mod projection;

@@ -8,6 +8,7 @@ use turnleaf_format::record::Entries;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
+use super::staged::Failure;
 use super::{Log, TailEntry, Unsealed};
 use crate::error::DiskFailure;
 use crate::journal::{self, CataloguePoint, NewFrame};
@@ -36,6 +37,12 @@ impl Commit {
     }
 }
 
+/// What becomes of batches after a panic.
+fn after_a_panic() -> DiskFailure {
+    let source = std::io::Error::other("a commit before it panicked");
+    crate::error::failed("commit to", crate::layout::JOURNAL)(source)
+}
+
 fn durable(group: &journal::Commit, owned: &Ownership) -> Result<(), DiskFailure> {
     group.run()?;
     #[cfg(turnleaf_bugs)]
@@ -53,6 +60,8 @@ pub enum Begin {
     Idle,
     /// The journal is at its budget: something must be sealed first.
     OverBudget,
+    /// What was staged has failed: everybody who waits for an outcome is to be woken.
+    Failed,
     /// Run this, then finish it.
     Commit(Commit),
 }
@@ -64,9 +73,13 @@ pub enum Outcome {
     Pending,
     /// It is durable.
     Durable,
-    /// It was not acknowledged. It is not durable and never will be, unless the store was moved or
-    /// replaced meanwhile: then the moved one may hold it.
+    /// It is not acknowledged, and this owner will never show it. Whether the disk has it is not
+    /// known where a sync failed or the store was moved meanwhile: then the next owner, or the
+    /// moved store, may show it, whole.
     Failed(Arc<DiskFailure>),
+    /// It was not written, and never will be: the journal is at its budget, and whoever sealed is
+    /// no more.
+    Refused,
 }
 
 impl Log {
@@ -75,22 +88,30 @@ impl Log {
         if self.in_flight || !self.has_staged() {
             return Begin::Idle;
         }
+        if self.stopped {
+            self.fail_staged(after_a_panic());
+            return Begin::Failed;
+        }
         // A new journal file must not be begun in a directory that took this one's place.
         if let Err(failure) = self.owned.check() {
             self.fail_staged(failure);
-            return Begin::Idle;
+            return Begin::Failed;
         }
         #[cfg(turnleaf_bugs)]
         if self.facts.frames.is_empty() && crate::bugs::FailureSticks.planted() {
             let old = self.batches.failures.back();
-            if let Some(failure) = old.map(|(_, failure)| Arc::clone(failure)) {
-                self.batches.fail(&failure);
-                return Begin::Idle;
+            if let Some(Failure::Disk(failure)) = old.map(|(_, failure)| failure.clone()) {
+                self.batches.fail(&Failure::Disk(failure));
+                return Begin::Failed;
             }
         }
         self.journal.recycle();
         let waits = self.facts.frames.is_empty() && self.journal.over_budget(&self.batches.frames);
-        if self.sealing && waits && self.may_make_room() {
+        if waits && self.sealing.has_died() {
+            self.refuse_batches();
+            return Begin::Failed;
+        }
+        if self.sealing.has_budget() && waits && self.may_make_room() {
             return Begin::OverBudget;
         }
         let point = self.catalogue_point();
@@ -114,9 +135,25 @@ impl Log {
             Err(failure) => {
                 self.drop_unpublished();
                 self.fail_staged(failure);
-                Begin::Idle
+                Begin::Failed
             }
         }
+    }
+
+    /// Says that a caller panicked in the middle of a commit: what is staged or in flight has
+    /// failed, and nothing is written any more until the store is opened anew. What was
+    /// acknowledged before is still read.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        self.in_flight = false;
+        self.journal.retire();
+        self.fail_staged(after_a_panic());
+    }
+
+    /// Whether [`Log::stop`] was said.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Moves the end past a group that became durable. After a failure the active file is retired
@@ -156,7 +193,7 @@ impl Log {
                     let result = commit.run();
                     self.finish_commit(commit, result);
                 }
-                Begin::OverBudget | Begin::Idle => return,
+                Begin::OverBudget | Begin::Idle | Begin::Failed => return,
             }
         }
     }
@@ -167,7 +204,7 @@ impl Log {
     /// # Errors
     /// When the device refuses; nothing is lost.
     pub fn mark(&mut self) -> Result<(), DiskFailure> {
-        if self.in_flight || self.has_staged() || self.owned.is_lost() {
+        if self.in_flight || self.has_staged() || self.owned.is_lost() || self.stopped {
             return Ok(());
         }
         if let Some(marker) = self.journal.marker() {
@@ -205,9 +242,7 @@ impl Log {
         let settled = self.facts.settled;
         self.unpublished.retain(|(count, _)| *count > settled);
         self.vital &= !self.facts.frames.is_empty();
-        if !self.seal_in_flight && self.facts.frames.is_empty() {
-            self.in_seal.clear();
-        }
+        self.sealing.settled(settled);
         self.forget_settled(commit);
         self.shrink_tail();
     }
@@ -215,15 +250,19 @@ impl Log {
     /// Fails the group in flight and everything staged behind it: their ordinals are free again.
     fn fail_staged(&mut self, failure: DiskFailure) {
         tracing::warn!(%failure, "staged batches failed");
-        let failure = Arc::new(failure);
+        let failure = Failure::Disk(Arc::new(failure));
         self.facts.fail(&failure);
         self.batches.fail(&failure);
         self.vital = false;
         // A publication that was written may be read by the next owner, so its segment stays.
         self.unpublished.clear();
-        if !self.seal_in_flight {
-            self.in_seal.clear();
-        }
+        self.sealing.publication_failed();
+        self.forget_failed();
+    }
+
+    /// Fails the batches that wait for room that nobody makes any more. Facts are written.
+    fn refuse_batches(&mut self) {
+        self.batches.fail(&Failure::Refused);
         self.forget_failed();
     }
 
@@ -246,8 +285,8 @@ impl Log {
         let bytes = frame.body.len();
         let unsealed = self.unsealed.entry(frame.thread).or_default();
         *unsealed = unsealed.and(bytes as u64, frame.boundary);
-        self.seal_due |=
-            !self.is_small(frame.thread) || self.journal.oldest_over_budget().is_some();
+        let due = !self.is_small(frame.thread) || self.journal.oldest_over_budget().is_some();
+        self.sealing.is_due_if(due);
         let bytes = bytes + TAIL_ENTRY_BYTES;
         self.tail.push_back(TailEntry {
             thread: frame.thread,

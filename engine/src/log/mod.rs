@@ -25,7 +25,8 @@ use turnleaf_format::{Generation, SegmentId, ThreadId, ThreadNumber};
 
 pub use commit::{Begin, Commit, Outcome};
 pub use open::{OpenError, OpenReport, Snapshot};
-pub use sealing::SealGoal;
+use sealing::SealState;
+pub use sealing::{SealGoal, Unsealable};
 pub use stage::{AppendError, BATCH_BYTES_MAX, Staged};
 pub use staged::Ticket;
 use staged::{Queue, StagedThread};
@@ -113,8 +114,6 @@ pub struct Log {
     quarantined: HashSet<ThreadNumber>,
     /// Journal files that damaged frames keep, and the threads of those.
     pinned: Vec<(ThreadNumber, Generation)>,
-    /// Threads that are in the segment that is being written, or published.
-    in_seal: HashSet<ThreadNumber>,
     /// What the journal holds of threads of which it holds anything.
     unsealed: HashMap<ThreadNumber, Unsealed>,
     /// Frames whose bodies are in memory, oldest first, and their bytes.
@@ -128,14 +127,9 @@ pub struct Log {
     unpublished: Vec<(u64, SegmentId)>,
     /// Whether something is staged that a full disk must not keep from becoming durable.
     vital: bool,
-    /// Whether sealing takes place; without it the journal knows no budget.
-    sealing: bool,
-    /// Whether a seal is under way.
-    seal_in_flight: bool,
-    /// Whether the last seal failed: appends do not wait for one that may never succeed. [R:full-1]
-    seal_failed: bool,
-    /// Whether something may have become worth sealing since the last plan.
-    seal_due: bool,
+    sealing: SealState,
+    /// Whether a caller panicked in the middle of a commit: nothing is written any more.
+    stopped: bool,
     damage: Vec<Damage>,
     owned: Arc<Ownership>,
 }
@@ -158,25 +152,7 @@ impl Log {
         self.journal.set_now(now_ms);
     }
 
-    /// Switches sealing off (or on again): a test switch and the fallback when no space is left for
-    /// segments. Everything works without it; the journal then grows.
-    pub fn set_sealing(&mut self, sealing: bool) {
-        self.sealing = sealing;
-    }
-
-    /// Whether sealing takes place.
-    #[must_use]
-    pub fn is_sealing(&self) -> bool {
-        self.sealing
-    }
-
-    /// Whether it is worth asking for a plan.
-    #[must_use]
-    pub fn seal_is_due(&self) -> bool {
-        self.sealing && self.seal_due
-    }
-
-    /// Damage that was found when the store was opened.
+    /// Damage that was found when the store was opened, or by a seal.
     #[must_use]
     pub fn damage(&self) -> &[Damage] {
         &self.damage

@@ -9,7 +9,7 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
 use super::prepare::{check_writable, confirm, keep_torn, tidy};
-use super::{Log, Outcome, Queue, Unsealed};
+use super::{Log, Outcome, Queue, SealState, Unsealed};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, failed};
@@ -461,7 +461,6 @@ fn assemble(
         leases: HashSet::new(),
         quarantined,
         pinned,
-        in_seal: HashSet::new(),
         unsealed,
         tail: VecDeque::new(),
         tail_bytes: 0,
@@ -469,10 +468,8 @@ fn assemble(
         doomed: Vec::new(),
         unpublished: Vec::new(),
         vital: false,
-        sealing: true,
-        seal_in_flight: false,
-        seal_failed: false,
-        seal_due: true,
+        sealing: SealState::new(),
+        stopped: false,
         damage,
         owned: Arc::new(owned),
     })

@@ -22,6 +22,14 @@ pub struct Ticket {
     pub(super) count: u64,
 }
 
+/// Why frames failed.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    Disk(Arc<DiskFailure>),
+    /// There was no room, and nobody makes any.
+    Refused,
+}
+
 /// Frames that wait for their commit, first in, first out.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -32,7 +40,7 @@ pub(super) struct Queue {
     pub(super) settled: u64,
     /// Frames that failed, with the newest reason; consecutive failures are merged, and at most
     /// [`FAILURES_MAX`] ranges are kept.
-    pub(super) failures: VecDeque<(Range<u64>, Arc<DiskFailure>)>,
+    pub(super) failures: VecDeque<(Range<u64>, Failure)>,
     /// Of frames up to this one it is no longer known which failed.
     forgotten: u64,
 }
@@ -44,16 +52,16 @@ impl Queue {
         self.staged
     }
 
-    pub(super) fn fail(&mut self, failure: &Arc<DiskFailure>) {
+    pub(super) fn fail(&mut self, failure: &Failure) {
         self.frames.clear();
         let failed = self.settled + 1..self.staged + 1;
         match self.failures.back_mut() {
             // What fails again and again takes one place.
             Some((range, reason)) if range.end == failed.start => {
-                (range.end, *reason) = (failed.end, Arc::clone(failure));
+                (range.end, *reason) = (failed.end, failure.clone());
             }
             _ if failed.is_empty() => {}
-            _ => self.failures.push_back((failed, Arc::clone(failure))),
+            _ => self.failures.push_back((failed, failure.clone())),
         }
         if self.failures.len() > FAILURES_MAX {
             let oldest = self.failures.pop_front();
@@ -70,8 +78,10 @@ impl Queue {
         let failed = failures.find(|(range, _)| range.contains(&count));
         // What is no longer known is not called durable.
         let unknown = self.failures.front().filter(|_| count <= self.forgotten);
-        failed.or(unknown).map_or(Outcome::Durable, |(_, failure)| {
-            Outcome::Failed(Arc::clone(failure))
+        let failed = failed.or(unknown).map(|(_, failure)| failure.clone());
+        failed.map_or(Outcome::Durable, |failure| match failure {
+            Failure::Disk(failure) => Outcome::Failed(failure),
+            Failure::Refused => Outcome::Refused,
         })
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn rebuild(
         let whole = parts.len() == 1 && fact.class == Class::Run;
         let class = if whole { Class::Run } else { Class::Pack };
         let plan = log.plan_of(class, parts);
-        let done = plan.run(notes)?;
+        let done = plan.run(notes).map_err(|failure| failure.error)?;
         for run in done.runs() {
             newest.insert(run.thread, plan.segment);
             check(&path, run, &fact.live[&run.thread])?;
@@ -77,11 +77,13 @@ fn rebuild_catalogue(
         replaces: Vec::new(),
     };
     let plan = log.plan_of(Class::Catalogue, vec![part]);
-    let done = plan.run(&|_, _, _| Vec::new())?;
+    let done = plan
+        .run(&|_, _, _| Vec::new())
+        .map_err(|failure| failure.error)?;
     drop(plan);
     let path = segment_path(Class::Catalogue, segment);
     let copy = keep_file(log.disk(), &path, segment)?;
-    log.finish_seal(Ok(done))?;
+    log.finish_seal(Ok(done)).map_err(|failure| failure.error)?;
     log.clean_up(1)?;
     Ok(Some(copy))
 }

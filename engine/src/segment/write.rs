@@ -177,7 +177,7 @@ impl SegmentWriter {
     }
 
     /// Completes the file, makes it durable, reads it back, and gives it its final name.
-    pub(crate) fn finish(mut self) -> Result<Sealed, ReadError> {
+    pub(crate) fn finish(&mut self) -> Result<Sealed, ReadError> {
         assert!(self.run.is_none(), "runs are ended before the segment");
         let footer = self.footer.encode();
         let footer_offset = self.offset();

@@ -18,7 +18,7 @@ use turnleaf_engine::AppendError;
 use turnleaf_engine::format::catalogue::CatalogueRecord;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 
-use crate::append::{find_or_create, settle};
+use crate::commit::{Shared, find_or_create, settle};
 use crate::error::Error;
 use crate::open::Store;
 
@@ -330,7 +330,7 @@ fn broken(lines: &Lines<'_>, why: String) -> Skip {
 }
 
 /// Stages a catalogue fact and waits until it is durable.
-fn announce(shared: &crate::source::Shared, fact: CatalogueRecord) -> Result<(), Error> {
+fn announce(shared: &Shared, fact: CatalogueRecord) -> Result<(), Error> {
     let mut log = shared.lock();
     let ticket = log.stage_catalogue(&[fact]);
     settle(shared, log, ticket)

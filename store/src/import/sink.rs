@@ -4,16 +4,15 @@
 use turnleaf_engine::format::catalogue::CatalogueRecord;
 use turnleaf_engine::format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kind, payload_crc};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_engine::{AppendError, NewRecord, RunWriter};
+use turnleaf_engine::{AppendError, Log, NewRecord, RunWriter};
 use turnleaf_projector::fold;
 use turnleaf_projector::notes::Notes;
 
 use super::announce;
 use super::lines::Piece;
-use crate::append::{settle, wait};
+use crate::commit::{Shared, settle, wait_for};
 use crate::error::Error;
 use crate::run_notes;
-use crate::source::Shared;
 
 /// New bytes above which an import writes segments itself.
 const RUN_BYTES_MIN: usize = 1 << 20;
@@ -263,15 +262,20 @@ impl<'s> Sink<'s> {
         let mut log = self.shared.lock();
         log.set_now(self.shared.now_ms());
         if !self.leased {
-            while log.is_being_sealed(self.thread) {
-                log = wait(self.shared, log);
-            }
-            log.lease(self.thread).map_err(self.refused())?;
-            self.leased = true;
-            // From here on nobody else appends; before, somebody may have.
-            if log.staged_end(self.thread) != Some(self.end) {
+            // A batch that is staged may fail, one that is durable stays.
+            let (thread, end) = (self.thread, self.end);
+            let durable_end = |log: &Log| log.state().reader(thread).map(|reader| reader.end());
+            let waits = |log: &Log| {
+                let is_used = log.is_being_sealed(thread) || log.staged_of(thread).is_some();
+                is_used && durable_end(log) == Some(end)
+            };
+            log = wait_for(self.shared, log, |log| (!waits(log)).then_some(())).0;
+            if durable_end(&log).is_some_and(|durable| durable != end) {
                 return Err(Error::Overtaken(self.id.clone()));
             }
+            // From here on nobody else appends.
+            log.lease(self.thread).map_err(self.refused())?;
+            self.leased = true;
         }
         let run = log
             .begin_run(self.thread)
@@ -380,16 +384,18 @@ impl<'s> Sink<'s> {
 
     /// Publishes the segment together with how far the import is.
     fn publish(&mut self) -> Result<(), Error> {
-        let Some(run) = self.run.take() else {
+        self.follow_archive()?;
+        // The run stays here until its publication is staged: what fails before abandons it.
+        let Some(run) = &mut self.run else {
             return Ok(());
         };
         let end = run.next().0;
-        self.follow_archive()?;
         let notes = self.notes.take().map(run_notes::pack).unwrap_or_default();
         let done = run.finish(&notes).map_err(Error::of_read(&self.id))?;
         let fact = self.progress(Some(end));
         let mut log = self.shared.lock();
         let ticket = log.stage_segment(&done, &[fact]);
+        self.run = None;
         settle(self.shared, log, ticket)
     }
 }
@@ -403,6 +409,7 @@ impl Drop for Sink<'_> {
                 log.abandon_run(run);
             }
             log.return_lease(self.thread);
+            self.shared.wake();
         }
     }
 }

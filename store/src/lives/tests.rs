@@ -129,7 +129,7 @@ fn rows_of_a_deleted_thread_go_when_threads_are_listed() {
         .state()
         .thread_number(&turnleaf_engine::format::ThreadId::parse(A).unwrap());
     let ticket = log.stage_deletion(number.unwrap()).unwrap();
-    crate::append::settle(shared, log, ticket).unwrap();
+    crate::commit::settle(shared, log, ticket).unwrap();
     store.close().unwrap();
     let store = Store::open(&dir.path().join("store")).unwrap();
     assert_eq!(index_rows(&store), 2);

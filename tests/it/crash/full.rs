@@ -33,7 +33,7 @@ fn a_full_disk_takes_appends_again_once_there_is_room() {
             let bytes = vec![round; 3000];
             match append(&mut log, a, &bytes) {
                 Outcome::Durable => expected.push(bytes),
-                Outcome::Failed(_) => refused += 1,
+                Outcome::Failed(_) | Outcome::Refused => refused += 1,
                 // The budget is used up before the room is.
                 Outcome::Pending => break,
             }
@@ -103,6 +103,8 @@ fn appends_do_not_wait_for_a_seal_that_a_full_disk_refuses() {
     assert!(matches!(refused, Outcome::Failed(_)), "{refused:?}");
     // What was waiting is settled as well, and room is all that is missing.
     disk.set_capacity(None);
+    assert!(!seal(&mut log), "it is not tried again at once");
+    log.rest_seals();
     assert!(seal(&mut log));
     while seal(&mut log) {}
     assert!(matches!(append(&mut log, a, &line), Outcome::Durable));

@@ -222,7 +222,7 @@ impl Work<'_> {
                     self.expectation.acknowledge();
                     return Some(());
                 }
-                Outcome::Failed(_) => {
+                Outcome::Failed(_) | Outcome::Refused => {
                     self.expectation.refuse();
                     return None;
                 }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use turnleaf_format::SegmentId;
+use turnleaf_format::segment::Class;
+
 use crate::error::{DiskFailure, failed};
-use crate::layout::segment_path;
+use crate::layout::{TEMPORARY, segment_path};
 use crate::log::Log;
 use crate::reserve;
 
@@ -14,10 +17,10 @@ impl Log {
     /// # Errors
     /// When the disk refuses; the rest is tried at the next call.
     pub fn clean_up(&mut self, keep_free: usize) -> Result<(), DiskFailure> {
+        let mut refused = self.remove_leftovers();
         self.journal.recycle();
         let mut gave_back = self.journal.trim(keep_free)?;
         let mut kept = Vec::new();
-        let mut refused = Ok(());
         for file in std::mem::take(&mut self.doomed) {
             let held = Arc::strong_count(&file) > 1;
             #[cfg(turnleaf_bugs)]
@@ -41,6 +44,34 @@ impl Log {
         if gave_back {
             self.hold_reserve();
         }
+        refused
+    }
+
+    /// Removes the file of a segment that was not published, whatever name it has by now. What
+    /// cannot be removed is remembered, and tried again.
+    pub(in crate::log) fn remove_unfinished(&mut self, segment: SegmentId, class: Class) {
+        let path = segment_path(class, segment);
+        let leftovers = &mut self.sealing.leftovers;
+        leftovers.extend([format!("{path}{TEMPORARY}"), path]);
+        if let Err(failure) = self.remove_leftovers() {
+            tracing::warn!(%failure, "an unfinished segment stays for now");
+        }
+    }
+
+    /// Tries again to remove what could not be removed.
+    pub(super) fn remove_leftovers(&mut self) -> Result<(), DiskFailure> {
+        let (disk, mut refused) = (&self.disk, Ok(()));
+        self.sealing.leftovers.retain(|path| {
+            let removed = disk.remove(path);
+            let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+            match removed.map_err(|error| (is_gone(&error), error)) {
+                Ok(()) | Err((true, _)) => false,
+                Err((false, error)) => {
+                    refused = Err(failed("remove", path)(error));
+                    true
+                }
+            }
+        });
         refused
     }
 

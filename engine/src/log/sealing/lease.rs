@@ -4,7 +4,6 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, ThreadNumber};
 
 use crate::error::{Cause, Damage, ReadError};
-use crate::layout::{TEMPORARY, segment_path};
 use crate::log::{AppendError, Log};
 use crate::seal::{Part, RunWriter};
 
@@ -23,17 +22,11 @@ impl Log {
         let is_being_sealed = self.is_being_sealed(thread);
         #[cfg(turnleaf_bugs)]
         let is_being_sealed = is_being_sealed && !crate::bugs::LeasedWhileSealed.planted();
-        let is_busy = is_being_sealed || self.staged.contains_key(&thread);
+        let is_busy = is_being_sealed || self.staged_of(thread).is_some();
         if is_busy || !self.leases.insert(thread) {
             return Err(AppendError::Busy);
         }
         Ok(())
-    }
-
-    /// Whether a segment with records of the thread is being written or published.
-    #[must_use]
-    pub fn is_being_sealed(&self, thread: ThreadNumber) -> bool {
-        self.in_seal.contains(&thread)
     }
 
     /// Ends a lease.
@@ -71,16 +64,18 @@ impl Log {
             return Err(behind_a_loss(thread, at).into());
         }
         let plan = self.plan_of(Class::Run, Vec::new());
-        RunWriter::begin(&plan, part)
+        RunWriter::begin(&plan, part).map_err(|failure| {
+            self.remove_unfinished(plan.segment, plan.class);
+            failure.error
+        })
     }
 
-    /// Removes the unfinished file of a run that was abandoned, if it is still there.
+    /// Removes the file of a run that was abandoned: before it was finished, or because finishing
+    /// it failed. What was published stays.
     pub fn abandon_run(&mut self, run: RunWriter) {
-        let path = format!("{}{TEMPORARY}", segment_path(Class::Run, run.segment()));
+        let segment = run.segment();
         drop(run);
-        if let Err(error) = self.disk.remove(&path) {
-            tracing::debug!(%error, path, "an abandoned segment file stays until the next open");
-        }
+        self.remove_unfinished(segment, Class::Run);
     }
 }
 

@@ -4,6 +4,10 @@ mod cleanup;
 mod lease;
 mod plan;
 mod publish;
+mod state;
+
+pub(super) use state::SealState;
+pub use state::Unsealable;
 
 /// How much a sealing step takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,10 +17,12 @@ const CATALOGUE_MERGE_BYTES: u64 = 4 << 20;
 impl Log {
     /// Plans the next segment, if one is to be written. Only one plan is under way at a time.
     pub fn plan_seal(&mut self, goal: SealGoal) -> Option<SealPlan> {
+        if self.remove_leftovers().is_err() {
+            self.sealing.leftovers_stay();
+        }
         // A publication that waits for its commit is under way too: its runs must not be planned
         // again.
-        let under_way = self.seal_in_flight || !self.facts.frames.is_empty() || self.in_flight;
-        if under_way || (goal == SealGoal::Due && !self.sealing) {
+        if self.stopped || !self.sealing.may_plan(goal) {
             return None;
         }
         let parts = match goal {
@@ -31,16 +33,19 @@ impl Log {
                 self.catalogue_part(any).map(|part| vec![part])
             }),
         };
-        self.seal_due = parts.is_some();
-        let parts = parts?;
-        self.seal_in_flight = true;
-        self.in_seal = parts.iter().map(Part::thread).collect();
+        let Some(parts) = parts else {
+            self.sealing.found_nothing(goal);
+            return None;
+        };
+        let threads: Vec<ThreadNumber> = parts.iter().map(Part::thread).collect();
         let class = match parts.as_slice() {
             [part] if part.reader.view.thread == ThreadNumber::CATALOGUE => Class::Catalogue,
             [part] if !self.is_small(part.reader.view.thread) => Class::Run,
             _ => Class::Pack,
         };
-        Some(self.plan_of(class, parts))
+        let plan = self.plan_of(class, parts);
+        self.sealing.write(plan.segment, class, &threads);
+        Some(plan)
     }
 
     /// A plan for a new segment.
@@ -62,7 +67,8 @@ impl Log {
         let oldest = self.journal.oldest_over_budget();
         let seals = || oldest.is_some_and(|oldest| self.oldest_parts(oldest).is_some());
         let can = !self.journal.oldest_is_held() && seals();
-        self.seal_in_flight || (can && !self.seal_failed)
+        // Appends do not wait for a seal that may never succeed. [R:full-1]
+        self.sealing.is_busy() || (can && !self.sealing.rests())
     }
 
     /// What the oldest file still holds and can be sealed.
@@ -134,6 +140,7 @@ impl Log {
         thread != ThreadNumber::CATALOGUE
             && !self.leases.contains(&thread)
             && !self.quarantined.contains(&thread)
+            && !self.sealing.rests_thread(thread)
             && self.state.threads.get(&thread).is_some_and(whole)
     }
 
@@ -153,7 +160,8 @@ impl Log {
     fn catalogue_part(&self, oldest: Generation) -> Option<Part> {
         let view = self.state.threads.get(&ThreadNumber::CATALOGUE)?;
         let first = view.frames.first()?;
-        if first.file.generation > oldest || !view.holes.is_empty() {
+        let rests = self.sealing.rests_thread(ThreadNumber::CATALOGUE);
+        if first.file.generation > oldest || !view.holes.is_empty() || rests {
             return None;
         }
         let reader: Reader = self.state.reader(ThreadNumber::CATALOGUE)?;

@@ -7,10 +7,8 @@ use turnleaf_format::ThreadNumber;
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::segment::Class;
 
-use crate::error::ReadError;
-use crate::layout::segment_path;
 use crate::log::{Log, Ticket};
-use crate::seal::SealedSegment;
+use crate::seal::{SealError, SealedSegment};
 use crate::view::{RunRef, SegmentFile};
 
 impl Log {
@@ -21,21 +19,18 @@ impl Log {
     /// The failure of the run.
     pub fn finish_seal(
         &mut self,
-        result: Result<SealedSegment, ReadError>,
-    ) -> Result<Option<Ticket>, ReadError> {
-        self.seal_in_flight = false;
-        self.seal_failed = result.is_err();
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::FailedSealAwaited.planted() {
-            self.seal_failed = false;
-        }
-        let sealed = result.inspect_err(|_| self.in_seal.clear())?;
+        result: Result<SealedSegment, SealError>,
+    ) -> Result<Option<Ticket>, SealError> {
+        let sealed = result.inspect_err(|failure| self.seal_failed(failure))?;
+        let threads = sealed.runs().iter().map(|run| run.thread).collect();
         if sealed.sealed.class == Class::Catalogue {
-            self.in_seal.clear();
+            self.sealing.publish(threads, None);
             self.take_over_catalogue(&sealed);
             return Ok(None);
         }
-        Ok(Some(self.stage_segment(&sealed, &[])))
+        let ticket = self.stage_segment(&sealed, &[]);
+        self.sealing.publish(threads, Some(ticket.count));
+        Ok(Some(ticket))
     }
 
     /// Stages the publication of a segment, with further facts in the same batch.
@@ -48,7 +43,8 @@ impl Log {
             .iter()
             .filter(|_| crate::bugs::ReplacedRemovedEarly.planted())
         {
-            let _ = self.disk.remove(&segment_path(Class::Run, *old));
+            let path = crate::layout::segment_path(Class::Run, *old);
+            let _ = self.disk.remove(&path);
         }
         facts.extend(
             done.replaces
@@ -69,10 +65,7 @@ impl Log {
     /// these would only take up room.
     pub(in crate::log) fn drop_unpublished(&mut self) {
         for (_, segment) in std::mem::take(&mut self.unpublished) {
-            let path = segment_path(Class::Run, segment);
-            if let Err(error) = self.disk.remove(&path) {
-                tracing::warn!(%error, path, "an unpublished segment stays");
-            }
+            self.remove_unfinished(segment, Class::Run);
         }
     }
 

@@ -1,0 +1,215 @@
+//! Owns the protocol of all who change a log together: who commits, who waits, who is woken, and
+//! what becomes of the others when one of them panics.
+//!
+//! The log is a plain value behind one mutex ([`Shared`]). Three parties meet there.
+//!
+//! - A *follower* staged a batch or a fact under the lock and waits for its outcome, or for
+//!   something else that a commit brings about ([`wait_for`]). It sleeps on `settled`.
+//! - The *leader* is whoever of them finds something staged and no group being written. It takes
+//!   the whole staged group under the lock, writes and syncs it without, while others stage the
+//!   next, and moves the end under the lock again. Then it wakes all followers, and the first that
+//!   finds its batch still waiting leads next. Nobody leads for others only: once its own wait is
+//!   over, it returns.
+//! - The *sealer* (`sealer.rs`) writes segments without the lock and publishes each with a fact. It
+//!   waits for that fact's commit like a follower, and for something to seal on `work`.
+//!
+//! A leader whose batch needs room that only a seal makes is a follower until that seal is over.
+//! Facts never wait for room, so the sealer never waits for a follower that waits for it.
+//!
+//! Whatever may end a wait is followed by a wake-up, under or after the lock: the end of a commit,
+//! also of one that could not begin (`settled`); the end of a seal, of an import's lease, of a
+//! sealer or of a leader that panicked (`settled`); something to seal, room that is needed, the
+//! close of the store (`work`).
+//!
+//! A panic costs nobody else their wait. A leader that panics stops the log ([`Log::stop`]): what
+//! was staged has failed, and every later write is refused with [`Error::Stopped`] until the store
+//! is opened anew. A sealer that panics is not replaced: imports and archives go on, appends go on
+//! while the journal has room for them within its budget, and are refused after that.
+//!
+//! Lock order: what the index holds (`leaves/mod.rs`), then the log, then what the engine holds for
+//! a moment (open segments, inflated blocks). Nobody takes the index while it holds the log.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use turnleaf_engine::format::{ThreadId, ThreadNumber};
+use turnleaf_engine::{Begin, Log, Outcome, Ticket};
+
+use crate::error::{Error, Part};
+use crate::source::Clock;
+
+/// The log of an owner with what its threads of execution share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    log: Mutex<Log>,
+    clock: Clock,
+    /// Wakes whoever waits for a commit, or for a thread that is being sealed or imported.
+    settled: Condvar,
+    /// Wakes the sealer.
+    pub(crate) work: Condvar,
+}
+
+impl Shared {
+    pub(crate) fn new(log: Log, clock: Clock) -> Shared {
+        Shared {
+            log: Mutex::new(log),
+            clock,
+            settled: Condvar::new(),
+            work: Condvar::new(),
+        }
+    }
+
+    /// Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// The log. A panic while somebody stages leaves it consistent: a batch enters in one step. A
+    /// panic in a commit stops it.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes all followers.
+    pub(crate) fn wake(&self) {
+        self.settled.notify_all();
+    }
+
+    fn wait<'a>(&'a self, log: MutexGuard<'a, Log>) -> MutexGuard<'a, Log> {
+        let woken = self.settled.wait(log);
+        woken.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops the log when it is dropped by a panic: whoever leads has one from before it takes the
+/// group until that is settled.
+struct Leading<'s> {
+    shared: &'s Shared,
+    is_over: bool,
+}
+
+impl<'s> Leading<'s> {
+    fn begin(shared: &'s Shared) -> Leading<'s> {
+        Leading {
+            shared,
+            is_over: false,
+        }
+    }
+
+    fn end(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            tracing::error!("a commit panicked; nothing is written until the store is opened anew");
+            self.shared.lock().stop();
+            self.shared.wake();
+            self.shared.work.notify_all();
+        }
+    }
+}
+
+/// Waits until `look` finds what is waited for, and leads commits meanwhile where nobody else does.
+/// `look` must find something once nothing is staged, sealed or leased any more.
+pub(crate) fn wait_for<'s, T>(
+    shared: &'s Shared,
+    mut log: MutexGuard<'s, Log>,
+    mut look: impl FnMut(&Log) -> Option<T>,
+) -> (MutexGuard<'s, Log>, T) {
+    loop {
+        if let Some(found) = look(&log) {
+            return (log, found);
+        }
+        // It outlives the lock, which a panic gives back first.
+        let leading = Leading::begin(shared);
+        log = lead_or_wait(shared, log);
+        leading.end();
+    }
+}
+
+/// Leads one commit, or sleeps until something happened.
+fn lead_or_wait<'s>(shared: &'s Shared, mut log: MutexGuard<'s, Log>) -> MutexGuard<'s, Log> {
+    match log.begin_commit() {
+        Begin::Commit(commit) => {
+            drop(log);
+            let result = commit.run();
+            log = shared.lock();
+            log.finish_commit(commit, result);
+            shared.wake();
+            if log.seal_is_due() {
+                shared.work.notify_all();
+            }
+            log
+        }
+        Begin::Failed => {
+            shared.wake();
+            log
+        }
+        Begin::Idle => shared.wait(log),
+        Begin::OverBudget => {
+            shared.work.notify_all();
+            shared.wait(log)
+        }
+    }
+}
+
+/// Waits until the outcome of a staged batch is known.
+pub(crate) fn settle<'s>(
+    shared: &'s Shared,
+    log: MutexGuard<'s, Log>,
+    ticket: Ticket,
+) -> Result<(), Error> {
+    let (log, outcome) = wait_for(shared, log, |log| match log.outcome(ticket) {
+        Outcome::Pending => None,
+        known => Some(known),
+    });
+    match outcome {
+        Outcome::Failed(_) if log.is_stopped() => Err(Error::Stopped(Part::Commit)),
+        Outcome::Failed(failure) => Err(Error::NotDurable(failure)),
+        Outcome::Refused => Err(Error::Stopped(Part::Sealer)),
+        Outcome::Durable | Outcome::Pending => Ok(()),
+    }
+}
+
+/// Waits until nothing of a thread is staged that was when this was called.
+pub(crate) fn wait_for_staged<'s>(
+    shared: &'s Shared,
+    log: MutexGuard<'s, Log>,
+    thread: ThreadNumber,
+) -> MutexGuard<'s, Log> {
+    let Some(ticket) = log.staged_of(thread) else {
+        return log;
+    };
+    let is_known = |log: &Log| !matches!(log.outcome(ticket), Outcome::Pending);
+    wait_for(shared, log, |log| is_known(log).then_some(())).0
+}
+
+/// Waits until the creation of a thread of this id, if one is staged, became durable or failed.
+pub(crate) fn wait_for_creation<'s>(
+    shared: &'s Shared,
+    log: MutexGuard<'s, Log>,
+    id: &ThreadId,
+) -> MutexGuard<'s, Log> {
+    let is_known = |log: &Log| log.staged_creation(id).is_none();
+    wait_for(shared, log, |log| is_known(log).then_some(())).0
+}
+
+/// Number of a thread that exists, or a new thread's; durable when this returns.
+pub(crate) fn find_or_create(shared: &Shared, id: &ThreadId) -> Result<ThreadNumber, Error> {
+    let mut log = wait_for_creation(shared, shared.lock(), id);
+    if let Some(number) = log.state().thread_number(id) {
+        return Ok(number);
+    }
+    log.set_now(shared.now_ms());
+    let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
+        thread: id.to_string(),
+        reason,
+    })?;
+    settle(shared, log, ticket)?;
+    Ok(number)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! The sealer beside all others: its failures cost nobody anything but room, its end is told, and
+//! nobody waits for what does not come.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod deaths;
+mod failures;
+mod together;
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use turnleaf::{Options, Store};
+use turnleaf_engine::disk::Disk;
+use turnleaf_tests::hooked::HookedDisk;
+use turnleaf_tests::sim_disk::SimDisk;
+use turnleaf_tests::stores::owner;
+
+/// A journal of two small files, so that appends soon need room.
+fn options() -> Options {
+    Options {
+        journal_first_bytes: 16 << 10,
+        journal_file_bytes: 32 << 10,
+        journal_files_max: 3,
+        seal_bytes_min: 8 << 10,
+        segment_boundary_bytes: 16 << 10,
+        segment_bytes_max: 64 << 10,
+        reserve_bytes: 0,
+        ..Options::default()
+    }
+}
+
+/// A store whose calls of the disk are told to a hook; it seals by itself where `seals` says so.
+fn store_with(
+    disk: &SimDisk,
+    seals: bool,
+    hook: impl Fn(&'static str, &str) -> std::io::Result<()> + Send + Sync + 'static,
+) -> Store {
+    let disk: Arc<dyn Disk> = Arc::new(HookedDisk::new(Arc::new(disk.clone()), hook));
+    Store::open_on(disk, options(), &owner(), seals, || 1).unwrap()
+}
+
+/// What the work comes to; a work that never ends fails the test.
+fn watched<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        let worker = scope.spawn(move || {
+            let done = work();
+            let _ = tell.send(());
+            done
+        });
+        match told.recv_timeout(Duration::from_secs(60)) {
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                // Whoever hangs cannot be ended, and would hold up the end of the scope.
+                eprintln!("the work hangs");
+                std::process::abort();
+            }
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {}
+        }
+        worker.join().unwrap()
+    })
+}
+
+fn exported(store: &Store, thread: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    store.export(thread, None, None, &mut out).unwrap();
+    out
+}
+
+/// Bytes that do not shrink, so that what is sealed has the length that is asked for.
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut rng = turnleaf_tests::rng::Rng::new(seed);
+    let printable = |_| u8::try_from(u64::from(b' ') + rng.below(90)).unwrap();
+    (0..bytes).map(printable).collect()
+}
+
+/// The first line of a rollout of this thread, without its line feed.
+fn head(id: &str) -> String {
+    let time = "2026-01-01T00:00:00.000Z";
+    format!(
+        "{{\"timestamp\":\"{time}\",\"type\":\"session_meta\",\"payload\":{{\"id\":\"{id}\",\
+         \"timestamp\":\"{time}\",\"cwd\":\"/w\",\"originator\":\"t\",\"cli_version\":\"0\",\
+         \"source\":\"cli\",\"model_provider\":null}}}}"
+    )
+}
