@@ -109,6 +109,11 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (true, Some((first, end))) = (self.file.is_empty(), self.ordinals) {
+            // Nothing holds them: there is no place to name.
+            let last = end.0.saturating_sub(1);
+            return write!(f, "records {first} to {last} are missing");
+        }
         write!(f, "{} is damaged at byte {}", self.file, self.offset)?;
         if self.length > 0 {
             write!(f, " ({} bytes)", self.length)?;

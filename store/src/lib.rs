@@ -44,8 +44,8 @@ pub use doctor::Diagnosis;
 pub use error::{Error, ErrorKind, Part};
 pub use import::{ImportProgress, ImportSource, Imported, Skip};
 pub use leaves::{
-    AnomalyCount, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread, SortKey,
-    ThreadHealth, ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest,
+    AnomalyCount, ContextReport, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread,
+    SortKey, ThreadHealth, ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest,
 };
 pub use open::{Store, system_owner};
 pub use repair::{NamedRepair, RepairReport};

@@ -8,7 +8,6 @@ use crate::commands::{directory, met, open_log, open_to_read};
 use crate::destination::Destination;
 use crate::exit::{Failure, Outcome};
 use crate::output::warn;
-use turnleaf::Store;
 
 pub(crate) fn run(
     global: &Global,
@@ -29,21 +28,19 @@ pub(crate) fn run(
         store.export(thread, from, to, out)?;
         Ok(())
     })?;
-    warn_of_gaps(global, &store, thread)?;
+    let given_up = store.given_up(thread)?;
+    warn_of_gaps(global, &given_up);
     Ok(met(global, &store))
 }
 
 /// What a repair gave up is missing in the output: that is said, and is no failure.
-fn warn_of_gaps(global: &Global, store: &Store, thread: &str) -> Result<(), Failure> {
-    for (first, end) in store.given_up(thread)? {
-        if !global.quiet {
-            let last = end - 1;
-            warn(format_args!(
-                "records {first} to {last} are missing: a repair gave them up"
-            ));
-        }
+fn warn_of_gaps(global: &Global, given_up: &[(u64, u64)]) {
+    for (first, end) in given_up.iter().filter(|_| !global.quiet) {
+        let last = end - 1;
+        warn(format_args!(
+            "records {first} to {last} are missing: a repair gave them up"
+        ));
     }
-    Ok(())
 }
 
 pub(crate) fn context(global: &Global, thread: &str, ordinals: bool) -> Result<Outcome, Failure> {
@@ -54,7 +51,8 @@ pub(crate) fn context(global: &Global, thread: &str, ordinals: bool) -> Result<O
             writeln!(out, "{ordinal}").map_err(Failure::io("write to standard output"))?;
         }
     } else {
-        store.context(thread, &mut out)?;
+        let written = store.context(thread, &mut out)?;
+        warn_of_gaps(global, &written.given_up);
     }
     out.flush()
         .map_err(Failure::io("write to standard output"))?;

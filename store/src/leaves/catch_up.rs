@@ -434,6 +434,23 @@ pub(crate) fn whole_line(reader: &Reader, record: Record<'static>) -> Result<Vec
     Ok(line)
 }
 
+/// The record that begins the line which the record `ordinal` goes on with.
+pub(crate) fn line_start(reader: &Reader, ordinal: Ordinal) -> Result<Ordinal, ReadError> {
+    let mut first = ordinal;
+    reader.records_back(ordinal, &mut |record| {
+        if record.kind != Kind::LINE {
+            return ControlFlow::Continue(());
+        }
+        first = record.ordinal;
+        if record.flags.has(Flags::CONTINUES) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(first)
+}
+
 /// The bytes of the records that `ordinal` continues.
 fn line_before(reader: &Reader, ordinal: Ordinal) -> Result<Vec<u8>, ReadError> {
     let mut pieces: Vec<Vec<u8>> = Vec::new();

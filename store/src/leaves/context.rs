@@ -4,63 +4,195 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use turnleaf_engine::format::Ordinal;
-use turnleaf_engine::format::record::{Flags, Kind};
+use turnleaf_engine::format::record::{Entry, Flags, Kind};
 use turnleaf_engine::{Options, ReadError, Reader, Snapshot};
 use turnleaf_projector::context::{ContextRange, ContextScan};
-use turnleaf_projector::fold::ThreadState;
+use turnleaf_projector::fold::{self, ThreadState};
 use turnleaf_projector::index::Index;
 
-use super::catch_up::{decoded, whole_line};
+use super::catch_up::{decoded, line_start};
 use crate::error::Error;
 use crate::open::Store;
 
+/// What was written of a thread's context.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContextReport {
+    /// Records that were written.
+    pub records: u64,
+    /// Ordinals from the oldest of them on that a repair gave up: first and one past the last.
+    /// What is damaged and not given up is in [`Store::damage_seen`].
+    pub given_up: Vec<(u64, u64)>,
+}
+
+/// What resuming a thread needs.
+pub(crate) struct Resume {
+    reader: Reader,
+    pub(crate) range: ContextRange,
+    /// The head, where it is to be put in front.
+    head: Option<Ordinal>,
+    /// Ordinals that could not be read on the way: first and one past the last, descending.
+    unread: Vec<(Ordinal, Ordinal)>,
+}
+
 impl Store {
     /// The ordinals of the records that the model needs to resume a thread, ascending: the newest
-    /// usable compaction and one complete turn at least, else everything.
+    /// usable compaction and one complete turn at least, else everything. What is damaged or was
+    /// given up is left out.
     ///
     /// # Errors
-    /// As [`Store::turns`]; also damage within the records that are needed.
+    /// As [`Store::turns`].
     pub fn context_ordinals(&self, id: &str) -> Result<Vec<u64>, Error> {
-        self.with_thread(id, |index, number, reader| {
-            let state = thread_state(index, number)?;
-            let range = resume_range(id, reader, &state)?;
-            let Some(start) = range.start else {
-                return Ok(Vec::new());
-            };
-            let head = state
-                .head_at
-                .filter(|_| range.head_in_front)
-                .map(|at| at.0.0);
-            let rest = (start.0..reader.end().0)
-                .filter(|at| range.skipped.binary_search(&Ordinal(*at)).is_err());
-            Ok(head.into_iter().chain(rest).collect())
-        })
+        let resume = self.resume(id)?;
+        let Some(start) = resume.range.start else {
+            return Ok(Vec::new());
+        };
+        let head = resume.head.map(|at| at.0);
+        let mut ordinals: Vec<u64> = head.into_iter().collect();
+        let given_up = resume.reader.given_up();
+        let absent = |at: u64| {
+            let lost = given_up.iter().chain(&resume.unread);
+            lost.into_iter()
+                .any(|(first, end)| (first.0..end.0).contains(&at))
+        };
+        let rest = start.0..resume.reader.end().0;
+        ordinals.extend(rest.filter(|at| !resume.skips(Ordinal(*at)) && !absent(*at)));
+        Ok(ordinals)
     }
 
-    /// Writes the records that the model needs to resume a thread, exact bytes, one per line.
+    /// Writes the records that the model needs to resume a thread, exact bytes, one per line, in
+    /// pieces: a record may be as large as it likes. What is damaged or was given up is left out.
     ///
     /// # Errors
     /// As [`Store::context_ordinals`]; also when `out` refuses.
-    pub fn context(&self, id: &str, out: &mut dyn Write) -> Result<(), Error> {
-        let ordinals: Vec<Ordinal> = self
-            .context_ordinals(id)?
-            .into_iter()
-            .map(Ordinal)
-            .collect();
-        let (_, reader) = self.source.find(id)?;
-        let written = |source| Error::Source {
-            path: "the output".into(),
-            source,
+    pub fn context(&self, id: &str, out: &mut dyn Write) -> Result<ContextReport, Error> {
+        let resume = self.resume(id)?;
+        let mut report = ContextReport::default();
+        let Some(start) = resume.range.start else {
+            return Ok(report);
         };
-        for part in ordinals.chunks(256) {
-            for record in reader.get(part).map_err(Error::of_read(id))? {
-                let line = whole_line(&reader, record).map_err(Error::of_read(id))?;
-                out.write_all(&line)
-                    .and_then(|()| out.write_all(b"\n"))
-                    .map_err(written)?;
+        let spans = resume.head.map(|at| (at, at.plus(1)));
+        for (from, end) in spans.into_iter().chain([(start, resume.reader.end())]) {
+            self.write_lines(&resume, (from, end), &mut report.records, out)?;
+        }
+        let lost = resume.reader.given_up().into_iter();
+        let lost = lost.filter(|(_, end)| *end > start);
+        report.given_up = lost
+            .map(|(first, end)| (first.max(start).0, end.0))
+            .collect();
+        Ok(report)
+    }
+
+    /// Writes what the model needs of the records `from..end`, and counts it.
+    fn write_lines(
+        &self,
+        resume: &Resume,
+        (mut from, end): (Ordinal, Ordinal),
+        records: &mut u64,
+        out: &mut dyn Write,
+    ) -> Result<(), Error> {
+        let reader = &resume.reader;
+        while from < end {
+            let begin = from;
+            let (mut failed, mut is_within) = (None, false);
+            let mut write = |ordinal: Ordinal, entry: &Entry<'_>| -> Result<(), Error> {
+                if resume.skips(ordinal) {
+                    return Ok(());
+                }
+                if entry.begins() && entry.flags.has(Flags::CONTINUES) {
+                    write_line_before(reader, ordinal, out)?;
+                }
+                out.write_all(entry.bytes).map_err(refused)?;
+                is_within = !entry.completes();
+                if entry.completes() {
+                    out.write_all(b"\n").map_err(refused)?;
+                    *records += 1;
+                    from = ordinal.plus(1);
+                }
+                Ok(())
+            };
+            let read = reader.entries(
+                begin,
+                end,
+                &mut |ordinal, entry| match write(ordinal, entry) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        failed = Some(error);
+                        ControlFlow::Break(())
+                    }
+                },
+            );
+            match (read, failed) {
+                (_, Some(Error::Damaged { damage, .. }))
+                | (Err(ReadError::Damaged(damage)), None) => {
+                    self.saw_damage(&damage);
+                    let behind = damage.ordinals.map_or(end, |(_, behind)| behind);
+                    from = behind.max(from.plus(1));
+                }
+                (_, Some(error)) => return Err(error),
+                (Err(ReadError::Disk(failure)), None) => return Err(Error::Disk(failure)),
+                (Ok(()), None) => return Ok(()),
+            }
+            // What follows a record that breaks off begins a line of its own.
+            if is_within {
+                out.write_all(b"\n").map_err(refused)?;
             }
         }
         Ok(())
+    }
+
+    fn resume(&self, id: &str) -> Result<Resume, Error> {
+        self.with_thread(id, |index, number, reader| {
+            self.resume_of(reader, &thread_state(index, number)?)
+        })
+    }
+
+    /// Walks back from the newest record as far as resuming needs. Damage is passed by and noted in
+    /// [`Store::damage_seen`].
+    pub(crate) fn resume_of(&self, reader: &Reader, state: &ThreadState) -> Result<Resume, Error> {
+        let mut scan = ContextScan::new(state);
+        let mut unread = Vec::new();
+        let mut below = reader.end();
+        while below.0 > 0 {
+            let mut failed = None;
+            let read = reader.records_back(below, &mut |record| {
+                let at = record.ordinal;
+                below = at;
+                match decoded(reader, record, |decoded| scan.feed(at, decoded)) {
+                    Ok(flow) => flow,
+                    // What it continues is damaged, so nobody can tell what it says.
+                    Err(ReadError::Damaged(damage)) => {
+                        self.saw_damage(&damage);
+                        scan.feed(at, &fold::decode(b""))
+                    }
+                    Err(ReadError::Disk(failure)) => {
+                        failed = Some(failure);
+                        ControlFlow::Break(())
+                    }
+                }
+            });
+            match (read, failed) {
+                (_, Some(failure)) | (Err(ReadError::Disk(failure)), None) => {
+                    return Err(Error::Disk(failure));
+                }
+                (Ok(()), None) => break,
+                (Err(ReadError::Damaged(damage)), None) => {
+                    self.saw_damage(&damage);
+                    let first = damage.ordinals.map_or(Ordinal(0), |(first, _)| first);
+                    let first = first.min(Ordinal(below.0 - 1));
+                    unread.push((first, below));
+                    below = first;
+                }
+            }
+        }
+        let range = scan.finish();
+        let head = state.head_at.filter(|_| range.head_in_front);
+        let head = head.map(|at| at.0);
+        Ok(Resume {
+            reader: reader.clone(),
+            range,
+            head,
+            unread,
+        })
     }
 
     /// Writes the exact bytes that were imported or appended, `from..end` of a thread's records.
@@ -191,68 +323,39 @@ pub(crate) fn thread_state(
     }
 }
 
-/// Walks back from the newest record as far as resuming needs.
-pub(crate) fn resume_range(
-    id: &str,
-    reader: &Reader,
-    state: &ThreadState,
-) -> Result<ContextRange, Error> {
-    let mut scan = ContextScan::new(state);
+impl Resume {
+    /// Whether a record is none for the model.
+    fn skips(&self, ordinal: Ordinal) -> bool {
+        self.range.skipped.binary_search(&ordinal).is_ok()
+    }
+}
+
+fn refused(source: io::Error) -> Error {
+    Error::Source {
+        path: "the output".into(),
+        source,
+    }
+}
+
+/// Writes the bytes of the records that `ordinal` continues.
+fn write_line_before(reader: &Reader, ordinal: Ordinal, out: &mut dyn Write) -> Result<(), Error> {
+    let first = line_start(reader, ordinal).map_err(Error::of_read(""))?;
     let mut failed = None;
-    reader
-        .records_back(
-            reader.end(),
-            &mut |record| match decoded(reader, record, |decoded| {
-                scan.feed(record.ordinal, decoded)
-            }) {
-                Ok(flow) => flow,
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
-            },
-        )
-        .map_err(Error::of_read(id))?;
-    failed.map_or(Ok(()), Err).map_err(Error::of_read(id))?;
-    Ok(scan.finish())
+    let read = reader.entries(first, ordinal, &mut |_, entry| {
+        if entry.kind != Kind::LINE {
+            return ControlFlow::Continue(());
+        }
+        match out.write_all(entry.bytes) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    failed.map_or(Ok(()), Err).map_err(refused)?;
+    read.map_err(Error::of_read(""))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use turnleaf_engine::disk::OsDisk;
-
-    use crate::{Options, Store, system_owner};
-
-    /// Journal files are recycled under a reader that does not own the store: it looks again.
-    #[test]
-    fn an_export_beside_an_owner_follows_records_into_segments() {
-        let dir = tempfile::tempdir().unwrap();
-        let options = Options {
-            journal_first_bytes: 1 << 20,
-            journal_file_bytes: 1 << 20,
-            journal_files_max: 3,
-            seal_bytes_min: 64 << 10,
-            ..Options::default()
-        };
-        let disk = Arc::new(OsDisk::new(dir.path()));
-        let store = Store::open_on(disk, options, &system_owner(), true, || 1).unwrap();
-        store.create_thread("a").unwrap();
-        let line = |at: usize| format!("{at} {}", "x".repeat(60_000));
-        let append = |from: usize, end: usize| {
-            for at in from..end {
-                store.append("a", None, &[line(at).as_bytes()]).unwrap();
-            }
-        };
-        append(0, 10);
-        let reader = Store::open_log(dir.path()).unwrap();
-        // Enough to write over every journal file that the reader knows.
-        append(10, 300);
-        let mut out = Vec::new();
-        reader.export("a", None, None, &mut out).unwrap();
-        let expect: String = (0..10).map(|at| format!("{}\n", line(at))).collect();
-        assert!(out == expect.as_bytes(), "{} bytes", out.len());
-        assert_eq!(reader.damage_seen(), []);
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ use turnleaf_projector::index::{Index, IndexError};
 
 pub use catch_up::RebuildReport;
 pub(crate) use catch_up::decoded;
-
+pub use context::ContextReport;
 pub use health::ThreadHealth;
 pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnsPage, TurnsRequest};
 pub use show::{AnomalyCount, ShowThread};

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::fold::{AnomalyKind, Rejection, ThreadMeta, ThreadState};
 
-use super::context::{resume_range, thread_state};
+use super::context::thread_state;
 use crate::error::Error;
 use crate::open::Store;
 
@@ -77,7 +77,7 @@ impl Store {
         self.with_thread(id, |index, number, reader| {
             let row = index.reader()?.thread(number)?.unwrap_or_default();
             let state = thread_state(index, number)?;
-            let range = resume_range(id, reader, &state)?;
+            let range = self.resume_of(reader, &state)?.range;
             let mut segments = Vec::new();
             let journal_bytes = self.source.with(|known| {
                 for info in known.segments() {

@@ -1,0 +1,134 @@
+//! Contexts and exports of damaged threads, and beside an owner.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use turnleaf_engine::disk::OsDisk;
+
+use crate::{ContextReport, ImportSource, Options, Store, system_owner};
+
+/// A paginated thread of 1200 turns, in one segment; its lines.
+fn sealed(dir: &Path) -> Vec<String> {
+    let at = r#""timestamp":"2026-01-01T00:00:00Z""#;
+    let head = r#""id":"a","timestamp":"2026-01-01T00:00:00Z","cwd":"/w","originator":"o""#;
+    let mut lines = vec![format!(
+        r#"{{{at},"ordinal":0,"type":"session_meta","payload":{{{head},"cli_version":"1","history_mode":"paginated"}}}}"#
+    )];
+    let mut push = |payload: String| {
+        let ordinal = lines.len();
+        lines.push(format!(
+            r#"{{{at},"ordinal":{ordinal},"type":"event_msg","payload":{{{payload}}}}}"#
+        ));
+    };
+    for turn in 0..1200_u64 {
+        push(format!(r#""type":"task_started","turn_id":"t{turn}""#));
+        // Nothing that a block could pack away.
+        let word = |at: u64| (turn * 1000 + at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let text: String = (0..60).map(|at| format!("{:016x}", word(at))).collect();
+        push(format!(r#""type":"user_message","message":"{text}""#));
+        push(format!(
+            r#""type":"task_complete","turn_id":"t{turn}","last_agent_message":null"#
+        ));
+    }
+    let store = Store::open(dir).unwrap();
+    let bytes: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let source = ImportSource {
+        path: "a.jsonl",
+        thread_hint: None,
+        plain: &mut bytes.as_bytes(),
+        file_bytes: bytes.len() as u64,
+        modified_ns: 0,
+        archived: false,
+    };
+    // More than a mebibyte: it is in no journal file that could stand in.
+    store.import(source, &mut |_| {}).unwrap().unwrap();
+    store.close().unwrap();
+    lines
+}
+
+/// One bit of the only segment, in the middle of its blocks.
+fn flip(dir: &Path) {
+    let entry = fs::read_dir(dir.join("segments")).unwrap().next();
+    let path = entry.unwrap().unwrap().path();
+    let mut bytes = fs::read(&path).unwrap();
+    let within = bytes.len() / 4;
+    bytes[within] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// The context as lines, and what it says; its ordinals name just these lines.
+fn context(store: &Store, lines: &[String]) -> (Vec<u64>, ContextReport) {
+    let mut out = Vec::new();
+    let report = store.context("a", &mut out).unwrap();
+    let ordinals = store.context_ordinals("a").unwrap();
+    let at = |ordinal: &u64| format!("{}\n", lines[usize::try_from(*ordinal).unwrap()]);
+    let expect: String = ordinals.iter().map(at).collect();
+    assert!(out == expect.as_bytes(), "{} bytes", out.len());
+    assert_eq!(report.records, ordinals.len() as u64);
+    (ordinals, report)
+}
+
+#[test]
+fn a_context_gives_what_damage_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = sealed(dir.path());
+    flip(dir.path());
+    let store = Store::open_to_read(dir.path()).unwrap();
+    let (ordinals, report) = context(&store, &lines);
+    assert!(ordinals.len() > 2000 && ordinals.len() < lines.len());
+    assert_eq!(report.given_up, []);
+    let seen = store.damage_seen();
+    let (first, end) = seen[0].ordinals.unwrap();
+    let expect: Vec<u64> = (0..first.0).chain(end.0..lines.len() as u64).collect();
+    assert_eq!(ordinals, expect);
+}
+
+#[test]
+fn a_context_gives_what_an_accepted_loss_left_and_names_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = sealed(dir.path());
+    flip(dir.path());
+    Store::repair(dir.path(), None).unwrap();
+    let store = Store::open_to_read(dir.path()).unwrap();
+    let (ordinals, report) = context(&store, &lines);
+    let [(first, end)] = report.given_up[..] else {
+        panic!("{:?}", report.given_up)
+    };
+    assert!(first < end && ordinals.len() > 2000);
+    let expect: Vec<u64> = (0..first).chain(end..lines.len() as u64).collect();
+    assert_eq!(ordinals, expect);
+    assert_eq!(store.damage_seen(), []);
+    assert_eq!(store.show("a").unwrap().resume_from, Some(0));
+}
+
+/// Journal files are recycled under a reader that does not own the store: it looks again.
+#[test]
+fn an_export_beside_an_owner_follows_records_into_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        journal_first_bytes: 1 << 20,
+        journal_file_bytes: 1 << 20,
+        journal_files_max: 3,
+        seal_bytes_min: 64 << 10,
+        ..Options::default()
+    };
+    let disk = Arc::new(OsDisk::new(dir.path()));
+    let store = Store::open_on(disk, options, &system_owner(), true, || 1).unwrap();
+    store.create_thread("a").unwrap();
+    let line = |at: usize| format!("{at} {}", "x".repeat(60_000));
+    let append = |from: usize, end: usize| {
+        for at in from..end {
+            store.append("a", None, &[line(at).as_bytes()]).unwrap();
+        }
+    };
+    append(0, 10);
+    let reader = Store::open_log(dir.path()).unwrap();
+    // Enough to write over every journal file that the reader knows.
+    append(10, 300);
+    let mut out = Vec::new();
+    reader.export("a", None, None, &mut out).unwrap();
+    let expect: String = (0..10).map(|at| format!("{}\n", line(at))).collect();
+    assert!(out == expect.as_bytes(), "{} bytes", out.len());
+    assert_eq!(reader.damage_seen(), []);
+}
