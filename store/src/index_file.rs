@@ -10,6 +10,8 @@ use turnleaf_projector::index::{Index, IndexError, Place, StorageBackend};
 
 /// The index, below the store's directory. A cache: deleting it loses nothing.
 pub(crate) const INDEX: &str = "index.redb";
+/// Where a new one is made, so that what has the name of an index is one, whenever the process ends.
+const INDEX_NEW: &str = "index.redb.tmp";
 /// Where the newest index that could not be trusted is kept.
 pub(crate) const INDEX_BAD: &str = "index.bad-1";
 /// Memory of redb's page cache; the system's page cache serves what it misses (measured: more does
@@ -59,9 +61,15 @@ pub(crate) fn open(disk: &dyn Disk, store: StoreId) -> Result<Index, IndexError>
     let open = |file| Index::create_or_open(IndexFile(file), store, CACHE_BYTES);
     match disk.open(INDEX, Access::ReadWrite) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made = disk.create(INDEX).map_err(failed).and_then(open);
+            // What a process that ended left unfinished.
+            let _ = disk.remove(INDEX_NEW);
+            let made = disk.create(INDEX_NEW).map_err(failed).and_then(open);
+            let named = made.and_then(|index| {
+                disk.rename(INDEX_NEW, INDEX).map_err(failed)?;
+                Ok(index)
+            });
             // What could not be made whole only takes up room.
-            made.inspect_err(|_| drop(disk.remove(INDEX)))
+            named.inspect_err(|_| drop(disk.remove(INDEX_NEW)))
         }
         opened => opened.map_err(failed).and_then(open),
     }
@@ -79,6 +87,7 @@ pub(crate) fn move_aside(disk: &dyn Disk) {
 
 /// Removes the index file, if there is one.
 pub(crate) fn remove(disk: &dyn Disk) -> Result<(), DiskFailure> {
+    let _ = disk.remove(INDEX_NEW);
     match disk.remove(INDEX) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DiskFailure {
             operation: "remove",

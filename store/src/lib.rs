@@ -47,7 +47,7 @@ pub use leaves::{
     AnomalyCount, ContextReport, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread,
     SortKey, ThreadHealth, ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest,
 };
-pub use open::{Store, system_owner};
+pub use open::{OlderLog, Store, system_owner};
 pub use repair::{NamedRepair, RepairReport};
 pub use sealer::{SealReport, SealerState, Woken};
 pub use source::{Clock, ThreadSummary};
@@ -57,4 +57,4 @@ pub use turnleaf_engine::{
 };
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::world_state::WorldState;
-pub use verify::{Stats, VerifyReport};
+pub use verify::{IndexState, Stats, VerifyReport};

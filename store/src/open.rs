@@ -1,5 +1,6 @@
 //! Owns the store: opening it as its writer or for reading, and closing it.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -30,8 +31,33 @@ pub struct Store {
     report: OpenReport,
     sealer: Option<JoinHandle<()>>,
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
+    older_log_seen: Mutex<Vec<OlderLog>>,
     /// Whether this process owns the store, and so the index.
     pub(crate) is_owned: bool,
+}
+
+/// A log that lacks records which an index of it has applied: an older copy of it, or one that lost
+/// what was acknowledged. The log decides what is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OlderLog {
+    /// The thread.
+    pub thread: String,
+    /// Records that the log holds.
+    pub log_end: u64,
+    /// Records that the index knew.
+    pub index_end: u64,
+}
+
+impl fmt::Display for OlderLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (self.log_end, self.index_end.saturating_sub(1));
+        write!(
+            f,
+            "thread {}: the index knew records {first} to {last}, which the log does not have: the \
+             log is an older copy, or lost them; the index was made anew from the log",
+            self.thread
+        )
+    }
 }
 
 impl Store {
@@ -89,6 +115,7 @@ impl Store {
             report,
             sealer,
             damage_seen,
+            older_log_seen: Mutex::default(),
             is_owned: true,
         })
     }
@@ -148,6 +175,7 @@ impl Store {
             report,
             sealer: None,
             damage_seen,
+            older_log_seen: Mutex::default(),
             is_owned,
         }
     }
@@ -165,6 +193,23 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Threads whose log held more when the index was last made, since the store was opened. Their
+    /// rows were made anew, so each is told once.
+    #[must_use]
+    pub fn older_log_seen(&self) -> Vec<OlderLog> {
+        let seen = self.older_log_seen.lock();
+        seen.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn saw_older_log(&self, older: OlderLog) {
+        tracing::warn!(%older, "an older log");
+        let seen = self.older_log_seen.lock();
+        let mut seen = seen.unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains(&older) {
+            seen.push(older);
+        }
     }
 
     pub(crate) fn saw_damage(&self, damage: &Damage) {

@@ -19,16 +19,36 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// What is damaged, with the id of the thread where it is known.
     pub damage: Vec<(Option<String>, Damage)>,
-    /// Threads whose rows in the index are not what the log makes, and how they differ; `None` when
-    /// the index was not looked at, because this process does not own the store.
-    pub index_differs: Option<Vec<(String, String)>>,
+    /// How the index stands to the log. It is a cache: nothing about it says that the log is bad.
+    pub index: IndexState,
+}
+
+/// How the index stands to the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum IndexState {
+    /// It was not looked at, because this process does not own the store.
+    #[default]
+    NotVerified,
+    /// There is none, or it is right as far as it reaches.
+    Right,
+    /// It cannot be used, and why. The next read makes it anew.
+    Unusable(String),
+    /// Threads whose rows are not what the log makes, and how they differ. A rebuild mends that.
+    Differs(Vec<(String, String)>),
 }
 
 impl VerifyReport {
-    /// Whether everything is as it should be.
+    /// Whether everything is as it should be, log and index.
     #[must_use]
     pub fn is_ok(&self) -> bool {
-        self.damage.is_empty() && self.index_differs.as_ref().is_none_or(Vec::is_empty)
+        let index_is_right = matches!(self.index, IndexState::NotVerified | IndexState::Right);
+        self.is_log_ok() && index_is_right
+    }
+
+    /// Whether the log is as it should be. Then nothing is lost, whatever is with the index.
+    #[must_use]
+    pub fn is_log_ok(&self) -> bool {
+        self.damage.is_empty()
     }
 }
 
@@ -59,7 +79,8 @@ impl Store {
     /// Writes nothing. `progress` is told the payload bytes read so far. Appends go on meanwhile.
     ///
     /// # Errors
-    /// For failures of the system; damage is in the report.
+    /// For failures of the system to read the log; damage is in the report, and so is everything
+    /// about the index.
     pub fn verify(
         &self,
         only: Option<&str>,
@@ -83,22 +104,28 @@ impl Store {
             }
         };
         if self.is_owned {
-            report.index_differs = Some(self.index_differences(only)?);
+            report.index = self.verify_index(only);
         }
         Ok(report)
     }
 
-    fn index_differences(&self, only: Option<&str>) -> Result<Vec<(String, String)>, Error> {
+    fn verify_index(&self, only: Option<&str>) -> IndexState {
         let threads = self.log_threads().into_iter().map(|thread| thread.id);
         let mut differ = Vec::new();
         for id in threads.filter(|id| only.is_none_or(|only| only == id)) {
             match self.index_difference(&id) {
                 // It was deleted since.
                 Err(Error::NoThread(_)) => {}
-                difference => differ.extend(difference?.map(|how| (id, how))),
+                Ok(difference) => differ.extend(difference.map(|how| (id, how))),
+                // Whatever is wrong with it, what was found about the log is told.
+                Err(error) => return IndexState::Unusable(error.to_string()),
             }
         }
-        Ok(differ)
+        if differ.is_empty() {
+            IndexState::Right
+        } else {
+            IndexState::Differs(differ)
+        }
     }
 
     fn verify_state(

@@ -152,6 +152,9 @@ fn warn_of_opening(global: &Global, store: &Store) {
 
 /// What reads met on their way: warned of, and told by the exit code.
 pub(crate) fn met(global: &Global, store: &Store) -> Outcome {
+    for older in store.older_log_seen().iter().filter(|_| !global.quiet) {
+        warn(older);
+    }
     let seen = store.damage_seen();
     for damage in seen.iter().filter(|_| !global.quiet) {
         warn(damage);

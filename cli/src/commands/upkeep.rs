@@ -1,6 +1,7 @@
 //! Owns the upkeep of a store: `verify`, `stats`, `name`, `rebuild-index`.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use turnleaf::IndexState;
 
 use crate::args::Global;
 use crate::commands::{NOT_OWNED, open_existing, open_log, open_to_read, open_what_is_free};
@@ -14,7 +15,7 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
     let expected = total.payload_bytes + total.unsealed_bytes;
     let bar = progress(expected, global.json || global.quiet, "verify");
     let mut report = store.verify(thread, &mut |bytes| bar.set_position(bytes))?;
-    if !report.damage.is_empty() && report.index_differs.is_none() {
+    if !report.damage.is_empty() && report.index == IndexState::NotVerified {
         // The owner may have recycled a journal file under this reader: what is really damaged is
         // still damaged when everything is looked up anew.
         report = open_log(global)?.verify(thread, &mut |bytes| bar.set_position(bytes))?;
@@ -27,15 +28,12 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
             .map(|(thread, damage)| damage_json(thread.as_deref(), damage))
             .collect();
         print_json(&json!({
-            "ok": report.is_ok(),
+            "ok": report.is_log_ok(),
             "threads": report.threads,
             "records": report.records,
             "bytes": report.bytes,
             "damage": damage,
-            "indexDiffers": report.index_differs.as_ref().map(|threads| {
-                let shown = threads.iter().map(|(id, how)| json!({ "thread": id, "how": how }));
-                shown.collect::<Vec<_>>()
-            }),
+            "index": index_json(&report.index),
         }))?;
     } else {
         for (thread, damage) in &report.damage {
@@ -44,20 +42,8 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
                 .map_or_else(String::new, |id| format!("thread {id}: "));
             print_line(&format!("{whose}{damage}"))?;
         }
-        let differs = report.index_differs.iter().flatten();
-        for (id, how) in differs {
-            print_line(&format!(
-                "thread {id}: {how}; `turnleaf rebuild-index` makes it anew, the log is right"
-            ))?;
-        }
-        if report.index_differs.is_none() && !global.quiet {
-            warn(format_args!("{NOT_OWNED}: its index was not verified"));
-        }
-        let verdict = match (report.is_ok(), report.damage.is_empty()) {
-            (true, _) => "ok",
-            (false, true) => "the index differs",
-            (false, false) => "damaged",
-        };
+        tell_index(global, &report.index)?;
+        let verdict = if report.is_log_ok() { "ok" } else { "damaged" };
         print_line(&format!(
             "{verdict}: {} threads, {} records, {} read",
             report.threads,
@@ -65,11 +51,47 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
             size(report.bytes)
         ))?;
     }
-    Ok(if report.is_ok() {
+    Ok(if report.is_log_ok() {
         Outcome::Done
     } else {
         Outcome::Damaged
     })
+}
+
+/// What is wrong with the index is told and costs nothing: the log is right without it.
+fn tell_index(global: &Global, index: &IndexState) -> Result<(), Failure> {
+    match index {
+        IndexState::Right => {}
+        IndexState::NotVerified if global.quiet => {}
+        IndexState::NotVerified => {
+            warn(format_args!("{NOT_OWNED}: its index was not verified"));
+        }
+        IndexState::Unusable(why) => print_line(&format!(
+            "the index is to be rebuilt, and the next read does: {why}"
+        ))?,
+        IndexState::Differs(threads) => {
+            for (id, how) in threads {
+                print_line(&format!(
+                    "the index is to be rebuilt (`turnleaf rebuild-index`): thread {id}: {how}"
+                ))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn index_json(index: &IndexState) -> Value {
+    match index {
+        IndexState::NotVerified => json!({ "state": "notVerified" }),
+        IndexState::Right => json!({ "state": "right" }),
+        IndexState::Unusable(why) => json!({ "state": "toBeRebuilt", "why": why }),
+        IndexState::Differs(threads) => {
+            let shown = threads
+                .iter()
+                .map(|(id, how)| json!({ "thread": id, "how": how }));
+            json!({ "state": "toBeRebuilt", "differs": shown.collect::<Vec<_>>() })
+        }
+    }
 }
 
 pub(crate) fn stats(global: &Global) -> Result<Outcome, Failure> {

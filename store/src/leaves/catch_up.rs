@@ -6,13 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
-use turnleaf_engine::{Cause, Damage, ReadError, Reader, Record};
+use turnleaf_engine::{ReadError, Reader, Record};
 use turnleaf_projector::fold::{self, Decoded, Effect, Part, Rejection, ThreadState};
 use turnleaf_projector::index::{Index, IndexError};
 use turnleaf_projector::notes::NotesReader;
 
 use crate::error::Error;
-use crate::open::Store;
+use crate::open::{OlderLog, Store};
 use crate::run_notes::NOTES_BYTES_MAX;
 
 /// Records that one batch of the index takes; larger batches cost memory, smaller ones time.
@@ -105,7 +105,7 @@ impl Store {
             index.reader()?.check_thread(number)?;
         }
         let mut applied = row.applied_end;
-        if !self.may_continue(id, number, reader, applied, row.chain) {
+        if !self.may_continue(id, reader, applied, row.chain) {
             let mut batch = index.writer()?;
             batch.remove_thread(number);
             batch.commit(false)?;
@@ -149,7 +149,6 @@ impl Store {
     fn may_continue(
         &self,
         id: &str,
-        number: ThreadNumber,
         reader: &Reader,
         applied: Ordinal,
         chain: ThreadChain,
@@ -160,14 +159,11 @@ impl Store {
         }
         if applied > reader.end() {
             // The index applies only what is durable: records that it knows and the log does not
-            // have were acknowledged and are gone. [R:index-2]
-            self.saw_damage(&Damage {
-                file: "journal".to_owned(),
-                offset: 0,
-                length: 0,
-                thread: Some(number),
-                ordinals: Some((reader.end(), applied)),
-                cause: Cause::Missing,
+            // have were acknowledged, and are not in this copy of it. [R:index-2]
+            self.saw_older_log(OlderLog {
+                thread: id.to_owned(),
+                log_end: reader.end().0,
+                index_end: applied.0,
             });
             return false;
         }

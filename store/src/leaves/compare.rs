@@ -2,7 +2,7 @@
 
 use turnleaf_engine::Reader;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_projector::index::{Index, IndexError, ThreadRow};
+use turnleaf_projector::index::{Index, ThreadRow};
 
 use crate::error::Error;
 use crate::open::Store;
@@ -14,7 +14,7 @@ impl Store {
     /// where it would be folded. Memory: about a hundredth of the thread. Changes nothing.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`]; failures of the system.
+    /// [`crate::ErrorKind::NotFound`]; an index that cannot be used; failures of the system.
     pub fn index_difference(&self, id: &str) -> Result<Option<String>, Error> {
         self.source.find(id)?;
         let looked = self.leaves.look(|index| {
@@ -22,13 +22,7 @@ impl Store {
             let (number, reader) = self.source.find(id)?;
             self.difference(index, number, &reader)
         });
-        match looked {
-            Ok(difference) => Ok(difference.flatten()),
-            Err(Error::Index(error)) if !matches!(error, IndexError::Io { .. }) => {
-                Ok(Some(error.to_string()))
-            }
-            Err(error) => Err(error),
-        }
+        looked.map(Option::flatten)
     }
 
     fn difference(

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use turnleaf_format::Ordinal;
+use turnleaf::IndexState;
 use turnleaf_tests::answers::{INDEX, ask, options, small_store};
 use turnleaf_tests::crash_rig::scale;
 use turnleaf_tests::parallel::in_parallel;
@@ -103,10 +103,66 @@ fn an_index_tells_of_a_journal_file_that_is_cut_before_its_frames() {
     let store = open_store(&disk, &options()).expect("a store");
     assert_eq!(store.report().damage, []);
     ask(&store, &threads).expect("answers");
-    let lost: Vec<_> = store
-        .damage_seen()
-        .iter()
-        .map(|seen| seen.ordinals)
-        .collect();
-    assert_eq!(lost, [Some((Ordinal(kept), Ordinal(kept + 2)))]);
+    let [older] = &store.older_log_seen()[..] else {
+        panic!("{:?}", store.older_log_seen())
+    };
+    assert_eq!((older.log_end, older.index_end), (kept, kept + 2));
+    assert_eq!(store.damage_seen(), []);
+}
+
+/// What is wrong with an index hides nothing that is wrong with the log, and is never called damage
+/// of it.
+#[test]
+fn a_verification_tells_all_of_the_log_whatever_the_index_is() {
+    let (disk, threads) = small_store(2, 6).expect("memory");
+    let store = open_store(&disk, &options()).expect("a store");
+    store.seal_all().expect("sealed");
+    ask(&store, &threads).expect("answers");
+    store.close().expect("a clean close");
+    let spoilt = disk.fork();
+    let mut segments = log_files(&disk);
+    segments.retain(|path| path.starts_with("segments/"));
+    let segment = segments.pop().expect("a segment");
+    let len = disk.bytes(&segment).expect("a segment").len() as u64;
+    Change::Bit(len / 2, 2).make(&spoilt, &segment);
+    let verified = |disk: &SimDisk| {
+        let store = open_store(disk, &options()).expect("a store");
+        store.verify(None, &mut |_| {}).expect("a report")
+    };
+    let (right, damaged) = (verified(&disk.fork()), verified(&spoilt.fork()));
+    assert!(right.is_ok() && !damaged.is_log_ok());
+    let index = disk.bytes(INDEX).expect("an index");
+    let step = if scale() > 1 { 61 } else { 1021 };
+    let places: Vec<u64> = (0..index.len() as u64).step_by(step).collect();
+    let unusable = in_parallel(0..places.len() as u64, &|number| {
+        let at = places[usize::try_from(number).expect("few")];
+        let reports = [(&disk, &right), (&spoilt, &damaged)].map(|(disk, expect)| {
+            let disk = disk.fork();
+            Change::Bit(at, u8::try_from(number % 8).unwrap_or(0)).make(&disk, INDEX);
+            let report = verified(&disk);
+            assert_eq!(report.damage, expect.damage, "bit flipped at {at}");
+            assert_eq!(report.records, expect.records, "bit flipped at {at}");
+            report.index
+        });
+        u64::from(matches!(reports[0], IndexState::Unusable(_)))
+    });
+    let unusable: u64 = unusable.iter().sum();
+    println!(
+        "of {} flips {unusable} made the index unusable",
+        places.len()
+    );
+    assert!(unusable > 0 && unusable < places.len() as u64);
+    let cuts = [
+        0,
+        1,
+        100,
+        4096,
+        index.len() as u64 / 2,
+        index.len() as u64 - 1,
+    ];
+    for cut in cuts {
+        let disk = spoilt.fork();
+        Change::Cut(cut).make(&disk, INDEX);
+        assert_eq!(verified(&disk).damage, damaged.damage, "cut at {cut}");
+    }
 }

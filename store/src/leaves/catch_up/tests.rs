@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{ErrorKind, ItemsRequest, Order, Store};
+use crate::{IndexState, ItemsRequest, Order, Store};
 
 fn open(dir: &Path) -> Store {
     Store::open(dir).unwrap()
@@ -78,7 +78,7 @@ fn an_index_behind_the_log_catches_up() {
 }
 
 #[test]
-fn an_index_ahead_of_the_log_is_damage_of_the_log() {
+fn an_index_ahead_of_the_log_is_told_once_and_the_log_decides() {
     // [R:index-2]
     let dir = tempfile::tempdir().unwrap();
     let store = two(dir.path());
@@ -89,12 +89,16 @@ fn an_index_ahead_of_the_log_is_damage_of_the_log() {
     let store = open(dir.path());
     shows(&page(&store), &["one", "two"]);
     assert_eq!(name(&store), None);
-    let seen = store.damage_seen();
-    let lost = seen[0].ordinals.map(|(first, end)| (first.0, end.0));
-    assert_eq!(lost, Some((2, 3)));
-    // The ordinal of the record that is gone is not given again. [R:quarantine]
-    let refused = store.append("a", None, &[b"{}"]);
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Damaged);
+    let [older] = &store.older_log_seen()[..] else {
+        panic!("{:?}", store.older_log_seen())
+    };
+    assert_eq!((older.log_end, older.index_end), (2, 3));
+    assert_eq!(store.damage_seen(), []);
+    append(&store, &["other"]);
+    store.close().unwrap();
+    let store = open(dir.path());
+    shows(&page(&store), &["one", "two", "other"]);
+    assert_eq!(store.older_log_seen(), []);
 }
 
 #[test]
@@ -129,4 +133,23 @@ fn an_index_that_cannot_be_used_is_made_anew() {
         }
         shows(&page(&open(dir.path())), &["one", "two"]);
     }
+}
+
+#[test]
+fn an_index_that_was_being_made_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(two(dir.path()));
+    let [index, new] = ["index.redb", "index.redb.tmp"].map(|name| dir.path().join(name));
+    let whole = fs::read(&index).unwrap();
+    for bytes in [0, 1, 4096, whole.len() / 2] {
+        fs::remove_file(&index).unwrap();
+        fs::write(&new, &whole[..bytes]).unwrap();
+        let store = open(dir.path());
+        let report = store.verify(None, &mut |_| {}).unwrap();
+        assert_eq!(report.index, IndexState::Right, "{bytes} bytes");
+        shows(&page(&store), &["one", "two"]);
+        assert!(!new.exists() && index.exists(), "{bytes} bytes");
+    }
+    // None of them was called a bad one.
+    assert!(!dir.path().join("index.bad-1").exists());
 }

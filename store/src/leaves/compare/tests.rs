@@ -3,7 +3,7 @@
 use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::rows::Rows;
 
-use crate::{ItemsRequest, Order, Store};
+use crate::{IndexState, ItemsRequest, Order, Store};
 
 fn texts(store: &Store) -> String {
     let request = ItemsRequest {
@@ -30,7 +30,7 @@ fn rows_that_the_log_does_not_make_are_found() {
     }
     let shown = texts(&store);
     let verified = |store: &Store| store.verify(None, &mut |_| {}).unwrap();
-    assert_eq!(verified(&store).index_differs, Some(Vec::new()));
+    assert_eq!(verified(&store).index, IndexState::Right);
     // An item is told of another record, with all checksums, counts and digests right.
     let (number, _) = store.source.find("a").unwrap();
     store
@@ -46,8 +46,11 @@ fn rows_that_the_log_does_not_make_are_found() {
         .unwrap();
     assert_ne!(texts(&store), shown);
     let report = verified(&store);
-    assert!(!report.is_ok() && report.damage.is_empty());
-    assert_eq!(report.index_differs.unwrap()[0].0, "a");
+    assert!(report.is_log_ok() && !report.is_ok());
+    let IndexState::Differs(threads) = report.index else {
+        panic!("{:?}", report.index)
+    };
+    assert_eq!(threads[0].0, "a");
     // Verifying changed nothing; a rebuild does.
     assert_ne!(texts(&store), shown);
     store.rebuild_index(&mut |_| {}).unwrap();
@@ -69,9 +72,7 @@ fn what_was_not_applied_yet_is_no_difference() {
     // Beside an owner the index is not looked at.
     let owner = Store::open(dir.path()).unwrap();
     let beside = Store::open_log(dir.path()).unwrap();
-    assert_eq!(
-        beside.verify(None, &mut |_| {}).unwrap().index_differs,
-        None
-    );
+    let report = beside.verify(None, &mut |_| {}).unwrap();
+    assert_eq!(report.index, IndexState::NotVerified);
     drop(owner);
 }
