@@ -10,7 +10,8 @@ use turnleaf_projector::index::{Index, IndexError, Place, StorageBackend};
 
 /// The index, below the store's directory. A cache: deleting it loses nothing.
 pub(crate) const INDEX: &str = "index.redb";
-/// Where a new one is made, so that what has the name of an index is one, whenever the process ends.
+/// Where a new one is made, so that what has the name of an index is one, whenever the process
+/// ends.
 const INDEX_NEW: &str = "index.redb.tmp";
 /// Where the newest index that could not be trusted is kept.
 pub(crate) const INDEX_BAD: &str = "index.bad-1";
