@@ -11,6 +11,7 @@ mod losses;
 mod lost_imports;
 mod model;
 mod projection;
+mod read_back;
 mod released;
 mod repair;
 mod repeats;

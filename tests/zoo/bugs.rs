@@ -91,6 +91,8 @@ bugs! {
     NoSegmentNameSync,
     /// a segment is not read back before its publication
     NoReadBack,
+    /// a pack is not read back before its publication
+    PackNotReadBack,
     /// a seal lets go of the frame behind the last one that it holds
     SealReleasesTooMuch,
     /// a replaced segment is removed before the replacement is durable
@@ -173,6 +175,8 @@ bugs! {
     RetryNotRecognised,
     /// an import says what identifies its source before that was read to its end
     SourceCalledWhole,
+    /// the modification time of a source is not compared
+    SourceTimeIgnored,
     /// an import that goes on passes by one line too many
     ImportSkipsLine,
     /// an import forgets that the last line had no end

@@ -136,3 +136,38 @@ fn an_original_that_has_what_a_repair_gave_up_is_skipped_in_part() {
     ];
     assert_eq!(home.json(&args, 0)["added_records"], 4_002);
 }
+
+/// A file that changed is read, also where its length is the same and its time hardly differs, or
+/// lies before the one that was seen.
+#[test]
+fn a_file_of_another_time_is_read_again() {
+    use std::time::{Duration, SystemTime};
+    let home = Home::new();
+    let seen = SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000);
+    let write = |text: &str, modified: SystemTime| {
+        let bytes = format!("{}{}\n", rollout(THREAD), message(text));
+        let path = home.write("a.jsonl", bytes.as_bytes());
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(modified).unwrap();
+        path
+    };
+    home.import(&write("three", seen), 0);
+    for modified in [
+        seen + Duration::from_nanos(1),
+        seen - Duration::from_nanos(1),
+        seen + Duration::from_secs(1),
+        SystemTime::UNIX_EPOCH,
+    ] {
+        let said = home.import(&write("other", modified), 6);
+        let reason = &skipped(&said)[0].1;
+        assert!(reason.contains("differs"), "{modified:?}: {reason}");
+        // The same bytes are there already, whatever their time.
+        assert_eq!(
+            home.import(&write("three", modified), 0)["added_records"],
+            0
+        );
+    }
+    // Only what was seen as it stands is not read.
+    let said = home.import(&write("other", SystemTime::UNIX_EPOCH), 0);
+    assert_eq!(said["added_records"], 0);
+}

@@ -147,6 +147,8 @@ impl DiskFile for SimFile {
         let offset = place(offset)?;
         let mut state = self.disk.state();
         let allowed = SimDisk::call(&mut state, "write", &self.path, (offset, bytes));
+        let spoilt = allowed.spoilt(bytes);
+        let bytes = spoilt.as_deref().unwrap_or(bytes);
         let part = allowed.part_of(bytes.len());
         let len = self.seen(&state).len();
         let reach = len.saturating_add(usize::try_from(state.room()).unwrap_or(usize::MAX));
@@ -197,7 +199,7 @@ impl DiskFile for SimFile {
                 inode.pending.clear();
                 inode.lost = true;
             }
-            Allowed::Stopped(_) | Allowed::Gone(_) => {}
+            Allowed::Stopped(_) | Allowed::Gone(_) | Allowed::Spoilt(_) => {}
         }
         allowed.result()
     }

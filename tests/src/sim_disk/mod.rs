@@ -37,6 +37,8 @@ pub enum Fault {
     Short(io::ErrorKind),
     /// This call and all later ones of its kind fail.
     FailForEver(io::ErrorKind),
+    /// A write stores another bit than it was given, in the byte of this number, and nobody is told.
+    Spoil(usize),
 }
 
 /// A change of names that was not synced.
@@ -85,12 +87,14 @@ enum Allowed {
     Stopped(io::Error),
     /// The machine has stopped before.
     Gone(io::Error),
+    /// Another bit than the one that was given, in the byte of this number.
+    Spoilt(usize),
 }
 
 impl Allowed {
     fn result(self) -> io::Result<()> {
         match self {
-            Allowed::Yes => Ok(()),
+            Allowed::Yes | Allowed::Spoilt(_) => Ok(()),
             Allowed::No(error)
             | Allowed::Part(error)
             | Allowed::Stopped(error)
@@ -101,10 +105,21 @@ impl Allowed {
     /// How many of `len` bytes a write does.
     fn part_of(&self, len: usize) -> usize {
         match self {
-            Allowed::Yes => len,
+            Allowed::Yes | Allowed::Spoilt(_) => len,
             Allowed::Part(_) | Allowed::Stopped(_) => len / 2,
             Allowed::No(_) | Allowed::Gone(_) => 0,
         }
+    }
+
+    /// What a write stores instead of what it was given.
+    fn spoilt(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let Allowed::Spoilt(byte) = *self else {
+            return None;
+        };
+        let at = byte.checked_rem(bytes.len())?;
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1;
+        Some(bytes)
     }
 }
 
@@ -310,7 +325,8 @@ impl SimDisk {
             Some(Fault::Fail(error)) => return Allowed::No(error.into()),
             Some(Fault::Short(error)) => return Allowed::Part(error.into()),
             Some(Fault::FailForEver(error)) => state.failing.push((kind, error)),
-            None => {}
+            Some(Fault::Spoil(byte)) if kind == "write" => return Allowed::Spoilt(byte),
+            Some(Fault::Spoil(_)) | None => {}
         }
         match state.failing.iter().find(|(failing, _)| *failing == kind) {
             Some((_, error)) => Allowed::No((*error).into()),
