@@ -37,6 +37,75 @@ pub(crate) fn failed(operation: &'static str, path: &str) -> impl FnOnce(io::Err
     }
 }
 
+/// What the system said when it refused a call; unlike [`io::Error`] it can be kept and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemError {
+    /// Its kind.
+    pub kind: io::ErrorKind,
+    /// The number of the operating system, when it gave one.
+    pub code: Option<i32>,
+}
+
+impl From<&io::Error> for SystemError {
+    fn from(error: &io::Error) -> SystemError {
+        SystemError {
+            kind: error.kind(),
+            code: error.raw_os_error(),
+        }
+    }
+}
+
+impl fmt::Display for SystemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => io::Error::from_raw_os_error(code).fmt(f),
+            None => self.kind.fmt(f),
+        }
+    }
+}
+
+/// Bytes of which nobody can say what they are, because the system did not open or read them. They
+/// are evidence of nothing: neither that something is there, nor that it is not. `[R:unreadable]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Path below the store's directory.
+    pub file: String,
+    /// First byte concerned; 0 where the file could not be opened.
+    pub offset: u64,
+    /// What the system said.
+    pub why: SystemError,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, offset, why) = (&self.file, self.offset, &self.why);
+        write!(f, "{file} cannot be read at byte {offset}: {why}")
+    }
+}
+
+impl Unreadable {
+    /// Names the place of an I/O error.
+    pub(crate) fn at(file: &str, offset: u64, why: SystemError) -> Unreadable {
+        Unreadable {
+            file: file.to_owned(),
+            offset,
+            why,
+        }
+    }
+
+    /// For those who read what is left.
+    pub(crate) fn damage(&self) -> Damage {
+        Damage {
+            file: self.file.clone(),
+            offset: self.offset,
+            length: 0,
+            thread: None,
+            ordinals: None,
+            cause: Cause::Unreadable(self.why),
+        }
+    }
+}
+
 /// Why bytes of the log cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -65,7 +134,7 @@ pub enum Cause {
     /// Bytes between two frames are not zero; no record is lost by that.
     Slack,
     /// The device could not read them.
-    Unreadable(io::ErrorKind),
+    Unreadable(SystemError),
 }
 
 impl fmt::Display for Cause {
@@ -85,7 +154,7 @@ impl fmt::Display for Cause {
             Cause::Slack => {
                 f.write_str("bytes between two frames are not zero (no record is lost)")
             }
-            Cause::Unreadable(kind) => write!(f, "the device could not read it ({kind})"),
+            Cause::Unreadable(why) => write!(f, "the device could not read it ({why})"),
         }
     }
 }
@@ -105,6 +174,16 @@ pub struct Damage {
     pub ordinals: Option<(Ordinal, Ordinal)>,
     /// Why.
     pub cause: Cause,
+}
+
+impl Damage {
+    /// What of it nobody could read. Then it says nothing about what stands there.
+    pub(crate) fn unreadable(&self) -> Option<Unreadable> {
+        match self.cause {
+            Cause::Unreadable(why) => Some(Unreadable::at(&self.file, self.offset, why)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Damage {

@@ -25,7 +25,7 @@ mod state;
 mod view;
 
 pub use catalogue::{Acceptance, ImportFact, ThreadFact};
-pub use error::{Cause, Damage, DiskFailure, ReadError};
+pub use error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadable};
 pub use lock::Owner;
 pub use log::{
     AppendError, BATCH_BYTES_MAX, Begin, Commit, Log, NewRecord, OpenError, OpenReport, Outcome,

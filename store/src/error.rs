@@ -143,6 +143,7 @@ impl Error {
             }
             Error::Open(OpenError::Damaged(_)) => ErrorKind::Damaged,
             Error::Open(OpenError::Options(_)) => ErrorKind::Invalid,
+            Error::Open(OpenError::Refused(Refusal::Unreadable(_))) => ErrorKind::Io,
             Error::Open(OpenError::Disk(_) | OpenError::NotWritable(_)) => ErrorKind::Io,
             Error::Append { reason, .. } => append_kind(reason),
             Error::Overtaken(_) => ErrorKind::Busy,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::ThreadNumber;
-use turnleaf_engine::{Options, Owner, Repair, RepairError, Repaired, find_repairs};
+use turnleaf_engine::{Options, Owner, Refusal, Repair, RepairError, Repaired, find_repairs};
 
 use crate::error::Error;
 use crate::open::{Store, no_store, system_owner};
@@ -47,6 +47,10 @@ impl Store {
                 "repairs are looked for in a store that is only read",
             ));
         };
+        if let Some(unreadable) = snapshot.report().unreadable.first() {
+            let refusal = Refusal::Unreadable(unreadable.clone());
+            return Err(Error::Open(refusal.into()));
+        }
         let only = thread.map(|id| self.source.find(id)).transpose()?;
         let only = only.map(|(number, _)| number);
         let due =

@@ -120,6 +120,8 @@ bugs! {
     TornNotCopied,
     /// a thread without its creation is passed by silently
     OrphanFramesIgnored,
+    /// a header copy that cannot be read counts as one with a wrong magic
+    UnreadableTakenForBad,
     // Archive and deletion
     /// files of a thread are removed before its deletion is durable
     FilesGoBeforeDeletion,

@@ -7,7 +7,7 @@ use turnleaf_format::journal::{FRAMES_OFFSET, HEADER_BYTES, HEADER_OFFSETS, Jour
 use turnleaf_format::{DecodeError, Problem};
 
 use crate::disk::{Disk, DiskFile, read_exact_at};
-use crate::error::{DiskFailure, failed};
+use crate::error::{DiskFailure, SystemError, failed};
 use crate::layout::{JOURNAL, journal_path};
 use crate::view::JournalFile;
 
@@ -30,6 +30,8 @@ pub(crate) enum Header {
     Newer,
     /// The copies name two stores. [R:set-10]
     Mixed,
+    /// A copy could not be read, and the other one is not valid. [R:set-20]
+    Unreadable,
 }
 
 /// The header area of a journal file.
@@ -38,48 +40,72 @@ pub(crate) struct HeaderArea {
     pub(crate) header: Header,
     /// The copy that is not valid beside one that is. [R:set-4]
     pub(crate) odd_copy: Option<(u64, DecodeError)>,
+    /// A copy that could not be read, and why. It may be the one that counts.
+    pub(crate) unreadable: Option<(u64, SystemError)>,
 }
 
-/// Reads both header copies. One that the device cannot read is a bad one.
+/// Reads both header copies.
 pub(crate) fn read_header(file: &dyn DiskFile, len: u64) -> HeaderArea {
     let copies = HEADER_OFFSETS.map(|offset| {
         let here = len.saturating_sub(offset).min(HEADER_BYTES as u64);
         let bytes = read_exact_at(file, offset, usize::try_from(here).unwrap_or(0));
-        bytes.unwrap_or_else(|_| vec![0xff; HEADER_BYTES])
-    });
-    let decoded = [0, 1].map(|copy| JournalHeader::decode(&copies[copy]));
-    let problem = |problem: Problem| {
-        move |copy: &Result<JournalHeader, DecodeError>| {
-            copy.as_ref().is_err_and(|error| error.problem == problem)
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::UnreadableTakenForBad.planted() {
+            return Ok(bytes.unwrap_or_else(|_| vec![0xff; HEADER_BYTES]));
         }
-    };
+        bytes.map_err(|error| (offset, SystemError::from(&error)))
+    });
+    let decoded = copies
+        .iter()
+        .flatten()
+        .map(|copy| JournalHeader::decode(copy));
+    let decoded: Vec<_> = decoded.collect();
     // Version is judged before damage, and a right checksum before a wrong one. [R:order]
-    if decoded.iter().any(problem(Problem::Version)) {
+    let newer = |error: &DecodeError| error.problem == Problem::Version;
+    if decoded.iter().any(|copy| copy.as_ref().is_err_and(newer)) {
         return HeaderArea::of(Header::Newer);
     }
-    match decoded {
-        [Ok(one), Ok(other)] if one.store != other.store => HeaderArea::of(Header::Mixed),
-        [Ok(one), Ok(other)] if other.generation > one.generation => {
+    if let [Ok(one), Ok(other)] = &copies {
+        let blank = one.iter().chain(other).all(|byte| *byte == 0) || len < FRAMES_OFFSET;
+        return judge_copies(decoded[0], decoded[1], blank);
+    }
+    // A copy that nobody could read is not a bad one. [R:unreadable]
+    HeaderArea {
+        header: match decoded.as_slice() {
+            [Ok(valid)] => Header::Valid(*valid),
+            _ => Header::Unreadable,
+        },
+        odd_copy: None,
+        unreadable: copies.iter().find_map(|copy| copy.as_ref().err().copied()),
+    }
+}
+
+/// What two copies say that were read.
+fn judge_copies(
+    first: Result<JournalHeader, DecodeError>,
+    second: Result<JournalHeader, DecodeError>,
+    blank: bool,
+) -> HeaderArea {
+    let odd = |header, copy: usize, error| HeaderArea {
+        odd_copy: Some((HEADER_OFFSETS[copy], error)),
+        ..HeaderArea::of(Header::Valid(header))
+    };
+    match (first, second) {
+        (Ok(one), Ok(other)) if one.store != other.store => HeaderArea::of(Header::Mixed),
+        (Ok(one), Ok(other)) if other.generation > one.generation => {
             HeaderArea::of(Header::Valid(other))
         }
-        [Ok(one), Ok(_)] => HeaderArea::of(Header::Valid(one)),
-        [Ok(one), Err(error)] => HeaderArea {
-            header: Header::Valid(one),
-            odd_copy: Some((HEADER_OFFSETS[1], error)),
-        },
-        [Err(error), Ok(other)] => HeaderArea {
-            header: Header::Valid(other),
-            odd_copy: Some((HEADER_OFFSETS[0], error)),
-        },
-        [Err(one), Err(other)] => {
-            let blank = copies.iter().flatten().all(|byte| *byte == 0);
+        (Ok(one), Ok(_)) => HeaderArea::of(Header::Valid(one)),
+        (Ok(one), Err(error)) => odd(one, 1, error),
+        (Err(error), Ok(other)) => odd(other, 0, error),
+        (Err(one), Err(other)) => {
             let checksum = |e: &DecodeError| {
                 let wrong = [Problem::Short, Problem::Magic, Problem::HeaderChecksum];
                 !wrong.contains(&e.problem)
             };
             HeaderArea::of(match [one, other].into_iter().find(checksum) {
                 Some(refused) => Header::Refused(refused),
-                None if blank || len < FRAMES_OFFSET => Header::Blank,
+                None if blank => Header::Blank,
                 None => Header::Bad(one),
             })
         }
@@ -91,6 +117,7 @@ impl HeaderArea {
         HeaderArea {
             header,
             odd_copy: None,
+            unreadable: None,
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Owns the reading of a stretch of a file whatever the device says about parts of it.
 
-use std::io;
-
 use crate::disk::{DiskFile, read_exact_at};
-use crate::error::{DiskFailure, failed};
+use crate::error::{DiskFailure, SystemError, failed};
 
 /// What is read at once of a stretch that cannot be read as a whole.
 const PIECE_BYTES: u64 = 4096;
@@ -16,14 +14,19 @@ const COMPARED_BYTES: usize = 256 << 10;
 pub(crate) struct Pieces {
     pub(crate) bytes: Vec<u8>,
     /// Offsets in the file of what could not be read, and why.
-    failures: Vec<(u64, u64, io::ErrorKind)>,
+    failures: Vec<(u64, u64, SystemError)>,
 }
 
 impl Pieces {
     /// Why something between two offsets of the file could not be read.
-    pub(crate) fn failed_in(&self, start: u64, end: u64) -> Option<io::ErrorKind> {
-        let hit = |failure: &&(u64, u64, io::ErrorKind)| failure.0 < end && start < failure.1;
+    pub(crate) fn failed_in(&self, start: u64, end: u64) -> Option<SystemError> {
+        let hit = |failure: &&(u64, u64, SystemError)| failure.0 < end && start < failure.1;
         self.failures.iter().find(hit).map(|failure| failure.2)
+    }
+
+    /// The first place that could not be read, and why.
+    pub(crate) fn first_failure(&self) -> Option<(u64, SystemError)> {
+        self.failures.first().map(|(start, _, why)| (*start, *why))
     }
 
     /// Whether another reading shows the same bytes, from an offset of the file on; these begin at
@@ -70,7 +73,7 @@ pub(crate) fn read_pieces(
         match read_exact_at(file, at, count(next - at)) {
             Ok(bytes) => pieces.bytes.extend_from_slice(&bytes),
             Err(error) => {
-                pieces.failures.push((at, next, error.kind()));
+                pieces.failures.push((at, next, SystemError::from(&error)));
                 pieces.bytes.resize(count(next - start), 0);
             }
         }

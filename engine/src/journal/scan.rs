@@ -1,7 +1,5 @@
 //! Owns the reading of a journal file from its first frame to its end, as evidence; judges nothing.
 
-use std::io;
-
 use turnleaf_format::frame::{self, ALIGN, FrameHeader, HEADER_BYTES, HeaderAt, MAGIC, Position};
 use turnleaf_format::journal::FRAMES_OFFSET;
 use turnleaf_format::{DecodeError, Generation, JournalChain, Problem, StoreId};
@@ -9,7 +7,7 @@ use turnleaf_format::{DecodeError, Generation, JournalChain, Problem, StoreId};
 use super::frames::{ScannedFrame, summarise};
 use super::pieces::{Pieces, read_pieces};
 use crate::disk::{DiskFile, REREADS_MAX};
-use crate::error::DiskFailure;
+use crate::error::{DiskFailure, SystemError};
 
 /// Why no valid frame stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +23,7 @@ pub(crate) enum Odd {
     /// A right frame that passes the place where the file is said to end. [R:sealed-end-4]
     Border,
     /// The device could not read it, twice. [R:unreadable]
-    Unreadable(io::ErrorKind),
+    Unreadable(SystemError),
 }
 
 /// A place at which no valid frame stands.
@@ -59,6 +57,8 @@ pub(crate) struct Scan {
     pub(crate) newer: bool,
     /// Where the last frame of a later generation stands. [R:tail-6]
     pub(crate) later: Option<u64>,
+    /// The first place that the device did not read, and why.
+    pub(crate) unreadable: Option<(u64, SystemError)>,
 }
 
 impl Scan {
@@ -140,13 +140,22 @@ pub(crate) fn scan_file(
     Ok(scan)
 }
 
-/// The highest generation of which a frame header of the store stands, at its own place, in a file.
-/// Without a store, of what looks like a frame header.
+/// What frame headers stand in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FramesSeen {
+    /// The highest generation that one of them states.
+    pub(crate) highest: Option<Generation>,
+    /// The first place that the device did not read, and why: one may stand there.
+    pub(crate) unreadable: Option<(u64, SystemError)>,
+}
+
+/// Looks for frame headers of the store at their own places. Without a store, for what looks like a
+/// frame header.
 pub(crate) fn highest_frame(
     file: &dyn DiskFile,
     path: &str,
     store: Option<StoreId>,
-) -> Result<Option<Generation>, DiskFailure> {
+) -> Result<FramesSeen, DiskFailure> {
     let pieces = read_pieces(file, path, FRAMES_OFFSET, u64::MAX)?;
     let window = Window {
         pieces: &pieces,
@@ -165,7 +174,10 @@ pub(crate) fn highest_frame(
         highest = highest.max(stated);
         at = next + ALIGN;
     }
-    Ok(highest)
+    Ok(FramesSeen {
+        highest,
+        unreadable: pieces.first_failure(),
+    })
 }
 
 enum Found {
@@ -192,6 +204,7 @@ impl Window<'_> {
             chain: None,
             newer: false,
             later: None,
+            unreadable: self.pieces.first_failure(),
         };
         let mut at = FRAMES_OFFSET;
         let mut chain = Some(JournalChain::start(self.store, self.generation));

@@ -12,7 +12,7 @@ use super::prepare::{check_writable, confirm, keep_torn, tidy};
 use super::{Log, Outcome, Queue, SealState, Unsealed};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
-use crate::error::{Damage, DiskFailure, failed};
+use crate::error::{Damage, DiskFailure, Unreadable, failed};
 use crate::journal::{CataloguePoint, Inherited, Journal};
 use crate::layout::DIRECTORIES;
 use crate::lock::{LockError, Owner, Ownership};
@@ -80,6 +80,9 @@ pub struct OpenReport {
     pub losses: Vec<Loss>,
     /// What is odd and costs nothing.
     pub remarks: Vec<Remark>,
+    /// What could not be read of what an owner has to judge: nothing is written and nothing is
+    /// given up until it can be. `[R:set-20]`
+    pub unreadable: Vec<Unreadable>,
     /// Names that do not belong to the store; left alone.
     pub foreign: Vec<String>,
 }
@@ -239,6 +242,10 @@ impl Log {
             }
             Err(error) => return Err(error.into()),
         };
+        // DURABILITY: before anything is written, removed or begun. [R:set-20]
+        if let Some(unreadable) = replayed.findings.unreadable.first() {
+            return Err(Refusal::Unreadable(unreadable.clone()).into());
+        }
         if let Some(damage) = replayed.findings.of_the_store() {
             // Without an end nothing can be said of what follows it.
             let endless = replayed.end.generation == Generation(0);
@@ -360,6 +367,7 @@ fn report_of(replayed: &Replayed, survey: &Survey) -> OpenReport {
         closed: replayed.findings.closed().into_iter().collect(),
         losses: replayed.findings.losses.clone(),
         remarks: replayed.findings.remarks.clone(),
+        unreadable: replayed.findings.unreadable.clone(),
         foreign: survey.foreign.clone(),
     }
 }

@@ -565,7 +565,7 @@ pub(super) fn frame_unit(
     let bytes = match span.and_then(within) {
         Some(bytes) => bytes,
         None => read_exact_at(&*frame.file.file, frame.offset, len)
-            .map_err(|error| unit(Arc::default()).damage(Cause::Unreadable(error.kind())))?,
+            .map_err(|error| unit(Arc::default()).damage(Cause::Unreadable((&error).into())))?,
     };
     let place = Position {
         generation: frame.file.generation,

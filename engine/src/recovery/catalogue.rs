@@ -66,6 +66,7 @@ impl Places<'_> {
         let again = (others.len() < files.len()).then(|| self.try_read(&others, &mut second));
         let known = second.losses.iter().all(|loss| first.losses.contains(loss));
         let reaches = |again: &Found| again.view.end >= found.view.end;
+        findings.absorb_unreadable(first.unreadable.clone());
         let (found, mut told) = match again.filter(|again| known && reaches(again)) {
             None => (found, first),
             Some(again) => {
@@ -138,7 +139,7 @@ fn catalogue_cover(
             }
             Err(ReadError::Damaged(found)) => findings.costs_nothing(*found),
             Err(ReadError::Disk(failure)) => {
-                let cause = Cause::Unreadable(failure.source.kind());
+                let cause = Cause::Unreadable((&failure.source).into());
                 findings.costs_nothing(of_catalogue(&failure.path, None, cause));
             }
         }
@@ -249,7 +250,7 @@ fn read_records(
                 resume
             }
             Err(ReadError::Disk(failure)) => {
-                let cause = Cause::Unreadable(failure.source.kind());
+                let cause = Cause::Unreadable((&failure.source).into());
                 let lost = Some((from, view.end));
                 let damage = of_catalogue(&failure.path, lost, cause);
                 // The device may work again; nothing is given up for it.

@@ -7,7 +7,7 @@ use turnleaf_format::record::Kind;
 use turnleaf_format::{DecodeError, Ordinal, ThreadNumber};
 
 use crate::catalogue::{Acceptance, Catalogue};
-use crate::error::{Cause, Damage};
+use crate::error::{Damage, Unreadable};
 
 /// Something odd that costs nothing and closes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,12 +76,22 @@ pub(crate) struct Findings {
     pub(crate) damage: Vec<Damage>,
     pub(crate) remarks: Vec<Remark>,
     pub(crate) losses: Vec<Loss>,
+    /// What could not be read of what an opening judges. Then the rest of the findings is not
+    /// known to be all, nothing of it is given up, and nobody may write. [R:set-20]
+    pub(crate) unreadable: Vec<Unreadable>,
 }
 
 impl Findings {
     /// Damage of journal or catalogue: nobody knows whom it concerns.
     pub(crate) fn of_store(&mut self, damage: Damage, acceptance: Option<Acceptance>) {
         self.lose(Some(ThreadNumber::CATALOGUE), damage, acceptance);
+    }
+
+    /// What was to be judged could not be read: nobody knows whom it concerns.
+    pub(crate) fn unreadable(&mut self, unreadable: &Unreadable) {
+        if !self.unreadable.contains(unreadable) {
+            self.of_store(unreadable.damage(), None);
+        }
     }
 
     /// Damage that concerns one thread alone; that of the catalogue concerns the store.
@@ -116,8 +126,7 @@ impl Findings {
     ) {
         self.note(damage.clone());
         // The device may work again: nothing is given up because it did not.
-        let unreadable = matches!(damage.cause, Cause::Unreadable(_));
-        let acceptance = acceptance.filter(|_| !unreadable);
+        let acceptance = acceptance.filter(|_| damage.unreadable().is_none());
         self.losses.push(Loss {
             closes,
             damage,
@@ -149,6 +158,16 @@ impl Findings {
         self.losses = open;
     }
 
+    /// Ends the findings: the device may work again, and so nothing is given up because it did not.
+    /// What looks lost may stand where it did not read.
+    pub(crate) fn keep_hope(&mut self) {
+        if !self.unreadable.is_empty() {
+            self.losses
+                .iter_mut()
+                .for_each(|loss| loss.acceptance = None);
+        }
+    }
+
     /// Lets go of damage of a file that is known not to be whole and closes nothing.
     pub(crate) fn is_known(&mut self, file: &str) {
         let losses = &self.losses;
@@ -170,6 +189,10 @@ impl Findings {
 
     /// The same damage is met by the steps that follow each other; it is told once.
     fn note(&mut self, damage: Damage) {
+        // INVARIANT: no step of a recovery meets an unreadable place without the owner knowing.
+        let unreadable = damage.unreadable();
+        let new = unreadable.filter(|found| !self.unreadable.contains(found));
+        self.unreadable.extend(new);
         if !self.damage.contains(&damage) {
             self.damage.push(damage);
         }
@@ -183,5 +206,15 @@ impl Findings {
             .for_each(|damage| self.note(damage));
         self.remarks.extend(other.remarks);
         self.losses.extend(other.losses);
+        self.absorb_unreadable(other.unreadable);
+    }
+
+    /// Takes over what another step could not read, also where its other findings do not count.
+    pub(crate) fn absorb_unreadable(&mut self, unreadable: Vec<Unreadable>) {
+        for found in unreadable {
+            if !self.unreadable.contains(&found) {
+                self.unreadable.push(found);
+            }
+        }
     }
 }

@@ -12,8 +12,8 @@ use super::set::{End, FileSet, Linked, Refusal};
 use super::survey::FileEvidence;
 use super::verdict::{Ended, TailVerdict, gap_damage, judge_end, judge_tail};
 use crate::catalogue::Acceptance;
-use crate::error::{Cause, Damage, DiskFailure};
-use crate::journal::{Scan, ScannedFrame, scan_file};
+use crate::error::{Cause, Damage, DiskFailure, Unreadable};
+use crate::journal::{Odd, Scan, ScannedFrame, scan_file};
 use crate::view::JournalFile;
 
 /// A damaged frame whose header still says what it held.
@@ -145,6 +145,15 @@ impl JournalRead {
             }
             End::Newest | End::Unknown => judge_tail(&scan),
         };
+        if let Some((offset, why)) = scan.unreadable {
+            // [R:set-20]
+            let of_gaps = ended.damaged.iter();
+            let mut of_gaps = of_gaps.filter(|gap| matches!(gap.odd, Odd::Unreadable(_)));
+            if of_gaps.all(|gap| !(gap.offset..gap.end).contains(&offset)) {
+                let unreadable = Unreadable::at(&file.path, offset, why);
+                self.findings.unreadable(&unreadable);
+            }
+        }
         for gap in &ended.damaged {
             let damage = gap_damage(&file.path, gap);
             match gap.header {

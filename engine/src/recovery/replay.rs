@@ -18,7 +18,7 @@ use super::threads::{Growing, PublishedRun};
 use super::verdict::TailVerdict;
 use crate::catalogue::{Acceptance, Catalogue, SegmentFact};
 use crate::disk::{Disk, read_exact_at};
-use crate::error::{Cause, Damage};
+use crate::error::{Cause, Damage, Unreadable};
 use crate::journal::{Header, ScannedFrame};
 use crate::layout::segment_path;
 use crate::options::Options;
@@ -91,6 +91,7 @@ pub(crate) fn replay(
         ..
     } = set;
     findings.absorb(std::mem::take(&mut journal.findings));
+    let slots = survey.journal.iter().map(|file| file.slot + 1);
     let frames = std::mem::take(&mut journal.frames).into_iter();
     let (of_catalogue, frames): (Vec<_>, Vec<_>) =
         frames.partition(|(_, frame)| frame.header.thread == ThreadNumber::CATALOGUE);
@@ -101,6 +102,8 @@ pub(crate) fn replay(
         frames: &of_catalogue,
         stated,
     };
+    free.extend(journal.void);
+    let free = free_files(&survey.journal, &free, store, &mut findings);
     let found = places.read(&survey.catalogue, &mut findings);
     let (mut catalogue, unproven_names) = (found.catalogue, found.unproven);
     let seen = survey.segments.iter().chain(&survey.catalogue);
@@ -119,6 +122,7 @@ pub(crate) fn replay(
     let mut threads = grow(&catalogue, covers, &frames, &journal, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, found.view);
     findings.settle(&catalogue);
+    findings.keep_hope();
     let view = &threads[&ThreadNumber::CATALOGUE];
     for run in view.runs.iter().filter(|run| view.has_gap(run)) {
         findings.is_known(&segment_path(run.file.class, run.file.segment));
@@ -131,9 +135,6 @@ pub(crate) fn replay(
     let pinned = kept
         .map(|frame| (frame.header.thread, frame.generation))
         .collect();
-    let slots = survey.journal.iter().map(|file| file.slot + 1);
-    free.extend(journal.void);
-    let free = free_files(&survey.journal, &free, store);
     Ok(Replayed {
         store,
         catalogue,
@@ -274,13 +275,21 @@ struct Free {
 }
 
 /// [R:set-14]
-fn free_files(evidence: &[FileEvidence], free: &[usize], store: StoreId) -> Free {
+fn free_files(
+    evidence: &[FileEvidence],
+    free: &[usize],
+    store: StoreId,
+    findings: &mut Findings,
+) -> Free {
     let mut files = Free::default();
     for found in free.iter().map(|index| &evidence[*index]) {
         match journal_file(found) {
-            Some(file) if was_used(&file, store) => files.recyclable.push(file),
-            Some(file) => files.retired.push(file),
             None => files.useless.push(found.path.clone()),
+            Some(file) => match was_used(&file, store) {
+                Ok(true) => files.recyclable.push(file),
+                Ok(false) => files.retired.push(file),
+                Err(unreadable) => findings.unreadable(&unreadable),
+            },
         }
     }
     files
@@ -304,13 +313,18 @@ fn journal_file(found: &FileEvidence) -> Option<Arc<JournalFile>> {
 
 /// Whether a frame of its generation begins the file: it is written only after the file's beginning
 /// became durable, name included. [S:journal-5]
-fn was_used(file: &JournalFile, store: StoreId) -> bool {
+fn was_used(file: &JournalFile, store: StoreId) -> Result<bool, Unreadable> {
     let place = Position {
         generation: file.generation,
         offset: FRAMES_OFFSET,
     };
-    let header = read_exact_at(&*file.file, FRAMES_OFFSET, HEADER_BYTES);
-    header.is_ok_and(|bytes| FrameHeader::decode(&bytes, store, place).is_ok())
+    let room = file.capacity.saturating_sub(FRAMES_OFFSET);
+    if room < HEADER_BYTES as u64 {
+        return Ok(false);
+    }
+    let header = read_exact_at(&*file.file, FRAMES_OFFSET, HEADER_BYTES)
+        .map_err(|error| Unreadable::at(&file.path, FRAMES_OFFSET, (&error).into()))?;
+    Ok(FrameHeader::decode(&header, store, place).is_ok())
 }
 
 fn orphan_frame(file: &JournalFile, frame: &ScannedFrame) -> Damage {

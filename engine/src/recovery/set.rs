@@ -9,7 +9,7 @@ use turnleaf_format::{Generation, JournalChain, StoreId};
 use super::findings::{Findings, Remark};
 use super::survey::{FileEvidence, Survey};
 use crate::catalogue::Acceptance;
-use crate::error::{Cause, Damage};
+use crate::error::{Cause, Damage, Unreadable};
 use crate::journal::Header;
 use crate::layout::JOURNAL;
 
@@ -37,6 +37,11 @@ pub enum Refusal {
         /// The file that does not belong.
         file: String,
     },
+    /// What an owner has to judge before it writes could not be read, or nothing says which store
+    /// it is. Nobody can say what stands there, so nothing may be written, removed or reused.
+    /// [R:set-20]
+    #[error("{0}; nothing is written until it can be read")]
+    Unreadable(Unreadable),
 }
 
 /// Where a journal file of the chain ends.
@@ -150,6 +155,11 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
     free.extend(rest.filter(idle).flat_map(|(_, all)| all));
     let mut chain = walk.chain;
     chain.reverse();
+    // [R:set-20]
+    for unreadable in &survey.unreadable {
+        findings.unreadable(unreadable);
+    }
+    free.retain(|index| files[*index].unreadable.is_none());
     Ok(FileSet {
         store,
         chain,
@@ -188,6 +198,10 @@ fn headless(survey: &Survey) -> Refusal {
     };
     let journal = survey.journal.iter().find(held);
     let segment = !(survey.segments.is_empty() && survey.catalogue.is_empty());
+    // What cannot be read may say it. [R:set-20]
+    if let Some(unreadable) = survey.unreadable.first() {
+        return Refusal::Unreadable(unreadable.clone());
+    }
     match journal {
         Some(file) => Refusal::Headless {
             file: file.path.clone(),
@@ -227,7 +241,7 @@ fn sort(files: &[FileEvidence]) -> Sorted {
                         error,
                     });
                 }
-                let short = file.len < header.capacity;
+                let short = file.len < header.capacity && file.unreadable.is_none();
                 let held = frame == Some(header.generation);
                 if short && held {
                     // [R:set-16]
@@ -261,6 +275,8 @@ fn sort(files: &[FileEvidence]) -> Sorted {
                 }
             }
             (_, Some(generation)) => sorted.headless.entry(generation).or_default().push(index),
+            // Nothing can be said of it. [R:set-20]
+            (_, None) if file.unreadable.is_some() => {}
             (Header::Blank, None) => sorted.free.push(index),
             (_, None) => sorted.unknown.push(index),
         }

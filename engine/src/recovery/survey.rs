@@ -7,7 +7,7 @@ use turnleaf_format::segment::{Class, HEADER_BYTES, SegmentHeader, TRAILER_BYTES
 use turnleaf_format::{DecodeError, Generation, Problem, SegmentId, StoreId};
 
 use crate::disk::{Access, Disk, DiskFile, EntryKind, read_exact_at};
-use crate::error::{DiskFailure, failed};
+use crate::error::{DiskFailure, SystemError, Unreadable, failed};
 use crate::journal::{Header, HeaderArea, highest_frame, read_header};
 use crate::layout::{
     CATALOGUE, JOURNAL, QUARANTINE, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of,
@@ -27,6 +27,8 @@ pub(crate) struct FileEvidence {
     /// Where there is no valid header, or less of the file than it says: the highest generation of
     /// which a frame header stands in the file.
     pub(crate) highest_frame: Option<Generation>,
+    /// What of the above nobody could read: what is known of the file may not be all. [R:set-20]
+    pub(crate) unreadable: Option<Unreadable>,
 }
 
 /// Everything that stands in the store, by name; only journal headers were read.
@@ -45,6 +47,9 @@ pub(crate) struct Survey {
     pub(crate) newer: Option<String>,
     /// Names that are not ours.
     pub(crate) foreign: Vec<String>,
+    /// Files that could not be judged: opened, measured or read. What is not known of them is
+    /// evidence of nothing. [R:unreadable]
+    pub(crate) unreadable: Vec<Unreadable>,
     /// Whether a directory is not there: what copies a store may leave out empty ones.
     pub(crate) lacks_directory: bool,
 }
@@ -70,7 +75,10 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
     let mut survey = Survey::default();
     for name in names(disk, JOURNAL, &mut survey)? {
         match journal_slot(&name) {
-            Some(slot) => survey.journal.push(journal_evidence(disk, slot)?),
+            Some(slot) => match journal_evidence(disk, slot) {
+                Ok(evidence) => survey.journal.push(evidence),
+                Err(unreadable) => survey.unreadable.push(unreadable),
+            },
             None => survey.foreign.push(format!("{JOURNAL}/{name}")),
         }
     }
@@ -87,23 +95,28 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
     }
     let kept = names(disk, QUARANTINE, &mut survey)?;
     survey.reaped = kept.iter().filter_map(|name| segment_of(name)).collect();
-    survey.identity = identity(disk, &survey);
-    survey.newer = newer_segment(disk, &survey);
+    let mut unreadable = std::mem::take(&mut survey.unreadable);
+    survey.identity = identity(disk, &survey, &mut unreadable);
+    survey.newer = newer_segment(disk, &survey, &mut unreadable);
     look_for_frames(&mut survey)?;
+    let of_files = survey
+        .journal
+        .iter()
+        .filter_map(|file| file.unreadable.clone());
+    unreadable.extend(of_files);
+    survey.unreadable = unreadable;
     Ok(survey)
 }
 
 /// Which store this is, by the first header that says so.
-fn identity(disk: &dyn Disk, survey: &Survey) -> Option<StoreId> {
+fn identity(disk: &dyn Disk, survey: &Survey, unreadable: &mut Vec<Unreadable>) -> Option<StoreId> {
     let of_journal = survey.journal.iter().find_map(|file| match &file.header {
         Header::Valid(header) => Some(header.store),
         _ => None,
     });
-    let of_segment = |(class, segment): (Class, &SegmentId)| {
-        let file = disk
-            .open(&segment_path(class, *segment), Access::Read)
-            .ok()?;
-        let bytes = read_exact_at(&*file, 0, HEADER_BYTES).ok()?;
+    let mut of_segment = |(class, segment): (Class, &SegmentId)| {
+        let path = segment_path(class, *segment);
+        let bytes = ends_of(disk, &path, unreadable)?.0;
         SegmentHeader::decode(&bytes)
             .ok()
             .map(|header| header.store)
@@ -112,14 +125,18 @@ fn identity(disk: &dyn Disk, survey: &Survey) -> Option<StoreId> {
     of_journal.or_else(|| {
         let catalogue = survey.catalogue.iter().map(|id| (Class::Catalogue, id));
         let mut all = catalogue.chain(survey.segments.iter().map(|id| (Class::Run, id)));
-        all.find_map(of_segment)
+        all.find_map(&mut of_segment)
     })
 }
 
 /// Version is judged before anything is written. A build that sealed was not refused, so nothing
 /// older than the newest segment is newer than it: one of each class is asked, and an opening does
 /// not depend on how many there are. [R:order]
-fn newer_segment(disk: &dyn Disk, survey: &Survey) -> Option<String> {
+fn newer_segment(
+    disk: &dyn Disk,
+    survey: &Survey,
+    unreadable: &mut Vec<Unreadable>,
+) -> Option<String> {
     let catalogue = survey.catalogue.iter().max();
     let catalogue = catalogue.map(|id| (Class::Catalogue, id));
     let run = survey.segments.iter().max().map(|id| (Class::Run, id));
@@ -128,16 +145,48 @@ fn newer_segment(disk: &dyn Disk, survey: &Survey) -> Option<String> {
         .chain(run)
         .map(|(class, segment)| segment_path(class, *segment));
     let newer = |error: DecodeError| error.problem == Problem::Version;
-    let asks = |path: &str| -> Option<bool> {
-        let file = disk.open(path, Access::Read).ok()?;
-        let len = file.len().ok()?;
-        let head = read_exact_at(&*file, 0, HEADER_BYTES).ok()?;
-        let trailer_at = len.checked_sub(TRAILER_BYTES as u64)?;
-        let trailer = read_exact_at(&*file, trailer_at, TRAILER_BYTES).ok()?;
+    let mut asks = |path: &String| {
+        let Some((head, trailer, len)) = ends_of(disk, path, unreadable) else {
+            return false;
+        };
         let header = SegmentHeader::decode(&head).is_err_and(newer);
-        Some(header || Trailer::decode(&trailer, len).is_err_and(newer))
+        header || Trailer::decode(&trailer, len).is_err_and(newer)
     };
-    paths.find(|path| asks(path) == Some(true))
+    paths.find(&mut asks)
+}
+
+/// Header and trailer of a segment, and its length, as far as it has them. `None` where the file is
+/// not there (somebody else's owner took it away meanwhile), or could not be read, which is noted.
+fn ends_of(
+    disk: &dyn Disk,
+    path: &str,
+    unreadable: &mut Vec<Unreadable>,
+) -> Option<(Vec<u8>, Vec<u8>, u64)> {
+    let read = || {
+        let file = disk.open(path, Access::Read).map_err(|error| (0, error))?;
+        let len = file.len().map_err(|error| (0, error))?;
+        let part = |offset: u64, wanted: usize| {
+            let here = usize::try_from(len - offset).map_or(wanted, |here| wanted.min(here));
+            read_exact_at(&*file, offset, here).map_err(|error| (offset, error))
+        };
+        let trailer_at = len.saturating_sub(TRAILER_BYTES as u64);
+        Ok((
+            part(0, HEADER_BYTES)?,
+            part(trailer_at, TRAILER_BYTES)?,
+            len,
+        ))
+    };
+    match read() {
+        Ok(ends) => Some(ends),
+        Err((_, error)) if error.kind() == io::ErrorKind::NotFound => None,
+        Err((offset, error)) => {
+            let found = Unreadable::at(path, offset, SystemError::from(&error));
+            if !unreadable.contains(&found) {
+                unreadable.push(found);
+            }
+            None
+        }
+    }
 }
 
 /// A beginning that was interrupted leaves a bad header over frames that nobody needs, or a short
@@ -150,20 +199,29 @@ fn look_for_frames(survey: &mut Survey) -> Result<(), DiskFailure> {
             Header::Valid(header) => Some(header.store),
             _ => survey.identity,
         };
-        file.highest_frame = highest_frame(&*file.file, &file.path, store)?;
+        let seen = highest_frame(&*file.file, &file.path, store)?;
+        file.highest_frame = seen.highest;
+        let unreadable = seen.unreadable;
+        let unreadable = unreadable.map(|(at, why)| Unreadable::at(&file.path, at, why));
+        file.unreadable = file.unreadable.take().or(unreadable);
     }
     Ok(())
 }
 
-fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, DiskFailure> {
+fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, Unreadable> {
     let path = journal_path(slot);
+    let refused = |error: io::Error| Unreadable::at(&path, 0, SystemError::from(&error));
     let file = disk.open(&path, Access::ReadWrite);
     // A store on a read-only medium is still readable.
-    let file = file
-        .or_else(|_| disk.open(&path, Access::Read))
-        .map_err(failed("open", &path))?;
-    let len = file.len().map_err(failed("measure", &path))?;
-    let HeaderArea { header, odd_copy } = read_header(&*file, len);
+    let file = file.or_else(|_| disk.open(&path, Access::Read));
+    let file = file.map_err(refused)?;
+    let len = file.len().map_err(refused)?;
+    let area = read_header(&*file, len);
+    let unreadable = area.unreadable;
+    let unreadable = unreadable.map(|(at, why)| Unreadable::at(&path, at, why));
+    let HeaderArea {
+        header, odd_copy, ..
+    } = area;
     Ok(FileEvidence {
         slot,
         path,
@@ -172,6 +230,7 @@ fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, DiskFail
         odd_copy,
         len,
         highest_frame: None,
+        unreadable,
     })
 }
 

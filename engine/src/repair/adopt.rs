@@ -88,19 +88,32 @@ pub(super) fn orphans(report: &OpenReport, state: &State) -> Vec<Orphan> {
 
 /// `lacks`: the catalogue has lost something.
 fn judge(state: &State, segment: SegmentId, lacks: bool) -> Orphan {
-    let publication = state.segments.publication_of(segment).unwrap_or(None);
+    let publication = state.segments.publication_of(segment);
+    let is_unread = |error: &ReadError| match error {
+        ReadError::Disk(_) => true,
+        ReadError::Damaged(damage) => damage.unreadable().is_some(),
+    };
+    let unread = publication.as_ref().is_err_and(is_unread);
     let mut orphan = Orphan {
         segment,
-        publication,
-        verdict: Verdict::Reap,
+        publication: publication.unwrap_or(None),
+        verdict: Verdict::Keep,
     };
+    // Nobody knows what it holds. [R:unreadable]
+    if unread {
+        return orphan;
+    }
     let runs = orphan.runs();
     let gains = runs.iter().any(|run| gains(state, run, lacks));
-    let fits = !runs.is_empty()
-        && runs
-            .iter()
-            .all(|run| fits(state, segment, run).unwrap_or(false));
-    orphan.verdict = match (fits, gains) {
+    let mut fit = !runs.is_empty();
+    for run in runs {
+        match fits(state, segment, run) {
+            Ok(here) => fit &= here,
+            Err(error) if is_unread(&error) => return orphan,
+            Err(_) => fit = false,
+        }
+    }
+    orphan.verdict = match (fit, gains) {
         (true, true) => Verdict::Adopt,
         (false, _) if lacks => Verdict::Keep,
         _ => Verdict::Reap,
@@ -159,7 +172,8 @@ fn agrees(reader: &Reader, at: Ordinal, chain: ThreadChain) -> Result<bool, Read
 fn known_chain(reader: &Reader, at: Ordinal) -> Result<Option<ThreadChain>, ReadError> {
     match reader.chain_before(at) {
         Ok(chain) => Ok(Some(chain)),
-        Err(ReadError::Damaged(_)) => Ok(None),
+        // Damage hides it; a device that did not read may show it the next time.
+        Err(ReadError::Damaged(damage)) if damage.unreadable().is_none() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -8,7 +8,7 @@ use turnleaf_format::{Ordinal, ThreadNumber};
 use super::Repair;
 use super::adopt::{Verdict, orphans};
 use crate::catalogue::Acceptance;
-use crate::error::{Cause, Damage, ReadError};
+use crate::error::{Damage, ReadError};
 use crate::layout::{CATALOGUE, segment_path};
 use crate::log::{OpenReport, Snapshot};
 use crate::read::Reader;
@@ -20,6 +20,10 @@ use crate::view::is_covered;
 /// away: it may be all that is left of something.
 #[must_use]
 pub fn repairs_for(report: &OpenReport, state: &State) -> Vec<Repair> {
+    // What was not read may say something else. [R:set-20]
+    if !report.unreadable.is_empty() {
+        return Vec::new();
+    }
     let header = |remark: &Remark| match remark {
         Remark::HeaderCopy { file, offset, .. } => Some(Repair::RewriteHeader {
             file: file.clone(),
@@ -63,6 +67,9 @@ pub fn find_repairs(
     only: Option<ThreadNumber>,
 ) -> Result<Vec<Repair>, ReadError> {
     let (report, state) = (snapshot.report(), snapshot.state());
+    if let Some(unreadable) = report.unreadable.first() {
+        return Err(unreadable.damage().into());
+    }
     let concerned = |repair: &Repair| match repair {
         Repair::AdoptSegment { threads, .. } => only.is_none_or(|only| threads.contains(&only)),
         _ => only.is_none_or(|only| repair.threads() == [only]),
@@ -181,7 +188,7 @@ fn stretches(reader: &Reader) -> Result<Vec<(Ordinal, Ordinal, Damage)>, ReadErr
         };
         let behind = damage.ordinals.map_or(reader.end(), |(_, end)| end);
         from = behind.max(next.plus(1));
-        if matches!(damage.cause, Cause::Unreadable(_)) {
+        if damage.unreadable().is_some() {
             // The device may work again, or a copy of it be made.
             continue;
         }
@@ -201,10 +208,13 @@ fn bad_catalogue(state: &State) -> Result<Vec<Repair>, ReadError> {
         return Ok(due);
     };
     for run in &reader.view.runs {
-        let mut bad = false;
+        let (mut bad, mut by_device) = (false, false);
         match reader.segments.get(&run.file) {
             Ok(segment) => {
-                let read = segment.verify(&mut |_| bad = true).map(drop);
+                let read = segment.verify(&mut |damage| {
+                    bad = true;
+                    by_device |= damage.unreadable().is_some();
+                });
                 if let Err(ReadError::Disk(failure)) = read {
                     return Err(failure.into());
                 }
@@ -213,7 +223,7 @@ fn bad_catalogue(state: &State) -> Result<Vec<Repair>, ReadError> {
             Err(error) => return Err(error),
         }
         let readable = reader.entries(run.from, run.end, &mut |_, _| ControlFlow::Continue(()));
-        if bad && !reader.view.has_gap(run) && readable.is_ok() {
+        if bad && !by_device && !reader.view.has_gap(run) && readable.is_ok() {
             due.push(Repair::RebuildSegment {
                 segment: run.file.segment,
                 file: segment_path(run.file.class, run.file.segment),
@@ -235,7 +245,7 @@ fn bad_segments(state: &State, only: Option<ThreadNumber>) -> Result<Vec<Repair>
         let (mut bad, mut by_device) = (false, false);
         state.verify_segment(info.segment, &mut |damage| {
             bad = true;
-            by_device |= matches!(damage.cause, Cause::Unreadable(_));
+            by_device |= damage.unreadable().is_some();
         })?;
         // What another thread lost in the same segment is not given up on behalf of this one.
         let others = threads

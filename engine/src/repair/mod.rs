@@ -21,6 +21,7 @@ use crate::error::{Damage, DiskFailure, ReadError};
 use crate::lock::Owner;
 use crate::log::{Log, OpenError, Snapshot};
 use crate::options::Options;
+use crate::recovery::Refusal;
 use crate::seal::Notes;
 
 /// A repair that a store calls for.
@@ -228,6 +229,9 @@ fn repair_files(
 ) -> Result<Vec<Repaired>, RepairError> {
     // Held to the end for its lock.
     let snapshot = Snapshot::open_owned(disk, options, owner)?;
+    if let Some(unreadable) = snapshot.report().unreadable.first() {
+        return Err(OpenError::from(Refusal::Unreadable(unreadable.clone())).into());
+    }
     let mut due = repairs_for(snapshot.report(), snapshot.state());
     due.extend(due::superseded(&snapshot));
     let mut done = Vec::new();

@@ -84,6 +84,10 @@ impl Segments {
         }
         let opened = OpenSegment::open(&*self.disk, self.store, file)?;
         let opened = Arc::new(opened);
+        if opened.unreadable().is_some() {
+            // The next reader asks the device again.
+            return Ok(opened);
+        }
         self.locked(|shared| {
             let descriptors_max = self.descriptors_max;
             #[cfg(turnleaf_bugs)]
@@ -114,6 +118,14 @@ impl Segments {
             OpenSegment::open(&*self.disk, self.store, &file)
         };
         // The header says which class it is; the other one is odd.
+        let of = |class| {
+            let open = of(class)?;
+            // What could not be read may say another class, or other tables.
+            match open.odd().iter().find(|odd| odd.unreadable().is_some()) {
+                Some(odd) => Err(ReadError::from(odd.clone())),
+                None => Ok(open),
+            }
+        };
         let run = of(Class::Run)?;
         if run.odd().is_empty() {
             return Ok(run.publication(Class::Run));

@@ -53,15 +53,28 @@ impl OpenSegment {
         let mut odd = Vec::new();
         // [R:seg-3]
         odd.extend(check_header(&*file, path, store, segment)?);
+        let mut unsearched = None;
         let (trailer, footer) = match tables(&*file, path, len, store, segment) {
             Ok((trailer, footer)) => (Some(trailer), footer),
             Err(Untrusted::Refused(found)) => return Err(found.into()),
             Err(Untrusted::Tables(found)) => {
-                let Some(footer) = found_tables(&*file, path, len, store, segment)? else {
-                    return Err(found.into());
-                };
+                let tables = found_tables(&*file, path, len, store, segment)?;
                 odd.push(found);
-                (None, footer)
+                if let Some((at, why)) = tables.unsearched {
+                    odd.push(damage(path, at, 0, Cause::Unreadable(why)));
+                    unsearched = Some(why);
+                }
+                match tables.footer {
+                    Some(footer) => (None, footer),
+                    // What could not be read says nothing about what could.
+                    None => {
+                        let unreadable = odd.iter().find(|odd| odd.unreadable().is_some());
+                        let told = unreadable.or(odd.last()).cloned();
+                        return Err(told
+                            .unwrap_or_else(|| damage(path, 0, 0, Cause::Tables))
+                            .into());
+                    }
+                }
             }
         };
         Ok(OpenSegment {
@@ -72,6 +85,7 @@ impl OpenSegment {
             trailer,
             footer,
             odd,
+            unsearched,
         })
     }
 }
@@ -96,7 +110,7 @@ fn check_header(
         Ok(bytes) => bytes,
         Err(ReadError::Damaged(found)) => return Ok(Some(*found)),
         Err(ReadError::Disk(failure)) => {
-            let cause = Cause::Unreadable(failure.source.kind());
+            let cause = Cause::Unreadable((&failure.source).into());
             return Ok(Some(damage(path, 0, HEADER_BYTES as u64, cause)));
         }
     };
@@ -128,7 +142,7 @@ fn tables(
             ReadError::Disk(failure) => bad(
                 offset,
                 length as u64,
-                Cause::Unreadable(failure.source.kind()),
+                Cause::Unreadable((&failure.source).into()),
             ),
         })
     };

@@ -14,7 +14,7 @@ use zstd::zstd_safe::find_frame_compressed_size;
 
 use super::cache::{give_back_inflater, take_inflater};
 use crate::disk::{DiskFile, read_exact_at};
-use crate::error::{Cause, Damage, DiskFailure, ReadError};
+use crate::error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadable};
 
 /// Bytes read at once when a whole segment is digested.
 const DIGEST_BYTES: usize = 1 << 20;
@@ -30,6 +30,9 @@ pub(crate) struct OpenSegment {
     pub(super) trailer: Option<Trailer>,
     pub(super) footer: Footer,
     pub(super) odd: Vec<Damage>,
+    /// Why a part of the file could not be searched for blocks: one that was not found may stand
+    /// there.
+    pub(super) unsearched: Option<SystemError>,
 }
 
 /// One inflated block whose checksums were checked.
@@ -60,6 +63,11 @@ impl OpenSegment {
     /// What is damaged of the file and costs no record by itself.
     pub(crate) fn odd(&self) -> &[Damage] {
         &self.odd
+    }
+
+    /// The first place at which the device did not say what stands there.
+    pub(crate) fn unreadable(&self) -> Option<Unreadable> {
+        self.odd.iter().find_map(Damage::unreadable)
     }
 
     /// Runs by thread number.
@@ -145,6 +153,10 @@ impl OpenSegment {
     /// Says which ordinals the block at `index` holds, judged by its neighbours in the table.
     pub(crate) fn block_damage(&self, index: usize, cause: Cause) -> Damage {
         let row = self.footer.blocks[index];
+        let cause = match self.unsearched {
+            Some(why) if row.entry_count == 0 => Cause::Unreadable(why),
+            _ => cause,
+        };
         let run = self.run_of_block(index);
         let end = run.map(|run| {
             let next = self.footer.blocks.get(index + 1);
@@ -173,7 +185,7 @@ impl OpenSegment {
     fn place(&self, error: ReadError, index: usize) -> ReadError {
         match error {
             ReadError::Disk(failure) => {
-                let cause = Cause::Unreadable(failure.source.kind());
+                let cause = Cause::Unreadable((&failure.source).into());
                 self.block_damage(index, cause).into()
             }
             ReadError::Damaged(damage) => self.block_damage(index, damage.cause).into(),
@@ -262,7 +274,7 @@ impl OpenSegment {
                     .map_err(|error| self.block_damage(index, Cause::Decode(error))),
                 Some(Err(ReadError::Damaged(damage))) => Err(*damage),
                 Some(Err(ReadError::Disk(failure))) => {
-                    Err(self.block_damage(index, Cause::Unreadable(failure.source.kind())))
+                    Err(self.block_damage(index, Cause::Unreadable((&failure.source).into())))
                 }
                 None => Err(self.block_damage(index, Cause::Missing)),
             };

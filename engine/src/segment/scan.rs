@@ -9,9 +9,9 @@ use turnleaf_format::segment::{
 };
 use turnleaf_format::{Ordinal, StoreId, ThreadChain, ThreadNumber};
 
-use super::read::{inflate, read};
+use super::read::inflate;
 use crate::disk::{DiskFile, read_exact_at};
-use crate::error::{ReadError, failed};
+use crate::error::{ReadError, SystemError, failed};
 use crate::view::SegmentFile;
 
 /// Bytes that are searched at once.
@@ -37,16 +37,29 @@ struct Content {
     payload_bytes: u64,
 }
 
+/// What was found by looking for blocks.
+pub(super) struct FoundTables {
+    /// `None` when there is no block at all.
+    pub(super) footer: Option<Footer>,
+    /// The first place that the device did not read, and why: a block may stand there.
+    pub(super) unsearched: Option<(u64, SystemError)>,
+}
+
 /// Tables made from the blocks of a file. Where a block is missing, a row stands for it: reading it
-/// says which ordinals it costs. `None` when there is no block at all.
+/// says which ordinals it costs.
 pub(super) fn found_tables(
     file: &dyn DiskFile,
     path: &str,
     len: u64,
     store: StoreId,
     segment: &SegmentFile,
-) -> Result<Option<Footer>, ReadError> {
-    let found = search(file, path, len, store, segment)?;
+) -> Result<FoundTables, ReadError> {
+    let mut search = Search {
+        file,
+        len,
+        unsearched: None,
+    };
+    let found = search.blocks(path, store, segment)?;
     let mut footer = Footer::default();
     match &segment.published {
         Some(published) => {
@@ -60,57 +73,80 @@ pub(super) fn found_tables(
             }
         }
     }
-    Ok((!footer.runs.is_empty()).then_some(footer))
+    Ok(FoundTables {
+        footer: (!footer.runs.is_empty()).then_some(footer),
+        unsearched: search.unsearched,
+    })
 }
 
-/// All blocks whose headers are right, in order.
-fn search(
-    file: &dyn DiskFile,
-    path: &str,
+/// A search through a file whatever the device says about parts of it.
+struct Search<'f> {
+    file: &'f dyn DiskFile,
     len: u64,
-    store: StoreId,
-    segment: &SegmentFile,
-) -> Result<Vec<Found>, ReadError> {
-    let mut inflater =
-        zstd::bulk::Decompressor::new().map_err(failed("set up the inflation of", path))?;
-    let mut found = Vec::new();
-    let mut at = HEADER_BYTES as u64;
-    while at + BLOCK_HEADER_BYTES as u64 <= len {
-        let head = read_exact_at(file, at, BLOCK_HEADER_BYTES).unwrap_or_default();
-        if let Ok(header) = BlockHeader::decode(&head, store, segment.segment, at) {
-            let whole = BLOCK_HEADER_BYTES + header.stored_len as usize;
-            let bytes = read(file, path, at, whole).unwrap_or_default();
-            let content = content_of(&mut inflater, header, &bytes);
-            found.push(Found { header, content });
-            at += whole as u64;
-            continue;
-        }
-        at = next_magic(file, at + 1, len);
-    }
-    Ok(found)
+    unsearched: Option<(u64, SystemError)>,
 }
 
-/// Where the next magic of a block stands, or the end.
-fn next_magic(file: &dyn DiskFile, from: u64, len: u64) -> u64 {
-    let mut at = from;
-    while at < len {
-        let reach = (at + WINDOW_BYTES).min(len);
-        let bytes = read_exact_at(file, at, usize::try_from(reach - at).unwrap_or(0));
-        let (bytes, reach) = match bytes {
-            Ok(bytes) => (bytes, reach),
-            Err(_) => {
-                let sector = (at + SECTOR_BYTES).min(len);
-                let bytes = read_exact_at(file, at, usize::try_from(sector - at).unwrap_or(0));
-                (bytes.unwrap_or_default(), sector)
+impl Search<'_> {
+    /// All blocks whose headers are right, in order.
+    fn blocks(
+        &mut self,
+        path: &str,
+        store: StoreId,
+        segment: &SegmentFile,
+    ) -> Result<Vec<Found>, ReadError> {
+        let mut inflater =
+            zstd::bulk::Decompressor::new().map_err(failed("set up the inflation of", path))?;
+        let mut found = Vec::new();
+        let mut at = HEADER_BYTES as u64;
+        while at + BLOCK_HEADER_BYTES as u64 <= self.len {
+            let head = self.part(at, BLOCK_HEADER_BYTES as u64).unwrap_or_default();
+            if let Ok(header) = BlockHeader::decode(&head, store, segment.segment, at) {
+                let whole = BLOCK_HEADER_BYTES as u64 + u64::from(header.stored_len);
+                let bytes = self.part(at, whole).unwrap_or_default();
+                let content = content_of(&mut inflater, header, &bytes);
+                found.push(Found { header, content });
+                at += whole;
+                continue;
             }
-        };
-        if let Some(place) = memchr::memmem::find(&bytes, &BLOCK_MAGIC) {
-            return at + place as u64;
+            at = self.next_magic(at + 1);
         }
-        // A magic may lie over the border of two windows.
-        at = if reach < len { reach - 3 } else { reach };
+        Ok(found)
     }
-    len
+
+    /// Where the next magic of a block stands, or the end.
+    fn next_magic(&mut self, from: u64) -> u64 {
+        let mut at = from;
+        while at < self.len {
+            let reach = (at + WINDOW_BYTES).min(self.len);
+            let len = usize::try_from(reach - at).unwrap_or(0);
+            let (bytes, reach) = match read_exact_at(self.file, at, len) {
+                Ok(bytes) => (bytes, reach),
+                Err(_) => {
+                    let sector = (at + SECTOR_BYTES).min(self.len);
+                    (self.part(at, sector - at).unwrap_or_default(), sector)
+                }
+            };
+            if let Some(place) = memchr::memmem::find(&bytes, &BLOCK_MAGIC) {
+                return at + place as u64;
+            }
+            // A magic may lie over the border of two windows.
+            at = if reach < self.len { reach - 3 } else { reach };
+        }
+        self.len
+    }
+
+    /// Bytes of the file, as far as it reaches; what the device does not read is noted.
+    fn part(&mut self, at: u64, bytes: u64) -> Option<Vec<u8>> {
+        let here = self.len.saturating_sub(at).min(bytes);
+        match read_exact_at(self.file, at, usize::try_from(here).ok()?) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                let why = SystemError::from(&error);
+                self.unsearched.get_or_insert((at, why));
+                None
+            }
+        }
+    }
 }
 
 fn content_of(

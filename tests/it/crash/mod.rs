@@ -12,6 +12,8 @@ mod stopped;
 mod store;
 mod store_import;
 mod store_reads;
+mod unread;
+mod unread_store;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

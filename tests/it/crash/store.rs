@@ -19,7 +19,7 @@ use turnleaf_tests::rng::Rng;
 use turnleaf_tests::rollouts::{Rollout, RolloutMode};
 use turnleaf_tests::sim_disk::{CrashPolicy, Fault, SimDisk};
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         journal_first_bytes: 32 << 10,
         journal_file_bytes: 64 << 10,

@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use crash::CrashPolicy;
 use file::Inode;
-pub use reads::ReadFault;
 use reads::Reads;
+pub use reads::{ReadFault, Unread};
 
 /// What happens at a numbered call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,8 +22,60 @@ pub enum ReadFault {
     Flip(u64),
 }
 
+/// Calls that read and fail, whoever makes them: all of one kind, of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// `list`, `open`, `len`, `id_at` or `read_at`.
+    pub kind: &'static str,
+    /// Of which file or directory.
+    pub path: String,
+    /// Only reads of some of these bytes; of other kinds all.
+    pub bytes: Range<u64>,
+    /// So many calls succeed before.
+    pub after: u64,
+    /// So many fail then; `u64::MAX` is for ever.
+    pub times: u64,
+}
+
+impl Unread {
+    /// Every call of a kind fails for ever.
+    #[must_use]
+    pub fn always(kind: &'static str, path: &str) -> Unread {
+        Unread {
+            kind,
+            path: path.to_owned(),
+            bytes: 0..u64::MAX,
+            after: 0,
+            times: u64::MAX,
+        }
+    }
+
+    /// Whether this call is one that fails; counts it.
+    fn hits(&mut self, kind: &str, path: &str, range: &Range<u64>) -> bool {
+        let meets = self.bytes.start < range.end && range.start < self.bytes.end;
+        if kind != self.kind || path != self.path || !(meets || kind != "read_at") {
+            return false;
+        }
+        if self.after > 0 {
+            self.after -= 1;
+            return false;
+        }
+        let fails = self.times > 0;
+        if self.times < u64::MAX {
+            self.times = self.times.saturating_sub(1);
+        }
+        fails
+    }
+}
+
+/// What the system says: `EIO`.
+fn io_error() -> io::Error {
+    io::Error::from_raw_os_error(5)
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Reads {
+    unread: Vec<Unread>,
     count: u64,
     plans: Vec<(u64, ReadFault)>,
     bad: Vec<(&'static str, String, Range<u64>, io::ErrorKind)>,
@@ -40,6 +92,11 @@ impl SimDisk {
     /// Lets something happen at reading call number `at` (the first is 0).
     pub fn plan_read(&self, at: u64, fault: ReadFault) {
         self.state().reads.plans.push((at, fault));
+    }
+
+    /// Lets calls of one kind and name fail, besides what is planned already.
+    pub fn fail_reads(&self, unread: Unread) {
+        self.state().reads.unread.push(unread);
     }
 
     /// The calls that a planned fault befell, as text.
@@ -63,6 +120,15 @@ impl State {
         let reads = &mut self.reads;
         let number = reads.count;
         reads.count += 1;
+        if let Some(found) = reads
+            .unread
+            .iter_mut()
+            .find_map(|unread| unread.hits(kind, path, &range).then_some(unread))
+        {
+            let met = format!("{kind} {} {range:?}", found.path);
+            reads.met.push(met);
+            return Err(io_error());
+        }
         let hit = |(of, at, bytes, _): &&(&str, String, Range<u64>, _)| {
             *of == kind
                 && at == path
@@ -89,6 +155,7 @@ impl State {
     pub(super) fn heal_reads(&mut self) {
         self.reads.plans.clear();
         self.reads.bad.clear();
+        self.reads.unread.clear();
     }
 }
 
