@@ -9,6 +9,7 @@ use turnleaf_format::{
     Generation, Ordinal, SegmentId, StoreId, ThreadChain, ThreadId, ThreadNumber,
 };
 
+use crate::stretch::weight;
 use crate::view::{Published, SegmentFile, is_covered, ranges_of};
 
 /// How far a source file has been imported into a thread.
@@ -47,11 +48,19 @@ pub(crate) struct SegmentFact {
     pub(crate) class: Class,
     pub(crate) file_bytes: u64,
     pub(crate) digest: [u8; 32],
+    /// What its runs weighed when it was published.
+    pub(crate) bytes: u64,
     /// Runs that no newer segment has taken over.
     pub(crate) live: BTreeMap<ThreadNumber, Run>,
 }
 
 impl SegmentFact {
+    /// Whether it is a pack of which less than a half is in use, but something.
+    pub(crate) fn is_sparse(&self) -> bool {
+        let live: u64 = self.live.values().map(weight_of_run).sum();
+        self.class == Class::Pack && !self.live.is_empty() && 2 * live < self.bytes
+    }
+
     /// The segment's file as its publication says it is.
     pub(crate) fn file(&self, segment: SegmentId) -> SegmentFile {
         SegmentFile {
@@ -143,6 +152,7 @@ impl Catalogue {
                     class,
                     file_bytes,
                     digest,
+                    bytes: runs.iter().map(weight_of_run).sum(),
                     live,
                 };
                 self.segments.insert(*segment, fact);
@@ -335,4 +345,8 @@ impl Catalogue {
     fn with_thread(&mut self, thread: ThreadNumber, change: impl FnOnce(&mut ThreadFact)) -> bool {
         self.threads.get_mut(&thread).map(change).is_some()
     }
+}
+
+fn weight_of_run(run: &Run) -> u64 {
+    weight(run.payload_bytes, run.ordinal_end.0 - run.first_ordinal.0)
 }

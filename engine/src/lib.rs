@@ -22,6 +22,7 @@ mod reserve;
 mod seal;
 mod segment;
 mod state;
+mod stretch;
 mod view;
 
 pub use catalogue::{Acceptance, ImportFact, ThreadFact};
@@ -35,6 +36,6 @@ pub use options::Options;
 pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};
 pub use recovery::{Loss, Refusal, Remark, TailVerdict, store_exists};
 pub use repair::{Repair, RepairError, Repaired, find_repairs, repair, repairs_for};
-pub use seal::{Notes, RunWriter, SealError, SealPlan, SealedSegment};
+pub use seal::{Notes, RunWriter, SealError, SealPlan, SealedSegments};
 pub use state::{SegmentInfo, State, Totals};
 pub use turnleaf_format as format;

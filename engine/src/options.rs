@@ -11,11 +11,12 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Journal files in use before what is left in the oldest is packed, and appends wait.
     pub journal_files_max: usize,
-    /// Journal bytes of one thread (with its runs in packs) that make it worth a segment.
+    /// Bytes of one thread's open stretch in the journal that are put into a pack before the
+    /// journal is at its budget: they would be read by every open.
     pub seal_bytes_min: u64,
-    /// Raw bytes of a segment after which a boundary begins the next one.
+    /// What a stretch weighs (payload, and 20 bytes for each record) before a boundary ends it.
     pub segment_boundary_bytes: u64,
-    /// Raw bytes of a segment after which the next one begins without a boundary.
+    /// What a stretch weighs before any record ends it.
     pub segment_bytes_max: u64,
     /// Segment files kept open.
     pub descriptors_max: usize,
@@ -32,7 +33,7 @@ impl Default for Options {
             journal_file_bytes: 32 << 20,
             reserve_bytes: 1 << 20,
             journal_files_max: 16,
-            seal_bytes_min: 4 << 20,
+            seal_bytes_min: 16 << 20,
             segment_boundary_bytes: 8 << 20,
             segment_bytes_max: 64 << 20,
             descriptors_max: 32,

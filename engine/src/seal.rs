@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use turnleaf_format::catalogue::{CatalogueRecord, Run};
+use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::record::Entry;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadNumber};
@@ -13,19 +13,27 @@ use crate::disk::Disk;
 use crate::error::{DiskFailure, ReadError};
 use crate::read::Reader;
 use crate::segment::{Sealed, SegmentWriter};
+use crate::stretch::{Sizes, Stretch};
 
 /// Makes the notes of a run from its records; a pure function of them.
 pub type Notes<'a> = &'a dyn Fn(&Reader, Ordinal, Ordinal) -> Vec<u8>;
 
-/// A segment to be written: it needs nothing of the log while it is.
+/// Segments to be written and published together, mostly one: it needs nothing of the log while
+/// they are.
 #[derive(Debug)]
 pub struct SealPlan {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) store: StoreId,
+    pub(crate) segments: Vec<Planned>,
+    pub(crate) now_ms: i64,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Planned {
     pub(crate) segment: SegmentId,
     pub(crate) class: Class,
     pub(crate) parts: Vec<Part>,
-    pub(crate) now_ms: i64,
 }
 
 /// What one thread gives to a segment.
@@ -34,45 +42,35 @@ pub(crate) struct Part {
     pub(crate) reader: Reader,
     pub(crate) from: Ordinal,
     pub(crate) end: Ordinal,
+    /// What its records weigh, where that matters.
+    pub(crate) bytes: u64,
     /// Segments whose run of the thread the new one takes over.
     pub(crate) replaces: Vec<SegmentId>,
 }
 
 impl Part {
-    /// Everything of a thread that no own segment holds: its runs in packs and its journal frames.
-    pub(crate) fn of(reader: Reader) -> Part {
-        let view = Arc::clone(&reader.view);
-        let mut part = Part::of_journal(reader);
-        for run in view.trailing_packs() {
-            // A run has no hole: behind what was given up another one begins.
-            let whole = run.end == part.from
-                && view
-                    .next_given_up(run.first)
-                    .is_none_or(|at| at >= part.from);
-            if !whole {
-                break;
-            }
-            part.from = run.first;
-            part.replaces.push(run.file.segment);
-        }
-        part
-    }
-
-    /// Only what the journal holds, up to what was given up; runs in packs stay where they are.
-    pub(crate) fn of_journal(reader: Reader) -> Part {
-        let view = &reader.view;
-        let from = view.sealed().0;
-        let end = view.next_given_up(from).unwrap_or(view.end).min(view.end);
-        Part {
-            reader,
-            from,
-            end,
-            replaces: Vec::new(),
-        }
+    /// Takes what another one holds behind it.
+    pub(crate) fn join(&mut self, next: Part) {
+        assert_eq!(
+            self.end, next.from,
+            "parts that are joined follow each other"
+        );
+        self.end = next.end;
+        self.bytes += next.bytes;
+        self.replaces.extend(next.replaces);
     }
 
     pub(crate) fn thread(&self) -> ThreadNumber {
         self.reader.view.thread
+    }
+
+    /// What the segment that holds the part replaces.
+    fn replaced_by(
+        &self,
+        new: SegmentId,
+    ) -> impl Iterator<Item = (SegmentId, ThreadNumber, SegmentId)> {
+        let thread = self.thread();
+        self.replaces.iter().map(move |old| (*old, thread, new))
     }
 
     /// Copies the part's entries into the open segment, as a run.
@@ -122,40 +120,40 @@ impl From<DiskFailure> for SealError {
     }
 }
 
-/// A segment that was written and may be published.
+/// Segments that were written and may be published, in one batch.
 #[derive(Debug)]
-pub struct SealedSegment {
-    pub(crate) sealed: Sealed,
-    pub(crate) replaces: Vec<(SegmentId, ThreadNumber)>,
+pub struct SealedSegments {
+    pub(crate) segments: Vec<Sealed>,
+    /// Replaced records: old segment, thread, new segment.
+    pub(crate) replaces: Vec<(SegmentId, ThreadNumber, SegmentId)>,
 }
 
 impl SealPlan {
-    /// Writes the segment: every byte is durable and was read back when this returns.
+    /// Writes the segments: every byte is durable and was read back when this returns.
     ///
     /// # Errors
     /// When the disk refuses or a record to be sealed is damaged; then nothing has changed.
-    pub fn run(&self, notes: Notes<'_>) -> Result<SealedSegment, SealError> {
-        let mut writer = SegmentWriter::create(
-            &self.disk,
-            self.store,
-            self.segment,
-            self.class,
-            self.now_ms,
-        )?;
-        let mut replaces = Vec::new();
-        for part in &self.parts {
-            part.write(&mut writer)?;
-            writer.end_run(&notes(&part.reader, part.from, part.end))?;
-            let old = part
-                .replaces
-                .iter()
-                .map(|segment| (*segment, part.thread()));
-            replaces.extend(old);
+    pub fn run(&self, notes: Notes<'_>) -> Result<SealedSegments, SealError> {
+        let mut done = SealedSegments {
+            segments: Vec::new(),
+            replaces: Vec::new(),
+        };
+        for planned in &self.segments {
+            let mut writer = SegmentWriter::create(
+                &self.disk,
+                self.store,
+                planned.segment,
+                planned.class,
+                self.now_ms,
+            )?;
+            for part in &planned.parts {
+                part.write(&mut writer)?;
+                writer.end_run(&notes(&part.reader, part.from, part.end))?;
+                done.replaces.extend(part.replaced_by(planned.segment));
+            }
+            done.segments.push(writer.finish()?);
         }
-        Ok(SealedSegment {
-            sealed: writer.finish()?,
-            replaces,
-        })
+        Ok(done)
     }
 }
 
@@ -166,25 +164,33 @@ pub struct RunWriter {
     segment: SegmentId,
     writer: SegmentWriter,
     part: Part,
-    next: Ordinal,
+    stretch: Stretch,
+    sizes: Sizes,
 }
 
 impl RunWriter {
-    pub(crate) fn begin(plan: &SealPlan, part: Part) -> Result<RunWriter, SealError> {
-        let mut writer = SegmentWriter::create(
-            &plan.disk,
-            plan.store,
-            plan.segment,
-            plan.class,
-            plan.now_ms,
-        )?;
+    /// Begins with an open stretch; whether the segment closes it shows at its end.
+    pub(crate) fn begin(
+        plan: &SealPlan,
+        segment: SegmentId,
+        part: Part,
+        sizes: Sizes,
+    ) -> Result<RunWriter, SealError> {
+        let mut writer =
+            SegmentWriter::create(&plan.disk, plan.store, segment, Class::Run, plan.now_ms)?;
+        writer.may_become(Class::Pack);
         part.write(&mut writer)?;
-        let (thread, next) = (part.thread(), part.end);
+        let stretch = Stretch {
+            first: part.from,
+            end: part.end,
+            bytes: part.bytes,
+        };
         Ok(RunWriter {
-            thread,
-            segment: plan.segment,
+            thread: part.thread(),
+            segment,
             writer,
-            next,
+            stretch,
+            sizes,
             part,
         })
     }
@@ -195,14 +201,16 @@ impl RunWriter {
     /// When the disk refuses; the run is then abandoned by dropping it.
     pub fn push(&mut self, entry: &Entry<'_>) -> Result<(), ReadError> {
         self.writer.push(entry)?;
-        self.next = self.next.plus(u64::from(entry.completes()));
+        if let Some((payload_bytes, _)) = entry.whole() {
+            self.stretch.push(payload_bytes);
+        }
         Ok(())
     }
 
-    /// Raw bytes in the segment so far, what was taken over from the journal included.
+    /// Whether the next record begins a new segment: then this one is to be finished as closed.
     #[must_use]
-    pub fn raw_bytes(&self) -> u64 {
-        self.writer.raw_bytes()
+    pub fn ends_before(&self, boundary: bool) -> bool {
+        self.stretch.ends_before(boundary, self.sizes)
     }
 
     /// The segment that is being written.
@@ -213,7 +221,7 @@ impl RunWriter {
     /// Ordinal of the next record.
     #[must_use]
     pub fn next(&self) -> Ordinal {
-        self.next
+        self.stretch.end
     }
 
     /// What the segment takes over from the journal and from packs: its reader and range.
@@ -224,21 +232,19 @@ impl RunWriter {
 
     /// Completes the segment: every byte is durable and was read back when this returns. Nothing
     /// is pushed after that; after a failure the run is abandoned ([`crate::Log::abandon_run`]).
+    /// `closed`: the next record begins a new one, see [`RunWriter::ends_before`]; otherwise what
+    /// comes next goes on in the same stretch and absorbs this.
     ///
     /// # Errors
     /// When the disk refuses, or the segment reads otherwise than it was written.
-    pub fn finish(&mut self, notes: &[u8]) -> Result<SealedSegment, ReadError> {
+    pub fn finish(&mut self, notes: &[u8], closed: bool) -> Result<SealedSegments, ReadError> {
         self.writer.end_run(notes)?;
-        let thread = self.thread;
-        let replaces = self
-            .part
-            .replaces
-            .iter()
-            .map(|segment| (*segment, thread))
-            .collect();
-        Ok(SealedSegment {
-            sealed: self.writer.finish()?,
-            replaces,
+        if !closed && !self.stretch.is_full(self.sizes) {
+            self.writer.become_other()?;
+        }
+        Ok(SealedSegments {
+            replaces: self.part.replaced_by(self.segment).collect(),
+            segments: vec![self.writer.finish()?],
         })
     }
 }
@@ -251,21 +257,28 @@ impl std::fmt::Debug for RunWriter {
     }
 }
 
-impl SealedSegment {
-    /// The record that publishes it.
-    pub(crate) fn published(&self) -> CatalogueRecord {
-        CatalogueRecord::SegmentPublished {
-            segment: self.sealed.segment,
-            class: self.sealed.class,
-            file_bytes: self.sealed.file_bytes,
-            digest: self.sealed.digest,
-            runs: self.sealed.runs.clone(),
-        }
+impl SealedSegments {
+    /// The records that publish them.
+    pub(crate) fn published(&self) -> impl Iterator<Item = CatalogueRecord> {
+        let published = |sealed: &Sealed| CatalogueRecord::SegmentPublished {
+            segment: sealed.segment,
+            class: sealed.class,
+            file_bytes: sealed.file_bytes,
+            digest: sealed.digest,
+            runs: sealed.runs.clone(),
+        };
+        self.segments.iter().map(published)
     }
 
-    /// The runs of the segment.
+    /// The threads in them.
+    pub(crate) fn threads(&self) -> impl Iterator<Item = ThreadNumber> {
+        let runs = self.segments.iter().flat_map(|sealed| &sealed.runs);
+        runs.map(|run| run.thread)
+    }
+
+    /// Lengths of their files together.
     #[must_use]
-    pub fn runs(&self) -> &[Run] {
-        &self.sealed.runs
+    pub fn file_bytes(&self) -> u64 {
+        self.segments.iter().map(|sealed| sealed.file_bytes).sum()
     }
 }

@@ -8,6 +8,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
 use crate::disk::DiskFile;
+use crate::stretch::Lengths;
 
 /// A journal file that readers may hold; it is recycled only when nobody does.
 #[derive(Debug)]
@@ -52,8 +53,8 @@ pub(crate) struct FrameRef {
     pub(crate) chain_after: ThreadChain,
     /// Whether the last entry leaves its record unfinished.
     pub(crate) unfinished: bool,
-    /// Whether a record of the frame is a boundary.
-    pub(crate) boundary: bool,
+    /// The records that the frame completes.
+    pub(crate) lengths: Lengths,
     /// The body, while it is among the newest bytes of the journal.
     pub(crate) body: Option<Arc<Vec<u8>>>,
 }
@@ -173,6 +174,12 @@ impl ThreadView {
         stated.map(|lost| lost.chain_after)
     }
 
+    /// Whether an ordinal stands within a frame, behind its first record.
+    pub(crate) fn divides_a_frame(&self, at: Ordinal) -> bool {
+        let frame = self.frames.partition_point(|frame| frame.end <= at);
+        self.frames.get(frame).is_some_and(|frame| frame.first < at)
+    }
+
     /// Bytes of frame bodies that no segment holds yet.
     pub(crate) fn journal_bytes(&self) -> u64 {
         self.frames
@@ -181,17 +188,20 @@ impl ThreadView {
             .sum()
     }
 
-    /// Payload bytes of the runs at the end that stand in packs.
-    pub(crate) fn pack_bytes(&self) -> u64 {
-        self.trailing_packs().map(|run| run.payload_bytes).sum()
-    }
-
-    /// The runs at the end that stand in packs; the next seal absorbs them.
-    pub(crate) fn trailing_packs(&self) -> impl Iterator<Item = &RunRef> {
-        self.runs
-            .iter()
-            .rev()
-            .take_while(|run| run.file.class == Class::Pack)
+    /// The runs at the end that stand in packs and follow each other, ascending: later seals absorb
+    /// them. What was given up ends them, because a run has no hole.
+    pub(crate) fn provisional(&self) -> &[RunRef] {
+        let mut first = self.runs.len();
+        let mut reached = self.sealed().0;
+        while let Some(run) = first.checked_sub(1).map(|at| &self.runs[at]) {
+            let joins = run.end == reached && run.from == run.first;
+            let broken = self.has_gap(run) || self.chain_given_up(run.end).is_some();
+            if run.file.class != Class::Pack || !joins || broken {
+                break;
+            }
+            (first, reached) = (first - 1, run.first);
+        }
+        &self.runs[first..]
     }
 
     /// Adds the next frame.
@@ -224,8 +234,18 @@ impl ThreadView {
     pub(crate) fn take_over(&mut self, run: RunRef) -> Vec<FrameRef> {
         self.runs
             .retain(|old| old.end <= run.first || old.first >= run.end);
-        // Frames before it stay: behind what was given up a run may begin anywhere.
-        let before = self.frames.partition_point(|frame| frame.first < run.first);
+        let place = self.runs.partition_point(|old| old.first < run.first);
+        // Frames before it stay, unless other runs hold what this one does not: behind what was
+        // given up a run may begin anywhere.
+        let mut covered_from = run.first;
+        for old in self.runs[..place].iter().rev() {
+            if old.end == covered_from {
+                covered_from = old.first;
+            }
+        }
+        let before = self
+            .frames
+            .partition_point(|frame| frame.first < covered_from);
         // The first frames of a record end where it begins: they are covered when the record is.
         let covered = |frame: &FrameRef| frame.end <= run.end && frame.first < run.end;
         #[cfg(turnleaf_bugs)]
@@ -244,7 +264,6 @@ impl ThreadView {
             self.end = run.end;
             self.chain = run.chain_after;
         }
-        let place = self.runs.partition_point(|old| old.first < run.first);
         self.runs.insert(place, run);
         released
     }

@@ -9,6 +9,7 @@ use turnleaf_projector::fold;
 
 use crate::commit::{settle, wait_for_staged};
 use crate::error::Error;
+use crate::import::LINE_BYTES_MAX;
 use crate::open::Store;
 
 pub use stream::{AppendStream, StreamError};
@@ -154,14 +155,19 @@ impl Store {
     }
 }
 
-/// A line as a record; a usable compaction is flagged, so that a segment can begin there.
-pub(crate) fn line_record(bytes: &[u8], timestamp_ms: i64) -> NewRecord<'_> {
-    let boundary = fold::is_boundary(bytes);
-    let flags = if boundary {
+/// The flag of a usable compaction, so that a segment can begin there: the same whichever way the
+/// line comes. One that is too long for an import to hold it whole has none.
+pub(crate) fn boundary_flag(line: &[u8]) -> Flags {
+    if line.len() <= LINE_BYTES_MAX && fold::is_boundary(line) {
         Flags::BOUNDARY
     } else {
         Flags::NONE
-    };
+    }
+}
+
+/// A line as a record.
+pub(crate) fn line_record(bytes: &[u8], timestamp_ms: i64) -> NewRecord<'_> {
+    let flags = boundary_flag(bytes);
     NewRecord {
         kind: Kind::LINE,
         flags,

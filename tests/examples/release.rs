@@ -94,7 +94,7 @@ impl Work {
             bytes += line.len() as u64 + 1;
         }
         let ordinal_end = run.next();
-        let done = run.finish(b"").unwrap();
+        let done = run.finish(b"", false).unwrap();
         let import = CatalogueRecord::Import {
             thread,
             source_bytes: bytes,

@@ -16,6 +16,7 @@ mod released;
 mod repair;
 mod repeats;
 mod rot;
+mod rotation;
 mod sealing;
 mod texts;
 mod toy;

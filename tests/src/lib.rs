@@ -15,3 +15,4 @@ pub mod sim_disk;
 pub mod soup;
 pub mod stores;
 pub mod texts;
+pub mod traffic;

@@ -5,6 +5,8 @@ use turnleaf_format::frame::FrameHeader;
 use turnleaf_format::record::{Entries, Entry, Flags};
 use turnleaf_format::{DecodeError, Problem, ThreadChain, ThreadNumber};
 
+use crate::stretch::{Length, Lengths, LengthsOf};
+
 /// A frame whose checksums, place and chain are right.
 #[derive(Debug, Clone)]
 pub(crate) struct ScannedFrame {
@@ -19,7 +21,8 @@ pub(crate) struct ScannedFrame {
     pub(crate) bytes_before: u64,
     /// Bytes of the last record up to the frame's end, while it is unfinished.
     pub(crate) bytes_after: u64,
-    pub(crate) boundary: bool,
+    /// Length of each of them.
+    pub(crate) lengths: Lengths,
     /// The body, kept for catalogue frames only.
     pub(crate) catalogue_body: Option<Vec<u8>>,
 }
@@ -34,10 +37,11 @@ pub(super) fn summarise(header: FrameHeader, body: &[u8]) -> Result<ScannedFrame
         unfinished: false,
         bytes_before: 0,
         bytes_after: 0,
-        boundary: false,
+        lengths: Lengths::default(),
         catalogue_body: of_catalogue.then(|| body.to_vec()),
     };
     let mut open: Option<Entry<'_>> = None;
+    let mut lengths = LengthsOf::default();
     for (index, entry) in Entries::new(body, header.entry_count).enumerate() {
         let entry = entry?;
         let offset = entry.chunk.map_or(0, |chunk| chunk.offset);
@@ -51,7 +55,6 @@ pub(super) fn summarise(header: FrameHeader, body: &[u8]) -> Result<ScannedFrame
         if (entry.kind.0 >= 128) != of_catalogue {
             return Err(refused(Problem::Reserved));
         }
-        frame.boundary |= entry.flags.has(Flags::BOUNDARY);
         frame.unfinished = !entry.completes();
         frame.bytes_after = if frame.unfinished {
             offset + entry.bytes.len() as u64
@@ -66,9 +69,14 @@ pub(super) fn summarise(header: FrameHeader, body: &[u8]) -> Result<ScannedFrame
                     .chain_after
                     .after(header.thread, ordinal, kind, flags, len, crc);
             frame.records += 1;
+            lengths.push(Length {
+                payload_bytes: len,
+                boundary: flags.has(Flags::BOUNDARY),
+            });
         }
         open = frame.unfinished.then_some(entry);
     }
+    frame.lengths = lengths.finish();
     Ok(frame)
 }
 

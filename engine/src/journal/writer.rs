@@ -14,6 +14,7 @@ use crate::disk::Disk;
 use crate::error::{DiskFailure, failed};
 use crate::layout::JOURNAL;
 use crate::options::Options;
+use crate::stretch::Lengths;
 use crate::view::JournalFile;
 
 /// Body bytes that one write and sync carry, unless a single frame is larger.
@@ -31,7 +32,7 @@ pub(crate) struct NewFrame {
     pub(crate) chain_before: ThreadChain,
     pub(crate) chain_after: ThreadChain,
     pub(crate) unfinished: bool,
-    pub(crate) boundary: bool,
+    pub(crate) lengths: Lengths,
 }
 
 impl NewFrame {
@@ -290,7 +291,7 @@ impl Journal {
             chain_before: ThreadChain::START,
             chain_after: ThreadChain::START,
             unfinished: false,
-            boundary: false,
+            lengths: Lengths::default(),
         };
         self.fits(&marker).then(|| self.encode(vec![marker]))
     }

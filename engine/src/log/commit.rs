@@ -9,7 +9,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
 use super::staged::Failure;
-use super::{Log, TailEntry, Unsealed};
+use super::{Log, TailEntry};
 use crate::error::DiskFailure;
 use crate::journal::{self, CataloguePoint, NewFrame};
 use crate::lock::Ownership;
@@ -279,13 +279,12 @@ impl Log {
             chain_before: frame.chain_before,
             chain_after: frame.chain_after,
             unfinished: frame.unfinished,
-            boundary: frame.boundary,
+            lengths: frame.lengths.clone(),
             body: Some(Arc::clone(&frame.body)),
         });
         let bytes = frame.body.len();
-        let unsealed = self.unsealed.entry(frame.thread).or_default();
-        *unsealed = unsealed.and(bytes as u64, frame.boundary);
-        let due = !self.is_small(frame.thread) || self.journal.oldest_over_budget().is_some();
+        self.track(frame);
+        let due = self.is_ripe(frame.thread) || self.journal.oldest_over_budget().is_some();
         self.sealing.is_due_if(due);
         let bytes = bytes + TAIL_ENTRY_BYTES;
         self.tail.push_back(TailEntry {
@@ -310,16 +309,14 @@ impl Log {
             return;
         }
         let void = Arc::make_mut(view).drop_unfinished();
-        self.release(thread, &void);
+        if view.frames.is_empty() {
+            self.stretches.remove(&thread);
+        }
+        self.release(&void);
     }
 
-    /// Notes that the journal need not keep frames of a thread any more.
-    fn release(&mut self, thread: ThreadNumber, frames: &[FrameRef]) {
-        let view = self.state.threads.get(&thread);
-        match view.filter(|view| !view.frames.is_empty()) {
-            Some(view) => self.unsealed.insert(thread, Unsealed::of(view)),
-            None => self.unsealed.remove(&thread),
-        };
+    /// Notes that the journal need not keep frames any more.
+    fn release(&mut self, frames: &[FrameRef]) {
         for frame in frames {
             self.journal.released(frame.file.generation);
         }
@@ -398,8 +395,10 @@ impl Log {
 
     /// Lets a run of a segment take over; the journal learns which frames it no longer needs.
     pub(super) fn take_over(&mut self, thread: ThreadNumber, run: RunRef) {
+        let (class, end) = (run.file.class, run.end);
         let released = self.view_mut(thread).take_over(run);
-        self.release(thread, &released);
+        self.track_again(thread, class, end);
+        self.release(&released);
     }
 
     pub(super) fn doom_if_unused(&mut self, segment: SegmentId) {

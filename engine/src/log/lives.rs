@@ -104,10 +104,11 @@ impl Log {
         for (_, generation) in self.pinned.extract_if(.., |(of, _)| *of == thread) {
             self.journal.released(generation);
         }
-        self.unsealed.remove(&thread);
+        self.stretches.remove(&thread);
         self.quarantined.remove(&thread);
         self.damage.retain(|damage| damage.thread != Some(thread));
-        let segments: Vec<SegmentId> = self.segment_files.keys().copied().collect();
+        let mut segments: Vec<SegmentId> = self.segment_files.keys().copied().collect();
+        segments.sort_unstable();
         for segment in segments {
             self.doom_if_unused(segment);
         }

@@ -37,7 +37,8 @@ use crate::journal::Journal;
 use crate::lock::Ownership;
 use crate::options::Options;
 use crate::state::State;
-use crate::view::{SegmentFile, ThreadView};
+use crate::stretch::Stretches;
+use crate::view::SegmentFile;
 
 /// A record to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,34 +51,6 @@ pub struct NewRecord<'a> {
     pub timestamp_ms: i64,
     /// Its exact bytes.
     pub bytes: &'a [u8],
-}
-
-/// How much of a thread only the journal holds, in body bytes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Unsealed {
-    bytes: u64,
-    /// What lies before its newest boundary.
-    before_boundary: u64,
-}
-
-impl Unsealed {
-    fn of(view: &ThreadView) -> Unsealed {
-        view.frames.iter().fold(Unsealed::default(), |sum, frame| {
-            sum.and(u64::from(frame.body_len), frame.boundary)
-        })
-    }
-
-    fn and(self, bytes: u64, boundary: bool) -> Unsealed {
-        let before_boundary = if boundary {
-            self.bytes
-        } else {
-            self.before_boundary
-        };
-        Unsealed {
-            bytes: self.bytes + bytes,
-            before_boundary,
-        }
-    }
 }
 
 /// A frame whose body is in memory.
@@ -114,8 +87,8 @@ pub struct Log {
     quarantined: HashSet<ThreadNumber>,
     /// Journal files that damaged frames keep, and the threads of those.
     pinned: Vec<(ThreadNumber, Generation)>,
-    /// What the journal holds of threads of which it holds anything.
-    unsealed: HashMap<ThreadNumber, Unsealed>,
+    /// What is to be sealed of threads of which the journal holds anything.
+    stretches: HashMap<ThreadNumber, Stretches>,
     /// Frames whose bodies are in memory, oldest first, and their bytes.
     tail: VecDeque<TailEntry>,
     tail_bytes: usize,

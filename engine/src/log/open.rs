@@ -9,7 +9,7 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
 use super::prepare::{check_writable, confirm, keep_torn, tidy};
-use super::{Log, Outcome, Queue, SealState, Unsealed};
+use super::{Log, Outcome, Queue, SealState};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, Unreadable, failed};
@@ -24,6 +24,7 @@ use crate::recovery::{
 use crate::reserve;
 use crate::segment::Segments;
 use crate::state::State;
+use crate::stretch::{Sizes, Stretches};
 use crate::view::{JournalFile, SegmentFile, ThreadView};
 
 /// Why a store was not opened. Nothing was written.
@@ -398,15 +399,16 @@ fn assemble(
     owned: Ownership,
 ) -> Result<Log, OpenError> {
     let mut needed: HashMap<Generation, u64> = HashMap::new();
-    let mut unsealed = HashMap::new();
+    let mut stretches = HashMap::new();
+    let sizes = Sizes::of(&options);
     let mut segment_files: HashMap<_, Arc<SegmentFile>> = HashMap::new();
     for (thread, view) in &replayed.threads {
         // A repair that is stopped must find again what it was to save.
         for frame in view.frames.iter().chain(&view.repeated) {
             *needed.entry(frame.file.generation).or_default() += 1;
         }
-        if !view.frames.is_empty() {
-            unsealed.insert(*thread, Unsealed::of(view));
+        if !view.frames.is_empty() && *thread != ThreadNumber::CATALOGUE {
+            stretches.insert(*thread, Stretches::of(view, sizes));
         }
         let runs = view
             .runs
@@ -469,7 +471,7 @@ fn assemble(
         leases: HashSet::new(),
         quarantined,
         pinned,
-        unsealed,
+        stretches,
         tail: VecDeque::new(),
         tail_bytes: 0,
         segment_files,

@@ -9,6 +9,7 @@ use turnleaf_format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
 
 use super::{Log, NewRecord, StagedThread, Ticket};
 use crate::journal::NewFrame;
+use crate::stretch::{Length, LengthsOf};
 
 /// Largest atomic batch in payload bytes. A single larger record is not atomic, but becomes
 /// visible as a whole all the same. [S:record-7]
@@ -193,7 +194,7 @@ struct FrameBuilder {
     frames: Vec<NewFrame>,
     body: Vec<u8>,
     entry_count: u32,
-    boundary: bool,
+    lengths: LengthsOf,
     unfinished: bool,
     first: Ordinal,
     next: Ordinal,
@@ -208,7 +209,7 @@ impl FrameBuilder {
             frames: Vec::new(),
             body: Vec::new(),
             entry_count: 0,
-            boundary: false,
+            lengths: LengthsOf::default(),
             unfinished: false,
             first,
             next: first,
@@ -253,13 +254,16 @@ impl FrameBuilder {
     fn add(&mut self, entry: &Entry<'_>) {
         entry.encode(&mut self.body);
         self.entry_count += 1;
-        self.boundary |= entry.flags.has(Flags::BOUNDARY);
         self.unfinished = !entry.completes();
         if let Some((len, crc)) = entry.whole() {
             self.chain =
                 self.chain
                     .after(self.thread, self.next, entry.kind, entry.flags, len, crc);
             self.next = self.next.plus(1);
+            self.lengths.push(Length {
+                payload_bytes: len,
+                boundary: entry.flags.has(Flags::BOUNDARY),
+            });
         }
     }
 
@@ -275,10 +279,9 @@ impl FrameBuilder {
             chain_before: self.chain_before,
             chain_after: self.chain,
             unfinished: self.unfinished,
-            boundary: self.boundary,
+            lengths: self.lengths.finish(),
         });
         self.entry_count = 0;
-        self.boundary = false;
         self.first = self.next;
         self.chain_before = self.chain;
     }

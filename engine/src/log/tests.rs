@@ -203,11 +203,8 @@ fn a_long_history_of_many_threads_survives_sealing_and_reopening() {
         }
     };
     check(log.state());
-    assert!(
-        log.state().segments().len() > 2,
-        "{:?}",
-        log.state().segments()
-    );
+    let newest = log.state().segments().last().map(|info| info.segment);
+    assert!(newest > Some(SegmentId(4)), "{newest:?}");
     assert!(
         log.journal_size().1 <= 6,
         "the budget holds: {:?}",
@@ -261,7 +258,7 @@ fn a_run_written_by_an_import_follows_what_the_journal_held() {
         run.push(&entry).unwrap();
     }
     assert_eq!(run.next(), Ordinal(1001));
-    let done = run.finish(&[]).unwrap();
+    let done = run.finish(&[], false).unwrap();
     let ticket = log.stage_segment(&done, &[]);
     log.commit_all();
     assert!(matches!(log.outcome(ticket), Outcome::Durable));

@@ -160,7 +160,7 @@ impl Growing {
             chain_before: header.thread_chain,
             chain_after: frame.chain_after,
             unfinished: frame.unfinished,
-            boundary: frame.boundary,
+            lengths: frame.lengths.clone(),
             body: frame.catalogue_body.clone().map(Arc::new),
         };
         let (cover_end, cover_chain) = self.cover;

@@ -14,7 +14,7 @@ use crate::disk::{Access, Disk};
 use crate::error::{Cause, Damage, DiskFailure, ReadError, failed};
 use crate::layout::{QUARANTINE, segment_path};
 use crate::log::Log;
-use crate::seal::{Notes, Part, SealedSegment};
+use crate::seal::{Notes, Part, SealedSegments};
 use crate::view::{ThreadView, ranges_of};
 
 /// Publishes new segments in place of one; `None` when it is not in use. The inner option is where
@@ -29,21 +29,23 @@ pub(super) fn rebuild(
         return rebuild_catalogue(log, segment);
     };
     let path = segment_path(fact.class, segment);
-    let mut written: Vec<SealedSegment> = Vec::new();
+    let mut written: Vec<SealedSegments> = Vec::new();
     let mut newest: BTreeMap<ThreadNumber, SegmentId> = BTreeMap::new();
     for parts in rounds(log, segment, fact.live.values()) {
         let whole = parts.len() == 1 && fact.class == Class::Run;
         let class = if whole { Class::Run } else { Class::Pack };
-        let plan = log.plan_of(class, parts);
+        let plan = log.plan_of(vec![(class, parts)]);
         let done = plan.run(notes).map_err(|failure| failure.error)?;
-        for run in done.runs() {
-            newest.insert(run.thread, plan.segment);
-            check(&path, run, &fact.live[&run.thread])?;
+        for sealed in &done.segments {
+            for run in &sealed.runs {
+                newest.insert(run.thread, sealed.segment);
+                check(&path, run, &fact.live[&run.thread])?;
+            }
         }
         written.push(done);
     }
     let copy = keep_file(log.disk(), &path, segment)?;
-    let mut facts: Vec<_> = written.iter().map(SealedSegment::published).collect();
+    let mut facts: Vec<_> = written.iter().flat_map(SealedSegments::published).collect();
     facts.extend(fact.live.keys().map(|thread| CatalogueRecord::Replaced {
         old: segment,
         thread: *thread,
@@ -74,9 +76,10 @@ fn rebuild_catalogue(
         reader,
         from,
         end,
+        bytes: 0,
         replaces: Vec::new(),
     };
-    let plan = log.plan_of(Class::Catalogue, vec![part]);
+    let plan = log.plan_of(vec![(Class::Catalogue, vec![part])]);
     let done = plan
         .run(&|_, _, _| Vec::new())
         .map_err(|failure| failure.error)?;
@@ -109,6 +112,7 @@ fn rounds<'r>(
                 reader: reader.clone(),
                 from,
                 end,
+                bytes: 0,
                 replaces: Vec::new(),
             });
         }

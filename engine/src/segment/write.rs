@@ -5,8 +5,8 @@ use std::sync::Arc;
 use turnleaf_format::catalogue::Run;
 use turnleaf_format::record::Entry;
 use turnleaf_format::segment::{
-    BLOCK_RAW_BYTES, BlockHeader, BlockRow, Class, Codec, Footer, RunRow, SegmentHeader, Trailer,
-    section_crc,
+    BLOCK_RAW_BYTES, BlockHeader, BlockRow, Class, Codec, Footer, HEADER_BYTES, RunRow,
+    SegmentHeader, Trailer, section_crc,
 };
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
 
@@ -55,10 +55,11 @@ pub(crate) struct SegmentWriter {
     buffer: Vec<u8>,
     written: u64,
     digest: blake3::Hasher,
+    /// The class that it may still become, and the digest that it then has.
+    other: Option<(Class, blake3::Hasher)>,
     footer: Footer,
     run: Option<OpenRun>,
     block: OpenBlock,
-    raw_bytes: u64,
     compressor: zstd::bulk::Compressor<'static>,
 }
 
@@ -91,19 +92,36 @@ impl SegmentWriter {
             buffer: Vec::with_capacity(WRITE_BYTES + BLOCK_RAW_BYTES),
             written: 0,
             digest: blake3::Hasher::new(),
+            other: None,
             footer: Footer::default(),
             run: None,
             block: OpenBlock::default(),
-            raw_bytes: 0,
             compressor,
         };
         writer.emit(&header.encode())?;
         Ok(writer)
     }
 
-    /// Raw bytes pushed so far.
-    pub(crate) fn raw_bytes(&self) -> u64 {
-        self.raw_bytes
+    /// Leaves it open which of two classes the segment gets. Before anything is pushed.
+    pub(crate) fn may_become(&mut self, class: Class) {
+        assert_eq!(self.offset(), HEADER_BYTES as u64, "nothing is pushed");
+        let header = SegmentHeader {
+            class,
+            ..self.header
+        };
+        let mut digest = blake3::Hasher::new();
+        digest.update(&header.encode());
+        self.other = Some((class, digest));
+    }
+
+    /// Gives the segment its other class.
+    pub(crate) fn become_other(&mut self) -> Result<(), DiskFailure> {
+        let (class, digest) = self.other.take().expect("another class was left open");
+        (self.header.class, self.digest) = (class, digest);
+        self.write_out()?;
+        self.file
+            .write_at(0, &self.header.encode())
+            .map_err(failed("write", &self.temporary))
     }
 
     /// Begins the run of a thread; runs come in the order of thread numbers.
@@ -144,7 +162,6 @@ impl SegmentWriter {
         }
         entry.encode(&mut self.block.raw);
         self.block.entries += 1;
-        self.raw_bytes += entry.encoded_len() as u64;
         if let Some((len, crc)) = entry.whole() {
             run.chain =
                 run.chain
@@ -245,6 +262,9 @@ impl SegmentWriter {
     /// Adds bytes that the digest covers.
     fn emit(&mut self, bytes: &[u8]) -> Result<(), DiskFailure> {
         self.digest.update(bytes);
+        if let Some((_, digest)) = &mut self.other {
+            digest.update(bytes);
+        }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= WRITE_BYTES {
             self.write_out()

@@ -24,6 +24,7 @@ use crate::open::Store;
 
 use compare::Compared;
 use identify::{Head, identify};
+pub(crate) use lines::LINE_BYTES_MAX;
 use lines::Lines;
 use sink::Sink;
 

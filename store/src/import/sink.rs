@@ -10,6 +10,7 @@ use turnleaf_projector::notes::Notes;
 
 use super::announce;
 use super::lines::Piece;
+use crate::append::boundary_flag;
 use crate::commit::{Shared, settle, wait_for};
 use crate::error::Error;
 use crate::run_notes;
@@ -18,10 +19,6 @@ use crate::run_notes;
 const RUN_BYTES_MIN: usize = 1 << 20;
 /// Batches through the journal stay below this.
 const BATCH_BYTES: usize = 1 << 20;
-/// Raw bytes of a segment after which a boundary begins the next one.
-const BOUNDARY_BYTES: u64 = 8 << 20;
-/// Raw bytes of a segment after which the next one begins without a boundary.
-const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// A line that waits for its way to be decided.
 struct Held {
@@ -107,14 +104,12 @@ impl<'s> Sink<'s> {
     pub(super) fn push(&mut self, piece: &Piece, continues: bool) -> Result<(), Error> {
         if piece.more || self.partial.is_some() {
             self.begin_run()?;
+            if self.partial.is_none() {
+                self.rotate(Flags::NONE)?;
+            }
             return self.push_piece(piece, continues);
         }
-        let flags = flags_of(piece, continues);
-        let flags = if fold::is_boundary(&piece.bytes) {
-            flags.with(Flags::BOUNDARY)
-        } else {
-            flags
-        };
+        let flags = flags_of(piece, continues).with(boundary_flag(&piece.bytes));
         self.added += 1;
         if self.run.is_some() {
             return self.push_run(&piece.bytes, flags);
@@ -144,7 +139,7 @@ impl<'s> Sink<'s> {
             self.push_piece(&rest, false)?;
         }
         if self.run.is_some() {
-            self.publish()?;
+            self.publish(false)?;
         } else {
             self.append_held()?;
             let fact = self.progress(None);
@@ -277,6 +272,22 @@ impl<'s> Sink<'s> {
             log.lease(self.thread).map_err(self.refused())?;
             self.leased = true;
         }
+        // What the journal holds of stretches that are closed does not belong to this segment.
+        while let Some(plan) = log.plan_closed(self.thread) {
+            drop(log);
+            let done = plan.run(&run_notes::make);
+            log = self.shared.lock();
+            let ticket = match done {
+                Ok(done) => log.stage_segment(&done, &[]),
+                Err(failure) => {
+                    log.abandon_plan(&plan);
+                    return Err(Error::of_read(&self.id)(failure.error));
+                }
+            };
+            drop(plan);
+            settle(self.shared, log, ticket)?;
+            log = self.shared.lock();
+        }
         let run = log
             .begin_run(self.thread)
             .map_err(Error::of_read(&self.id))?;
@@ -292,13 +303,19 @@ impl<'s> Sink<'s> {
         Ok(())
     }
 
-    fn push_run(&mut self, bytes: &[u8], flags: Flags) -> Result<(), Error> {
-        let raw = self.run.as_ref().map_or(0, RunWriter::raw_bytes);
+    /// Begins the next segment where the next record asks for it.
+    fn rotate(&mut self, flags: Flags) -> Result<(), Error> {
         let boundary = flags.has(Flags::BOUNDARY);
-        if raw >= SEGMENT_BYTES || (boundary && raw >= BOUNDARY_BYTES) {
-            self.publish()?;
+        let run = self.run.as_ref();
+        if run.is_some_and(|run| run.ends_before(boundary)) {
+            self.publish(true)?;
             self.begin_run()?;
         }
+        Ok(())
+    }
+
+    fn push_run(&mut self, bytes: &[u8], flags: Flags) -> Result<(), Error> {
+        self.rotate(flags)?;
         self.note(bytes, flags);
         if bytes.len() <= INLINE_BYTES_MAX {
             return self.entry(&Entry::inline(
@@ -382,8 +399,9 @@ impl<'s> Sink<'s> {
         run.push(entry).map_err(Error::of_read(&self.id))
     }
 
-    /// Publishes the segment together with how far the import is.
-    fn publish(&mut self) -> Result<(), Error> {
+    /// Publishes the segment together with how far the import is. `closed`: the next record begins
+    /// another one.
+    fn publish(&mut self, closed: bool) -> Result<(), Error> {
         self.follow_archive()?;
         // The run stays here until its publication is staged: what fails before abandons it.
         let Some(run) = &mut self.run else {
@@ -391,7 +409,9 @@ impl<'s> Sink<'s> {
         };
         let end = run.next().0;
         let notes = self.notes.take().map(run_notes::pack).unwrap_or_default();
-        let done = run.finish(&notes).map_err(Error::of_read(&self.id))?;
+        let done = run
+            .finish(&notes, closed)
+            .map_err(Error::of_read(&self.id))?;
         let fact = self.progress(Some(end));
         let mut log = self.shared.lock();
         let ticket = log.stage_segment(&done, &[fact]);

@@ -24,12 +24,12 @@ use turnleaf_engine::{
     Log, NewRecord, OpenError, Options, Outcome, Owner, Reader, Record, Refusal, SealGoal,
     Snapshot, State,
 };
-use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
 use turnleaf_tests::crash_rig::{Found, Rig, scale};
 use turnleaf_tests::oracle::{Expectation, Rec};
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::SimDisk;
+use turnleaf_tests::stores::line;
 
 fn options() -> Options {
     Options {
@@ -148,15 +148,6 @@ fn reopen(disk: &SimDisk) -> Result<Found, String> {
     let found = read(log.state())?;
     log.close().map_err(|error| error.to_string())?;
     Ok(found)
-}
-
-fn line(bytes: &[u8]) -> NewRecord<'_> {
-    NewRecord {
-        kind: Kind::LINE,
-        flags: Flags::NONE,
-        timestamp_ms: 1,
-        bytes,
-    }
 }
 
 /// A log at work, and what it promised.

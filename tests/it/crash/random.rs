@@ -6,14 +6,14 @@
 use std::io::ErrorKind;
 
 use turnleaf_engine::{Outcome, SealGoal};
-use turnleaf_format::record::{Entry, Flags, Kind};
 use turnleaf_format::{ThreadId, ThreadNumber};
 use turnleaf_tests::oracle::Expectation;
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::{Fault, SimDisk};
+use turnleaf_tests::stores::{self, line};
 
 use super::plan::Plan;
-use super::{Work, line, read, run};
+use super::{Work, read, run};
 
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -76,36 +76,11 @@ fn group(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
 fn import(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
     let (name, number) = thread(work, rng)?;
     work.log.lease(number).ok()?;
-    let done = import_leased(work, rng, &name, number);
+    let lines = work.batch(&name, &[size(rng); 12]);
+    let thread = (name.as_str(), number);
+    let done = stores::import(&mut work.log, work.expectation, thread, lines, &[]);
     work.log.return_lease(number);
     done
-}
-
-fn import_leased(
-    work: &mut Work<'_>,
-    rng: &mut Rng,
-    name: &str,
-    number: ThreadNumber,
-) -> Option<()> {
-    let mut writer = work.log.begin_run(number).ok()?;
-    let lines = work.batch(name, &[size(rng); 12]);
-    for bytes in &lines {
-        let entry = Entry::inline(Kind::LINE, Flags::NONE, 0, bytes);
-        if writer.push(&entry).is_err() {
-            work.log.abandon_run(writer);
-            return None;
-        }
-    }
-    let done = writer.finish(&[]).ok()?;
-    work.expectation.stage(name, lines);
-    let ticket = work.log.stage_segment(&done, &[]);
-    work.log.commit_all();
-    if matches!(work.log.outcome(ticket), Outcome::Durable) {
-        work.expectation.acknowledge();
-        return Some(());
-    }
-    work.expectation.refuse();
-    None
 }
 
 fn step(work: &mut Work<'_>, rng: &mut Rng, deletes: bool) -> Option<()> {

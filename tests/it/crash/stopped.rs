@@ -3,9 +3,9 @@
 use turnleaf_engine::{Outcome, SealGoal};
 use turnleaf_format::Ordinal;
 use turnleaf_format::catalogue::CatalogueRecord;
-use turnleaf_format::record::{Entry, Flags, Kind};
+use turnleaf_tests::stores::{self, line};
 
-use super::{Density, Work, line, rig, run};
+use super::{Density, Work, rig, run};
 
 fn stop(name: &str, density: Density, work: fn(&mut Work<'_>) -> Option<()>) {
     let done = rig(density, &|disk, expectation| run(disk, expectation, work)).run();
@@ -93,15 +93,7 @@ fn an_import_survives_a_crash_at_every_call() {
         let a = work.create("a")?;
         work.append("a", a, &[100])?;
         work.log.lease(a).ok()?;
-        let mut writer = work.log.begin_run(a).ok()?;
         let lines = work.batch("a", &[3000; 40]);
-        for bytes in &lines {
-            writer
-                .push(&Entry::inline(Kind::LINE, Flags::NONE, 0, bytes))
-                .ok()?;
-        }
-        let done = writer.finish(&[]).ok()?;
-        work.expectation.stage("a", lines);
         let fact = CatalogueRecord::Import {
             thread: a,
             source_bytes: 1,
@@ -110,10 +102,7 @@ fn an_import_survives_a_crash_at_every_call() {
             modified_ns: 1,
             path: "x".into(),
         };
-        let ticket = work.log.stage_segment(&done, &[fact]);
-        work.log.commit_all();
-        matches!(work.log.outcome(ticket), Outcome::Durable)
-            .then(|| work.expectation.acknowledge())?;
+        stores::import(&mut work.log, work.expectation, ("a", a), lines, &[fact])?;
         work.log.return_lease(a);
         work.append("a", a, &[100])
     });

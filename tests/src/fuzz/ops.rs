@@ -9,16 +9,15 @@ use std::sync::Arc;
 
 use turnleaf_engine::disk::Disk;
 use turnleaf_engine::{
-    Log, NewRecord, OpenError, Options, Outcome, Record, Refusal, SealGoal, Snapshot, State,
+    Log, OpenError, Options, Outcome, Record, Refusal, SealGoal, Snapshot, State,
 };
-use turnleaf_format::record::{Entry, Flags, Kind};
 use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
 
 use super::Bytes;
 use crate::crash_rig::Found;
 use crate::oracle::{Expectation, Rec};
 use crate::sim_disk::{CrashPolicy, Fault, SimDisk};
-use crate::stores::open_log;
+use crate::stores::{import, line, open_log};
 
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
 const OPERATIONS_MAX: usize = 160;
@@ -87,15 +86,6 @@ fn shown(state: &State) -> Result<Found, String> {
         found.insert(fact.id.to_string(), records);
     }
     Ok(found)
-}
-
-fn line(bytes: &[u8]) -> NewRecord<'_> {
-    NewRecord {
-        kind: Kind::LINE,
-        flags: Flags::NONE,
-        timestamp_ms: 1,
-        bytes,
-    }
 }
 
 impl Run<'_> {
@@ -317,35 +307,8 @@ impl Run<'_> {
         let lines = self.batch(&name, 12);
         let log = self.log.as_mut()?;
         log.lease(number).ok()?;
-        let done = import(log, &mut self.expectation, &name, number, lines);
+        let done = import(log, &mut self.expectation, (&name, number), lines, &[]);
         log.return_lease(number);
         done
     }
-}
-
-fn import(
-    log: &mut Log,
-    expectation: &mut Expectation,
-    name: &str,
-    number: ThreadNumber,
-    lines: Vec<Rec>,
-) -> Option<()> {
-    let mut writer = log.begin_run(number).ok()?;
-    for bytes in &lines {
-        let entry = Entry::inline(Kind::LINE, Flags::NONE, 0, bytes);
-        if writer.push(&entry).is_err() {
-            log.abandon_run(writer);
-            return None;
-        }
-    }
-    let done = writer.finish(&[]).ok()?;
-    expectation.stage(name, lines);
-    let ticket = log.stage_segment(&done, &[]);
-    log.commit_all();
-    if matches!(log.outcome(ticket), Outcome::Durable) {
-        expectation.acknowledge();
-        return Some(());
-    }
-    expectation.refuse();
-    None
 }

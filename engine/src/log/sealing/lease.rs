@@ -1,11 +1,12 @@
 //! Owns the hold that one import has on a thread, and the closing of a damaged one.
 
+use turnleaf_format::ThreadNumber;
 use turnleaf_format::segment::Class;
-use turnleaf_format::{Ordinal, ThreadNumber};
 
-use crate::error::{Cause, Damage, ReadError};
+use crate::error::ReadError;
 use crate::log::{AppendError, Log};
-use crate::seal::{Part, RunWriter};
+use crate::seal::RunWriter;
+use crate::stretch::Sizes;
 
 impl Log {
     /// Hands a thread to one import: appends to it are refused until the lease is returned. The
@@ -42,7 +43,8 @@ impl Log {
         }
     }
 
-    /// Begins a segment for a leased thread, drained of what the journal and packs hold of it.
+    /// Begins a segment for a leased thread with its open stretch: what the journal and packs hold
+    /// of it. Closed ones are sealed before, see [`Log::plan_closed`].
     ///
     /// # Errors
     /// When the disk refuses or what is to be drained is damaged.
@@ -54,18 +56,19 @@ impl Log {
             self.leases.contains(&thread),
             "a run is begun under a lease"
         );
-        let reader = self
-            .state
-            .reader(thread)
-            .expect("a leased thread has a view");
-        let part = Part::of(reader);
-        if let Some(at) = part.reader.view.next_given_up(part.end) {
-            // What comes before it is sealed first; then the run begins behind it.
-            return Err(behind_a_loss(thread, at).into());
-        }
-        let plan = self.plan_of(Class::Run, Vec::new());
-        RunWriter::begin(&plan, part).map_err(|failure| {
-            self.remove_unfinished(plan.segment, plan.class);
+        let view = self.state.threads.get(&thread);
+        let view = view.expect("a leased thread has a view");
+        let open = self.open_of(view);
+        let part = self.part_of(thread, open);
+        let part = part.expect("a leased thread has a view");
+        let closed = self.stretches.get(&thread);
+        let closed = closed.is_some_and(|stretches| !stretches.closed.is_empty());
+        assert!(!closed, "closed stretches are sealed before a run begins");
+        let segment = self.state.catalogue.next_segment();
+        let plan = self.plan_of(Vec::new());
+        let begun = RunWriter::begin(&plan, segment, part, Sizes::of(&self.options));
+        begun.map_err(|failure| {
+            self.remove_unfinished(segment, Class::Run);
             failure.error
         })
     }
@@ -76,16 +79,5 @@ impl Log {
         let segment = run.segment();
         drop(run);
         self.remove_unfinished(segment, Class::Run);
-    }
-}
-
-fn behind_a_loss(thread: ThreadNumber, at: Ordinal) -> Damage {
-    Damage {
-        file: crate::layout::JOURNAL.to_owned(),
-        offset: 0,
-        length: 0,
-        thread: Some(thread),
-        ordinals: Some((at, at.plus(1))),
-        cause: Cause::Missing,
     }
 }

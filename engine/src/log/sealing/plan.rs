@@ -1,18 +1,29 @@
 //! Owns what is sealed next: which threads, up to where, and how many of them in one segment.
+//!
+//! A closed stretch of a thread becomes a segment of its own, class run. What else has to leave the
+//! journal goes into packs, and is provisional: it is absorbed when its stretch closes, and before
+//! that by later packs, always the run that is less than twice what is being written, so that a
+//! stretch has few runs however often it is sealed. A pack never spans a cut.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use turnleaf_format::segment::Class;
-use turnleaf_format::{Generation, ThreadNumber};
+use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadNumber};
 
 use super::SealGoal;
+use crate::journal::NewFrame;
 use crate::log::Log;
 use crate::read::Reader;
-use crate::seal::{Part, SealPlan};
-use crate::view::RunRef;
+use crate::seal::{Part, Planned, SealPlan};
+use crate::stretch::{Sizes, Stretch, Stretches, weight_of};
+use crate::view::{RunRef, ThreadView};
 
 /// Catalogue segments below this size are written anew together with what follows them.
 const CATALOGUE_MERGE_BYTES: u64 = 4 << 20;
+
+/// What goes into the next segments, mostly one.
+type Next = Vec<(Class, Vec<Part>)>;
 
 impl Log {
     /// Plans the next segment, if one is to be written. Only one plan is under way at a time.
@@ -25,37 +36,45 @@ impl Log {
         if self.stopped || !self.sealing.may_plan(goal) {
             return None;
         }
-        let parts = match goal {
-            SealGoal::Due => self.due_parts(),
-            SealGoal::Everything => self.pack_parts(None).or_else(|| {
-                // The catalogue last: what was sealed before it is in it.
-                let any = Generation(u64::MAX);
-                self.catalogue_part(any).map(|part| vec![part])
-            }),
+        let next = match goal {
+            SealGoal::Due => self.due(),
+            SealGoal::Everything => self.everything(),
         };
-        let Some(parts) = parts else {
+        let Some(next) = next else {
             self.sealing.found_nothing(goal);
             return None;
         };
-        let threads: Vec<ThreadNumber> = parts.iter().map(Part::thread).collect();
-        let class = match parts.as_slice() {
-            [part] if part.reader.view.thread == ThreadNumber::CATALOGUE => Class::Catalogue,
-            [part] if !self.is_small(part.reader.view.thread) => Class::Run,
-            _ => Class::Pack,
-        };
-        let plan = self.plan_of(class, parts);
-        self.sealing.write(plan.segment, class, &threads);
+        let plan = self.plan_of(next);
+        self.sealing.write(&plan.segments);
         Some(plan)
     }
 
-    /// A plan for a new segment.
-    pub(crate) fn plan_of(&mut self, class: Class, parts: Vec<Part>) -> SealPlan {
-        SealPlan {
-            disk: Arc::clone(&self.disk),
-            store: self.state.store,
+    /// A plan for the first closed stretch of a thread that an import holds: it is sealed before
+    /// the import goes on.
+    pub fn plan_closed(&mut self, thread: ThreadNumber) -> Option<SealPlan> {
+        assert!(self.leases.contains(&thread), "planned under a lease");
+        let next = self.closed_of(thread)?;
+        Some(self.plan_of(next))
+    }
+
+    /// Takes back a plan of [`Log::plan_closed`] that failed: its files are removed.
+    pub fn abandon_plan(&mut self, plan: &SealPlan) {
+        for planned in &plan.segments {
+            self.remove_unfinished(planned.segment, planned.class);
+        }
+    }
+
+    /// A plan for new segments that are published together.
+    pub(crate) fn plan_of(&mut self, next: Next) -> SealPlan {
+        let planned = next.into_iter().map(|(class, parts)| Planned {
             segment: self.state.catalogue.next_segment(),
             class,
             parts,
+        });
+        SealPlan {
+            segments: planned.collect(),
+            disk: Arc::clone(&self.disk),
+            store: self.state.store,
             now_ms: self.now_ms,
         }
     }
@@ -65,96 +84,312 @@ impl Log {
     /// as it likes. Then the journal grows, because no append waits for any of them.
     pub(in crate::log) fn may_make_room(&self) -> bool {
         let oldest = self.journal.oldest_over_budget();
-        let seals = || oldest.is_some_and(|oldest| self.oldest_parts(oldest).is_some());
+        let seals = || oldest.is_some_and(|oldest| self.oldest(oldest).is_some());
         let can = !self.journal.oldest_is_held() && seals();
         // Appends do not wait for a seal that may never succeed. [R:full-1]
         self.sealing.is_busy() || (can && !self.sealing.rests())
     }
 
-    /// What the oldest file still holds and can be sealed.
-    fn oldest_parts(&self, oldest: Generation) -> Option<Vec<Part>> {
-        self.pack_parts(Some(oldest))
-            .or_else(|| self.catalogue_part(oldest).map(|part| vec![part]))
-    }
-
-    fn due_parts(&self) -> Option<Vec<Part>> {
-        if let Some(oldest) = self.journal.oldest_over_budget() {
-            let parts = self.oldest_parts(oldest);
-            if parts.is_some() {
-                return parts;
+    /// Adds a frame that became durable to what is to be sealed of its thread.
+    pub(in crate::log) fn track(&mut self, frame: &NewFrame) {
+        let sizes = Sizes::of(&self.options);
+        let view = &self.state.threads[&frame.thread];
+        if frame.thread == ThreadNumber::CATALOGUE {
+            return;
+        }
+        match self.stretches.get_mut(&frame.thread) {
+            None => {
+                let stretches = Stretches::of(view, sizes);
+                self.stretches.insert(frame.thread, stretches);
+            }
+            Some(stretches) => {
+                let mut at = frame.first;
+                for record in frame.lengths.iter() {
+                    stretches.push(view, at, record, sizes);
+                    at = at.plus(1);
+                }
             }
         }
-        let large = self
-            .unsealed
-            .keys()
-            .filter(|thread| self.may_seal(**thread));
-        let ready = large.filter(|thread| !self.is_small(**thread)).min()?;
-        self.state
-            .reader(*ready)
-            .map(|reader| vec![Part::of(reader)])
     }
 
-    /// Parts for a pack: threads with frames in `oldest` (or any), up to the size of a segment. A
-    /// thread that is worth its own segment comes alone.
-    fn pack_parts(&self, oldest: Option<Generation>) -> Option<Vec<Part>> {
-        let held = |thread: &ThreadNumber| {
-            let first = self
-                .state
-                .threads
-                .get(thread)
-                .and_then(|view| view.frames.first());
-            first.is_some_and(|frame| oldest.is_none_or(|at| frame.file.generation <= at))
-        };
-        let mut threads: Vec<ThreadNumber> = self.unsealed.keys().copied().collect();
-        threads.retain(|thread| self.may_seal(*thread) && held(thread));
-        threads.sort_unstable();
-        if let Some(large) = threads.iter().find(|thread| !self.is_small(**thread)) {
-            return self
-                .state
-                .reader(*large)
-                .map(|reader| vec![Part::of(reader)]);
+    /// A segment has taken over what a thread held up to `end`. A pack closes nothing: what it
+    /// holds may have been closed while it was being written.
+    pub(in crate::log) fn track_again(&mut self, thread: ThreadNumber, class: Class, end: Ordinal) {
+        let view = &self.state.threads[&thread];
+        match self.stretches.get_mut(&thread) {
+            _ if view.frames.is_empty() || thread == ThreadNumber::CATALOGUE => {
+                self.stretches.remove(&thread);
+            }
+            Some(stretches) if end <= stretches.open.end => {
+                if class == Class::Run {
+                    stretches.sealed(end);
+                }
+            }
+            _ => {
+                let stretches = Stretches::of(view, Sizes::of(&self.options));
+                self.stretches.insert(thread, stretches);
+            }
         }
+    }
+
+    /// Whether a thread is worth a segment now, wherever the journal stands: a stretch of it is
+    /// closed, or it alone holds much of the journal, which every open reads.
+    pub(in crate::log) fn is_ripe(&self, thread: ThreadNumber) -> bool {
+        let Some(stretches) = self.stretches.get(&thread) else {
+            return false;
+        };
+        !stretches.closed.is_empty() || self.open_bytes(thread) >= self.options.seal_bytes_min
+    }
+
+    /// What the journal holds of a thread's open stretch.
+    fn open_bytes(&self, thread: ThreadNumber) -> u64 {
+        let (Some(view), Some(stretches)) =
+            (self.state.threads.get(&thread), self.stretches.get(&thread))
+        else {
+            return 0;
+        };
+        let open = stretches.open;
+        let packed = view.provisional().iter();
+        let packed = packed.filter(|run| run.first >= open.first).map(weight_of);
+        open.bytes.saturating_sub(packed.sum())
+    }
+
+    fn due(&self) -> Option<Next> {
+        let oldest = self.journal.oldest_over_budget();
+        oldest
+            .and_then(|oldest| self.oldest(oldest))
+            .or_else(|| self.closed(&|_| true))
+            .or_else(|| {
+                let large =
+                    |thread: &ThreadNumber| self.open_bytes(*thread) >= self.options.seal_bytes_min;
+                self.pack(&large, &|log, thread| log.tiered_part(thread))
+            })
+            .or_else(|| self.sparse())
+    }
+
+    /// What the oldest file still holds and can be sealed.
+    fn oldest(&self, oldest: Generation) -> Option<Next> {
+        let held = |thread: &ThreadNumber| {
+            let view = self.state.threads.get(thread);
+            let first = view.and_then(|view| view.frames.first());
+            first.is_some_and(|frame| frame.file.generation <= oldest)
+        };
+        self.closed(&held)
+            .or_else(|| self.pack(&held, &|log, thread| log.tiered_part(thread)))
+            .or_else(|| self.catalogue_part(oldest).map(of_catalogue))
+    }
+
+    /// Every thread ends with its closed stretches in segments of their own and its open one in one
+    /// run of a pack, whichever way it came.
+    fn everything(&self) -> Option<Next> {
+        self.closed(&|_| true)
+            .or_else(|| self.pack(&|_| true, &|log, thread| log.open_part(thread)))
+            .or_else(|| self.scattered())
+            .or_else(|| self.sparse())
+            // The catalogue last: what was sealed before it is in it.
+            .or_else(|| self.catalogue_part(Generation(u64::MAX)).map(of_catalogue))
+    }
+
+    /// Threads of which the journal holds something that can be sealed, by number.
+    fn sealable(&self, which: &dyn Fn(&ThreadNumber) -> bool) -> Vec<ThreadNumber> {
+        let threads = self.stretches.keys().copied();
+        let mut threads: Vec<_> = threads
+            .filter(|thread| self.may_seal(*thread) && which(thread))
+            .collect();
+        threads.sort_unstable();
+        threads
+    }
+
+    /// The first closed stretch.
+    fn closed(&self, which: &dyn Fn(&ThreadNumber) -> bool) -> Option<Next> {
+        let is_closed = |thread: &ThreadNumber| !self.stretches[thread].closed.is_empty();
+        let threads = self.sealable(&|thread| is_closed(thread) && which(thread));
+        let mut threads = threads.into_iter();
+        threads.find_map(|thread| self.closed_of(thread))
+    }
+
+    /// The first closed stretch of a thread. Where it ends within a frame, what follows comes along
+    /// up to the end of one: a frame is in the journal or in segments, never half. [S:thread-1]
+    fn closed_of(&self, thread: ThreadNumber) -> Option<Next> {
+        let stretches = self.stretches.get(&thread)?;
+        let view = self.state.threads.get(&thread)?;
+        let mut next = Vec::new();
+        for stretch in &stretches.closed {
+            next.push((Class::Run, vec![self.part_of(thread, *stretch)?]));
+            if !view.divides_a_frame(stretch.end) {
+                return Some(next);
+            }
+        }
+        if !next.is_empty() {
+            next.push((Class::Pack, vec![self.part_of(thread, stretches.open)?]));
+        }
+        (!next.is_empty()).then_some(next)
+    }
+
+    /// Open stretches in one pack, up to the size of a segment.
+    fn pack(
+        &self,
+        which: &dyn Fn(&ThreadNumber) -> bool,
+        part_of: &dyn Fn(&Log, ThreadNumber) -> Option<Part>,
+    ) -> Option<Next> {
+        self.pack_of(self.sealable(which), part_of)
+    }
+
+    fn pack_of(
+        &self,
+        threads: Vec<ThreadNumber>,
+        part_of: &dyn Fn(&Log, ThreadNumber) -> Option<Part>,
+    ) -> Option<Next> {
         let mut parts = Vec::new();
         let mut bytes = 0;
-        for thread in threads {
-            bytes += self
-                .unsealed
-                .get(&thread)
-                .map_or(0, |unsealed| unsealed.bytes);
+        for part in threads
+            .into_iter()
+            .filter_map(|thread| part_of(self, thread))
+        {
+            bytes += part.bytes;
             if bytes > self.options.segment_bytes_max && !parts.is_empty() {
                 break;
             }
-            parts.extend(self.state.reader(thread).map(Part::of_journal));
+            parts.push(part);
         }
-        (!parts.is_empty()).then_some(parts)
+        (!parts.is_empty()).then(|| vec![(Class::Pack, parts)])
+    }
+
+    /// Open stretches that stand in several runs, without anything in the journal.
+    fn scattered(&self) -> Option<Next> {
+        let scattered = |view: &Arc<ThreadView>| view.provisional().len() > 1;
+        let threads = self.state.threads.iter();
+        let threads = threads.filter(|(thread, view)| self.may_move(**thread) && scattered(view));
+        let mut threads: Vec<ThreadNumber> = threads.map(|(thread, _)| *thread).collect();
+        threads.sort_unstable();
+        self.pack_of(threads, &|log, thread| log.open_part(thread))
+    }
+
+    /// A thread's open stretch, whole.
+    fn open_part(&self, thread: ThreadNumber) -> Option<Part> {
+        let open = self.open_of(self.state.threads.get(&thread)?);
+        let part = self.part_of(thread, open);
+        part.filter(|part| part.from < part.end)
+    }
+
+    pub(super) fn part_of(&self, thread: ThreadNumber, stretch: Stretch) -> Option<Part> {
+        let reader = self.state.reader(thread)?;
+        let replaces = replaced(&reader.view, stretch.first, stretch.end);
+        Some(Part {
+            reader,
+            from: stretch.first,
+            end: stretch.end,
+            bytes: stretch.bytes,
+            replaces,
+        })
+    }
+
+    /// What the journal holds of a thread's open stretch, and before it the runs that are less than
+    /// twice as large as what is being written.
+    fn tiered_part(&self, thread: ThreadNumber) -> Option<Part> {
+        let reader = self.state.reader(thread)?;
+        let open = self.open_of(&reader.view);
+        let (mut from, mut bytes) = (reader.view.sealed().0, self.open_bytes(thread));
+        let mut replaces = Vec::new();
+        for run in reader.view.provisional().iter().rev() {
+            if run.first < open.first || weight_of(run) >= 2 * bytes {
+                break;
+            }
+            from = run.first;
+            bytes += weight_of(run);
+            replaces.push(run.file.segment);
+        }
+        Some(Part {
+            reader,
+            from,
+            end: open.end,
+            bytes,
+            replaces,
+        })
+        .filter(|part| part.from < part.end)
+    }
+
+    pub(super) fn open_of(&self, view: &ThreadView) -> Stretch {
+        match self.stretches.get(&view.thread) {
+            Some(stretches) => stretches.open,
+            None => Stretches::of(view, Sizes::of(&self.options)).open,
+        }
+    }
+
+    /// Packs of which less than a half is still in use, as a new one: what is left of many packs
+    /// must not keep them all.
+    fn sparse(&self) -> Option<Next> {
+        let mut parts: BTreeMap<ThreadNumber, Part> = BTreeMap::new();
+        let mut bytes = 0;
+        for (segment, fact) in &self.state.catalogue.segments {
+            if !fact.is_sparse() {
+                continue;
+            }
+            let moved = fact.live.keys().map(|thread| {
+                let whole = self.may_move(*thread);
+                whole.then(|| self.moved_part(*thread, *segment)).flatten()
+            });
+            let Some(moved) = moved.collect::<Option<Vec<Part>>>() else {
+                continue;
+            };
+            let more: u64 = moved.iter().map(|part| part.bytes).sum();
+            // A segment has one run of a thread.
+            let joins = |part: &Part| {
+                parts
+                    .get(&part.thread())
+                    .is_none_or(|at| at.end == part.from)
+            };
+            let fits = bytes + more <= self.options.segment_bytes_max || parts.is_empty();
+            if !fits || !moved.iter().all(joins) {
+                continue;
+            }
+            bytes += more;
+            for part in moved {
+                match parts.get_mut(&part.thread()) {
+                    Some(before) => before.join(part),
+                    None => drop(parts.insert(part.thread(), part)),
+                }
+            }
+        }
+        (!parts.is_empty()).then(|| vec![(Class::Pack, parts.into_values().collect())])
+    }
+
+    fn moved_part(&self, thread: ThreadNumber, segment: SegmentId) -> Option<Part> {
+        let reader = self.state.reader(thread)?;
+        let run = reader
+            .view
+            .runs
+            .iter()
+            .find(|run| run.file.segment == segment)?;
+        let whole = run.from == run.first && !reader.view.has_gap(run);
+        let (from, end, bytes) = (run.first, run.end, weight_of(run));
+        Some(Part {
+            reader,
+            from,
+            end,
+            bytes,
+            replaces: vec![segment],
+        })
+        .filter(|_| whole)
+    }
+
+    /// Whether something can be sealed of what the journal holds of a thread: not when that is only
+    /// the first frames of a record.
+    fn may_seal(&self, thread: ThreadNumber) -> bool {
+        let view = self.state.threads.get(&thread);
+        let record = view.and_then(|view| Some(view.frames.first()?.first < view.end));
+        record == Some(true) && self.may_move(thread)
     }
 
     /// Whether a thread's runs may be moved: not while an import or a staged publication has it,
-    /// not when part of it is damaged, and not when the journal has nothing of it but the first
-    /// frames of a record.
-    fn may_seal(&self, thread: ThreadNumber) -> bool {
-        let whole = |view: &Arc<crate::view::ThreadView>| {
-            let record = view.frames.first().is_some_and(|at| at.first < view.end);
-            record && view.holes.is_empty()
-        };
+    /// and not when part of it is damaged.
+    fn may_move(&self, thread: ThreadNumber) -> bool {
+        let view = self.state.threads.get(&thread);
         thread != ThreadNumber::CATALOGUE
             && !self.leases.contains(&thread)
             && !self.quarantined.contains(&thread)
             && !self.sealing.rests_thread(thread)
-            && self.state.threads.get(&thread).is_some_and(whole)
-    }
-
-    /// Whether a thread is not worth a segment of its own yet: it is with enough bytes in journal
-    /// and packs, and with a quarter of that before a boundary.
-    pub(in crate::log) fn is_small(&self, thread: ThreadNumber) -> bool {
-        let packed = self
-            .state
-            .threads
-            .get(&thread)
-            .map_or(0, |view| view.pack_bytes());
-        let journal = self.unsealed.get(&thread).copied().unwrap_or_default();
-        journal.bytes + packed < self.options.seal_bytes_min
-            && journal.before_boundary < self.options.seal_bytes_min / 4
+            && view.is_some_and(|view| view.holes.is_empty())
     }
 
     fn catalogue_part(&self, oldest: Generation) -> Option<Part> {
@@ -165,7 +400,15 @@ impl Log {
             return None;
         }
         let reader: Reader = self.state.reader(ThreadNumber::CATALOGUE)?;
-        let mut part = Part::of_journal(reader);
+        let from = view.sealed().0;
+        let end = view.next_given_up(from).unwrap_or(view.end).min(view.end);
+        let mut part = Part {
+            reader,
+            from,
+            end,
+            bytes: 0,
+            replaces: Vec::new(),
+        };
         // A run has no hole: behind what was given up another one begins.
         let joins = |run: &&RunRef| {
             let small = run.payload_bytes < CATALOGUE_MERGE_BYTES;
@@ -176,4 +419,15 @@ impl Log {
         }
         (part.from < part.end).then_some(part)
     }
+}
+
+fn of_catalogue(part: Part) -> Next {
+    vec![(Class::Catalogue, vec![part])]
+}
+
+/// Segments whose run a new one takes over that holds these ordinals.
+fn replaced(view: &ThreadView, first: Ordinal, end: Ordinal) -> Vec<SegmentId> {
+    let runs = view.provisional().iter();
+    let within = runs.filter(|run| first <= run.first && run.end <= end);
+    within.map(|run| run.file.segment).collect()
 }

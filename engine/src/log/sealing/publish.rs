@@ -8,7 +8,8 @@ use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::segment::Class;
 
 use crate::log::{Log, Ticket};
-use crate::seal::{SealError, SealedSegment};
+use crate::seal::{SealError, SealedSegments};
+use crate::segment::Sealed;
 use crate::view::{RunRef, SegmentFile};
 
 impl Log {
@@ -19,13 +20,15 @@ impl Log {
     /// The failure of the run.
     pub fn finish_seal(
         &mut self,
-        result: Result<SealedSegment, SealError>,
+        result: Result<SealedSegments, SealError>,
     ) -> Result<Option<Ticket>, SealError> {
         let sealed = result.inspect_err(|failure| self.seal_failed(failure))?;
-        let threads = sealed.runs().iter().map(|run| run.thread).collect();
-        if sealed.sealed.class == Class::Catalogue {
+        let threads = sealed.threads().collect();
+        if let [of_catalogue] = sealed.segments.as_slice()
+            && of_catalogue.class == Class::Catalogue
+        {
             self.sealing.publish(threads, None);
-            self.take_over_catalogue(&sealed);
+            self.take_over_catalogue(of_catalogue);
             return Ok(None);
         }
         let ticket = self.stage_segment(&sealed, &[]);
@@ -33,12 +36,11 @@ impl Log {
         Ok(Some(ticket))
     }
 
-    /// Stages the publication of a segment, with further facts in the same batch.
-    pub fn stage_segment(&mut self, done: &SealedSegment, more: &[CatalogueRecord]) -> Ticket {
-        let sealed = &done.sealed;
-        let mut facts = vec![done.published()];
+    /// Stages the publication of segments, with further facts in the same batch.
+    pub fn stage_segment(&mut self, done: &SealedSegments, more: &[CatalogueRecord]) -> Ticket {
+        let mut facts: Vec<_> = done.published().collect();
         #[cfg(turnleaf_bugs)]
-        for (old, _) in done
+        for (old, _, _) in done
             .replaces
             .iter()
             .filter(|_| crate::bugs::ReplacedRemovedEarly.planted())
@@ -46,18 +48,15 @@ impl Log {
             let path = crate::layout::segment_path(Class::Run, *old);
             let _ = self.disk.remove(&path);
         }
+        let replaced = done.replaces.iter().copied();
         facts.extend(
-            done.replaces
-                .iter()
-                .map(|(old, thread)| CatalogueRecord::Replaced {
-                    old: *old,
-                    thread: *thread,
-                    new: sealed.segment,
-                }),
+            replaced.map(|(old, thread, new)| CatalogueRecord::Replaced { old, thread, new }),
         );
         facts.extend_from_slice(more);
         let ticket = self.stage_catalogue(&facts);
-        self.unpublished.push((ticket.count, sealed.segment));
+        for sealed in &done.segments {
+            self.unpublished.push((ticket.count, sealed.segment));
+        }
         ticket
     }
 
@@ -69,8 +68,7 @@ impl Log {
         }
     }
 
-    fn take_over_catalogue(&mut self, done: &SealedSegment) {
-        let sealed = &done.sealed;
+    fn take_over_catalogue(&mut self, sealed: &Sealed) {
         let file = Arc::new(SegmentFile {
             segment: sealed.segment,
             class: sealed.class,

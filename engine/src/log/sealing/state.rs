@@ -18,7 +18,7 @@ use turnleaf_format::{SegmentId, ThreadNumber};
 use super::SealGoal;
 use crate::error::{Damage, ReadError};
 use crate::log::Log;
-use crate::seal::SealError;
+use crate::seal::{Part, Planned, SealError};
 
 /// Rests between two tries of what failed again and again.
 const RESTS_MAX: u64 = 256;
@@ -39,10 +39,9 @@ enum Mode {
 #[derive(Debug)]
 enum Stage {
     Nothing,
-    /// A segment is being written.
+    /// Segments are being written.
     Writing {
-        segment: SegmentId,
-        class: Class,
+        segments: Vec<(SegmentId, Class)>,
         threads: HashSet<ThreadNumber>,
     },
     /// It waits for the commit that publishes it, and for the facts up to this one.
@@ -167,12 +166,15 @@ impl SealState {
         }
     }
 
-    pub(super) fn write(&mut self, segment: SegmentId, class: Class, threads: &[ThreadNumber]) {
+    pub(super) fn write(&mut self, planned: &[Planned]) {
         self.is_due = true;
+        let parts = planned.iter().flat_map(|planned| &planned.parts);
+        let threads = parts.map(Part::thread).collect();
+        let segments = planned.iter();
+        let segments = segments.map(|planned| (planned.segment, planned.class));
         self.stage = Stage::Writing {
-            segment,
-            class,
-            threads: threads.iter().copied().collect(),
+            segments: segments.collect(),
+            threads,
         };
     }
 
@@ -210,16 +212,14 @@ impl SealState {
         }
     }
 
-    /// Takes back the segment that is being written, with the names that its file may have.
-    pub(super) fn take_back(&mut self) -> Option<(SegmentId, Class)> {
-        let written = match &self.stage {
-            Stage::Writing { segment, class, .. } => Some((*segment, *class)),
-            Stage::Nothing | Stage::Publishing { .. } => None,
+    /// Takes back the segments that are being written.
+    pub(super) fn take_back(&mut self) -> Vec<(SegmentId, Class)> {
+        let Stage::Writing { segments, .. } = &mut self.stage else {
+            return Vec::new();
         };
-        if written.is_some() {
-            self.stage = Stage::Nothing;
-            self.is_due = true;
-        }
+        let written = std::mem::take(segments);
+        self.stage = Stage::Nothing;
+        self.is_due = true;
         written
     }
 
@@ -281,7 +281,11 @@ impl Log {
     /// catalogue is among them.
     #[must_use]
     pub fn unsealable(&self) -> Vec<(ThreadNumber, Unsealable)> {
-        let mut threads: Vec<_> = self.unsealed.keys().copied().collect();
+        let mut threads: Vec<_> = self.stretches.keys().copied().collect();
+        let catalogue = self.state.threads.get(&ThreadNumber::CATALOGUE);
+        if catalogue.is_some_and(|view| !view.frames.is_empty()) {
+            threads.push(ThreadNumber::CATALOGUE);
+        }
         threads.sort_unstable();
         let why = |thread: ThreadNumber| {
             let view = self.state.threads.get(&thread)?;
@@ -347,7 +351,7 @@ impl Log {
 
     /// Takes back a plan that was never finished: its files are removed.
     pub fn abandon_seal(&mut self) {
-        if let Some((segment, class)) = self.sealing.take_back() {
+        for (segment, class) in self.sealing.take_back() {
             self.remove_unfinished(segment, class);
         }
     }

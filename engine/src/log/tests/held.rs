@@ -111,7 +111,7 @@ fn a_segment_that_reads_otherwise_is_not_published() {
     let mut byte = [0];
     file.read_exact_at(&mut byte, 5000).unwrap();
     file.write_all_at(&[byte[0] ^ 1], 5000).unwrap();
-    assert!(matches!(run.finish(&[]), Err(ReadError::Damaged(_))));
+    assert!(matches!(run.finish(&[], false), Err(ReadError::Damaged(_))));
 }
 
 #[test]

@@ -27,7 +27,8 @@ fn a_deleted_thread_is_gone_for_good() {
     let home = home();
     let mut log = home.open();
     let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
-    append(&mut log, a, &[&noise(100_000)]);
+    let full = usize::try_from(home.options.segment_bytes_max).unwrap();
+    append(&mut log, a, &[&noise(full)]);
     append(&mut log, b, &[b"stays"]);
     seal(&mut log, SealGoal::Everything);
     append(&mut log, a, &[b"in the journal"]);
