@@ -207,7 +207,7 @@ pub(crate) struct ThreadsArgs {
 /// Which page.
 #[derive(Debug, Args)]
 pub(crate) struct PageArgs {
-    /// Most rows, 1 to 1000.
+    /// Most rows, 1 to 1000; a page also ends at 8 MiB, and its cursor goes on behind it.
     #[arg(long, default_value_t = 25)]
     pub(crate) limit: usize,
     /// A cursor of an earlier page.

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
-use turnleaf_engine::{ReadError, Reader, Record};
+use turnleaf_engine::{Payload, ReadError, Reader, Record};
 use turnleaf_projector::fold::{self, Decoded, Effect, Part, Rejection, ThreadState};
 use turnleaf_projector::index::{Index, IndexError};
 use turnleaf_projector::notes::NotesReader;
@@ -422,10 +422,13 @@ pub(crate) fn decoded<T>(
 
 /// The bytes of a line whose last record is at `ordinal`: its own, behind those it continues.
 pub(crate) fn whole_line(reader: &Reader, record: Record<'static>) -> Result<Vec<u8>, ReadError> {
-    let mut line = Vec::new();
-    if record.flags.has(Flags::CONTINUES) {
-        line = line_before(reader, record.ordinal)?;
+    if !record.flags.has(Flags::CONTINUES) {
+        return Ok(match record.payload {
+            Payload::Whole(bytes) => bytes.into_owned(),
+            Payload::Opaque(_) => Vec::new(),
+        });
     }
+    let mut line = line_before(reader, record.ordinal)?;
     line.extend_from_slice(record.bytes().unwrap_or_default());
     Ok(line)
 }

@@ -6,9 +6,9 @@ use std::num::NonZeroUsize;
 
 use serde_json::{Value, json};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{ReadError, Reader};
+use turnleaf_engine::{ReadError, Reader, Record};
 use turnleaf_projector::fold::short_id;
-use turnleaf_projector::index::{self, Order, PageRequest, PageToken};
+use turnleaf_projector::index::{self, Order, Page, PageRequest, PageToken};
 use turnleaf_projector::item;
 use turnleaf_projector::rows::{ItemRow, TurnRow, TurnStatus};
 
@@ -18,6 +18,12 @@ use crate::open::Store;
 
 /// Most rows of a page.
 pub(crate) const PAGE_ROWS_MAX: usize = 1000;
+/// Bytes of JSON after which a page ends; a single row may be larger.
+pub(crate) const PAGE_BYTES_MAX: usize = 8 << 20;
+/// Rows that are read at once at first, and by how much that grows: what rows cost is known when
+/// they were read.
+const PART_ROWS: usize = 4;
+const PART_GROWTH: usize = 16;
 
 /// How much of a turn's items a page shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub struct TurnsRequest {
     pub thread: String,
     /// Where to go on: a cursor of an earlier page of the same list, in either direction.
     pub cursor: Option<String>,
-    /// Most turns, 1 to 1000.
+    /// Most turns, 1 to 1000. A page also ends at 8 MiB of JSON, but holds one turn at least.
     pub limit: usize,
     /// Ascending is oldest first.
     pub order: Order,
@@ -65,7 +71,7 @@ pub struct ItemsRequest {
     pub turn: Option<String>,
     /// Where to go on: a cursor of an earlier page of items of the thread.
     pub cursor: Option<String>,
-    /// Most items, 1 to 1000.
+    /// Most items, 1 to 1000. A page also ends at 8 MiB of JSON, but holds one item at least.
     pub limit: usize,
     /// Ascending is oldest first.
     pub order: Order,
@@ -83,7 +89,8 @@ pub struct ItemsPage {
 }
 
 impl Store {
-    /// A page of a thread's turns. Its cost does not grow with the thread.
+    /// A page of a thread's turns. Its cost does not grow with the thread, its memory not with the
+    /// limit: the cursor goes on behind what fitted.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`], [`crate::ErrorKind::Invalid`] for a cursor or limit that
@@ -100,7 +107,7 @@ impl Store {
                     request.cursor.as_deref().unwrap_or_default(),
                 ))?;
             let rows = index.reader()?;
-            let page = rows.turns_page(
+            let mut page = rows.turns_page(
                 number,
                 &PageRequest {
                     anchor,
@@ -108,22 +115,24 @@ impl Store {
                     limit,
                 },
             )?;
-            let mut shown = Vec::with_capacity(page.rows.len());
-            for (_, turn) in &page.rows {
-                shown.push(items_of_turn(&rows, number, turn, request.items)?);
-            }
-            let rendered = self.render(reader, shown.iter().flatten(), &page.rows)?;
-            let turn_json =
-                |((_, turn), items): (&(Ordinal, TurnRow), &Vec<(Ordinal, ItemRow)>)| {
+            let turns = fill(&mut page, &mut |part| {
+                let mut shown = Vec::with_capacity(part.len());
+                for (_, turn) in part {
+                    shown.push(items_of_turn(&rows, number, turn, request.items)?);
+                }
+                let rendered = self.render(reader, shown.iter().flatten(), part)?;
+                let turn_json = |((_, turn), items): (&TurnAt, &Vec<(Ordinal, ItemRow)>)| {
                     let items: Vec<Value> = items
                         .iter()
                         .filter_map(|(at, _)| rendered.items.get(at).cloned())
                         .collect();
-                    turn_value(turn, &rendered, items, request.items)
+                    Some(turn_value(turn, &rendered, items, request.items))
                 };
+                Ok(part.iter().zip(&shown).map(turn_json).collect())
+            })?;
             let text = |anchor| PageToken::turns(number, anchor).to_text(self.source.store());
             Ok(TurnsPage {
-                turns: page.rows.iter().zip(&shown).map(turn_json).collect(),
+                turns,
                 next_cursor: page.next().map(text),
                 backwards_cursor: page.backwards().map(text),
             })
@@ -158,21 +167,24 @@ impl Store {
                 order: request.order,
                 limit,
             };
-            let page = rows.items_page(number, turn, &asked)?;
-            let rendered = self.render(reader, page.rows.iter(), &[])?;
-            let mut items = Vec::with_capacity(page.rows.len());
-            for (first, row) in &page.rows {
-                let Some(item) = rendered.items.get(first) else {
-                    continue;
-                };
-                items.push(json!({
-                    "turnId": rows.turn_id(number, row.turn)?,
-                    "itemId": row.id,
-                    "createdAtMs": row.created_at_ms,
-                    "ordinal": first.0,
-                    "item": item,
-                }));
-            }
+            let mut page = rows.items_page(number, turn, &asked)?;
+            let items = fill(&mut page, &mut |part| {
+                let rendered = self.render(reader, part.iter(), &[])?;
+                let mut shown = Vec::with_capacity(part.len());
+                for (first, row) in part {
+                    let turn = rows.turn_id(number, row.turn)?;
+                    shown.push(rendered.items.get(first).map(|item| {
+                        json!({
+                            "turnId": turn,
+                            "itemId": row.id,
+                            "createdAtMs": row.created_at_ms,
+                            "ordinal": first.0,
+                            "item": item,
+                        })
+                    }));
+                }
+                Ok(shown)
+            })?;
             let text = |anchor| PageToken::items(number, anchor).to_text(self.source.store());
             let next_cursor = page.next().map(text);
             Ok(ItemsPage {
@@ -229,25 +241,23 @@ impl Store {
         wanted: &[Ordinal],
     ) -> Result<HashMap<Ordinal, Vec<u8>>, Error> {
         let mut found = HashMap::with_capacity(wanted.len());
-        match reader.get(wanted) {
-            Ok(records) => {
-                for record in records {
-                    let at = record.ordinal;
-                    let line = whole_line(reader, record).map_err(Error::of_read(""))?;
-                    found.insert(at, line);
-                }
+        let mut take = |record: Record<'static>| {
+            let at = record.ordinal;
+            match whole_line(reader, record) {
+                Ok(line) => drop(found.insert(at, line)),
+                Err(ReadError::Damaged(damage)) => self.saw_damage(&damage),
+                Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
             }
+            Ok(())
+        };
+        match reader.get(wanted) {
+            Ok(records) => records.into_iter().try_for_each(take)?,
             Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
             // One damaged record must not cost the page: read them one by one.
             Err(ReadError::Damaged(_)) => {
                 for at in wanted {
                     match reader.get(&[*at]) {
-                        Ok(mut records) => {
-                            let line = records.pop().map(|record| whole_line(reader, record));
-                            if let Some(Ok(line)) = line {
-                                found.insert(*at, line);
-                            }
-                        }
+                        Ok(records) => records.into_iter().try_for_each(&mut take)?,
                         Err(ReadError::Damaged(damage)) => self.saw_damage(&damage),
                         Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
                     }
@@ -256,6 +266,58 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// What is shown of each row of a part.
+type Shown = Result<Vec<Option<Value>>, Error>;
+
+/// A turn with its key.
+type TurnAt = (Ordinal, TurnRow);
+
+/// Makes what a page shows of its rows, in parts of which only one is held besides it, until
+/// [`PAGE_BYTES_MAX`] is reached; the rows behind that are left to the next page. `render` gives
+/// for each row what is shown of it, if anything.
+fn fill<T>(
+    page: &mut Page<T>,
+    render: &mut dyn FnMut(&[(Ordinal, T)]) -> Shown,
+) -> Result<Vec<Value>, Error> {
+    let mut shown = Vec::with_capacity(page.rows.len());
+    let (mut taken, mut bytes, mut part) = (0, 0, PART_ROWS);
+    while taken < page.rows.len() {
+        let end = page.rows.len().min(taken + part);
+        for value in render(&page.rows[taken..end])? {
+            let more = value.as_ref().map_or(0, json_bytes);
+            if taken > 0 && bytes + more > PAGE_BYTES_MAX {
+                page.rows.truncate(taken);
+                page.more = true;
+                return Ok(shown);
+            }
+            shown.extend(value);
+            (taken, bytes) = (taken + 1, bytes + more);
+        }
+        // As many as will fit, if they are like those before; few, because they may not be.
+        let fit = (PAGE_BYTES_MAX - bytes.min(PAGE_BYTES_MAX)) * taken / bytes.max(1);
+        part = fit.clamp(1, part * PART_GROWTH);
+    }
+    Ok(shown)
+}
+
+/// Length of a value as JSON text.
+fn json_bytes(value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // A value is JSON, and counting does not fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
 }
 
 #[derive(Default)]
@@ -320,3 +382,6 @@ fn turn_value(turn: &TurnRow, rendered: &Rendered, items: Vec<Value>, view: Item
         "durationMs": turn.duration_ms,
     })
 }
+
+#[cfg(test)]
+mod tests;

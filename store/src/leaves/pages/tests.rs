@@ -1,0 +1,114 @@
+//! Pages that end because of their bytes: nothing is lost, doubled or out of order behind them.
+
+use serde_json::Value;
+
+use super::PAGE_BYTES_MAX;
+use crate::{ItemsRequest, ItemsView, Order, Store, TurnsRequest};
+
+/// A thread whose user messages, each a turn of its own, have these lengths.
+fn thread(dir: &std::path::Path, lengths: &[usize]) -> Store {
+    let store = Store::open(dir).unwrap();
+    store.create_thread("a").unwrap();
+    for (at, length) in lengths.iter().enumerate() {
+        let text = format!("{at:06}{}", "x".repeat(*length));
+        let payload = format!(r#"{{"type":"user_message","message":"{text}","images":[]}}"#);
+        let line = format!(
+            r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#
+        );
+        store.append("a", None, &[line.as_bytes()]).unwrap();
+    }
+    store
+}
+
+/// A page: its rows, and where it goes on.
+type Page = (Vec<Value>, Option<String>);
+
+fn items(store: &Store, cursor: Option<String>, limit: usize, order: Order) -> Page {
+    let request = ItemsRequest {
+        thread: "a".into(),
+        turn: None,
+        cursor,
+        limit,
+        order,
+    };
+    let page = store.items(&request).unwrap();
+    (page.items, page.next_cursor)
+}
+
+fn turns(store: &Store, cursor: Option<String>, limit: usize, order: Order) -> Page {
+    let request = TurnsRequest {
+        thread: "a".into(),
+        cursor,
+        limit,
+        order,
+        items: ItemsView::Full,
+    };
+    let page = store.turns(&request).unwrap();
+    (page.turns, page.next_cursor)
+}
+
+/// Follows the cursors of pages of so many rows; the rows of each page.
+fn follow(
+    store: &Store,
+    page: fn(&Store, Option<String>, usize, Order) -> Page,
+    limit: usize,
+    order: Order,
+) -> Vec<Vec<Value>> {
+    let (mut pages, mut cursor) = (Vec::new(), None);
+    loop {
+        let (rows, next) = page(store, cursor, limit, order);
+        assert!(!rows.is_empty(), "a page has a row");
+        pages.push(rows);
+        match next {
+            Some(next) => cursor = Some(next),
+            None => return pages,
+        }
+    }
+}
+
+#[test]
+fn pages_end_at_their_bytes_and_their_cursors_go_on_behind_what_fitted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mib = 1 << 20;
+    // Small ones before large ones, one that is a page by itself, and small ones behind it.
+    let mut lengths = vec![10; 40];
+    lengths.extend([900_000; 12]);
+    lengths.extend([9 * mib, 10, 10, 5 * mib, 5 * mib, 10]);
+    let store = thread(dir.path(), &lengths);
+    for order in [Order::Ascending, Order::Descending] {
+        for page in [items, turns] {
+            let one_by_one: Vec<Value> = follow(&store, page, 1, order).concat();
+            assert_eq!(one_by_one.len(), lengths.len());
+            let pages = follow(&store, page, 1000, order);
+            assert!(
+                pages.concat() == one_by_one,
+                "{order:?}: all rows, each once"
+            );
+            assert_eq!(pages.len(), 5, "{order:?}: a page is filled");
+            for rows in &pages {
+                let bytes: usize = rows.iter().map(|row| row.to_string().len()).sum();
+                assert!(bytes <= PAGE_BYTES_MAX || rows.len() == 1, "{bytes} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_that_ended_at_its_bytes_is_found_again_backwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = thread(dir.path(), &[3_000_000; 7]);
+    let request = |cursor, order| ItemsRequest {
+        thread: "a".into(),
+        turn: None,
+        cursor,
+        limit: 1000,
+        order,
+    };
+    let first = store.items(&request(None, Order::Ascending)).unwrap();
+    assert_eq!(first.items.len(), 2);
+    let second = request(first.next_cursor, Order::Ascending);
+    let second = store.items(&second).unwrap();
+    let back = request(second.backwards_cursor, Order::Descending);
+    let back = store.items(&back).unwrap();
+    assert!(back.items == [&second.items[0], &first.items[1]].map(Value::clone));
+}
