@@ -14,13 +14,15 @@ use super::bounds::bound;
 use super::effect::{BareHead, Decoded, Effect, MetadataHead, Rejection};
 use super::event::{Event, event};
 use super::json::{Text, has_lone_surrogate};
+use super::large::LargeLine;
 use super::payload::{
     compacted, cow, is_communication_metadata, is_world_state, read, session_meta, turn_context,
 };
 use super::response::{Communication, response};
 use super::time::timestamp_ms;
 
-/// Records over this many bytes are kept and never parsed.
+/// Records over this many bytes are kept, and read in pieces as [`LargeLine`] does: of what is no
+/// compaction only the envelope.
 pub const OPAQUE_BYTES: usize = 64 << 20;
 
 /// How the bytes given to [`decode_part`] stand to the lines of the source.
@@ -44,7 +46,9 @@ pub fn decode(line: &[u8]) -> Decoded<'_> {
         return Decoded::bare(Effect::Blank);
     }
     if line.len() > OPAQUE_BYTES {
-        return Decoded::bare(Effect::Rejected(Rejection::TooLarge));
+        let mut large = LargeLine::new();
+        large.push(line);
+        return large.finish();
     }
     let Ok(text) = std::str::from_utf8(line) else {
         return Decoded::bare(Effect::Rejected(Rejection::NotUtf8));

@@ -89,7 +89,8 @@ pub enum Rejection {
     UnknownEvent,
     /// The payload does not have the shape of its type.
     Payload,
-    /// Over [`OPAQUE_BYTES`](super::OPAQUE_BYTES): kept, never parsed.
+    /// Over [`OPAQUE_BYTES`](super::OPAQUE_BYTES) and no compaction: kept, of which only the
+    /// envelope is read.
     TooLarge,
 }
 

@@ -12,12 +12,14 @@ mod decode;
 mod effect;
 mod event;
 mod json;
+mod large;
 mod legacy;
 mod mem_rows;
 mod paginated;
 mod payload;
 mod response;
 mod state;
+mod syntax;
 mod time;
 
 #[cfg(test)]
@@ -33,5 +35,6 @@ pub use effect::{
     BareHead, Compacted, Decoded, Effect, Git, MetadataHead, PathFamily, Rejection, ResponseHead,
     SessionMeta, Settings, TurnContext, TurnTimes,
 };
+pub use large::LargeLine;
 pub use mem_rows::MemRows;
 pub use state::{Anomaly, AnomalyKind, At, Mode, OpenTurn, ThreadMeta, ThreadState};

@@ -115,7 +115,7 @@ impl Store {
                     limit,
                 },
             )?;
-            let turns = fill(&mut page, &mut |part| {
+            let turns = fill(&mut page, |part| {
                 let mut shown = Vec::with_capacity(part.len());
                 for (_, turn) in part {
                     shown.push(items_of_turn(&rows, number, turn, request.items)?);
@@ -168,7 +168,7 @@ impl Store {
                 limit,
             };
             let mut page = rows.items_page(number, turn, &asked)?;
-            let items = fill(&mut page, &mut |part| {
+            let items = fill(&mut page, |part| {
                 let rendered = self.render(reader, part.iter(), &[])?;
                 let mut shown = Vec::with_capacity(part.len());
                 for (first, row) in part {
@@ -268,9 +268,6 @@ impl Store {
     }
 }
 
-/// What is shown of each row of a part.
-type Shown = Result<Vec<Option<Value>>, Error>;
-
 /// A turn with its key.
 type TurnAt = (Ordinal, TurnRow);
 
@@ -279,7 +276,7 @@ type TurnAt = (Ordinal, TurnRow);
 /// for each row what is shown of it, if anything.
 fn fill<T>(
     page: &mut Page<T>,
-    render: &mut dyn FnMut(&[(Ordinal, T)]) -> Shown,
+    mut render: impl FnMut(&[(Ordinal, T)]) -> Result<Vec<Option<Value>>, Error>,
 ) -> Result<Vec<Value>, Error> {
     let mut shown = Vec::with_capacity(page.rows.len());
     let (mut taken, mut bytes, mut part) = (0, 0, PART_ROWS);

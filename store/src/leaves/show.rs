@@ -224,7 +224,10 @@ fn meaning(kind: AnomalyKind) -> &'static str {
                 "a known record whose fields have another shape; kept, not shown: the agent's own \
                  readers pass it by, too"
             }
-            Rejection::TooLarge => "over 64 MiB: kept and exported, never parsed",
+            Rejection::TooLarge => {
+                "over 64 MiB and no compaction: kept and exported, not shown; only its type, time and \
+                 ordinal are read"
+            }
         },
         AnomalyKind::OrdinalGap => {
             "the agent skipped numbers, or records were removed before the import; the order here \

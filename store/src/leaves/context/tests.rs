@@ -1,6 +1,7 @@
 //! Contexts and exports of damaged threads, and beside an owner.
 
 use std::fs;
+use std::io::{Cursor, Read, Write, repeat};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -131,4 +132,98 @@ fn an_export_beside_an_owner_follows_records_into_segments() {
     let expect: String = (0..10).map(|at| format!("{}\n", line(at))).collect();
     assert!(out == expect.as_bytes(), "{} bytes", out.len());
     assert_eq!(reader.damage_seen(), []);
+}
+
+/// A paginated thread with a record of 66 MiB between two turns; its lines as a source that is not
+/// held.
+fn with_large(before: &str, behind: &str) -> (impl Read, u64) {
+    let at = r#""timestamp":"2026-01-01T00:00:00Z""#;
+    let mut ordinal = 0;
+    let mut line = |kind: &str, payload: &str| {
+        ordinal += 1;
+        let ordinal = ordinal - 1;
+        format!("{{{at},\"ordinal\":{ordinal},\"type\":\"{kind}\",\"payload\":{{{payload}}}}}\n")
+    };
+    let head = r#""id":"a","timestamp":"2026-01-01T00:00:00Z","cwd":"/w","originator":"o","cli_version":"1","history_mode":"paginated""#;
+    let mut turn = |line: &mut dyn FnMut(&str, &str) -> String, id: &str| {
+        let start = line(
+            "event_msg",
+            &format!(r#""type":"task_started","turn_id":"{id}""#),
+        );
+        let settings = r#""cwd":"/w","approval_policy":"never","sandbox_policy":{"type":"read-only"},"model":"m","summary":"auto""#;
+        let context = line("turn_context", &format!(r#""turn_id":"{id}",{settings}"#));
+        let user = line("event_msg", r#""type":"user_message","message":"m""#);
+        let done = format!(r#""type":"task_complete","turn_id":"{id}","last_agent_message":null"#);
+        [start, context, user, line("event_msg", &done)].concat()
+    };
+    let mut first = line("session_meta", head);
+    first += &turn(&mut line, "t1");
+    let large = line("KIND", "LARGE");
+    let large = large.replace("KIND\",\"payload\":{LARGE", before);
+    let (large, _) = large.split_at(large.len() - 3);
+    let rest = format!("{behind}\n{}", turn(&mut line, "t2"));
+    let bytes = 66_u64 << 20;
+    let len = (first.len() + large.len() + rest.len()) as u64 + bytes;
+    let head = Cursor::new(first + large).chain(repeat(b'A').take(bytes));
+    (head.chain(Cursor::new(rest)), len)
+}
+
+fn import(store: &Store, (mut plain, file_bytes): (impl Read, u64)) {
+    let source = ImportSource {
+        path: "a.jsonl",
+        thread_hint: None,
+        plain: &mut plain,
+        file_bytes,
+        modified_ns: 0,
+        archived: false,
+    };
+    store.import(source, &mut |_| {}).unwrap().unwrap();
+}
+
+#[test]
+fn a_compaction_of_any_size_is_where_resuming_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let before = r#"compacted","payload":{"message":"","replacement_history":[{"type":"message","role":"user","content":[{"type":"input_image","image_url":""#;
+    import(
+        &store,
+        with_large(before, r#""}]}],"window_number":1,"window_id":"w"}}"#),
+    );
+    let shown = store.show("a").unwrap();
+    assert_eq!((shown.records, shown.anomalies), (10, vec![]));
+    assert_eq!(shown.resume_from, Some(5));
+    assert_eq!(store.context_ordinals("a").unwrap(), [0, 5, 6, 7, 8, 9]);
+    let mut out = Counted(0);
+    let report = store.context("a", &mut out).unwrap();
+    assert_eq!((report.records, out.0 > 66 << 20), (6, true));
+}
+
+#[test]
+fn a_large_record_that_is_not_read_leaves_no_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let before = r#"response_item","payload":{"type":"message","role":"user","content":[{"type":"input_text","text":""#;
+    import(&store, with_large(before, r#""}]}}"#));
+    let shown = store.show("a").unwrap();
+    let odd: Vec<_> = shown
+        .anomalies
+        .iter()
+        .map(|odd| (&*odd.reason, odd.first))
+        .collect();
+    assert_eq!(odd, [("rejected: too large to be parsed", 5)]);
+    assert_eq!(store.index_difference("a").unwrap(), None);
+}
+
+/// Bytes that were written.
+struct Counted(usize);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
