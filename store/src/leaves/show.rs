@@ -225,8 +225,8 @@ fn meaning(kind: AnomalyKind) -> &'static str {
                  readers pass it by, too"
             }
             Rejection::TooLarge => {
-                "over 64 MiB and no compaction: kept and exported, not shown; only its type, time and \
-                 ordinal are read"
+                "over 64 MiB and no compaction: kept and exported, not shown; only its type, time \
+                 and ordinal are read"
             }
         },
         AnomalyKind::OrdinalGap => {

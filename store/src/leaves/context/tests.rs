@@ -145,7 +145,7 @@ fn with_large(before: &str, behind: &str) -> (impl Read, u64) {
         format!("{{{at},\"ordinal\":{ordinal},\"type\":\"{kind}\",\"payload\":{{{payload}}}}}\n")
     };
     let head = r#""id":"a","timestamp":"2026-01-01T00:00:00Z","cwd":"/w","originator":"o","cli_version":"1","history_mode":"paginated""#;
-    let mut turn = |line: &mut dyn FnMut(&str, &str) -> String, id: &str| {
+    let turn = |line: &mut dyn FnMut(&str, &str) -> String, id: &str| {
         let start = line(
             "event_msg",
             &format!(r#""type":"task_started","turn_id":"{id}""#),
