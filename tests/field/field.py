@@ -25,7 +25,7 @@ LEGACY = "019c0000-0000-7000-8000-000000000002"
 LARGE = "019d0000-0000-7000-8000-0000000003e8"
 # Cases that are wrong as yet.
 KNOWN = ["04-big-compaction", "08-journal-growth", "16-full-disk", "25-damaged-segment",
-         "27-context-after-accepted-loss", "30-eio-at-open"]
+         "30-eio-at-open"]
 
 
 class Wrong(Exception):
