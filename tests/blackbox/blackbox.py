@@ -575,10 +575,9 @@ def main():
     parser.add_argument("--bin", required=True, help="the built command")
     parser.add_argument("--seconds", type=float, default=20, help="for each rig (default 20)")
     parser.add_argument("--seed", type=int, default=1)
-    # What is not run unless it is named is not right as yet: unread, runs.
-    known = ["kill", "errors", "unread", "delete", "short", "full", "filled", "writers", "stop",
-             "runs"]
-    rigs = ["kill", "errors", "delete", "short", "full", "filled", "writers", "stop"]
+    # What is not right as yet is run only when it is named: runs.
+    rigs = ["kill", "errors", "unread", "delete", "short", "full", "filled", "writers", "stop"]
+    known = [*rigs, "runs"]
     parser.add_argument("rigs", nargs="*", metavar="RIG", help=", ".join(known))
     args = parser.parse_args()
     failed = False

@@ -142,3 +142,79 @@ fn an_import_waits_for_what_is_staged_of_its_thread_alone() {
     shared.lock().return_lease(number);
     end(shared, second, false);
 }
+
+/// Does something that a missing wake-up would hold up for ever, and says so instead of hanging.
+fn within_a_minute(what: &str, work: impl FnOnce() + Send + 'static) {
+    let (done, told) = std::sync::mpsc::channel();
+    let worker = thread::spawn(move || {
+        work();
+        let _ = done.send(());
+    });
+    match told.recv_timeout(std::time::Duration::from_secs(60)) {
+        Ok(()) => {}
+        // It is not joined: it sleeps.
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("{what}: somebody is not woken"),
+        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+            worker.join().unwrap();
+        }
+    }
+}
+
+/// A follower sleeps until the leader's commit ended; nobody else comes to wake it.
+#[test]
+fn followers_are_woken_by_the_end_of_a_commit() {
+    within_a_minute("a commit", || {
+        let (_dir, store) = store();
+        for id in ["a", "b", "c"] {
+            store.create_thread(id).unwrap();
+        }
+        let shared = store.source.owner().unwrap();
+        for _ in 0..20 {
+            thread::scope(|scope| {
+                stage(shared, "a", &[b"led by the test"]);
+                let first = begin(shared);
+                let followers =
+                    ["a", "b", "c"].map(|id| scope.spawn(|| store.append(id, None, &[b"follows"])));
+                for follower in &followers {
+                    assert!(!ends_early(follower));
+                }
+                // The followers' records are in one group now: one of them leads, the others follow
+                // again.
+                end(shared, first, false);
+                for follower in followers {
+                    follower.join().unwrap().unwrap();
+                }
+            });
+        }
+    });
+}
+
+/// An append that waits for room sleeps until a seal gave it.
+#[test]
+fn who_waits_for_room_is_woken_by_the_end_of_a_seal() {
+    within_a_minute("a seal", || {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = std::sync::Arc::new(turnleaf_engine::disk::OsDisk::new(dir.path()));
+        let options = Options {
+            journal_first_bytes: 64 << 10,
+            journal_file_bytes: 64 << 10,
+            journal_files_max: 2,
+            seal_bytes_min: 32 << 10,
+            reserve_bytes: 0,
+            ..Options::default()
+        };
+        let store = Store::open_on(disk, options, &system_owner(), true, || 1).unwrap();
+        let line = vec![b'x'; 20_000];
+        thread::scope(|scope| {
+            for id in ["a", "b", "c"] {
+                store.create_thread(id).unwrap();
+                scope.spawn(|| {
+                    for _ in 0..30 {
+                        store.append(id, None, &[&line]).unwrap();
+                    }
+                });
+            }
+        });
+        store.close().unwrap();
+    });
+}
