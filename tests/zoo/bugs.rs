@@ -166,6 +166,8 @@ bugs! {
     DigestNotUpdated,
     /// notes are applied but for their last record
     NotesCutShort,
+    /// the last record of a full batch is not applied
+    BatchEndDropped,
     /// texts of records are kept whole
     TextUnbounded,
     /// a rollback hides one turn too few
@@ -173,6 +175,10 @@ bugs! {
     /// a page token serves any thread
     TokenUnbound,
     // Store and command
+    /// the clock tells whole seconds
+    ClockInSeconds,
+    /// threads of one time are left out behind a cursor
+    EqualKeysDropped,
     /// a retry is not recognised by its bytes
     RetryNotRecognised,
     /// an import says what identifies its source before that was read to its end

@@ -274,6 +274,13 @@ impl Store {
                     fed.end = record.ordinal.plus(1);
                     return ControlFlow::Continue(());
                 }
+                #[cfg(turnleaf_bugs)]
+                if record.ordinal.plus(1) == from.plus(BATCH_RECORDS)
+                    && crate::bugs::BatchEndDropped.planted()
+                {
+                    fed.end = record.ordinal.plus(1);
+                    return ControlFlow::Continue(());
+                }
                 let take = |decoded: &Decoded<'_>| {
                     fold::apply(&mut rows, &mut state, record.ordinal, decoded)
                 };

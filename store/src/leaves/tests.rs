@@ -71,3 +71,71 @@ fn a_reader_beside_an_owner_leaves_the_index_alone() {
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
     assert!(file() == before, "the index of the owner was written");
 }
+
+#[test]
+fn times_are_told_in_milliseconds() {
+    // The clock of an owner. Only one that is cut to seconds tells none but whole ones.
+    let is_whole = |_: &u32| system_owner().since_ms % 1000 == 0;
+    assert!((0..10_000_000).take_while(is_whole).count() < 10_000_000);
+    // Times of lines order threads, and are those of items.
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for (id, time) in [("a", "00.002Z"), ("b", "00.001Z"), ("c", "00.003Z")] {
+        let line = String::from_utf8(message(1)).unwrap();
+        let line = line.replace("00Z", time);
+        store.create_thread(id).unwrap();
+        store.append(id, None, &[line.as_bytes()]).unwrap();
+    }
+    assert_eq!(list(&store, Order::Ascending, 10), ["b", "a", "c"]);
+    let request = ItemsRequest {
+        thread: "c".into(),
+        turn: None,
+        cursor: None,
+        limit: 1,
+        order: Order::Ascending,
+    };
+    let item = &store.items(&request).unwrap().items[0];
+    assert_eq!(item["createdAtMs"], 1_767_225_600_003_i64);
+}
+
+/// Ids of all threads by their latest record, in pages of so many.
+fn list(store: &Store, order: Order, limit: usize) -> Vec<String> {
+    let (mut ids, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = ThreadsRequest {
+            cursor,
+            limit,
+            order,
+            sort: SortKey::Updated,
+            archived: false,
+            cwd: None,
+            source: None,
+            parent: None,
+            ancestor: None,
+            search: None,
+        };
+        let page = store.threads(&page).unwrap();
+        let shown = page.threads.iter();
+        ids.extend(shown.map(|thread| thread["id"].as_str().unwrap().to_owned()));
+        match page.next_cursor {
+            Some(next) => cursor = Some(next),
+            None => return ids,
+        }
+    }
+}
+
+#[test]
+fn threads_of_one_time_are_listed_once_each_behind_any_cursor() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let ids = ["e", "c", "a", "d", "b"];
+    for id in ids {
+        store.create_thread(id).unwrap();
+        store.append(id, None, &[&message(1)]).unwrap();
+    }
+    let backwards: Vec<&str> = ids.iter().rev().copied().collect();
+    for limit in 1..=6 {
+        assert_eq!(list(&store, Order::Ascending, limit), ids);
+        assert_eq!(list(&store, Order::Descending, limit), backwards);
+    }
+}

@@ -153,3 +153,39 @@ fn an_index_that_was_being_made_is_none() {
     // None of them was called a bad one.
     assert!(!dir.path().join("index.bad-1").exists());
 }
+
+#[test]
+fn records_at_the_end_of_a_full_batch_are_applied() {
+    // One batch, a record behind it; from records, then from notes.
+    const RECORDS: u64 = super::BATCH_RECORDS + 1;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.create_thread("a").unwrap();
+    let line = message("one");
+    let mut left = RECORDS;
+    while left > 0 {
+        let part = left.min(4000);
+        let lines = vec![line.as_bytes(); usize::try_from(part).unwrap()];
+        store.append("a", None, &lines).unwrap();
+        left -= part;
+    }
+    let newest = |store: &Store| {
+        let shown = store.show("a").unwrap();
+        assert_eq!((shown.items, shown.turns), (RECORDS, RECORDS));
+        let request = ItemsRequest {
+            thread: "a".into(),
+            turn: None,
+            cursor: None,
+            limit: 3,
+            order: Order::Descending,
+        };
+        let page = store.items(&request).unwrap().items;
+        let ids: Vec<_> = page.iter().map(|item| item["itemId"].to_string()).collect();
+        let expect = [RECORDS, RECORDS - 1, RECORDS - 2];
+        assert_eq!(ids, expect.map(|number| format!("\"item-{number}\"")));
+    };
+    newest(&store);
+    store.seal_all().unwrap();
+    store.rebuild_index(&mut |_| {}).unwrap();
+    newest(&store);
+}
