@@ -482,6 +482,11 @@ fn ways_agree(options: &Options, bytes: u64, batches: &[usize]) {
             _ => append(&store, &thread, &lines, batches[way - 4]),
         }
         store.seal_all().unwrap();
+        // What the model needs to resume begins where the newest closed segment ended.
+        let shown = store.show(&thread).unwrap();
+        let newest = shown.segments.iter().max_by_key(|(_, first, _)| *first);
+        let file = newest.map(|(file, _, _)| file.as_str());
+        assert_eq!(shown.resume_segment(), file.map(|file| (file, true)));
         let places = places(&store, &thread);
         assert!(places.len() > 4, "{places:?}");
         assert_eq!(

@@ -164,6 +164,9 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
             "turns": shown.turns,
             "items": shown.items,
             "resumeFrom": shown.resume_from,
+            "resumeSegment": shown.resume_segment().map(|(file, begins)| {
+                json!({ "file": file, "begins": begins })
+            }),
             "journalBytes": shown.journal_bytes,
             "segments": segments,
             "lag": shown.lag,
@@ -194,9 +197,12 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     rows.add_row(["records".to_owned(), shown.records.to_string()]);
     rows.add_row(["turns".to_owned(), shown.turns.to_string()]);
     rows.add_row(["items".to_owned(), shown.items.to_string()]);
-    let resume = shown
-        .resume_from
-        .map_or_else(|| "-".into(), |at| format!("record {at}"));
+    let resume = match (shown.resume_from, shown.resume_segment()) {
+        (None, _) => "-".into(),
+        (Some(at), None) => format!("record {at}, in the journal"),
+        (Some(at), Some((file, true))) => format!("record {at}, where {file} begins"),
+        (Some(at), Some((file, false))) => format!("record {at}, within {file}"),
+    };
     rows.add_row(["resumes from".to_owned(), resume]);
     rows.add_row(["segments".to_owned(), shown.segments.len().to_string()]);
     rows.add_row(["in the journal only".to_owned(), size(shown.journal_bytes)]);

@@ -50,6 +50,18 @@ pub struct ShowThread {
     pub tokens_used: Option<i64>,
 }
 
+impl ShowThread {
+    /// The segment from which the model resumes, and whether it begins there; `None` when the
+    /// journal holds the place.
+    #[must_use]
+    pub fn resume_segment(&self) -> Option<(&str, bool)> {
+        let from = self.resume_from?;
+        let holds = |(_, first, end): &&(String, u64, u64)| (*first..*end).contains(&from);
+        let (file, first, _) = self.segments.iter().find(holds)?;
+        Some((file, *first == from))
+    }
+}
+
 impl Store {
     /// Ordinals of a thread that a repair gave up: first and one past the last. Reads and exports
     /// pass them by.
