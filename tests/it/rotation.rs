@@ -386,6 +386,32 @@ fn the_same_records_end_in_the_same_segments() {
     }
 }
 
+/// The pack that is being written is not the segment of the stretch that is closed meanwhile.
+#[test]
+fn a_stretch_that_is_closed_while_it_is_packed_gets_its_segment() {
+    let mut way = Way {
+        disk: SimDisk::new(),
+        log: None,
+        rng: Rng::new(1),
+    };
+    let record = |boundary, size| Record {
+        kind: Kind::LINE,
+        boundary,
+        bytes: vec![b'x'; size],
+    };
+    let thread = way.thread("a");
+    way.append(thread, &[record(false, 20_000)]);
+    let plan = way.log().plan_seal(SealGoal::Everything).unwrap();
+    way.append(thread, &[record(true, 10)]);
+    let done = plan.run(&|_, _, _| Vec::new());
+    drop(plan);
+    way.log().finish_seal(done).unwrap();
+    way.log().commit_all();
+    while way.seal(SealGoal::Everything) {}
+    let expect = [(0, 1, false), (1, 2, true)];
+    assert_eq!(runs(way.log().state(), thread), expect);
+}
+
 /// What journal pressure seals early is absorbed in sizes that double, so neither the runs of a
 /// thread nor the packs grow with the traffic.
 #[test]

@@ -95,6 +95,12 @@ bugs! {
     PackNotReadBack,
     /// a seal lets go of the frame behind the last one that it holds
     SealReleasesTooMuch,
+    /// a pack that is published while its stretch is closed counts as the segment of the stretch
+    PackClosesStretch,
+    /// a stretch that is closed within a batch is sealed without the rest of the batch
+    FrameDivided,
+    /// what is put into a pack absorbs nothing
+    NothingAbsorbed,
     /// a replaced segment is removed before the replacement is durable
     ReplacedRemovedEarly,
     /// a replaced segment is removed although a reader holds it

@@ -37,6 +37,7 @@ RIGS = [
     ("model", "turnleaf-tests", "it", ["model::"]),
     ("crash log", "turnleaf-tests", "it",
      ["crash::failing", "crash::full", "crash::random", "crash::stopped"]),
+    ("rotation", "turnleaf-tests", "it", ["rotation::"]),
     ("crash store", "turnleaf-tests", "it", ["crash::store", "full_disk::"]),
     ("black box", "turnleaf-cli", "turnleaf", []),
 ]
@@ -46,6 +47,7 @@ LOG = ["format-spec", "engine"]
 FOLD = ["format-spec", "projector"]
 STORE = ["format-spec", "engine", "projector", "store"]
 PARTS = {"format": ["format-spec"], "vectors": ["format-spec"], "engine": LOG, "crash log": LOG,
+         "rotation": STORE,
          "rot": LOG, "repair": LOG, "projector": FOLD, "laws": FOLD, "store": STORE,
          "crash store": STORE, "model": STORE}
 ALL_PARTS = [*STORE, "cli"]

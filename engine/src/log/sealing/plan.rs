@@ -121,6 +121,8 @@ impl Log {
                 self.stretches.remove(&thread);
             }
             Some(stretches) if end <= stretches.open.end => {
+                #[cfg(turnleaf_bugs)]
+                let class = crate::bugs::PackClosesStretch.turns(class, |_| Class::Run);
                 if class == Class::Run {
                     stretches.sealed(end);
                 }
@@ -216,7 +218,10 @@ impl Log {
         let mut next = Vec::new();
         for stretch in &stretches.closed {
             next.push((Class::Run, vec![self.part_of(thread, *stretch)?]));
-            if !view.divides_a_frame(stretch.end) {
+            let divides = view.divides_a_frame(stretch.end);
+            #[cfg(turnleaf_bugs)]
+            let divides = divides && !crate::bugs::FrameDivided.planted();
+            if !divides {
                 return Some(next);
             }
         }
@@ -291,6 +296,11 @@ impl Log {
         let open = self.open_of(&reader.view);
         let (mut from, mut bytes) = (reader.view.sealed().0, self.open_bytes(thread));
         let mut replaces = Vec::new();
+        #[cfg(turnleaf_bugs)]
+        let open = crate::bugs::NothingAbsorbed.turns(open, |open| Stretch {
+            first: open.end,
+            ..open
+        });
         for run in reader.view.provisional().iter().rev() {
             if run.first < open.first || weight_of(run) >= 2 * bytes {
                 break;
