@@ -1,7 +1,7 @@
 //! Owns what the catalogue's records add up to: which threads, segments and imports exist. It must
 //! not know files. [S:catalogue-2]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost, Run};
 use turnleaf_format::segment::Class;
@@ -102,6 +102,36 @@ pub enum Acceptance {
     Thread(ThreadNumber),
 }
 
+/// Numbers that are given once, upwards. What the disk shows may be any number: those of the upper
+/// half, which no writer reaches, are passed over and move nothing.
+#[derive(Debug, Clone, Default)]
+struct Numbers {
+    highest: u64,
+    far: BTreeSet<u64>,
+}
+
+impl Numbers {
+    const FAR: u64 = 1 << 63;
+
+    fn saw(&mut self, number: u64) {
+        if number < Self::FAR {
+            self.highest = self.highest.max(number);
+        } else {
+            self.far.insert(number);
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        loop {
+            // Half of all numbers are left.
+            self.highest += 1;
+            if !self.far.contains(&self.highest) {
+                return self.highest;
+            }
+        }
+    }
+}
+
 /// The sum of the catalogue's records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalogue {
@@ -113,8 +143,8 @@ pub(crate) struct Catalogue {
     /// What was given up, by thread, ascending; thread 0 is the catalogue itself.
     pub(crate) lost: BTreeMap<ThreadNumber, Vec<Lost>>,
     journal_lost: Vec<JournalLost>,
-    next_thread: u64,
-    next_segment: u64,
+    next_thread: Numbers,
+    next_segment: Numbers,
 }
 
 impl Catalogue {
@@ -137,7 +167,7 @@ impl Catalogue {
                 digest,
                 runs,
             } => {
-                self.next_segment = self.next_segment.max(segment.0);
+                self.next_segment.saw(segment.0);
                 let known = |run: &Run| {
                     let catalogue = run.thread == ThreadNumber::CATALOGUE;
                     catalogue || self.threads.contains_key(&run.thread)
@@ -252,26 +282,24 @@ impl Catalogue {
 
     /// A thread number that was never used.
     pub(crate) fn next_thread(&mut self) -> ThreadNumber {
-        self.next_thread += 1;
-        ThreadNumber(self.next_thread)
+        ThreadNumber(self.next_thread.next())
     }
 
     /// A segment number that was never used.
     pub(crate) fn next_segment(&mut self) -> SegmentId {
-        self.next_segment += 1;
-        SegmentId(self.next_segment)
+        SegmentId(self.next_segment.next())
     }
 
     /// Reserves what the frames of the journal show to be taken, also where the record that says so
     /// is lost.
     pub(crate) fn saw_frames(&mut self, thread: ThreadNumber, epoch: u64) {
-        self.next_thread = self.next_thread.max(thread.0);
+        self.next_thread.saw(thread.0);
         self.epoch = self.epoch.max(epoch);
     }
 
     /// Reserves the numbers up to `segment`: a file of that name stands on the disk.
     pub(crate) fn saw_segment_file(&mut self, segment: SegmentId) {
-        self.next_segment = self.next_segment.max(segment.0);
+        self.next_segment.saw(segment.0);
     }
 
     /// A deleted thread asks for no run any more. [S:catalogue-9]
@@ -324,7 +352,7 @@ impl Catalogue {
     }
 
     fn create_thread(&mut self, thread: ThreadNumber, id: &ThreadId, at_ms: i64) -> bool {
-        self.next_thread = self.next_thread.max(thread.0);
+        self.next_thread.saw(thread.0);
         let free = !self.threads.contains_key(&thread) && !self.numbers.contains_key(id);
         if free && thread != ThreadNumber::CATALOGUE {
             self.numbers.insert(id.clone(), thread);

@@ -21,14 +21,19 @@ pub(crate) const DIRECTORIES: [&str; 4] = [JOURNAL, SEGMENTS, CATALOGUE, QUARANT
 pub(crate) const TEMPORARY: &str = ".tmp";
 
 pub(crate) fn journal_path(slot: u32) -> String {
-    format!("{JOURNAL}/{slot:08x}.tlj")
+    format!("{JOURNAL}/{}", journal_name(slot))
 }
 
+fn journal_name(slot: u32) -> String {
+    format!("{slot:08x}.tlj")
+}
+
+/// The slot of a journal file; `None` for every name that no writer gives. [S:names-3]
 pub(crate) fn journal_slot(name: &str) -> Option<u32> {
-    let digits = name
-        .strip_suffix(".tlj")
-        .filter(|digits| digits.len() == 8)?;
-    u32::from_str_radix(digits, 16).ok()
+    let digits = name.strip_suffix(".tlj")?;
+    let slot = u32::from_str_radix(digits, 16).ok()?;
+    // Signs, upper case and other numbers of digits are read, too, and are not ours.
+    (journal_name(slot) == name).then_some(slot)
 }
 
 pub(crate) fn segment_dir(class: Class) -> &'static str {
@@ -39,14 +44,18 @@ pub(crate) fn segment_dir(class: Class) -> &'static str {
 }
 
 pub(crate) fn segment_path(class: Class, segment: SegmentId) -> String {
-    format!("{}/{:016x}.tls", segment_dir(class), segment.0)
+    format!("{}/{}", segment_dir(class), segment_name(segment))
 }
 
+fn segment_name(segment: SegmentId) -> String {
+    format!("{:016x}.tls", segment.0)
+}
+
+/// The id of a segment; `None` for every name that no writer gives. [S:names-3]
 pub(crate) fn segment_of(name: &str) -> Option<SegmentId> {
-    let digits = name
-        .strip_suffix(".tls")
-        .filter(|digits| digits.len() == 16)?;
-    u64::from_str_radix(digits, 16).ok().map(SegmentId)
+    let digits = name.strip_suffix(".tls")?;
+    let segment = u64::from_str_radix(digits, 16).ok().map(SegmentId)?;
+    (segment_name(segment) == name).then_some(segment)
 }
 
 pub(crate) fn torn_path(generation: Generation, offset: u64) -> String {

@@ -138,6 +138,15 @@ pub trait DiskFile: Send + Sync + Debug {
     /// Any I/O error.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Where, at `offset` or beyond, bytes may stand that were written; `None` when there are none up
+    /// to the end. What lies between is zero. A disk that cannot tell says `offset`.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok((offset < self.len()?).then_some(offset))
+    }
+
     /// Writes all of `bytes` at `offset`. After an error any part of them may have been written.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOp
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, SeekFrom, Statx, StatxFlags, statx};
 use rustix::io::Errno;
 
 use super::{Access, Disk, DiskFile, Entry, EntryKind, FileId};
@@ -245,6 +245,16 @@ impl DiskFile for OsFile {
             }
         }
         Ok(filled)
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        // All other calls say where they read and write: nobody uses the place in the file.
+        match rustix::fs::seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(data) => Ok(Some(data)),
+            Err(Errno::NXIO) => Ok(None),
+            // A file system that does not know.
+            Err(_) => Ok((offset < self.len()?).then_some(offset)),
+        }
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {

@@ -158,7 +158,7 @@ pub(crate) fn begin_file(
     })
 }
 
-/// Creates a file of zeros, or none. Its blocks are written, not merely allocated: an append into
+/// Creates a file of zeros, or none; fails where something has the name already. Its blocks are written, not merely allocated: an append into
 /// allocated but unwritten blocks costs two to three times as much on a journalled file system
 /// (measured).
 pub(crate) fn create_filled(
@@ -167,16 +167,7 @@ pub(crate) fn create_filled(
     capacity: u64,
 ) -> Result<Arc<dyn DiskFile>, DiskFailure> {
     let path = &journal_path(slot);
-    let file = match disk.create(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            // Left over from a creation that did not finish; the caller chose a slot without
-            // frames.
-            disk.remove(path).map_err(failed("remove", path))?;
-            disk.create(path)
-        }
-        created => created,
-    }
-    .map_err(failed("create", path))?;
+    let file = disk.create(path).map_err(failed("create", path))?;
     let zeros = [0; FILL_BYTES];
     let mut at = 0;
     while at < capacity {

@@ -12,6 +12,8 @@ const COMPARED_BYTES: usize = 256 << 10;
 /// Bytes of a file; what the device could not read is zero here, and named.
 #[derive(Debug)]
 pub(crate) struct Pieces {
+    /// Where they begin in the file.
+    pub(crate) start: u64,
     pub(crate) bytes: Vec<u8>,
     /// Offsets in the file of what could not be read, and why.
     failures: Vec<(u64, u64, SystemError)>,
@@ -61,9 +63,14 @@ pub(crate) fn read_pieces(
     // One journal file is at most some 32 MiB; it is read in one piece.
     if let Ok(bytes) = read_exact_at(file, start, count(end - start)) {
         let failures = Vec::new();
-        return Ok(Pieces { bytes, failures });
+        return Ok(Pieces {
+            start,
+            bytes,
+            failures,
+        });
     }
     let mut pieces = Pieces {
+        start,
         bytes: Vec::with_capacity(count(end - start)),
         failures: Vec::new(),
     };

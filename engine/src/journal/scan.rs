@@ -1,13 +1,20 @@
 //! Owns the reading of a journal file from its first frame to its end, as evidence; judges nothing.
 
-use turnleaf_format::frame::{self, ALIGN, FrameHeader, HEADER_BYTES, HeaderAt, MAGIC, Position};
+use std::ops::Range;
+
+use turnleaf_format::frame::{
+    self, ALIGN, BODY_BYTES_MAX, FrameHeader, HEADER_BYTES, HeaderAt, MAGIC, Position,
+};
 use turnleaf_format::journal::FRAMES_OFFSET;
 use turnleaf_format::{DecodeError, Generation, JournalChain, Problem, StoreId};
 
 use super::frames::{ScannedFrame, summarise};
 use super::pieces::{Pieces, read_pieces};
 use crate::disk::{DiskFile, REREADS_MAX};
-use crate::error::{DiskFailure, SystemError};
+use crate::error::{DiskFailure, SystemError, failed};
+
+/// What is searched at once for frame headers.
+const SEARCHED_BYTES: u64 = 4 << 20;
 
 /// Why no valid frame stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +152,8 @@ pub(crate) fn scan_file(
 pub(crate) struct FramesSeen {
     /// The highest generation that one of them states.
     pub(crate) highest: Option<Generation>,
+    /// Where the last of them ends, its body included, as far as that may be.
+    pub(crate) end: u64,
     /// The first place that the device did not read, and why: one may stand there.
     pub(crate) unreadable: Option<(u64, SystemError)>,
 }
@@ -156,28 +165,38 @@ pub(crate) fn highest_frame(
     path: &str,
     store: Option<StoreId>,
 ) -> Result<FramesSeen, DiskFailure> {
-    let pieces = read_pieces(file, path, FRAMES_OFFSET, u64::MAX)?;
-    let window = Window {
-        pieces: &pieces,
-        store: store.unwrap_or(StoreId([0; 16])),
-        generation: Generation(u64::MAX),
-        limit: None,
+    let len = file.len().map_err(failed("measure", path))?;
+    let mut seen = FramesSeen {
+        highest: None,
+        end: FRAMES_OFFSET,
+        unreadable: None,
     };
-    let mut highest = None;
-    let mut at = FRAMES_OFFSET;
-    while let Some(next) = window.next_magic(at) {
-        let stated = match window.look(next) {
-            HeaderAt::Elsewhere(place) if place.offset == next => Some(place.generation),
-            _ if store.is_none() => window.claimed(next),
-            _ => None,
+    let mut start = FRAMES_OFFSET;
+    // A length from the disk bounds no memory, and holes of a file cost no time.
+    while let Some(data) = file
+        .next_data(start)
+        .map_err(failed("read", path))?
+        .filter(|data| *data < len)
+    {
+        start = data / SEARCHED_BYTES * SEARCHED_BYTES;
+        let end = start + SEARCHED_BYTES;
+        let pieces = read_pieces(
+            file,
+            path,
+            start.max(FRAMES_OFFSET),
+            end + HEADER_BYTES as u64,
+        )?;
+        seen.unreadable = seen.unreadable.or(pieces.first_failure());
+        let window = Window {
+            pieces: &pieces,
+            store: store.unwrap_or(StoreId([0; 16])),
+            generation: Generation(u64::MAX),
+            limit: None,
         };
-        highest = highest.max(stated);
-        at = next + ALIGN;
+        window.note_headers(start.max(FRAMES_OFFSET)..end, store.is_none(), &mut seen);
+        start = end;
     }
-    Ok(FramesSeen {
-        highest,
-        unreadable: pieces.first_failure(),
-    })
+    Ok(seen)
 }
 
 enum Found {
@@ -245,7 +264,7 @@ impl Window<'_> {
     }
 
     fn from(&self, offset: u64) -> &[u8] {
-        let start = usize::try_from(offset - FRAMES_OFFSET).unwrap_or(usize::MAX);
+        let start = usize::try_from(offset - self.pieces.start).unwrap_or(usize::MAX);
         self.pieces.bytes.get(start..).unwrap_or_default()
     }
 
@@ -344,6 +363,26 @@ impl Window<'_> {
     fn body(&self, header: &FrameHeader) -> Option<&[u8]> {
         let end = HEADER_BYTES.checked_add(header.body_len as usize)?;
         self.from(header.place.offset).get(HEADER_BYTES..end)
+    }
+
+    /// Notes the frame headers that begin in a part of the file; without a store, what looks like
+    /// one.
+    fn note_headers(&self, part: Range<u64>, any: bool, seen: &mut FramesSeen) {
+        let mut at = part.start;
+        while let Some(next) = self.next_magic(at).filter(|next| *next < part.end) {
+            let stated = match self.look(next) {
+                HeaderAt::Elsewhere(place) if place.offset == next => Some(place.generation),
+                _ if any => self.claimed(next),
+                _ => None,
+            };
+            if stated.is_some() {
+                seen.end = seen
+                    .end
+                    .max(next + HEADER_BYTES as u64 + BODY_BYTES_MAX as u64);
+            }
+            seen.highest = seen.highest.max(stated);
+            at = next + ALIGN;
+        }
     }
 
     /// The generation that bytes with the magic and the offset of a frame claim, right or not.

@@ -331,7 +331,7 @@ fn create_directories(disk: &dyn Disk) -> Result<(), DiskFailure> {
 fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Survey) -> Replayed {
     let (descriptors, blocks) = (options.descriptors_max, options.block_cache_bytes);
     let catalogue = ThreadView::new(ThreadNumber::CATALOGUE);
-    let slots = survey.journal.iter().map(|file| file.slot + 1);
+    let slots = survey.journal.iter().map(|file| file.slot.wrapping_add(1));
     Replayed {
         store,
         catalogue: Catalogue::default(),

@@ -12,6 +12,9 @@ use crate::layout::{CATALOGUE, QUARANTINE, TEMPORARY, segment_path, torn_path};
 use crate::recovery::{Replayed, Survey};
 use crate::reserve;
 
+/// Bytes of a file that are written anew at once.
+const COPIED_BYTES: u64 = 1 << 20;
+
 /// Makes sure that the files that are written, or recycled, may be: a reader took them as they are.
 pub(super) fn check_writable(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
     let newest = replayed.files.last();
@@ -68,15 +71,25 @@ fn confirm_catalogue(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFai
 
 fn write_anew(disk: &dyn Disk, path: &str) -> io::Result<()> {
     let file = disk.open(path, Access::Read)?;
-    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
-    let bytes = read_agreed_at(&*file, 0, len)?;
+    let len = file.len()?;
     let temporary = format!("{path}{TEMPORARY}");
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let copy = disk.create(&temporary)?;
-    copy.write_at(0, &bytes)?;
+    let mut at = 0;
+    // A hole of the file is one of the copy.
+    while let Some(data) = file.next_data(at)?.filter(|data| *data < len) {
+        at = data;
+        let part = (len - at).min(COPIED_BYTES);
+        let bytes = read_agreed_at(&*file, at, usize::try_from(part).unwrap_or(0))?;
+        copy.write_at(at, &bytes)?;
+        at += part;
+    }
+    if at < len {
+        copy.set_len(len)?;
+    }
     copy.sync()?;
     disk.rename(&temporary, path)
 }

@@ -89,7 +89,9 @@ pub(crate) fn read_journal(
     };
     for linked in &set.chain {
         let found = &evidence[linked.index];
-        let capacity = linked.header.map_or(found.len, |header| header.capacity);
+        let capacity = linked
+            .header
+            .map_or(found.frames_end, |header| header.capacity);
         let file = Arc::new(JournalFile {
             path: found.path.clone(),
             slot: found.slot,

@@ -91,7 +91,7 @@ pub(crate) fn replay(
         ..
     } = set;
     findings.absorb(std::mem::take(&mut journal.findings));
-    let slots = survey.journal.iter().map(|file| file.slot + 1);
+    let slots = survey.journal.iter().map(|file| file.slot);
     let frames = std::mem::take(&mut journal.frames).into_iter();
     let (of_catalogue, frames): (Vec<_>, Vec<_>) =
         frames.partition(|(_, frame)| frame.header.thread == ThreadNumber::CATALOGUE);
@@ -143,9 +143,11 @@ pub(crate) fn replay(
         files: journal.files,
         free: free.recyclable,
         retired: free.retired,
-        next_slot: slots.max().unwrap_or(0),
+        // Where that name is in use, the writer looks for the next one that is not.
+        next_slot: slots.max().map_or(0, |slot| slot.wrapping_add(1)),
         stated_oldest: journal.stated_oldest,
-        next_generation: Generation(highest.0 + 1),
+        // Where it is not the next, the store is closed. [R:set-21]
+        next_generation: Generation(highest.0.saturating_add(1)),
         end: journal.end,
         chain: journal.chain,
         tail: journal.tail,

@@ -44,6 +44,9 @@ pub enum Refusal {
     Unreadable(Unreadable),
 }
 
+/// No writer reaches the upper half of the generations: what is begun needs a number behind it.
+const FAR: Generation = Generation(1 << 63);
+
 /// Where a journal file of the chain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -155,6 +158,13 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
     free.extend(rest.filter(idle).flat_map(|(_, all)| all));
     let mut chain = walk.chain;
     chain.reverse();
+    for file in files {
+        // [R:set-21]
+        let stated = valid_header(file).map(|header| header.generation);
+        if stated.max(file.highest_frame) >= Some(FAR) {
+            findings.of_store(whole_file(file, Cause::Contradiction), None);
+        }
+    }
     // [R:set-20]
     for unreadable in &survey.unreadable {
         findings.unreadable(unreadable);
@@ -234,7 +244,9 @@ fn sort(files: &[FileEvidence]) -> Sorted {
     for (index, file) in files.iter().enumerate() {
         match (&file.header, file.highest_frame) {
             (Header::Valid(header), frame) => {
-                if let Some((offset, error)) = file.odd_copy {
+                // A copy that is not there cannot be written anew.
+                let copy = file.odd_copy.filter(|_| file.len >= FRAMES_OFFSET);
+                if let Some((offset, error)) = copy {
                     sorted.findings.remark(Remark::HeaderCopy {
                         file: file.path.clone(),
                         offset,

@@ -27,6 +27,8 @@ pub(crate) struct FileEvidence {
     /// Where there is no valid header, or less of the file than it says: the highest generation of
     /// which a frame header stands in the file.
     pub(crate) highest_frame: Option<Generation>,
+    /// Where the last of these frames ends at the latest.
+    pub(crate) frames_end: u64,
     /// What of the above nobody could read: what is known of the file may not be all. [R:set-20]
     pub(crate) unreadable: Option<Unreadable>,
 }
@@ -201,6 +203,7 @@ fn look_for_frames(survey: &mut Survey) -> Result<(), DiskFailure> {
         };
         let seen = highest_frame(&*file.file, &file.path, store)?;
         file.highest_frame = seen.highest;
+        file.frames_end = seen.end.min(file.len);
         let unreadable = seen.unreadable;
         let unreadable = unreadable.map(|(at, why)| Unreadable::at(&file.path, at, why));
         file.unreadable = file.unreadable.take().or(unreadable);
@@ -230,6 +233,7 @@ fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, Unreadab
         odd_copy,
         len,
         highest_frame: None,
+        frames_end: len,
         unreadable,
     })
 }

@@ -13,4 +13,5 @@ mod repeated;
 mod sealed;
 mod segments;
 mod set;
+mod strange;
 mod tails;

@@ -25,12 +25,21 @@ pub(super) fn keep(
     let copy = free_name(disk, file, path, &part, wanted)?;
     let kept = disk.create(&copy).map_err(failed("create", &copy))?;
     let mut at = part.start;
-    while at < part.end {
+    // A hole of the file is one of the copy.
+    while let Some(data) = file.next_data(at).map_err(failed("read", path))? {
+        at = data;
+        if at >= part.end {
+            break;
+        }
         let len = (part.end - at).min(COPY_BYTES);
         let bytes = read(file, path, at, len)?;
         kept.write_at(at - part.start, &bytes)
             .map_err(failed("write", &copy))?;
         at += len;
+    }
+    if at != part.end {
+        kept.set_len(part.end - part.start)
+            .map_err(failed("write", &copy))?;
     }
     kept.sync().map_err(failed("sync", &copy))?;
     // DURABILITY: the copy is durable before anything is taken away.

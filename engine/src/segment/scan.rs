@@ -117,6 +117,12 @@ impl Search<'_> {
     fn next_magic(&mut self, from: u64) -> u64 {
         let mut at = from;
         while at < self.len {
+            // The last bytes before a hole may begin a magic; a hole does not.
+            match self.file.next_data(at) {
+                Ok(None) => return self.len,
+                Ok(Some(data)) => at = at.max(data.saturating_sub(3)),
+                Err(_) => {}
+            }
             let reach = (at + WINDOW_BYTES).min(self.len);
             let len = usize::try_from(reach - at).unwrap_or(0);
             let (bytes, reach) = match read_exact_at(self.file, at, len) {

@@ -1,6 +1,7 @@
 //! Owns the beginning of the next journal file: a recycled one, a new one, or, on a full disk, one
 //! out of the reserve.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use turnleaf_format::frame::Position;
@@ -8,6 +9,7 @@ use turnleaf_format::journal::{Begun, FRAMES_OFFSET, JournalHeader};
 use turnleaf_format::{Generation, JournalChain};
 
 use super::{CataloguePoint, Journal, LiveFile};
+use crate::disk::DiskFile;
 use crate::error::DiskFailure;
 use crate::journal::file::{begin_file, create_filled};
 use crate::reserve;
@@ -121,6 +123,19 @@ impl Journal {
         self.free.iter().position(usable)
     }
 
+    /// Creates a file of zeros under a name that nothing has.
+    fn create(&mut self, capacity: u64) -> Result<Arc<dyn DiskFile>, DiskFailure> {
+        loop {
+            match create_filled(&*self.disk, self.next_slot, capacity) {
+                // What stands there is not known to be nobody's.
+                Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => {
+                    self.next_slot = self.next_slot.wrapping_add(1);
+                }
+                created => return created,
+            }
+        }
+    }
+
     fn begin_sized(
         &mut self,
         begun: Begun,
@@ -131,7 +146,7 @@ impl Journal {
         // Without room for a file nothing was begun, and the active one goes on.
         let created = match place {
             Some(_) => None,
-            None => Some(create_filled(&*self.disk, self.next_slot, capacity)?),
+            None => Some(self.create(capacity)?),
         };
         // INVARIANT: once a header may have been written, the active file takes no further frame
         // and the generation is not used again, even when that fails: a header that reached the
@@ -164,7 +179,7 @@ impl Journal {
         let file = created.or(old).expect("a file is created or recycled");
         let file = begin_file(&*self.disk, slot, (file, is_new), &header)?;
         if is_new {
-            self.next_slot += 1;
+            self.next_slot = self.next_slot.wrapping_add(1);
         }
         self.live.push_back(LiveFile {
             file: Arc::new(file),

@@ -373,7 +373,7 @@ impl Home {
     }
 
     /// Another store with the same files.
-    fn copied(&self) -> Home {
+    pub(super) fn copied(&self) -> Home {
         let copy = empty_home();
         for (name, bytes) in self.files() {
             copy.write(&name, &bytes);
