@@ -138,8 +138,8 @@ pub trait DiskFile: Send + Sync + Debug {
     /// Any I/O error.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Where, at `offset` or beyond, bytes may stand that were written; `None` when there are none up
-    /// to the end. What lies between is zero. A disk that cannot tell says `offset`.
+    /// Where, at `offset` or beyond, bytes may stand that were written; `None` when there are none
+    /// up to the end. What lies between is zero. A disk that cannot tell says `offset`.
     ///
     /// # Errors
     /// Any I/O error.
