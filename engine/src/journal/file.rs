@@ -158,9 +158,9 @@ pub(crate) fn begin_file(
     })
 }
 
-/// Creates a file of zeros, or none; fails where something has the name already. Its blocks are written, not merely allocated: an append into
-/// allocated but unwritten blocks costs two to three times as much on a journalled file system
-/// (measured).
+/// Creates a file of zeros, or none; fails where something has the name already. Its blocks are
+/// written, not merely allocated: an append into allocated but unwritten blocks costs two to three
+/// times as much on a journalled file system (measured).
 pub(crate) fn create_filled(
     disk: &dyn Disk,
     slot: u32,
