@@ -4,8 +4,8 @@ reads and writes, a full disk, many writers, stopped owners.
 
   blackbox.py --bin PATH [--seconds N] [--seed N] [RIG ...]
 
-RIG is one of kill, errors, unread, delete, short, full, filled, writers, stop, runs; all of them by
-default, each for about N seconds. What every rig checks: each line that was acknowledged is exported again, behind
+RIG is one of kill, errors, unread, delete, short, full, filled, writers, stop, runs; all of them but
+runs by default, each for about N seconds. What every rig checks: each line that was acknowledged is exported again, behind
 at most whole unacknowledged batches in the order they were sent; `verify` finds nothing wrong (but
 where a rig says otherwise); the store takes the next append without help; nothing panics or hangs.
 """
