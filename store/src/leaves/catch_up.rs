@@ -75,6 +75,8 @@ impl Stop {
 pub(super) struct Fed {
     pub(super) end: Ordinal,
     bytes: u64,
+    /// Whether records of it could not be read.
+    pub(super) met_damage: bool,
 }
 
 impl Store {
@@ -205,7 +207,11 @@ impl Store {
             if applied.is_none() {
                 break;
             }
-            done = Some(Fed { end, bytes: 0 });
+            done = Some(Fed {
+                end,
+                bytes: 0,
+                met_damage: false,
+            });
             first = end;
         }
         // The run counts as a whole: how its bytes spread over the batches does not matter.
@@ -264,6 +270,7 @@ impl Store {
         let mut fed = Fed {
             end: from,
             bytes: 0,
+            met_damage: false,
         };
         while fed.end < end {
             let (mut failed, mut unread) = (None, None);
@@ -311,6 +318,7 @@ impl Store {
                 Err(ReadError::Disk(failure)) => return Err(Stop::Batch(Error::Disk(failure))),
                 Err(ReadError::Damaged(damage)) => {
                     self.saw_damage(&damage);
+                    fed.met_damage = true;
                     let resume = damage.ordinals.map_or(end, |(_, after)| after);
                     fed.end = resume.clamp(fed.end.plus(1), end);
                 }

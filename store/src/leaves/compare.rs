@@ -40,16 +40,14 @@ impl Store {
             let ahead = format!("the index knows {applied} records, the log has {end}");
             return Ok(Some(ahead));
         }
-        let seen = self.damage_seen().len();
         let scratch = Index::in_memory(self.source.store())?;
         let mut at = Ordinal(0);
         while at < stored.applied_end {
-            at = self
-                .feed(&scratch, number, reader, (at, stored.applied_end))?
-                .end;
-        }
-        if self.damage_seen().len() > seen {
-            return Ok(None);
+            let fed = self.feed(&scratch, number, reader, (at, stored.applied_end))?;
+            if fed.met_damage {
+                return Ok(None);
+            }
+            at = fed.end;
         }
         let folded = scratch.reader()?.thread(number)?.unwrap_or_default();
         Ok(differs(&stored, &folded))

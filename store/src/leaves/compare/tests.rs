@@ -76,3 +76,34 @@ fn what_was_not_applied_yet_is_no_difference() {
     assert_eq!(report.index, IndexState::NotVerified);
     drop(owner);
 }
+
+/// What the log cannot show any more is damage of the log, however often that is found.
+#[test]
+fn records_that_are_damaged_are_no_difference_of_the_index() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.create_thread("a").unwrap();
+    store.append("a", None, &[b"one", b"two"]).unwrap();
+    let _ = texts(&store);
+    store.seal_all().unwrap();
+    let [segment] = &store.stats().unwrap().segments[..] else {
+        panic!("one segment");
+    };
+    let mut options = std::fs::File::options();
+    let file = options
+        .read(true)
+        .write(true)
+        .open(dir.path().join(&segment.path))
+        .unwrap();
+    // Behind the headers of the file and of its first block.
+    let at = turnleaf_engine::format::segment::HEADER_BYTES as u64 + 80;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    for round in 0..3 {
+        let report = store.verify(None, &mut |_| {}).unwrap();
+        assert!(!report.damage.is_empty(), "round {round}");
+        assert_eq!(report.index_differs, Some(Vec::new()), "round {round}");
+    }
+}
