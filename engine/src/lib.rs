@@ -29,8 +29,8 @@ pub use catalogue::{Acceptance, ImportFact, ThreadFact};
 pub use error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadable};
 pub use lock::Owner;
 pub use log::{
-    AppendError, BATCH_BYTES_MAX, Begin, Commit, Log, NewRecord, OpenError, OpenReport, Outcome,
-    SealGoal, Snapshot, Staged, Ticket, Unsealable,
+    AppendError, BATCH_BYTES_MAX, Begin, Commit, Footprint, Log, NewRecord, OpenError, OpenReport,
+    Outcome, SealGoal, Snapshot, Staged, Ticket, Unsealable,
 };
 pub use options::Options;
 pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};

@@ -11,6 +11,9 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Journal files in use before what is left in the oldest is packed, and appends wait.
     pub journal_files_max: usize,
+    /// Batches in the journal above which the oldest file is sealed although there is room: what is
+    /// known of each takes up memory (some 100 bytes). No append waits for that.
+    pub journal_frames_max: usize,
     /// Bytes of one thread's open stretch in the journal that are put into a pack before the
     /// journal is at its budget: they would be read by every open.
     pub seal_bytes_min: u64,
@@ -33,6 +36,7 @@ impl Default for Options {
             journal_file_bytes: 32 << 20,
             reserve_bytes: 1 << 20,
             journal_files_max: 16,
+            journal_frames_max: 1 << 18,
             seal_bytes_min: 16 << 20,
             segment_boundary_bytes: 8 << 20,
             segment_bytes_max: 64 << 20,

@@ -52,8 +52,8 @@ pub use repair::{NamedRepair, RepairReport};
 pub use sealer::{SealReport, SealerState, Woken};
 pub use source::{Clock, ThreadSummary};
 pub use turnleaf_engine::{
-    Acceptance, Damage, OpenReport, Options, Owner, Remark, Repair, SegmentInfo, TailVerdict,
-    Unsealable,
+    Acceptance, Damage, Footprint, OpenReport, Options, Owner, Remark, Repair, SegmentInfo,
+    TailVerdict, Unsealable,
 };
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::world_state::WorldState;

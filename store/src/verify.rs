@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnleaf_engine::{Damage, SegmentInfo};
+use turnleaf_engine::{Damage, Footprint, SegmentInfo};
 
 use crate::error::Error;
 use crate::open::Store;
@@ -178,6 +178,14 @@ impl Store {
             .map(|damage| (name(&damage), damage))
             .collect();
         Ok(report)
+    }
+
+    /// What the log of an owner holds in memory and in open files.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
+    pub fn footprint(&self) -> Result<Footprint, Error> {
+        Ok(self.source.owner()?.lock().footprint())
     }
 
     /// Sizes of what is stored.

@@ -5,6 +5,7 @@ pub mod around;
 pub mod crash_rig;
 pub mod fuzz;
 pub mod hooked;
+pub mod long_life;
 pub mod oracle;
 pub mod parallel;
 pub mod projection;

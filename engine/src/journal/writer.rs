@@ -113,6 +113,8 @@ pub(crate) struct Journal {
     /// The active file was begun out of the reserve: it takes facts alone.
     reserved: bool,
     live: VecDeque<LiveFile>,
+    /// Files that only readers need.
+    held: Vec<LiveFile>,
     free: Vec<Arc<JournalFile>>,
     /// Files that failed once and hold nothing that is needed.
     retired: Vec<Arc<JournalFile>>,
@@ -180,6 +182,7 @@ impl Journal {
                     retired: false,
                 })
                 .collect(),
+            held: Vec::new(),
             free: inherited.free,
             retired: inherited.retired,
             next_slot: inherited.next_slot,
@@ -228,21 +231,31 @@ impl Journal {
         self.live.len()
     }
 
-    /// Bytes of all files, free ones included.
+    /// Bytes of all files, also of those that hold nothing any more.
     pub(crate) fn bytes(&self) -> u64 {
-        let live = self.live.iter().map(|live| live.file.capacity);
-        live.chain(self.free.iter().map(|file| file.capacity)).sum()
+        self.all().map(|file| file.capacity).sum()
+    }
+
+    /// Files that are open: those in use, those that readers hold, those that are free.
+    pub(crate) fn open_files(&self) -> usize {
+        self.all().count()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<JournalFile>> {
+        let used = self.live.iter().chain(&self.held).map(|live| &live.file);
+        used.chain(&self.free).chain(&self.retired)
+    }
+
+    /// The generation of the oldest file.
+    pub(crate) fn oldest(&self) -> Generation {
+        self.live
+            .front()
+            .map_or_else(|| self.newest(), |oldest| oldest.file.generation)
     }
 
     /// The oldest file that is not the active one, when the budget is used up.
     pub(crate) fn oldest_over_budget(&self) -> Option<Generation> {
         (self.live.len() >= self.files_max).then(|| self.live[0].file.generation)
-    }
-
-    /// Whether only a reader keeps the oldest file: everything in it is published.
-    pub(crate) fn oldest_is_held(&self) -> bool {
-        let oldest = self.live.front();
-        oldest.is_some_and(|oldest| oldest.unpublished == 0 && Arc::strong_count(&oldest.file) > 1)
     }
 
     /// Places the frames that one commit carries, facts before batches; begins a new file first
@@ -363,28 +376,30 @@ impl Journal {
         }
     }
 
-    /// Lets go of files at the old end that nobody needs: they become free, or, when they were
-    /// retired, wait for their removal. A file that a reader holds stays.
+    /// Lets go of files at the old end that hold nothing unpublished: they become free, or, when
+    /// they were retired, wait for their removal. While a reader holds one it waits for that, and
+    /// counts to no budget: the next header does without it.
     pub(crate) fn recycle(&mut self) {
         while self.live.len() > 1 {
-            let oldest = &self.live[0];
-            // A reader that holds the file holds it for ever as far as we know.
-            let (needed, held) = (oldest.unpublished > 0, Arc::strong_count(&oldest.file) > 1);
+            let is_needed = self.live[0].unpublished > 0;
             #[cfg(turnleaf_bugs)]
-            let held = crate::bugs::RecycledUnderReader.turns(held, |_| false);
-            #[cfg(turnleaf_bugs)]
-            let (needed, held) =
-                crate::bugs::RecycledUnsealed.turns((needed, held), |_| (false, false));
-            if needed || held {
+            let is_needed = is_needed && !crate::bugs::RecycledUnsealed.planted();
+            if is_needed {
                 break;
             }
-            // A retired file is never written again; it goes when trimming may remove it.
-            let (file, retired) = (Arc::clone(&oldest.file), oldest.retired);
-            self.live.pop_front();
-            if retired {
-                self.retired.push(file)
-            } else {
-                self.free.push(file)
+            self.held.extend(self.live.pop_front());
+        }
+        for kept in std::mem::take(&mut self.held) {
+            // A reader that holds the file holds it for ever as far as we know.
+            let is_held = Arc::strong_count(&kept.file) > 1;
+            #[cfg(turnleaf_bugs)]
+            let is_held = crate::bugs::RecycledUnderReader.turns(is_held, |_| false)
+                && !crate::bugs::RecycledUnsealed.planted();
+            match kept {
+                kept if is_held => self.held.push(kept),
+                // A retired file is never written again; it goes when trimming may remove it.
+                kept if kept.retired => self.retired.push(kept.file),
+                kept => self.free.push(kept.file),
             }
         }
     }

@@ -283,8 +283,9 @@ impl Log {
             body: Some(Arc::clone(&frame.body)),
         });
         let bytes = frame.body.len();
+        self.frames += 1;
         self.track(frame);
-        let due = self.is_ripe(frame.thread) || self.journal.oldest_over_budget().is_some();
+        let due = self.is_ripe(frame.thread) || self.oldest_to_seal().is_some();
         self.sealing.is_due_if(due);
         let bytes = bytes + TAIL_ENTRY_BYTES;
         self.tail.push_back(TailEntry {
@@ -317,6 +318,7 @@ impl Log {
 
     /// Notes that the journal need not keep frames any more.
     fn release(&mut self, frames: &[FrameRef]) {
+        self.frames -= frames.len();
         for frame in frames {
             self.journal.released(frame.file.generation);
         }

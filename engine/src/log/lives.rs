@@ -100,6 +100,7 @@ impl Log {
         for frame in view.iter().flat_map(|view| &view.frames) {
             self.journal.released(frame.file.generation);
         }
+        self.frames -= view.map_or(0, |view| view.frames.len());
         // Of its damaged frames nothing is to be saved any more.
         for (_, generation) in self.pinned.extract_if(.., |(of, _)| *of == thread) {
             self.journal.released(generation);

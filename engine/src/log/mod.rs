@@ -8,6 +8,7 @@
 //! [S:frame-7]
 
 mod commit;
+mod footprint;
 mod lives;
 mod open;
 mod prepare;
@@ -24,6 +25,7 @@ use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Generation, SegmentId, ThreadId, ThreadNumber};
 
 pub use commit::{Begin, Commit, Outcome};
+pub use footprint::Footprint;
 pub use open::{OpenError, OpenReport, Snapshot};
 use sealing::SealState;
 pub use sealing::{SealGoal, Unsealable};
@@ -87,6 +89,8 @@ pub struct Log {
     quarantined: HashSet<ThreadNumber>,
     /// Journal files that damaged frames keep, and the threads of those.
     pinned: Vec<(ThreadNumber, Generation)>,
+    /// Frames of all threads that no segment holds yet; each takes up memory.
+    frames: usize,
     /// What is to be sealed of threads of which the journal holds anything.
     stretches: HashMap<ThreadNumber, Stretches>,
     /// Frames whose bodies are in memory, oldest first, and their bytes.

@@ -401,6 +401,8 @@ fn assemble(
     let mut needed: HashMap<Generation, u64> = HashMap::new();
     let mut stretches = HashMap::new();
     let sizes = Sizes::of(&options);
+    let frames = replayed.threads.values().map(|view| view.frames.len());
+    let frames = frames.sum();
     let mut segment_files: HashMap<_, Arc<SegmentFile>> = HashMap::new();
     for (thread, view) in &replayed.threads {
         // A repair that is stopped must find again what it was to save.
@@ -471,6 +473,7 @@ fn assemble(
         leases: HashSet::new(),
         quarantined,
         pinned,
+        frames,
         stretches,
         tail: VecDeque::new(),
         tail_bytes: 0,

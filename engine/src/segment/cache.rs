@@ -179,6 +179,11 @@ impl Segments {
         });
     }
 
+    /// How many segments are open, and bytes of the blocks in memory.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        self.locked(|shared| (shared.open.len(), shared.block_bytes))
+    }
+
     fn locked<T>(&self, work: impl FnOnce(&mut Shared) -> T) -> T {
         // A panic elsewhere cannot leave the maps half changed, so a poisoned lock is still good.
         work(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))

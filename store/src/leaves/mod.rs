@@ -12,6 +12,7 @@ mod threads;
 mod world_state;
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use turnleaf_engine::disk::Disk;
@@ -44,6 +45,8 @@ pub(crate) struct Leaves {
     spare: Mutex<Option<(Index, u32)>>,
     /// Threads that were used since the index was opened.
     used: Mutex<HashSet<ThreadNumber>>,
+    /// Log bytes that were applied since the index was durable.
+    undurable_bytes: AtomicU64,
 }
 
 impl std::fmt::Debug for Leaves {
@@ -63,6 +66,7 @@ impl Leaves {
             index: Mutex::new(None),
             spare: Mutex::new(None),
             used: Mutex::default(),
+            undurable_bytes: AtomicU64::new(0),
         }
     }
 

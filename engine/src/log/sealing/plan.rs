@@ -80,14 +80,19 @@ impl Log {
     }
 
     /// Whether sealing can free the oldest journal file. After a failure the next seal may fail as
-    /// well; a closed thread keeps its files for as long as it is closed, and a reader for as long
-    /// as it likes. Then the journal grows, because no append waits for any of them.
+    /// well, and a closed thread keeps its files for as long as it is closed. Then the journal
+    /// grows, because no append waits for either.
     pub(in crate::log) fn may_make_room(&self) -> bool {
         let oldest = self.journal.oldest_over_budget();
         let seals = || oldest.is_some_and(|oldest| self.oldest(oldest).is_some());
-        let can = !self.journal.oldest_is_held() && seals();
         // Appends do not wait for a seal that may never succeed. [R:full-1]
-        self.sealing.is_busy() || (can && !self.sealing.rests())
+        self.sealing.is_busy() || (!self.sealing.rests() && seals())
+    }
+
+    /// The oldest journal file, when the journal is at its budget of files or of frames.
+    pub(in crate::log) fn oldest_to_seal(&self) -> Option<Generation> {
+        let frames = (self.frames > self.options.journal_frames_max).then(|| self.journal.oldest());
+        self.journal.oldest_over_budget().or(frames)
     }
 
     /// Adds a frame that became durable to what is to be sealed of its thread.
@@ -157,7 +162,7 @@ impl Log {
     }
 
     fn due(&self) -> Option<Next> {
-        let oldest = self.journal.oldest_over_budget();
+        let oldest = self.oldest_to_seal();
         oldest
             .and_then(|oldest| self.oldest(oldest))
             .or_else(|| self.closed(&|_| true))

@@ -131,3 +131,46 @@ fn few_segments_are_open_at_once() {
     let open = open.filter(|path| path.starts_with(&segments)).count();
     assert!((1..=2).contains(&open), "{open} are open");
 }
+
+/// A reader that stays costs the files that it began with, however much is appended meanwhile.
+#[test]
+fn a_reader_keeps_no_other_journal_files() {
+    let mut home = home();
+    home.options.tail_cache_bytes = 0;
+    let mut log = home.open();
+    let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
+    append(&mut log, a, &[b"one", b"two"]);
+    let reader = log.state().reader(a).unwrap();
+    for round in 0..60 {
+        append(&mut log, b, &[&noise(round, 60 << 10)]);
+        seal(&mut log, SealGoal::Due);
+        let held = log.footprint();
+        let files = home.options.journal_files_max + 2;
+        assert!(held.journal_files <= files, "round {round}: {held:?}");
+    }
+    assert_eq!(all(&reader), [b"one", b"two"]);
+    drop(reader);
+    assert_eq!(all(&log.state().reader(b).unwrap()).len(), 60);
+    drop(log);
+    assert_eq!(all(&home.open().state().reader(b).unwrap()).len(), 60);
+}
+
+/// What is known of each batch costs memory: many small ones are sealed although there is room.
+#[test]
+fn small_batches_are_sealed_when_they_are_many() {
+    let mut home = home();
+    home.options.journal_frames_max = 100;
+    home.options.journal_first_bytes = 1 << 20;
+    let mut log = home.open();
+    let threads = ["a", "b", "c"].map(|name| thread(&mut log, name));
+    for round in 0..600 {
+        append(&mut log, threads[round % 3], &[b"x"]);
+        seal(&mut log, SealGoal::Due);
+        let held = log.footprint();
+        assert!(held.frames <= 110, "round {round}: {held:?}");
+        assert_eq!(held.journal_files, 1, "there is room");
+    }
+    for thread in threads {
+        assert_eq!(all(&log.state().reader(thread).unwrap()).len(), 200);
+    }
+}
