@@ -1,5 +1,5 @@
 //! Owns the sizes of what an open log holds: in memory, and in open files. All of them are bounded
-//! by the options, by what readers hold, or by what exists (threads, segments), not by what was ever
+//! by the options, by what readers hold, or by what exists (threads, segments), never by what was
 //! appended.
 
 use std::sync::Arc;
