@@ -3,13 +3,20 @@
 /// Sizes of a log. The defaults are the product's; tests make them small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Size of the first journal file in bytes.
+    /// Size of the smallest journal file in bytes: that of the first one, and of every one that an
+    /// owner begins behind another that did not end cleanly.
     pub journal_first_bytes: u64,
-    /// Size of every further journal file in bytes.
+    /// Size of the largest journal file in bytes. A further file is as large as what only the
+    /// journal holds, and four times the one before where the same owner began and filled that.
     pub journal_file_bytes: u64,
+    /// Bytes of journal files that a clean close leaves at most, besides twice what only the
+    /// journal holds; where there are more, everything is sealed.
+    pub journal_spare_bytes: u64,
     /// Bytes held back, so that a full disk can be opened and threads of it deleted. 0: none.
     pub reserve_bytes: u64,
-    /// Journal files in use before what is left in the oldest is packed, and appends wait.
+    /// Journal files in use before what is left in the oldest is packed, and appends wait. They are
+    /// counted, not their bytes, because each is open: a burst that begins with the smallest file
+    /// fills some 370 MiB before that happens for the first time, and 16 x 32 MiB from then on.
     pub journal_files_max: usize,
     /// Batches in the journal above which the oldest file is sealed although there is room: what is
     /// known of each takes up memory (some 100 bytes). No append waits for that.
@@ -32,8 +39,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            journal_first_bytes: 4 << 20,
+            journal_first_bytes: 64 << 10,
             journal_file_bytes: 32 << 20,
+            journal_spare_bytes: 1 << 20,
             reserve_bytes: 1 << 20,
             journal_files_max: 16,
             journal_frames_max: 1 << 18,

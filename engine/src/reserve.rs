@@ -37,7 +37,7 @@ pub(crate) fn spend(disk: &dyn Disk) -> bool {
 
 /// Whether all of it is held.
 pub(crate) fn is_whole(disk: &dyn Disk, bytes: u64) -> bool {
-    held(disk).is_ok_and(|held| held.is_some_and(|held| held >= bytes))
+    bytes == 0 || held(disk).is_ok_and(|held| held.is_some_and(|held| held >= bytes))
 }
 
 /// How much is held, if there is such a file.

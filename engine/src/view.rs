@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use turnleaf_format::catalogue::{Lost, Run};
+use turnleaf_format::frame::{ALIGN, HEADER_BYTES};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
@@ -57,6 +58,13 @@ pub(crate) struct FrameRef {
     pub(crate) lengths: Lengths,
     /// The body, while it is among the newest bytes of the journal.
     pub(crate) body: Option<Arc<Vec<u8>>>,
+}
+
+impl FrameRef {
+    /// Bytes from its beginning to that of the next frame.
+    pub(crate) fn stride(&self) -> u64 {
+        (HEADER_BYTES as u64 + u64::from(self.body_len)).next_multiple_of(ALIGN)
+    }
 }
 
 /// One run in a segment.

@@ -102,6 +102,9 @@ impl Store {
             Log::open(Arc::clone(&disk), options, owner, fresh_id(owner)).map_err(Error::Open)?;
         log.set_sealing(seals);
         let shared = Arc::new(Shared::new(log, clock));
+        if seals {
+            sealer::make_room(&shared);
+        }
         let sealer = seals
             .then(|| sealer::spawn(Arc::clone(&shared)))
             .transpose()?;
@@ -248,7 +251,8 @@ impl Store {
     }
 
     /// Gives the store up. Everything acknowledged stays durable with or without this; a clean
-    /// close lets the next open prove it.
+    /// close lets the next open prove it, and go on in the same journal file. What is left of the
+    /// journal is at most twice what only it holds, and 1 MiB: where it is more, all is sealed.
     ///
     /// # Errors
     /// When the mark of a clean close could not be written; [`crate::ErrorKind::Stopped`] when the
@@ -258,7 +262,15 @@ impl Store {
         if let Source::Owner(shared) = &self.source {
             let mut log = shared.lock();
             log.commit_all();
-            log.mark()?;
+            if let Err(failure) = log.clean_up(0) {
+                tracing::warn!(%failure, "an unneeded file stays");
+            }
+            let is_oversized = log.journal_is_oversized();
+            drop(log);
+            if is_oversized && let Err(error) = self.seal_all() {
+                tracing::warn!(%error, "the journal stays as large as it is");
+            }
+            shared.lock().mark()?;
         }
         sealed
     }

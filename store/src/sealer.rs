@@ -43,8 +43,6 @@ pub enum SealerState {
         rests: bool,
         /// For how long nothing has woken it.
         quiet: Duration,
-        /// Whether the journal was marked since then.
-        marked: bool,
     },
     /// The store is closing.
     Closed,
@@ -132,22 +130,25 @@ pub(crate) fn turn(
     state: SealerState,
     woken: Woken,
 ) -> (SealerState, MutexGuard<'_, Log>) {
-    let (mut quiet, mut marked) = (Duration::ZERO, false);
+    let mut quiet = Duration::ZERO;
     if let (SealerState::Waits { .. }, Woken::ByTime) = (state, woken) {
         let mut log = shared.lock();
         if let SealerState::Waits {
             rests,
             quiet: before,
-            marked: was_marked,
         } = state
         {
-            (quiet, marked) = (before + state.pause(), was_marked);
+            quiet = before + state.pause();
             if rests {
                 log.rest_seals();
             }
         }
-        if quiet >= IDLE && !marked && !log.seal_is_due() {
-            marked = log.mark().is_ok();
+        // One for each idle second that had news: the log knows.
+        if quiet >= IDLE
+            && !log.seal_is_due()
+            && let Err(failure) = log.mark()
+        {
+            tracing::warn!(%failure, "the journal is not marked");
         }
     }
     let sealed = match step(shared, SealGoal::Due) {
@@ -171,10 +172,25 @@ pub(crate) fn turn(
         SealerState::Waits {
             rests: log.seal_rests(),
             quiet: if sealed { Duration::ZERO } else { quiet },
-            marked: marked && !sealed,
         }
     };
     (next, log)
+}
+
+/// Brings the journal below its budget before an owner begins: those before it may have been killed
+/// one after the other, each with a file of its own.
+pub(crate) fn make_room(shared: &Shared) {
+    let is_at_budget = || shared.lock().journal_is_at_budget();
+    if !is_at_budget() {
+        return;
+    }
+    if shared.lock().journal_holds_little() {
+        while matches!(step(shared, SealGoal::Everything), Ok(Step::Sealed)) {}
+        if let Err(failure) = shared.lock().shrink_journal() {
+            tracing::warn!(%failure, "the journal stays as large as it is");
+        }
+    }
+    while is_at_budget() && matches!(step(shared, SealGoal::Due), Ok(Step::Sealed)) {}
 }
 
 /// What a step came to.

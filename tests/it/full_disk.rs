@@ -151,13 +151,14 @@ fn a_full_disk_is_opened_and_threads_of_it_are_deleted() {
     assert_eq!(open(&disk).log_threads().len(), 1);
 }
 
-/// Where the reserve is used up, the opening says that the disk is full, and changes nothing.
+/// Where the reserve is used up, the opening behind an owner that was killed says that the disk is
+/// full, and changes nothing: it needs a file.
 #[test]
 fn a_full_disk_without_a_reserve_is_read() {
     let disk = SimDisk::new();
     let (store, thread, _) = store(&disk);
     let fresh = read(&store, &thread).unwrap();
-    store.close().unwrap();
+    drop(store);
     disk.remove(RESERVE).unwrap();
     fill(&disk);
     let refused = try_open(&disk).err().unwrap();
@@ -165,6 +166,20 @@ fn a_full_disk_without_a_reserve_is_read() {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let reader = Store::open_to_read_on(shared, &Options::default(), &owner()).unwrap();
     assert_eq!(read(&reader, &thread).unwrap(), fresh);
+}
+
+/// [S:journal-14] An owner behind a clean close needs no room to begin, and takes what fits.
+#[test]
+fn a_full_disk_without_a_reserve_is_opened_behind_a_clean_close() {
+    let disk = SimDisk::new();
+    let (store, thread, last) = store(&disk);
+    store.close().unwrap();
+    disk.remove(RESERVE).unwrap();
+    fill(&disk);
+    let store = open(&disk);
+    store.append(&thread, None, &[&last]).unwrap();
+    store.archive(&thread).unwrap();
+    store.close().unwrap();
 }
 
 /// Deleting gives room, also to appends.

@@ -19,5 +19,6 @@ mod repeats;
 mod rot;
 mod rotation;
 mod sealing;
+mod short_runs;
 mod texts;
 mod toy;

@@ -100,7 +100,7 @@ fn no_segment_is_published_that_holds_other_bytes_than_were_written() {
     assert!(right.keys().any(|path| path.starts_with("catalogue/")));
     let mut refused = 0;
     for at in first..calls {
-        for byte in [0, 700, 4_200, 9_000, 30_000] {
+        for byte in [0, 300, 700, 4_200, 9_000, 30_000] {
             let place = format!("call {at}, byte {byte}");
             let disk = whole.fork();
             disk.plan(at, Fault::Spoil(byte));

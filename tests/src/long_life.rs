@@ -32,6 +32,7 @@ pub struct Life {
 pub fn options() -> Options {
     Options {
         journal_first_bytes: 64 << 10,
+        journal_spare_bytes: 1 << 20,
         journal_file_bytes: 256 << 10,
         journal_files_max: 4,
         journal_frames_max: 1024,

@@ -5,7 +5,7 @@ use std::io::Write;
 use turnleaf::{AppendStream, Appended, StreamError};
 
 use crate::args::Global;
-use crate::commands::{open, open_existing};
+use crate::commands::{closing, open, open_existing};
 use crate::exit::{Failure, Outcome};
 
 pub(crate) fn run(
@@ -29,10 +29,10 @@ pub(crate) fn run(
         let mut out = std::io::stdout().lock();
         writeln!(out, "ACK {thread} {}", appended.end).and_then(|()| out.flush())
     };
-    store
-        .append_stream(stream, &mut tell)
-        .map_err(|error| failure(thread, error))?;
-    store.close()?;
+    closing(store, |store| {
+        let appended = store.append_stream(stream, &mut tell);
+        appended.map_err(|error| failure(thread, error))
+    })?;
     Ok(Outcome::Done)
 }
 

@@ -224,8 +224,8 @@ fn as_lines(found: &Diagnosis) -> Vec<String> {
     }));
     if let TailVerdict::Torn { offset } = found.tail {
         lines.push(format!(
-            "the newest journal file has a torn write at byte {offset}: it was never acknowledged, \
-             and the next writer keeps a copy and goes on before it"
+            "the newest journal file has a torn write at byte {offset}: nothing proves that it was \
+             acknowledged, and the next writer keeps a copy and goes on before it"
         ));
     }
     lines.extend(found.remarks.iter().map(ToString::to_string));

@@ -14,7 +14,7 @@ use serde_json::json;
 use turnleaf::{ErrorKind, ImportSource, Imported, Skip, Store};
 
 use crate::args::Global;
-use crate::commands::open;
+use crate::commands::{closing, open};
 use crate::exit::{Failure, Outcome};
 use crate::output::{print_json, print_line, progress, size, warn};
 use find::{Candidate, Found};
@@ -91,7 +91,9 @@ pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<O
             }
         }
     } else {
-        anomalies = import_all(global, &found, &mut sum)?;
+        anomalies = closing(open(global)?, |store| {
+            import_all(global, store, &found, &mut sum)
+        })?;
     }
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     report(global, &sum, anomalies, elapsed_ms, dry_run)?;
@@ -102,15 +104,19 @@ pub(crate) fn run(global: &Global, paths: &[PathBuf], dry_run: bool) -> Result<O
     })
 }
 
-fn import_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<u64, Failure> {
-    let store = open(global)?;
+fn import_all(
+    global: &Global,
+    store: &Store,
+    found: &Found,
+    sum: &mut Sum,
+) -> Result<u64, Failure> {
     let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     let lengths = found.rollouts.iter().map(|found| length(&found.path));
     let bar = progress(lengths.sum(), global.json || global.quiet, "import");
     let mut done = 0;
     for candidate in &found.rollouts {
         let path = &candidate.path;
-        match import_one(&store, path, &mut |bytes| bar.set_position(done + bytes))? {
+        match import_one(store, path, &mut |bytes| bar.set_position(done + bytes))? {
             Ok(imported) => {
                 sum.files += 1;
                 sum.add(imported);
@@ -121,13 +127,11 @@ fn import_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<u64, Fail
         bar.set_position(done);
     }
     bar.finish_and_clear();
-    names::apply(&store, &found.name_indexes, &mut sum.skipped)?;
+    names::apply(store, &found.name_indexes, &mut sum.skipped)?;
     if sum.added_records > 0 {
         store.seal_all()?;
     }
-    let anomalies = count_anomalies(&store, sum);
-    store.close()?;
-    Ok(anomalies)
+    Ok(count_anomalies(store, sum))
 }
 
 /// Counting folds the new records into the index, so that the first page need not.

@@ -4,31 +4,31 @@ use serde_json::{Value, json};
 use turnleaf::Store;
 
 use crate::args::Global;
-use crate::commands::open_existing;
+use crate::commands::{closing, open_existing};
 use crate::exit::{Failure, Outcome};
 use crate::output::{print_json, print_line};
 
 pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<Outcome, Failure> {
-    let store = open_existing(global)?;
-    if archived {
-        store.archive(thread)?;
-    } else {
-        store.unarchive(thread)?;
-    }
-    let told = if archived { "archived" } else { "not archived" };
-    let shown = described(&store, thread);
-    tell(global, &shown, &format!("{thread} is {told}"))?;
-    store.close()?;
+    closing(open_existing(global)?, |store| {
+        if archived {
+            store.archive(thread)?;
+        } else {
+            store.unarchive(thread)?;
+        }
+        let told = if archived { "archived" } else { "not archived" };
+        let shown = described(store, thread);
+        tell(global, &shown, &format!("{thread} is {told}"))
+    })?;
     Ok(Outcome::Done)
 }
 
 pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> {
-    let store = open_existing(global)?;
-    // What it was, before it is gone; also of a thread that is damaged.
-    let shown = described(&store, thread);
-    store.delete(thread)?;
-    tell(global, &shown, &format!("{thread} is deleted"))?;
-    store.close()?;
+    closing(open_existing(global)?, |store| {
+        // What it was, before it is gone; also of a thread that is damaged.
+        let shown = described(store, thread);
+        store.delete(thread)?;
+        tell(global, &shown, &format!("{thread} is deleted"))
+    })?;
     Ok(Outcome::Done)
 }
 

@@ -106,6 +106,19 @@ pub(crate) fn open_existing(global: &Global) -> Result<Store, Failure> {
     at(&directory(global)?, Store::open_existing)
 }
 
+/// Works on a store and closes it, also after a failure: the next owner then goes on in the same
+/// journal file.
+pub(crate) fn closing<T>(
+    store: Store,
+    work: impl FnOnce(&Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let done = work(&store);
+    let closed = store.close();
+    let done = done?;
+    closed?;
+    Ok(done)
+}
+
 /// Opens for reading with the index.
 pub(crate) fn open_to_read(global: &Global) -> Result<Store, Failure> {
     let store = at(&directory(global)?, Store::open_to_read)?;

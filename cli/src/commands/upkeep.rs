@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use turnleaf::IndexState;
 
 use crate::args::Global;
-use crate::commands::{NOT_OWNED, open_existing, open_log, open_to_read, open_what_is_free};
+use crate::commands::{
+    NOT_OWNED, closing, open_existing, open_log, open_to_read, open_what_is_free,
+};
 use crate::exit::{Failure, Outcome, damage_json};
 use crate::output::{print_json, print_line, progress, size, table, warn};
 
@@ -163,10 +165,10 @@ pub(crate) fn stats(global: &Global) -> Result<Outcome, Failure> {
 }
 
 pub(crate) fn name(global: &Global, thread: &str, text: &str) -> Result<Outcome, Failure> {
-    let store = open_existing(global)?;
-    store.set_name(thread, text.trim())?;
-    let shown = store.show(thread)?;
-    store.close()?;
+    let shown = closing(open_existing(global)?, |store| {
+        store.set_name(thread, text.trim())?;
+        Ok(store.show(thread)?)
+    })?;
     if global.json {
         print_json(&shown.thread)?;
     }

@@ -13,7 +13,7 @@ use crate::view::JournalFile;
 
 /// New files are filled with writes of this size: larger ones make file systems use large folios,
 /// which slow small overwrites by a tenth or more (measured).
-const FILL_BYTES: usize = 4096;
+pub(super) const FILL_BYTES: usize = 4096;
 
 /// What the header area of a journal file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

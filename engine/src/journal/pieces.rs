@@ -60,6 +60,14 @@ pub(crate) fn read_pieces(
     let len = file.len().map_err(failed("measure", path))?;
     let end = end.min(len).max(start);
     let count = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    if start == end {
+        // A file that was begun and left without a frame: nothing of it is needed.
+        return Ok(Pieces {
+            start,
+            bytes: Vec::new(),
+            failures: Vec::new(),
+        });
+    }
     // One journal file is at most some 32 MiB; it is read in one piece.
     if let Ok(bytes) = read_exact_at(file, start, count(end - start)) {
         let failures = Vec::new();

@@ -9,16 +9,19 @@ use turnleaf_format::frame::{ALIGN, FrameHeader, HEADER_BYTES, Position};
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET};
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
-use self::begin::Size;
+use self::begin::{RESERVED_FILE_BYTES, Size};
 use crate::disk::Disk;
 use crate::error::{DiskFailure, failed};
 use crate::layout::JOURNAL;
 use crate::options::Options;
+use crate::reserve;
 use crate::stretch::Lengths;
 use crate::view::JournalFile;
 
 /// Body bytes that one write and sync carry, unless a single frame is larger.
 const GROUP_BYTES: usize = 8 << 20;
+/// Every file keeps room for a marker, so that a close can always be a clean one.
+const MARKER_BYTES: u64 = HEADER_BYTES as u64;
 
 /// A batch that has ordinals but no place yet.
 #[derive(Debug, Clone)]
@@ -36,7 +39,8 @@ pub(crate) struct NewFrame {
 }
 
 impl NewFrame {
-    fn stride(&self) -> u64 {
+    /// Bytes from its beginning to that of the next frame.
+    pub(crate) fn stride(&self) -> u64 {
         (HEADER_BYTES as u64 + self.body.len() as u64).next_multiple_of(ALIGN)
     }
 }
@@ -88,7 +92,7 @@ impl Commit {
 #[derive(Debug)]
 struct LiveFile {
     file: Arc<JournalFile>,
-    /// Frames that no segment holds yet.
+    /// Bytes of frames that no segment holds yet.
     unpublished: u64,
     /// A write or sync of it failed; it is read, but never written again.
     retired: bool,
@@ -112,6 +116,8 @@ pub(crate) struct Journal {
     files_max: usize,
     /// The active file was begun out of the reserve: it takes facts alone.
     reserved: bool,
+    /// This owner began the active file because the one before was full.
+    grows: bool,
     live: VecDeque<LiveFile>,
     /// Files that only readers need.
     held: Vec<LiveFile>,
@@ -129,6 +135,8 @@ pub(crate) struct Journal {
     stated_oldest: Generation,
     /// The active file takes no further frame.
     closed: bool,
+    /// Something was written since the last marker, or the active file has none.
+    has_news: bool,
     next_generation: Generation,
     now_ms: i64,
 }
@@ -136,7 +144,7 @@ pub(crate) struct Journal {
 /// How the journal stood before this owner.
 #[derive(Debug)]
 pub(crate) struct Inherited {
-    /// Files with frames that may still be needed, oldest first, with the number of such frames.
+    /// Files with frames that may still be needed, oldest first, with the bytes of such frames.
     pub(crate) live: Vec<(Arc<JournalFile>, u64)>,
     /// Files that may be recycled.
     pub(crate) free: Vec<Arc<JournalFile>>,
@@ -152,10 +160,13 @@ pub(crate) struct Inherited {
     pub(crate) end: Position,
     /// The journal chain there.
     pub(crate) chain: JournalChain,
+    /// A clean close is all that stands there: the newest file takes further frames. [S:journal-14]
+    pub(crate) goes_on: bool,
 }
 
 impl Journal {
-    /// Takes over and begins a new file: a judged tail is never appended to.
+    /// Takes over. Behind a clean close the newest file goes on; else a new one is begun, because a
+    /// judged tail is never appended to. [S:journal-14]
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
         store: StoreId,
@@ -175,6 +186,7 @@ impl Journal {
             file_bytes: options.journal_file_bytes,
             files_max: options.journal_files_max,
             reserved: false,
+            grows: false,
             live: live
                 .map(|(file, unpublished)| LiveFile {
                     file,
@@ -190,19 +202,25 @@ impl Journal {
             chain: inherited.chain,
             durable: inherited.end,
             stated_oldest: inherited.stated_oldest,
-            closed: true,
+            closed: !inherited.goes_on,
+            has_news: !inherited.goes_on,
             next_generation: inherited.next_generation,
             now_ms,
         };
         #[cfg(turnleaf_bugs)]
         if !first && !journal.live.is_empty() && crate::bugs::TailContinued.planted() {
             journal.closed = false;
+        }
+        if !journal.closed {
+            // What is left of the room that was held back is for facts, whoever owns the store.
+            let small = journal.active().capacity <= RESERVED_FILE_BYTES;
+            journal.reserved = small && !reserve::is_whole(&**disk, options.reserve_bytes);
             return Ok(journal);
         }
         let begun = if first { Begun::First } else { Begun::Opened };
         let size = Size {
             wanted: options.journal_first_bytes,
-            least: FRAMES_OFFSET + ALIGN,
+            least: FRAMES_OFFSET + ALIGN + MARKER_BYTES,
             vital: true,
         };
         journal.begin(begun, size, point)?;
@@ -253,6 +271,11 @@ impl Journal {
             .map_or_else(|| self.newest(), |oldest| oldest.file.generation)
     }
 
+    /// Bytes of frames that no segment holds yet.
+    pub(crate) fn unpublished(&self) -> u64 {
+        self.live.iter().map(|live| live.unpublished).sum()
+    }
+
     /// The oldest file that is not the active one, when the budget is used up.
     pub(crate) fn oldest_over_budget(&self) -> Option<Generation> {
         (self.live.len() >= self.files_max).then(|| self.live[0].file.generation)
@@ -270,7 +293,7 @@ impl Journal {
         let head = facts.front().or(batches.front());
         let barred = self.reserved && facts.is_empty();
         if let Some(frame) = head.filter(|frame| barred || !self.fits(frame)) {
-            let needed = FRAMES_OFFSET + frame.stride() + ALIGN;
+            let needed = FRAMES_OFFSET + frame.stride() + MARKER_BYTES;
             let size = self.size(needed, vital);
             self.begin(self.begun(), size, point)?;
         }
@@ -282,7 +305,9 @@ impl Journal {
             while let Some(frame) = queue.front() {
                 let reach = end + frame.stride();
                 bytes += frame.body.len();
-                if reach > self.active().capacity || (bytes > GROUP_BYTES && !group.is_empty()) {
+                if reach + MARKER_BYTES > self.active().capacity
+                    || (bytes > GROUP_BYTES && !group.is_empty())
+                {
                     return Ok(self.encode(group));
                 }
                 end = reach;
@@ -290,6 +315,11 @@ impl Journal {
             }
         }
         Ok(self.encode(group))
+    }
+
+    /// Whether a marker would say anything new.
+    pub(crate) fn has_news(&self) -> bool {
+        self.has_news
     }
 
     /// A frame without records, so that a later open knows that all before it was durable.
@@ -306,7 +336,8 @@ impl Journal {
             unfinished: false,
             lengths: Lengths::default(),
         };
-        self.fits(&marker).then(|| self.encode(vec![marker]))
+        let fits = !self.closed && self.offset + MARKER_BYTES <= self.active().capacity;
+        fits.then(|| self.encode(vec![marker]))
     }
 
     /// Moves the end past a commit that ran.
@@ -321,10 +352,12 @@ impl Journal {
             .frames
             .iter()
             .filter(|placed| placed.frame.entry_count > 0);
-        self.live
-            .back_mut()
+        self.has_news = records.clone().next().is_some();
+        let bytes: u64 = records.map(|placed| placed.frame.stride()).sum();
+        let active = self.live.back_mut();
+        active
             .expect("an open journal has an active file")
-            .unpublished += records.count() as u64;
+            .unpublished += bytes;
     }
 
     /// Retires the active file for ever after a failed write or sync and places the group's frames
@@ -342,7 +375,7 @@ impl Journal {
             .map(|placed| placed.frame)
             .collect();
         let needed: u64 = frames.iter().map(NewFrame::stride).sum();
-        let size = self.size(FRAMES_OFFSET + needed + ALIGN, vital);
+        let size = self.size(FRAMES_OFFSET + needed + MARKER_BYTES, vital);
         #[cfg(turnleaf_bugs)]
         if crate::bugs::RetiredReused.planted() {
             self.reuse();
@@ -365,14 +398,14 @@ impl Journal {
         self.closed = true;
     }
 
-    /// Notes that a segment holds one more frame of `generation`.
-    pub(crate) fn released(&mut self, generation: Generation) {
+    /// Notes that a segment holds one more frame of `generation`, or that nobody needs it.
+    pub(crate) fn released(&mut self, generation: Generation, bytes: u64) {
         let found = self
             .live
             .iter_mut()
             .find(|live| live.file.generation == generation);
         if let Some(live) = found {
-            live.unpublished = live.unpublished.saturating_sub(1);
+            live.unpublished = live.unpublished.saturating_sub(bytes);
         }
     }
 
@@ -450,7 +483,7 @@ impl Journal {
     }
 
     fn fits(&self, frame: &NewFrame) -> bool {
-        !self.closed && self.offset + frame.stride() <= self.active().capacity
+        !self.closed && self.offset + frame.stride() + MARKER_BYTES <= self.active().capacity
     }
 
     fn encode(&self, frames: Vec<NewFrame>) -> Commit {

@@ -199,12 +199,15 @@ impl Log {
     }
 
     /// Writes a marker, so that a later open knows that everything before was durable: at a clean
-    /// close, and after an idle second.
+    /// close, and after an idle second. Where nothing was written since the last one, it is enough.
     ///
     /// # Errors
     /// When the device refuses; nothing is lost.
     pub fn mark(&mut self) -> Result<(), DiskFailure> {
         if self.in_flight || self.has_staged() || self.owned.is_lost() || self.stopped {
+            return Ok(());
+        }
+        if !self.journal.has_news() {
             return Ok(());
         }
         if let Some(marker) = self.journal.marker() {
@@ -228,7 +231,8 @@ impl Log {
             let is_late = is_late && !crate::bugs::LateBatchKept.planted();
             if is_late {
                 // Staged before its thread was deleted, and placed behind that.
-                self.journal.released(commit.file.generation);
+                let bytes = placed.frame.stride();
+                self.journal.released(commit.file.generation, bytes);
             } else {
                 self.push_frame(&commit.file, &placed.frame, placed.offset);
             }
@@ -320,7 +324,7 @@ impl Log {
     fn release(&mut self, frames: &[FrameRef]) {
         self.frames -= frames.len();
         for frame in frames {
-            self.journal.released(frame.file.generation);
+            self.journal.released(frame.file.generation, frame.stride());
         }
     }
 

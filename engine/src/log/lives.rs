@@ -3,7 +3,7 @@
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::{SegmentId, ThreadId, ThreadNumber};
 
-use super::{AppendError, Log, Ticket};
+use super::{AppendError, Log, PINNED_BYTES, Ticket};
 
 impl Log {
     /// Stages the creation of a thread; batches for it may be staged at once, behind it.
@@ -98,17 +98,18 @@ impl Log {
     pub(super) fn let_go(&mut self, thread: ThreadNumber) {
         let view = self.state.threads.remove(&thread);
         for frame in view.iter().flat_map(|view| &view.frames) {
-            self.journal.released(frame.file.generation);
+            self.journal.released(frame.file.generation, frame.stride());
         }
         self.frames -= view.map_or(0, |view| view.frames.len());
         // Of its damaged frames nothing is to be saved any more.
         for (_, generation) in self.pinned.extract_if(.., |(of, _)| *of == thread) {
-            self.journal.released(generation);
+            self.journal.released(generation, PINNED_BYTES);
         }
         self.stretches.remove(&thread);
         self.quarantined.remove(&thread);
         self.damage.retain(|damage| damage.thread != Some(thread));
         let mut segments: Vec<SegmentId> = self.segment_files.keys().copied().collect();
+        // The same work makes the same calls.
         segments.sort_unstable();
         for segment in segments {
             self.doom_if_unused(segment);

@@ -42,6 +42,9 @@ use crate::state::State;
 use crate::stretch::Stretches;
 use crate::view::SegmentFile;
 
+/// A damaged frame keeps its file as if it held so much that no segment has.
+const PINNED_BYTES: u64 = 1;
+
 /// A record to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewRecord<'a> {
@@ -133,6 +136,26 @@ impl Log {
     #[must_use]
     pub fn damage(&self) -> &[Damage] {
         &self.damage
+    }
+
+    /// Whether the journal takes more room than a closed store should: more than twice what only it
+    /// holds, and something to spare. Sealing everything and [`Log::shrink_journal`] end that.
+    #[must_use]
+    pub fn journal_is_oversized(&self) -> bool {
+        let needed = 2 * self.journal.unpublished();
+        self.journal.bytes() > needed + self.options.journal_spare_bytes
+    }
+
+    /// Whether as many journal files are in use as may be.
+    #[must_use]
+    pub fn journal_is_at_budget(&self) -> bool {
+        self.journal.oldest_over_budget().is_some()
+    }
+
+    /// Whether what only the journal holds is less than a segment is worth.
+    #[must_use]
+    pub fn journal_holds_little(&self) -> bool {
+        self.journal.unpublished() <= self.options.seal_bytes_min
     }
 
     /// Bytes of all journal files, recycled ones included, and the number of files in use.

@@ -9,7 +9,7 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
 use super::prepare::{check_writable, confirm, keep_torn, tidy};
-use super::{Log, Outcome, Queue, SealState};
+use super::{Log, Outcome, PINNED_BYTES, Queue, SealState};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, Unreadable, failed};
@@ -71,6 +71,8 @@ pub struct OpenReport {
     pub created: bool,
     /// How the newest journal file ended.
     pub tail: TailVerdict,
+    /// Whether an owner goes on in that file, because a clean close is all that stands there.
+    pub goes_on: bool,
     /// Where the bytes of a torn tail were copied to, below the store's directory.
     pub torn_copy: Option<String>,
     /// Damage that was found; nothing of it was changed.
@@ -274,6 +276,7 @@ impl Log {
         if purpose == Purpose::Append {
             log.hold_reserve();
         }
+        log.open_to_batches();
         Ok((log, report))
     }
 
@@ -283,6 +286,9 @@ impl Log {
     /// When the marker could not be written; nothing acknowledged is lost by that.
     pub fn close(mut self) -> Result<(), DiskFailure> {
         self.commit_all();
+        if let Err(failure) = self.clean_up(0) {
+            tracing::warn!(%failure, "an unneeded file stays");
+        }
         self.mark()
     }
 
@@ -346,6 +352,7 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
         chain: JournalChain(0),
         tail: TailVerdict::Clean,
         proven: 0,
+        goes_on: false,
         unproven_names: Vec::new(),
         retired: Vec::new(),
         cut: None,
@@ -363,6 +370,7 @@ fn report_of(replayed: &Replayed, survey: &Survey) -> OpenReport {
     OpenReport {
         created: false,
         tail: replayed.tail.clone(),
+        goes_on: replayed.goes_on,
         torn_copy: None,
         damage: replayed.findings.damage.clone(),
         closed: replayed.findings.closed().into_iter().collect(),
@@ -407,7 +415,7 @@ fn assemble(
     for (thread, view) in &replayed.threads {
         // A repair that is stopped must find again what it was to save.
         for frame in view.frames.iter().chain(&view.repeated) {
-            *needed.entry(frame.file.generation).or_default() += 1;
+            *needed.entry(frame.file.generation).or_default() += frame.stride();
         }
         if !view.frames.is_empty() && *thread != ThreadNumber::CATALOGUE {
             stretches.insert(*thread, Stretches::of(view, sizes));
@@ -420,12 +428,12 @@ fn assemble(
     }
     // A damaged frame may be all that is left of its records.
     for (_, generation) in &replayed.pinned {
-        *needed.entry(*generation).or_default() += 1;
+        *needed.entry(*generation).or_default() += PINNED_BYTES;
     }
     let quarantined = replayed.findings.closed().into_iter().collect();
     let count = |file: Arc<JournalFile>| {
-        let frames = needed.get(&file.generation).copied().unwrap_or(0);
-        (file, frames)
+        let bytes = needed.get(&file.generation).copied().unwrap_or(0);
+        (file, bytes)
     };
     let inherited = Inherited {
         live: replayed.files.into_iter().map(count).collect(),
@@ -436,6 +444,7 @@ fn assemble(
         next_generation: replayed.next_generation,
         end: replayed.end,
         chain: replayed.chain,
+        goes_on: replayed.goes_on,
     };
     let view = &replayed.threads[&ThreadNumber::CATALOGUE];
     let (sealed_end, chain): (Ordinal, ThreadChain) = view.sealed();

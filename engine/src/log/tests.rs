@@ -2,6 +2,7 @@
 
 mod held;
 mod lives;
+mod short_runs;
 mod unfinished;
 
 use std::collections::BTreeMap;

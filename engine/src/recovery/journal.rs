@@ -55,6 +55,9 @@ pub(crate) struct JournalRead {
     pub(crate) tail: TailVerdict,
     /// Up to here the frames of the newest file say themselves that they were durable.
     pub(crate) proven: u64,
+    /// A marker ends the newest file, nothing stands behind it, and no file was begun behind that
+    /// one: the next owner goes on there. [R:tail-7]
+    pub(crate) goes_on: bool,
     /// Files of generations before are free.
     pub(crate) stated_oldest: Generation,
     /// A newest file that was begun and never used, by index into the evidence.
@@ -80,6 +83,7 @@ pub(crate) fn read_journal(
         chain: JournalChain(0),
         tail: TailVerdict::Clean,
         proven: 0,
+        goes_on: false,
         stated_oldest: set.oldest_live,
         void: None,
         cut: None,
@@ -177,6 +181,10 @@ impl JournalRead {
             let stated = scan.frames.iter().map(|frame| frame.header.durable_upto);
             let own = stated.filter(|upto| upto.generation == file.generation);
             self.proven = own.map(|upto| upto.offset).max().unwrap_or(FRAMES_OFFSET);
+            let whole = linked
+                .header
+                .is_some_and(|header| header.capacity == file.capacity);
+            self.goes_on = whole && ended.is_clean() && ends_with_a_marker(&scan, ended.end);
         }
         for (offset, end) in &scan.slack {
             // [R:frame-15]
@@ -233,6 +241,8 @@ impl JournalRead {
         self.end = header.previous_end;
         self.chain = header.previous_chain;
         self.proven = header.previous_end.offset;
+        // The file before was left for this one. [S:journal-9]
+        self.goes_on = false;
     }
 
     fn end_in(&mut self, file: &JournalFile, ended: &Ended) {
@@ -269,6 +279,12 @@ impl JournalRead {
             self.epoch = self.epoch.max(header.epoch);
         }
     }
+}
+
+/// Whether the last frame before the end says that all before it was durable.
+fn ends_with_a_marker(scan: &Scan, end: u64) -> bool {
+    let last = scan.frames.last().map(|frame| &frame.header);
+    last.is_some_and(|last| last.is_marker() && last.place.offset + last.stride() == end)
 }
 
 /// What a repair states about a part of the file.

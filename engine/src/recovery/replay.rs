@@ -46,6 +46,8 @@ pub(crate) struct Replayed {
     pub(crate) tail: TailVerdict,
     /// Up to here the frames of the newest file say themselves that they were durable.
     pub(crate) proven: u64,
+    /// The newest file takes further frames. [R:tail-7]
+    pub(crate) goes_on: bool,
     /// Catalogue segments that are in use and whose names may not be durable.
     pub(crate) unproven_names: Vec<SegmentId>,
     /// Where a torn group begins in the newest file.
@@ -152,6 +154,7 @@ pub(crate) fn replay(
         chain: journal.chain,
         tail: journal.tail,
         proven: journal.proven,
+        goes_on: journal.goes_on,
         unproven_names,
         cut: journal.cut,
         pinned,

@@ -39,6 +39,13 @@ pub(crate) struct Ended {
     pub(crate) damaged: Vec<Gap>,
 }
 
+impl Ended {
+    /// Whether valid frames stand up to the end, and nothing of this file behind it.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.verdict == TailVerdict::Clean && !self.torn
+    }
+}
+
 /// Judges the end of the newest file: each place without a valid frame in turn, up to the first one
 /// that nothing proves to have been durable.
 pub(crate) fn judge_tail(scan: &Scan) -> Ended {

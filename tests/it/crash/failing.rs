@@ -161,8 +161,8 @@ fn a_disk_that_fails_for_ever_loses_nothing() {
     println!("failing for ever: {states} states");
 }
 
-/// A file that could not be removed goes at the next call: what is left in the end is the same as
-/// without the failure.
+/// A file that could not be removed goes at the next call: as much is left in the end as without the
+/// failure. A journal file that stayed may be begun anew in the place of another.
 #[test]
 fn what_could_not_be_removed_goes_later() {
     use turnleaf_engine::disk::Disk;
@@ -177,8 +177,8 @@ fn what_could_not_be_removed_goes_later() {
             work.log.clean_up(0).ok()
         });
         let list = |dir| disk.list(dir).unwrap_or_default();
-        let names = ["journal", "segments", "catalogue"].map(list);
-        (disk.kinds(), names)
+        let names = ["segments", "catalogue"].map(list);
+        (disk.kinds(), (list("journal").len(), names))
     };
     let (kinds, names) = left(None);
     let removes = kinds.iter().enumerate();

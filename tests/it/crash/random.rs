@@ -13,7 +13,7 @@ use turnleaf_tests::sim_disk::{Fault, SimDisk};
 use turnleaf_tests::stores::{self, line};
 
 use super::plan::Plan;
-use super::{Work, read, run};
+use super::{Work, read, run_and_end};
 
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -112,10 +112,13 @@ pub(super) fn program(
     plan: &Plan,
 ) -> Result<(), String> {
     let mut rng = Rng::new(plan.seed);
+    // Apart from the rest, so that a program does the same whoever closes.
+    let mut closes = Rng::new(plan.seed ^ 0xc1);
     for owner in 0..(1 + rng.below(3)).min(plan.owners) {
         let steps = (3 + rng.below(14)).min(plan.steps);
+        let closes = closes.below(2) == 0;
         let mut violation = None;
-        run(disk, expectation, |work| {
+        run_and_end(disk, expectation, closes, |work| {
             // What an opening shows is promised from then on.
             let shown = read(work.log.state());
             match shown.and_then(|shown| work.expectation.promise().judge(&shown).map(|()| shown)) {

@@ -1,6 +1,7 @@
 //! As many states as asked for: programs from seeds, on all cores, until so many survivors were
 //! judged.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use turnleaf_tests::crash_rig::{Coverage, scale};
@@ -9,6 +10,7 @@ use turnleaf_tests::oracle::Expectation;
 use turnleaf_tests::parallel::in_parallel;
 use turnleaf_tests::sim_disk::SimDisk;
 
+use super::GONE_ON;
 use super::plan::{Plan, shrink};
 
 /// States that a plain run of the tests judges.
@@ -60,6 +62,9 @@ fn programs_from_seeds_lose_nothing() {
     }
     coverage.spent = begun.elapsed();
     println!("crash states of {programs} programs: {coverage}");
+    let gone_on = GONE_ON.load(Ordering::Relaxed);
+    println!("owners that went on behind a clean close: {gone_on}");
+    assert!(gone_on > programs, "the way of a clean close is not taken");
     let (second, all) = (coverage.double_states, coverage.judged());
     assert!(
         second * 4 >= all,

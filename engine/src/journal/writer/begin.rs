@@ -11,12 +11,12 @@ use turnleaf_format::{Generation, JournalChain};
 use super::{CataloguePoint, Journal, LiveFile};
 use crate::disk::DiskFile;
 use crate::error::DiskFailure;
-use crate::journal::file::{begin_file, create_filled};
+use crate::journal::file::{FILL_BYTES, begin_file, create_filled};
 use crate::reserve;
 use crate::view::JournalFile;
 
 /// A file that is begun out of the reserve has this size, so that the reserve lasts for many.
-const RESERVED_FILE_BYTES: u64 = 64 << 10;
+pub(super) const RESERVED_FILE_BYTES: u64 = 64 << 10;
 
 /// How large a file is begun.
 #[derive(Debug, Clone, Copy)]
@@ -30,23 +30,26 @@ pub(super) struct Size {
 }
 
 impl Journal {
-    /// Begins a small file when nothing else is needed, so that the large ones can go.
-    pub(crate) fn restart(
-        &mut self,
-        capacity: u64,
-        point: CataloguePoint,
-    ) -> Result<(), DiskFailure> {
-        self.recycle();
-        let idle = self.live.len() == 1 && self.free.is_empty();
-        if idle && self.active().capacity <= capacity {
-            return Ok(());
+    /// Begins small files when nothing else is needed, so that the large ones can go. A header asks
+    /// for the file before, so only that of a second one does without the last large one.
+    /// [S:journal-13]
+    pub(crate) fn restart(&mut self, point: CataloguePoint) -> Result<(), DiskFailure> {
+        let small = 2 * self.first_bytes.min(RESERVED_FILE_BYTES);
+        for _ in 0..2 {
+            self.recycle();
+            // What cannot be removed now is tried again.
+            let _ = self.trim(0);
+            if self.bytes() <= small {
+                break;
+            }
+            let size = Size {
+                wanted: self.first_bytes,
+                least: self.first_bytes,
+                vital: false,
+            };
+            self.begin(self.begun(), size, point)?;
         }
-        let size = Size {
-            wanted: capacity,
-            least: capacity,
-            vital: false,
-        };
-        self.begin(self.begun(), size, point)
+        Ok(())
     }
 
     /// Why a file after the active one would be begun.
@@ -57,43 +60,39 @@ impl Journal {
         }
     }
 
-    /// The size of a file for frames that need so much of it.
+    /// The size of a file for frames that need so much of it. Where there is room, it is as large
+    /// as what only the journal holds, so that a small store stays small; an owner that fills one
+    /// file after the other soon has large ones.
     pub(super) fn size(&self, needed: u64, vital: bool) -> Size {
+        let held = self.unpublished();
+        let held = held.checked_ilog2().map_or(0, |log| 1 << log);
+        let burst = if self.grows {
+            4 * self.active().capacity
+        } else {
+            0
+        };
+        let wanted = held.max(burst).min(self.file_bytes).max(self.first_bytes);
         Size {
-            wanted: self.file_bytes.max(needed),
+            wanted: wanted.max(needed),
             least: needed,
             vital,
         }
     }
 
-    /// Begins a file. On a full disk a smaller one that stands already will do, and for what is
-    /// vital one out of the reserve.
+    /// Begins a file. On a full disk a smaller one will do, and for what is vital one out of the
+    /// reserve.
     pub(super) fn begin(
         &mut self,
         begun: Begun,
         size: Size,
         point: CataloguePoint,
     ) -> Result<(), DiskFailure> {
-        let Err(failure) = self.begin_sized(begun, size.wanted, point) else {
-            self.reserved = false;
-            return Ok(());
-        };
-        if !failure.is_of_room() {
-            return Err(failure);
-        }
-        if self.usable(size.least).is_some() {
-            self.begin_sized(begun, size.least, point)?;
-            self.reserved = false;
-            return Ok(());
-        }
-        // Where there is no room for a large one, one of the first size may still do.
-        let modest = self.first_bytes.max(size.least);
-        if modest < size.wanted && self.begin_sized(begun, modest, point).is_ok() {
-            self.reserved = false;
-            return Ok(());
-        }
-        if !size.vital {
-            return Err(failure);
+        match self.begin_with_room(begun, size, point) {
+            Err(failure) if failure.is_of_room() && size.vital => {}
+            done => {
+                self.reserved &= done.is_err();
+                return done;
+            }
         }
         // Whoever opens may have spent it already, and left enough of the room.
         reserve::spend(&*self.disk);
@@ -107,12 +106,47 @@ impl Journal {
         Ok(())
     }
 
+    /// Begins a file of the size that is wanted, or as large a one as there is room for.
+    fn begin_with_room(
+        &mut self,
+        begun: Begun,
+        size: Size,
+        point: CataloguePoint,
+    ) -> Result<(), DiskFailure> {
+        // What stands there already costs no room, and no time to fill it.
+        let enough = size.least.max(size.wanted / 2);
+        let standing = self.usable(enough).map(|_| enough);
+        let Err(failure) = self.begin_sized(begun, standing.unwrap_or(size.wanted), point) else {
+            return Ok(());
+        };
+        if !failure.is_of_room() {
+            return Err(failure);
+        }
+        if self.usable(size.least).is_some() {
+            return self.begin_sized(begun, size.least, point);
+        }
+        // Where there is no room for a large one, one of the first size may still do, or one for
+        // these frames alone. [R:full-2]
+        let exact = size.least.next_multiple_of(FILL_BYTES as u64);
+        for modest in [self.first_bytes.max(size.least), exact] {
+            if modest < size.wanted && self.begin_sized(begun, modest, point).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(failure)
+    }
+
     /// Whether the active file was begun out of the reserve.
     pub(crate) fn is_reserved(&self) -> bool {
         self.reserved
     }
 
-    /// The free file that can be begun anew with at least this capacity.
+    /// Opens the active file to batches: the reserve is whole.
+    pub(crate) fn reserve_is_whole(&mut self) {
+        self.reserved = false;
+    }
+
+    /// The smallest free file that can be begun anew with at least this capacity.
     fn usable(&self, capacity: u64) -> Option<usize> {
         let stated_oldest = self.stated_oldest;
         #[cfg(turnleaf_bugs)]
@@ -120,7 +154,13 @@ impl Journal {
             crate::bugs::RecycledTooEarly.turns(stated_oldest, |_| self.next_generation);
         let usable =
             |file: &Arc<JournalFile>| file.capacity >= capacity && file.generation < stated_oldest;
-        self.free.iter().position(usable)
+        let fitting = self
+            .free
+            .iter()
+            .enumerate()
+            .filter(|(_, file)| usable(file));
+        let smallest = fitting.min_by_key(|(_, file)| file.capacity);
+        smallest.map(|(place, _)| place)
     }
 
     /// Creates a file of zeros under a name that nothing has.
@@ -194,6 +234,8 @@ impl Journal {
         };
         self.stated_oldest = oldest_live;
         self.closed = false;
+        self.has_news = true;
+        self.grows = begun == Begun::Full;
         Ok(())
     }
 }

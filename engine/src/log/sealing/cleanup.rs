@@ -80,11 +80,18 @@ impl Log {
         let bytes = self.options.reserve_bytes;
         #[cfg(turnleaf_bugs)]
         let bytes = crate::bugs::ReserveNotHeld.turns(bytes, |_| 0);
-        if bytes == 0 || reserve::is_whole(&*self.disk, bytes) {
+        if reserve::is_whole(&*self.disk, bytes) {
             return;
         }
         if let Err(failure) = reserve::hold(&*self.disk, bytes) {
             tracing::warn!(%failure, "nothing is held back for a full disk");
+        }
+    }
+
+    /// Lets batches into a file that was begun out of the reserve, where that is whole again.
+    pub(in crate::log) fn open_to_batches(&mut self) {
+        if reserve::is_whole(&*self.disk, self.options.reserve_bytes) {
+            self.journal.reserve_is_whole();
         }
     }
 
@@ -98,8 +105,7 @@ impl Log {
             return Ok(());
         }
         let point = self.catalogue_point();
-        self.journal
-            .restart(self.options.journal_first_bytes, point)?;
+        self.journal.restart(point)?;
         self.clean_up(0)
     }
 }
