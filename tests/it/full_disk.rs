@@ -110,7 +110,8 @@ fn a_full_disk_is_read_from_and_takes_appends_once_there_is_room() {
 }
 
 /// [R:full-3] The reserve serves owner after owner, each of which archives and deletes; batches do
-/// not get it; and it is whole again once there is room.
+/// not get it, nor from an owner that goes on in such a file [R:full-6]; and it is whole again once
+/// there is room.
 #[test]
 fn a_full_disk_is_opened_and_threads_of_it_are_deleted() {
     let disk = SimDisk::new();
