@@ -29,10 +29,15 @@ impl Sizes {
     }
 }
 
+/// More than all stretches of a store weigh together.
+const WEIGHT_MAX: u64 = 1 << 40;
+
 /// What records weigh: their payload, and for each the header of an inline entry, so that a stretch
-/// of empty records ends, too. It does not depend on how records are stored.
+/// of empty records ends, too. It does not depend on how records are stored. What no run weighs is
+/// bounded by [`WEIGHT_MAX`], so that sums of what a damaged catalogue states do not overflow.
 pub(crate) fn weight(payload_bytes: u64, records: u64) -> u64 {
-    payload_bytes + records * INLINE_HEADER_BYTES as u64
+    let headers = records.saturating_mul(INLINE_HEADER_BYTES as u64);
+    payload_bytes.saturating_add(headers).min(WEIGHT_MAX)
 }
 
 /// What a run of a segment weighs.

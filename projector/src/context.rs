@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use turnleaf_format::Ordinal;
 
-use crate::fold::{Decoded, Effect, Mode, PathFamily, ThreadState};
+use crate::fold::{Decoded, Effect, Mode, PathFamily, Rejection, ThreadState};
 use crate::item::LegacyHead;
 use crate::rows::ItemKind;
 
@@ -101,6 +101,7 @@ impl ContextScan {
 
     /// Leaves out what the runtime does not read: lines that are no records, snapshots that its
     /// legacy loader drops, and paths that it refuses or that name no place on the thread's hosts.
+    /// A record that is too large to be parsed here is one that the runtime reads.
     fn is_for_the_model(&self, decoded: &Decoded<'_>) -> bool {
         let is_foreign = match (decoded.paths, self.head_paths) {
             (Some(family), Some(home)) => family != home,
@@ -108,7 +109,9 @@ impl ContextScan {
         };
         let is_dropped = self.mode == Mode::Legacy
             && matches!(&decoded.effect, Effect::Response(head) if head.is_ghost);
-        decoded.is_accepted() && !decoded.is_lenient && !is_foreign && !is_dropped
+        let is_unparsed = matches!(decoded.effect, Effect::Rejected(Rejection::TooLarge));
+        let is_record = decoded.is_accepted() || is_unparsed;
+        is_record && !decoded.is_lenient && !is_foreign && !is_dropped
     }
 
     fn look_at(&mut self, effect: &Effect<'_>) {

@@ -239,8 +239,14 @@ impl Store {
             .iter()
             .filter(costs)
             .filter_map(|damage| damage.thread);
+        let mut any = false;
         for thread in threads {
             shared.lock().quarantine(thread);
+            any = true;
+        }
+        if any {
+            // Who waits for room does not get it from a thread that is closed now.
+            shared.wake();
         }
     }
 
@@ -262,11 +268,12 @@ impl Store {
         if let Source::Owner(shared) = &self.source {
             let mut log = shared.lock();
             log.commit_all();
-            if let Err(failure) = log.clean_up(0) {
+            let cleaned = log.clean_up(0);
+            let is_oversized = cleaned.is_ok() && log.journal_is_oversized();
+            drop(log);
+            if let Err(failure) = cleaned {
                 tracing::warn!(%failure, "an unneeded file stays");
             }
-            let is_oversized = log.journal_is_oversized();
-            drop(log);
             if is_oversized && let Err(error) = self.seal_all() {
                 tracing::warn!(%error, "the journal stays as large as it is");
             }

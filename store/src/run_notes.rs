@@ -2,6 +2,7 @@
 //! read when an index is rebuilt.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use turnleaf_engine::Reader;
 use turnleaf_engine::format::Ordinal;
@@ -29,12 +30,15 @@ pub(crate) fn make(reader: &Reader, from: Ordinal, end: Ordinal) -> Vec<u8> {
     }
 }
 
-/// Adds the records `from..end` to notes; says whether all of them could be.
+/// Adds the records `from..end` to notes; says whether all of them could be. A record over which
+/// the decoder panics costs the notes, and no seal.
 pub(crate) fn add(notes: &mut Notes, reader: &Reader, from: Ordinal, end: Ordinal) -> bool {
     let mut whole = true;
-    let read = reader.records(from, end, &mut |record| {
-        whole &= decoded(reader, record, |decoded| notes.push(decoded)).is_ok();
-        ControlFlow::Continue(())
-    });
-    whole && read.is_ok()
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        reader.records(from, end, &mut |record| {
+            whole &= decoded(reader, record, |decoded| notes.push(decoded)).is_ok();
+            ControlFlow::Continue(())
+        })
+    }));
+    whole && matches!(read, Ok(Ok(())))
 }

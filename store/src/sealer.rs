@@ -204,7 +204,15 @@ pub(crate) enum Step {
 
 /// Seals once, if anything is to be sealed.
 fn step(shared: &Shared, goal: SealGoal) -> Result<Step, Error> {
-    let plan = shared.lock().plan_seal(goal);
+    let mut log = shared.lock();
+    let plan = log.plan_seal(goal);
+    let is_idle = plan.is_none() && !log.is_sealing_now();
+    drop(log);
+    if is_idle {
+        // Who waits for room may have lost the hope for it since: an import or damage took the
+        // thread that could have been sealed.
+        shared.wake();
+    }
     plan.map_or(Ok(Step::Nothing), |plan| run_plan(shared, plan))
 }
 

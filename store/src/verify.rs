@@ -118,7 +118,8 @@ impl Store {
                 Err(Error::NoThread(_)) => {}
                 Ok(difference) => differ.extend(difference.map(|how| (id, how))),
                 // Whatever is wrong with it, what was found about the log is told.
-                Err(error) => return IndexState::Unusable(error.to_string()),
+                Err(error) if differ.is_empty() => return IndexState::Unusable(error.to_string()),
+                Err(_) => break,
             }
         }
         if differ.is_empty() {
@@ -164,12 +165,14 @@ impl Store {
             let read = state.verify_catalogue(&mut |damage| found.push(damage.clone()));
             read.map_err(Error::of_read("(catalogue)"))?;
         }
-        let mut unique: BTreeMap<(String, u64), Damage> = BTreeMap::new();
+        // One place may cost several threads something.
+        let mut unique = BTreeMap::new();
         for damage in found.into_iter().filter(|damage| {
             only.is_none_or(|only| damage.thread.is_none_or(|thread| thread == only))
         }) {
+            let first = damage.ordinals.map(|(first, _)| first);
             unique
-                .entry((damage.file.clone(), damage.offset))
+                .entry((damage.file.clone(), damage.offset, damage.thread, first))
                 .or_insert(damage);
         }
         let name = |damage: &Damage| Some(state.thread(damage.thread?)?.id.to_string());

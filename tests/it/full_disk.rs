@@ -183,6 +183,23 @@ fn a_full_disk_without_a_reserve_is_opened_behind_a_clean_close() {
     store.close().unwrap();
 }
 
+/// [R:full-3] Also where the file in which the owner goes on has no room left.
+#[test]
+fn a_full_disk_is_opened_behind_a_clean_close_in_a_full_file() {
+    let disk = SimDisk::new();
+    let (store, thread, _) = store(&disk);
+    store.create_thread("short").unwrap();
+    fill(&disk);
+    for bytes in [100_000, 10_000, 1_000, 100, 1] {
+        while store.append(&thread, None, &[&vec![b'x'; bytes]]).is_ok() {}
+    }
+    store.close().unwrap();
+    fill(&disk);
+    let store = open(&disk);
+    store.delete("short").unwrap();
+    assert_eq!(store.log_threads().len(), 1);
+}
+
 /// Deleting gives room, also to appends.
 #[test]
 fn what_is_deleted_makes_room() {

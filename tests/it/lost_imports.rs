@@ -190,6 +190,30 @@ fn the_intact_original_is_recognised_and_what_is_new_in_it_is_added() {
     }
 }
 
+/// What was given up stands there no more, whoever appends it again.
+#[test]
+fn a_retry_of_what_a_repair_gave_up_is_a_conflict() {
+    for wanted in [&in_the_middle as &dyn Fn(u64, u64) -> bool, &|first, _| {
+        first == 0
+    }] {
+        let (disk, (first, end)) = with_loss(wanted);
+        let store = open_store(&disk, &options()).unwrap();
+        let all = lines();
+        let batch = |from: u64, to: u64| -> Vec<&[u8]> {
+            let lines = all[place(from)..place(to)].iter();
+            lines.map(|line| line.as_bytes()).collect()
+        };
+        for (from, to) in [(first, end), (first, end + 2)] {
+            let again = store.append(THREAD, Some(from), &batch(from, to));
+            assert!(again.is_err(), "{from}..{to}: {again:?}");
+        }
+        let kept = store
+            .append(THREAD, Some(end), &batch(end, end + 2))
+            .unwrap();
+        assert!(kept.duplicate);
+    }
+}
+
 #[test]
 fn what_is_not_proven_changes_nothing() {
     let (disk, (first, end)) = with_loss(&in_the_middle);

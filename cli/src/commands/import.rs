@@ -128,8 +128,13 @@ fn import_all(
     }
     bar.finish_and_clear();
     names::apply(store, &found.name_indexes, &mut sum.skipped)?;
-    if sum.added_records > 0 {
-        store.seal_all()?;
+    if sum.added_records > 0
+        && let Err(error) = store.seal_all()
+    {
+        // All of it is durable in the journal; only its room is not given back.
+        warn(format_args!(
+            "what was imported is kept, but not sealed: {error}"
+        ));
     }
     Ok(count_anomalies(store, sum))
 }

@@ -106,6 +106,7 @@ impl Log {
             self.journal.released(generation, PINNED_BYTES);
         }
         self.stretches.remove(&thread);
+        self.sealing.forget_thread(thread);
         self.quarantined.remove(&thread);
         self.damage.retain(|damage| damage.thread != Some(thread));
         let mut segments: Vec<SegmentId> = self.segment_files.keys().copied().collect();

@@ -308,6 +308,8 @@ impl Log {
             pid,
             host,
         });
+        // A full disk must be opened, also where the file that goes on is full. [R:full-3]
+        self.vital = true;
         let ticket = self.stage_catalogue(&facts);
         self.commit_all();
         match self.outcome(ticket) {

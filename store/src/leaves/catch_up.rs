@@ -207,8 +207,13 @@ impl Store {
         let mut first = from;
         while first < run.end {
             let end = run.end.min(first.plus(BATCH_RECORDS));
-            let applied = apply_notes(index, number, reader, &mut notes, first, end);
-            if applied.is_none() {
+            // Where they cannot be applied, the records say which one of them it is.
+            let apply = || apply_notes(index, number, reader, &mut notes, first, end);
+            if catch_unwind(AssertUnwindSafe(apply))
+                .ok()
+                .flatten()
+                .is_none()
+            {
                 break;
             }
             done = Some(Fed {

@@ -234,7 +234,7 @@ impl Store {
                     self.saw_damage(&damage);
                     let resume = damage.ordinals.map_or(end, |(_, after)| after);
                     written.next = resume.max(written.next.plus(1));
-                    written.part = 0;
+                    written.break_off()?;
                 }
             }
         }
@@ -253,6 +253,15 @@ struct Written<'o> {
 }
 
 impl Written<'_> {
+    /// Gives up the record that it stands in: what follows begins a line of its own.
+    fn break_off(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.part) > 0 {
+            self.out.write_all(b"\n").map_err(refused)?;
+            self.bytes += 1;
+        }
+        Ok(())
+    }
+
     /// Writes on from where it stands.
     fn go_on(&mut self, reader: &Reader, end: Ordinal) -> Result<Result<(), ReadError>, Error> {
         let mut refused: Option<io::Error> = None;

@@ -20,10 +20,10 @@ use crate::open::Store;
 pub(crate) const PAGE_ROWS_MAX: usize = 1000;
 /// Bytes of JSON after which a page ends; a single row may be larger.
 pub(crate) const PAGE_BYTES_MAX: usize = 8 << 20;
-/// Rows that are read at once at first, and by how much that grows: what rows cost is known when
-/// they were read.
+/// Rows that are read at once at first, and at most: what rows cost is known only when they were
+/// read, and the next ones may cost more than those before.
 const PART_ROWS: usize = 4;
-const PART_GROWTH: usize = 16;
+const PART_ROWS_MAX: usize = 32;
 
 /// How much of a turn's items a page shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -294,7 +294,7 @@ fn fill<T>(
         }
         // As many as will fit, if they are like those before; few, because they may not be.
         let fit = (PAGE_BYTES_MAX - bytes.min(PAGE_BYTES_MAX)) * taken / bytes.max(1);
-        part = fit.clamp(1, part * PART_GROWTH);
+        part = fit.clamp(1, PART_ROWS_MAX);
     }
     Ok(shown)
 }

@@ -39,7 +39,7 @@ impl Journal {
             self.recycle();
             // What cannot be removed now is tried again.
             let _ = self.trim(0);
-            if self.bytes() <= small {
+            if self.bytes() <= small || !self.would_shrink() {
                 break;
             }
             let size = Size {
@@ -50,6 +50,16 @@ impl Journal {
             self.begin(self.begun(), size, point)?;
         }
         Ok(())
+    }
+
+    /// Whether the header of another file would let go of any: of the active one, or of those that
+    /// only the newest header still asks for. Where something keeps the oldest file, such as a
+    /// damaged thread, it keeps all behind it.
+    fn would_shrink(&self) -> bool {
+        let oldest = self.live[0].file.generation;
+        let asked_for =
+            |file: &Arc<JournalFile>| (self.stated_oldest.0..oldest.0).contains(&file.generation.0);
+        self.live.len() == 1 || self.free.iter().chain(&self.retired).any(asked_for)
     }
 
     /// Why a file after the active one would be begun.

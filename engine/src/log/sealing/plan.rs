@@ -21,6 +21,9 @@ use crate::view::{RunRef, ThreadView};
 
 /// Catalogue segments below this size are written anew together with what follows them.
 const CATALOGUE_MERGE_BYTES: u64 = 4 << 20;
+/// Most threads in a pack: its publication is one entry of at most 1 MiB, with 48 bytes for each.
+/// [S:record-4] [S:catalogue-4]
+const PARTS_MAX: usize = 16_384;
 
 /// What goes into the next segments, mostly one.
 type Next = Vec<(Class, Vec<Part>)>;
@@ -257,7 +260,8 @@ impl Log {
             .filter_map(|thread| part_of(self, thread))
         {
             bytes += part.bytes;
-            if bytes > self.options.segment_bytes_max && !parts.is_empty() {
+            let is_full = bytes > self.options.segment_bytes_max || parts.len() == PARTS_MAX;
+            if is_full && !parts.is_empty() {
                 break;
             }
             parts.push(part);
@@ -354,7 +358,9 @@ impl Log {
                     .get(&part.thread())
                     .is_none_or(|at| at.end == part.from)
             };
-            let fits = bytes + more <= self.options.segment_bytes_max || parts.is_empty();
+            let fits = bytes + more <= self.options.segment_bytes_max
+                && parts.len() + moved.len() <= PARTS_MAX;
+            let fits = fits || parts.is_empty();
             if !fits || !moved.iter().all(joins) {
                 continue;
             }

@@ -223,6 +223,11 @@ impl SealState {
         written
     }
 
+    /// A thread is no more: nothing of it is left alone any longer.
+    pub(in crate::log) fn forget_thread(&mut self, thread: ThreadNumber) {
+        self.threads.remove(&thread);
+    }
+
     fn has(&self, thread: ThreadNumber) -> bool {
         match &self.stage {
             Stage::Nothing => false,
@@ -262,7 +267,7 @@ impl Log {
     /// Whether it is worth asking for a plan now.
     #[must_use]
     pub fn seal_is_due(&self) -> bool {
-        self.sealing.is_due && self.sealing.may_plan(SealGoal::Due)
+        !self.stopped && self.sealing.is_due && self.sealing.may_plan(SealGoal::Due)
     }
 
     /// Whether a segment is being written or published: no other is planned meanwhile.

@@ -99,3 +99,72 @@ fn what_was_written_since_the_last_marker_is_marked() {
     let log = home.open();
     assert_eq!(log.journal_size().1, 1);
 }
+
+/// [R:owner-2] What has the names of an owner's files in another directory is not its own.
+#[test]
+fn an_owner_whose_directory_was_taken_removes_nothing() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    for _ in 0..8 {
+        append(&mut log, a, &[&[b'x'; 60_000]]);
+    }
+    assert!(seal(&mut log, SealGoal::Everything) > 0);
+    append(&mut log, a, &[b"more"]);
+    let (store, old) = (home.dir.path().join("store"), home.dir.path().join("old"));
+    std::fs::rename(&store, &old).unwrap();
+    let copy = Command::new("cp").arg("-r").args([&old, &store]).status();
+    assert!(copy.unwrap().success());
+    let is_unchanged = || {
+        let same = Command::new("diff").arg("-r").args([&old, &store]).status();
+        assert!(same.unwrap().success());
+    };
+    assert!(log.clean_up(0).is_err());
+    is_unchanged();
+    assert!(log.shrink_journal().is_err());
+    is_unchanged();
+    log.close().unwrap();
+    is_unchanged();
+}
+
+/// A thread that cannot be sealed keeps its journal file and all behind it: no further file helps.
+#[test]
+fn a_journal_that_cannot_shrink_does_not_grow() {
+    let home = home();
+    let mut log = home.open();
+    let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
+    append(&mut log, a, &[b"kept"]);
+    log.quarantine(a);
+    for _ in 0..8 {
+        append(&mut log, b, &[&[b'x'; 60_000]]);
+    }
+    let mut before = None;
+    for _ in 0..4 {
+        seal(&mut log, SealGoal::Everything);
+        log.shrink_journal().unwrap();
+        let now = journal(&home);
+        assert!(
+            before.is_none_or(|before| now <= before),
+            "{before:?} {now:?}"
+        );
+        before = Some(now);
+    }
+}
+
+/// The publication of a pack is one record that a reader takes.
+#[test]
+fn a_pack_has_a_bounded_number_of_threads() {
+    let home = product();
+    let mut log = home.open();
+    let ids = (0..22_000).map(|number| ThreadId::parse(&format!("t{number}")).unwrap());
+    let threads: Vec<_> = ids.map(|id| log.stage_thread(&id).unwrap().0).collect();
+    for thread in &threads {
+        log.stage(*thread, None, &[line(b"x")]).unwrap();
+    }
+    log.commit_all();
+    assert!(seal(&mut log, SealGoal::Everything) >= 2);
+    log.close().unwrap();
+    let log = home.open();
+    assert_eq!(log.state().threads().count(), threads.len());
+    assert_eq!(all(&log.state().reader(threads[21_999]).unwrap()), [b"x"]);
+}

@@ -212,6 +212,9 @@ fn a_large_record_that_is_not_read_leaves_no_gap() {
         .collect();
     assert_eq!(odd, [("rejected: too large to be parsed", 5)]);
     assert_eq!(store.index_difference("a").unwrap(), None);
+    // The runtime reads it, so whoever resumes gets it.
+    let all: Vec<u64> = (0..10).collect();
+    assert_eq!(store.context_ordinals("a").unwrap(), all);
 }
 
 /// Bytes that were written.
