@@ -4,10 +4,11 @@ reads and writes, a full disk, many writers, stopped owners.
 
   blackbox.py --bin PATH [--seconds N] [--seed N] [RIG ...]
 
-RIG is one of kill, errors, unread, delete, short, full, filled, writers, stop, runs; all of them but
-runs by default, each for about N seconds. What every rig checks: each line that was acknowledged is exported again, behind
-at most whole unacknowledged batches in the order they were sent; `verify` finds nothing wrong (but
-where a rig says otherwise); the store takes the next append without help; nothing panics or hangs.
+RIG is one of kill, errors, unread, delete, short, full, filled, writers, stop, runs; all of them by
+default, each for about N seconds. What every rig checks: each line that was acknowledged is exported
+again, behind at most whole unacknowledged batches in the order they were sent; `verify` finds nothing
+wrong (but where a rig says otherwise); the store takes the next append without help; nothing panics
+or hangs.
 """
 
 import argparse
@@ -575,16 +576,15 @@ def main():
     parser.add_argument("--bin", required=True, help="the built command")
     parser.add_argument("--seconds", type=float, default=20, help="for each rig (default 20)")
     parser.add_argument("--seed", type=int, default=1)
-    # What is not right as yet is run only when it is named: runs.
-    rigs = ["kill", "errors", "unread", "delete", "short", "full", "filled", "writers", "stop"]
-    known = [*rigs, "runs"]
-    parser.add_argument("rigs", nargs="*", metavar="RIG", help=", ".join(known))
+    faults = ["kill", "errors", "unread", "delete", "short", "full", "filled", "writers", "stop"]
+    rigs = [*faults, "runs"]
+    parser.add_argument("rigs", nargs="*", metavar="RIG", help=", ".join(rigs))
     args = parser.parse_args()
     failed = False
     with tempfile.TemporaryDirectory() as dir:
         shim = build_shim(dir)
         for name in args.rigs or rigs:
-            if name not in known:
+            if name not in rigs:
                 parser.error("%s is no rig" % name)
             rig = Rig(os.path.abspath(args.bin), args.seed, shim)
             try:
