@@ -129,6 +129,13 @@ pub struct SealedSegments {
 }
 
 impl SealPlan {
+    /// Whether it seals the catalogue: such a segment needs no publication.
+    #[must_use]
+    pub fn is_of_catalogue(&self) -> bool {
+        let mut segments = self.segments.iter();
+        segments.any(|planned| planned.class == Class::Catalogue)
+    }
+
     /// Writes the segments: every byte is durable and was read back when this returns.
     ///
     /// # Errors

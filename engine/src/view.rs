@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use turnleaf_format::catalogue::{Lost, Run};
+use turnleaf_format::frame::Position;
 use turnleaf_format::frame::{ALIGN, HEADER_BYTES};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadNumber};
@@ -61,6 +62,14 @@ pub(crate) struct FrameRef {
 }
 
 impl FrameRef {
+    /// Where it begins.
+    pub(crate) fn place(&self) -> Position {
+        Position {
+            generation: self.file.generation,
+            offset: self.offset,
+        }
+    }
+
     /// Bytes from its beginning to that of the next frame.
     pub(crate) fn stride(&self) -> u64 {
         (HEADER_BYTES as u64 + u64::from(self.body_len)).next_multiple_of(ALIGN)

@@ -276,8 +276,9 @@ fn not_written(error: ReadError) -> DiskFailure {
 
 impl Store {
     /// Seals everything that the journal holds and gives its space back: worth it after an import
-    /// of many small files. A seal that is under way is waited for. A thread that cannot be sealed
-    /// keeps none of the others from it, and is reported.
+    /// of many small files. A seal that is under way is waited for. What is appended meanwhile may
+    /// stay in the journal. A thread that cannot be sealed keeps none of the others from it, and is
+    /// reported.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] for a store open for reading;
@@ -286,6 +287,8 @@ impl Store {
     pub fn seal_all(&self) -> Result<SealReport, Error> {
         let shared = self.source.owner()?;
         let mut segments = 0;
+        let records = shared.lock().journal_end();
+        let mut facts = records;
         loop {
             let idle = |log: &Log| (!log.is_sealing_now()).then_some(());
             let (mut log, ()) = wait_for(shared, shared.lock(), idle);
@@ -295,7 +298,7 @@ impl Store {
             if log.has_no_sealer() {
                 return Err(Error::Stopped(Part::Sealer));
             }
-            let Some(plan) = log.plan_seal(SealGoal::Everything) else {
+            let Some(plan) = log.plan_seal(SealGoal::Before { records, facts }) else {
                 let left = log.unsealable();
                 log.clean_up(FREE_FILES)?;
                 log.shrink_journal()?;
@@ -306,8 +309,15 @@ impl Store {
                 });
             };
             drop(log);
+            let is_published = !plan.is_of_catalogue();
             match run_plan(shared, plan)? {
-                Step::Sealed => segments += 1,
+                Step::Sealed => {
+                    segments += 1;
+                    if is_published {
+                        // The publication is to be sealed, too.
+                        facts = shared.lock().journal_end();
+                    }
+                }
                 Step::Nothing => {}
                 Step::LeftOut(thread, error) => {
                     tracing::warn!(thread = thread.0, %error, "a thread is not sealed for now");

@@ -8,7 +8,8 @@ mod failures;
 mod together;
 
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -61,6 +62,29 @@ fn watched<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         }
         worker.join().unwrap()
     })
+}
+
+/// Whoever appends beside it does not keep it from its end.
+#[test]
+fn a_sealing_of_everything_comes_to_an_end_beside_appends() {
+    let owner: Arc<OnceLock<Store>> = Arc::new(OnceLock::new());
+    let (told, begun) = (Arc::clone(&owner), Arc::new(AtomicU64::new(0)));
+    let count = Arc::clone(&begun);
+    let store = store_with(&SimDisk::new(), false, move |call, path| {
+        // One more record, and one more thread, for each segment that is begun.
+        if let (Some(store), "create", true) = (told.get(), call, path.ends_with(".tls.tmp")) {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            assert!(number < 20, "segments without end");
+            store.append("a", None, &[b"more"]).unwrap();
+            store.create_thread(&format!("t{number}")).unwrap();
+        }
+        Ok(())
+    });
+    store.create_thread("a").unwrap();
+    store.append("a", None, &[b"first"]).unwrap();
+    let store = owner.get_or_init(|| store);
+    assert_eq!(watched(|| store.seal_all().unwrap().segments), 2);
+    assert_eq!(exported(store, "a"), b"first\nmore\nmore\n");
 }
 
 fn exported(store: &Store, thread: &str) -> Vec<u8> {

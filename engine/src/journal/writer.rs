@@ -239,6 +239,11 @@ impl Journal {
         waits && self.live.len() >= self.files_max
     }
 
+    /// Everything before is durable.
+    pub(crate) fn end(&self) -> Position {
+        self.durable
+    }
+
     /// The generation of the active file.
     pub(crate) fn newest(&self) -> Generation {
         self.active().generation

@@ -21,6 +21,7 @@ mod tests;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use turnleaf_format::frame::Position;
 use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Generation, SegmentId, ThreadId, ThreadNumber};
 
@@ -144,6 +145,12 @@ impl Log {
     pub fn journal_is_oversized(&self) -> bool {
         let needed = 2 * self.journal.unpublished();
         self.journal.bytes() > needed + self.options.journal_spare_bytes
+    }
+
+    /// Where the journal ends: everything before is durable.
+    #[must_use]
+    pub fn journal_end(&self) -> Position {
+        self.journal.end()
     }
 
     /// Whether as many journal files are in use as may be.

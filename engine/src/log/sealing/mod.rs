@@ -6,6 +6,8 @@ mod plan;
 mod publish;
 mod state;
 
+use turnleaf_format::frame::Position;
+
 pub(super) use state::SealState;
 pub use state::Unsealable;
 
@@ -17,4 +19,12 @@ pub enum SealGoal {
     Due,
     /// Everything that the journal holds.
     Everything,
+    /// What the journal holds of threads that begin in it before one place, and of the catalogue
+    /// where it begins before another: beside appends this comes to an end.
+    Before {
+        /// The place for threads.
+        records: Position,
+        /// The place for the catalogue.
+        facts: Position,
+    },
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use turnleaf_format::frame::Position;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadNumber};
 
@@ -25,6 +26,12 @@ const CATALOGUE_MERGE_BYTES: u64 = 4 << 20;
 /// [S:record-4] [S:catalogue-4]
 const PARTS_MAX: usize = 16_384;
 
+/// Behind everything that a journal can hold.
+const THE_END: Position = Position {
+    generation: Generation(u64::MAX),
+    offset: u64::MAX,
+};
+
 /// What goes into the next segments, mostly one.
 type Next = Vec<(Class, Vec<Part>)>;
 
@@ -41,7 +48,8 @@ impl Log {
         }
         let next = match goal {
             SealGoal::Due => self.due(),
-            SealGoal::Everything => self.everything(),
+            SealGoal::Everything => self.everything(THE_END, THE_END),
+            SealGoal::Before { records, facts } => self.everything(records, facts),
         };
         let Some(next) = next else {
             self.sealing.found_nothing(goal);
@@ -191,13 +199,22 @@ impl Log {
 
     /// Every thread ends with its closed stretches in segments of their own and its open one in one
     /// run of a pack, whichever way it came.
-    fn everything(&self) -> Option<Next> {
-        self.closed(&|_| true)
-            .or_else(|| self.pack(&|_| true, &|log, thread| log.open_part(thread)))
+    fn everything(&self, records: Position, facts: Position) -> Option<Next> {
+        let begins = |thread: ThreadNumber, before: Position| {
+            let view = self.state.threads.get(&thread);
+            let first = view.and_then(|view| view.frames.first());
+            first.is_some_and(|frame| frame.place() < before)
+        };
+        let held = |thread: &ThreadNumber| begins(*thread, records);
+        self.closed(&held)
+            .or_else(|| self.pack(&held, &|log, thread| log.open_part(thread)))
             .or_else(|| self.scattered())
             .or_else(|| self.sparse())
             // The catalogue last: what was sealed before it is in it.
-            .or_else(|| self.catalogue_part(Generation(u64::MAX)).map(of_catalogue))
+            .or_else(|| {
+                let newest = begins(ThreadNumber::CATALOGUE, facts).then_some(THE_END.generation);
+                newest.and_then(|newest| self.catalogue_part(newest).map(of_catalogue))
+            })
     }
 
     /// Threads of which the journal holds something that can be sealed, by number.

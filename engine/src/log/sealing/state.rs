@@ -131,7 +131,7 @@ impl SealState {
     pub(super) fn may_plan(&self, goal: SealGoal) -> bool {
         let allowed = match goal {
             SealGoal::Due => self.mode == Mode::On && !self.rests(),
-            SealGoal::Everything => self.mode != Mode::Died,
+            SealGoal::Everything | SealGoal::Before { .. } => self.mode != Mode::Died,
         };
         allowed && !self.is_busy() && self.leftovers.len() < LEFTOVERS_MAX
     }
@@ -159,7 +159,7 @@ impl SealState {
     /// failure is tried again by the next round for everything.
     pub(super) fn found_nothing(&mut self, goal: SealGoal) {
         self.is_due = false;
-        if goal == SealGoal::Everything {
+        if goal != SealGoal::Due {
             for rest in self.threads.values_mut() {
                 rest.until = self.now;
             }

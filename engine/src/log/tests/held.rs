@@ -118,6 +118,8 @@ fn a_segment_that_reads_otherwise_is_not_published() {
 fn few_segments_are_open_at_once() {
     let mut home = home();
     home.options.descriptors_max = 2;
+    // Each record fills a stretch, and so a segment.
+    home.options.segment_bytes_max = 64 << 10;
     let mut log = home.open();
     let a = thread(&mut log, "a");
     for seed in 0..6 {
