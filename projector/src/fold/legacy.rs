@@ -29,7 +29,11 @@ pub(super) fn apply<R: Rows>(
             replay.finish()?;
             replay.open(id, true, *started_at)
         }
-        Effect::TurnCompleted { id, times, .. } => replay.complete(id, *times),
+        Effect::TurnCompleted {
+            id,
+            has_error,
+            times,
+        } => replay.complete(id, *has_error, *times),
         Effect::TurnAborted { id, times } => replay.abort(id.as_deref(), *times),
         Effect::RolledBack(turns) => replay.roll_back(*turns),
         Effect::Compacted(_) => {
@@ -191,11 +195,17 @@ impl<R: Rows> Replay<'_, R> {
         }
     }
 
-    fn complete(&mut self, id: &str, times: TurnTimes) -> Result<(), R::Error> {
+    /// Ends a turn. Newer runtimes say here what it failed of, older ones in a record of its own
+    /// before, which is kept.
+    fn complete(&mut self, id: &str, failed: bool, times: TurnTimes) -> Result<(), R::Error> {
+        let ordinal = self.ordinal;
         let change = |row: &mut TurnRow| {
             row.completed_at = times.completed_at;
             row.duration_ms = times.duration_ms;
-            if row.status == TurnStatus::InProgress {
+            if row.error_at.is_none() && failed {
+                row.status = TurnStatus::Failed;
+                row.error_at = Some(ordinal);
+            } else if row.status == TurnStatus::InProgress {
                 row.status = TurnStatus::Completed;
             }
         };

