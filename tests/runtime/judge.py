@@ -23,6 +23,10 @@ from runtime import Failed, Model, Runtime
 # The live state of the runtime's process, its database alone, or the place of a file.
 OWN = {"path", "status", "turns", "canAcceptDirectInput", "environments", "extra", "updatedAt",
        "recencyAt", "gitInfo"}
+SOURCES = ["cli", "vscode", "exec", "appServer", "subAgent", "subAgentReview", "subAgentCompact",
+           "subAgentThreadSpawn", "subAgentOther", "unknown"]
+PIXEL = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwAD"
+         "hgGAWjR9awAAAABJRU5ErkJggg==")
 WORDS = "draw the clock bridge garden river small number letter wall of in a".split()
 
 
@@ -37,7 +41,8 @@ class Script:
 
     def text(self):
         words = [self.random.choice(WORDS) for _ in range(self.random.randrange(2, 30))]
-        mark = self.random.choice(["", "", "", "RUN ", "FAIL "])
+        mark = self.random.choice(
+            ["", "", "RUN ", "RUN ", "PATCH ", "PLAN ", "SEARCH ", "TALK ", "FAIL "])
         return mark + " ".join(words) + self.random.choice(["", "\n\nSecond line \u00e9", " \u4e2d"])
 
     def thread(self):
@@ -60,12 +65,21 @@ class Script:
             self.threads[thread] = True
             return
         do = self.random.choices(
-            [self.turn, self.compact, self.name, self.archive, self.unarchive, self.interrupt],
-            [12, 2, 2, 1, 1, 1])[0]
+            [self.turn, self.rich_turn, self.compact, self.name, self.archive, self.unarchive,
+             self.interrupt, self.steer, self.review],
+            [10, 3, 2, 2, 1, 1, 1, 1, 1])[0]
         do(thread)
 
     def turn(self, thread):
         self.runtime.turn(thread, self.text())
+
+    def rich_turn(self, thread):
+        """A turn with more than a text, or with settings of its own."""
+        image = {"type": "image", "url": PIXEL}
+        self.runtime.turn(thread, self.text(), *self.random.choice([[], [image], [image, image]]),
+                          **self.random.choice([{}, {"clientUserMessageId": "client-%d" %
+                                                     self.random.randrange(1000)},
+                                                {"effort": "high"}, {"cwd": self.home}]))
 
     def compact(self, thread):
         self.runtime.ask("thread/compact/start", {"threadId": thread})
@@ -93,6 +107,19 @@ class Script:
         self.runtime.wait_for("turn/completed", lambda told: told["turn"]["id"] == turn)
         self.runtime.model.let_go()
 
+    def steer(self, thread):
+        turn = self.runtime.hang(thread, self.text())
+        self.runtime.ask("turn/steer", {
+            "threadId": thread, "expectedTurnId": turn, "input": [
+                {"type": "text", "text": "and " + self.text(), "text_elements": []}]})
+        self.runtime.model.let_go()
+        self.runtime.wait_for("turn/completed", lambda told: told["turn"]["id"] == turn)
+
+    def review(self, thread):
+        self.runtime.ask("review/start", {"threadId": thread, "target": {
+            "type": "custom", "instructions": "look at the garden"}})
+        self.runtime.wait_for("turn/completed", lambda told: told["threadId"] == thread)
+
     def die(self):
         """The process is killed in the middle of a turn."""
         thread = self.thread()
@@ -104,7 +131,8 @@ def answers(runtime):
     """What the runtime says of all it has."""
     said = {"threads": [], "archived": [], "turns": {}, "items": {}}
     for key, archived in (("threads", False), ("archived", True)):
-        said[key] = runtime.all("thread/list", {"archived": archived, "sortKey": "created_at"})
+        said[key] = runtime.all("thread/list", {
+            "archived": archived, "sortKey": "created_at", "sourceKinds": SOURCES})
     for thread in said["threads"] + said["archived"]:
         key = thread["id"]
         said["turns"][key] = {

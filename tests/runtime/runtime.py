@@ -35,9 +35,16 @@ class Failed(Exception):
     """The runtime answered with an error, or did not answer."""
 
 
+def message(key, text, phase):
+    made = {"type": "message", "role": "assistant", "id": key,
+            "content": [{"type": "output_text", "text": text}]}
+    return dict(made, phase=phase) if phase else made
+
+
 class Model:
     """Answers each request with a reasoning and a text. A word in the last message asks for more:
-    RUN for a command first, FAIL for an error, HANG for no answer until `let_go`."""
+    RUN, PATCH and PLAN for a tool first, SEARCH and TALK for another item, FAIL for an error, HANG
+    for no answer until `let_go`."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -97,20 +104,32 @@ class Model:
         key = "resp_%010x" % number
         output = [{"type": "reasoning", "id": "rs_%010x" % number,
                    "summary": [{"type": "summary_text", "text": "thinking of %x" % (number % 97)}]}]
-        if "RUN" in text and last.get("type") == "message":
+        asked = text if last.get("type") == "message" else ""
+        if "RUN" in asked:
             script = "printf 'line %d\\n'; exit %d" % (number % 1000, number % 3)
-            tools = {tool.get("name") for tool in request.get("tools") or []}
-            name = next((tool for tool in ("exec_command", "shell_command", "shell") if tool in tools),
-                        "exec_command")
-            arguments = {"exec_command": {"cmd": script}, "shell_command": {"command": script},
-                         "shell": {"command": ["sh", "-c", script]}}[name]
-            output.append({"type": "function_call", "id": "fc_%010x" % number, "name": name,
-                           "call_id": "call_%010x" % number, "arguments": json.dumps(arguments)})
+            output.append({"type": "function_call", "id": "fc_%010x" % number,
+                           "name": "exec_command", "call_id": "call_%010x" % number,
+                           "arguments": json.dumps({"cmd": script})})
+        elif "PATCH" in asked:
+            patch = "*** Begin Patch\n*** Add File: made-%x.txt\n+one\n+two %d\n*** End Patch\n" % (
+                number, number % 10)
+            output.append({"type": "custom_tool_call", "id": "ctc_%010x" % number, "input": patch,
+                           "name": "apply_patch", "call_id": "call_%010x" % number})
+        elif "PLAN" in asked:
+            plan = {"explanation": "so", "plan": [{"step": "one", "status": "completed"},
+                                                  {"step": "two", "status": "in_progress"}]}
+            output.append({"type": "function_call", "id": "fc_%010x" % number,
+                           "name": "update_plan", "call_id": "call_%010x" % number,
+                           "arguments": json.dumps(plan)})
         else:
-            output.append({"type": "message", "role": "assistant", "id": "msg_%010x" % number,
-                           "content": [{"type": "output_text",
-                                        "text": "Answer %d: \u00e9\u00df\u4e2d %s" % (
-                                            number % 1000, "word " * (number % 40))}]})
+            if "SEARCH" in asked:
+                output.append({"type": "web_search_call", "id": "ws_%010x" % number,
+                               "status": "completed",
+                               "action": {"type": "search", "query": "river %d" % (number % 9)}})
+            if "TALK" in asked:
+                output.append(message("msg_a%010x" % number, "First of all, so.", "commentary"))
+            output.append(message("msg_%010x" % number, "Answer %d: \u00e9\u00df\u4e2d %s" % (
+                number % 1000, "word " * (number % 40)), "final_answer" if number % 2 else None))
         used = {"input_tokens": 100 + number % 900, "input_tokens_details": {"cached_tokens": 7},
                 "output_tokens": 20, "output_tokens_details": {"reasoning_tokens": 3},
                 "total_tokens": 120 + number % 900}
@@ -195,10 +214,10 @@ class Runtime:
                     return message["params"]
             self.keep(self.hear())
 
-    def turn(self, thread, text):
+    def turn(self, thread, text, *more, **params):
         """One turn from its input to its end; its id."""
-        turn = self.ask("turn/start", {"threadId": thread, "input": [
-            {"type": "text", "text": text, "text_elements": []}]})["turn"]["id"]
+        turn = self.ask("turn/start", dict(params, threadId=thread, input=[
+            {"type": "text", "text": text, "text_elements": []}, *more]))["turn"]["id"]
         self.wait_for("turn/completed", lambda told: told["turn"]["id"] == turn)
         return turn
 

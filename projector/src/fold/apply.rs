@@ -132,15 +132,13 @@ fn learn(state: &mut ThreadState, ordinal: Ordinal, decoded: &Decoded<'_>, is_ow
         Effect::TurnContext(context) => {
             meta.model = Some(context.model.to_string());
             meta.effort = context.effort.as_deref().map(str::to_owned);
-            if meta.cwd.as_deref().is_none_or(str::is_empty) {
-                meta.cwd = Some(context.cwd.to_string());
-            }
+            learn_directory(meta, &context.cwd);
         }
         Effect::Settings(settings) => {
             meta.model = Some(settings.model.to_string());
             meta.effort = settings.effort.as_deref().map(str::to_owned);
             meta.model_provider = Some(settings.model_provider.to_string());
-            meta.cwd = Some(settings.cwd.to_string());
+            learn_directory(meta, &settings.cwd);
         }
         Effect::TokenCount(Some(total)) => meta.tokens_used = Some((*total).max(0)),
         Effect::Compacted(compacted) => {
@@ -166,6 +164,14 @@ fn learn(state: &mut ThreadState, ordinal: Ordinal, decoded: &Decoded<'_>, is_ow
             }
         }
         _ => {}
+    }
+}
+
+/// A thread is listed under the directory it began in, wherever later turns ran; so does runtime
+/// 0.171, also where it lists a thread from its file alone.
+fn learn_directory(meta: &mut ThreadMeta, cwd: &str) {
+    if meta.cwd.as_deref().is_none_or(str::is_empty) {
+        meta.cwd = Some(cwd.to_owned());
     }
 }
 

@@ -126,6 +126,18 @@ fn the_latest_context_and_tokens_count() {
 }
 
 #[test]
+fn a_thread_stays_in_the_directory_it_began_in() {
+    let settings = format!(
+        r#"{{"type":"thread_settings_applied","thread_id":"{ID}","thread_settings":{{{}{}}}}}"#,
+        r#""model":"m","model_provider_id":"p","cwd":"/elsewhere","approval_policy":"never","#,
+        r#""permission_profile":{},"collaboration_mode":{},"approvals_reviewer":"user""#
+    );
+    let meta = facts(&[head(ID, ""), line(2, "event_msg", &settings)]);
+    assert_eq!(meta.model.as_deref(), Some("m"));
+    assert_eq!(meta.cwd.as_deref(), Some("/w"));
+}
+
+#[test]
 fn a_reasoning_item_has_a_bound_and_what_follows_begins_another() {
     let part = line(1, "event_msg", r#"{"type":"agent_reasoning","text":"t"}"#);
     let decoded = decode(part.as_bytes());
