@@ -15,7 +15,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Decode, Encode};
 use turnleaf_format::Ordinal;
 
-use crate::rows::{ItemRow, TurnName, TurnRow};
+use crate::rows::{ItemRow, ItemTimes, TurnName, TurnRow};
 
 /// First byte of every encoded value.
 pub const VERSION: u8 = 1;
@@ -148,9 +148,11 @@ impl Encode for TurnRow {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         self.turn.encode(encoder)?;
         id::encode(&self.id, encoder)?;
+        encode_root(self, encoder)?;
         self.status.encode(encoder)?;
         self.error_at.map(|at| at.0).encode(encoder)?;
         (self.started_at, self.completed_at, self.duration_ms).encode(encoder)?;
+        began(self.began_at_ms, self.started_at, i64::wrapping_sub).encode(encoder)?;
         self.first_user_item.map(|at| at.0).encode(encoder)?;
         self.final_agent_item.map(|at| at.0).encode(encoder)
     }
@@ -158,14 +160,20 @@ impl Encode for TurnRow {
 
 impl<C> Decode<C> for TurnRow {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (turn, id) = (Decode::decode(decoder)?, id::decode(decoder)?);
+        let root = decode_root(&id, decoder)?;
+        let (status, error_at) = (Decode::decode(decoder)?, place(decoder)?);
+        let (started_at, completed_at, duration_ms) = Decode::decode(decoder)?;
         Ok(TurnRow {
-            turn: Decode::decode(decoder)?,
-            id: id::decode(decoder)?,
-            status: Decode::decode(decoder)?,
-            error_at: place(decoder)?,
-            started_at: Decode::decode(decoder)?,
-            completed_at: Decode::decode(decoder)?,
-            duration_ms: Decode::decode(decoder)?,
+            turn,
+            id,
+            root,
+            status,
+            error_at,
+            began_at_ms: began(Decode::decode(decoder)?, started_at, i64::wrapping_add),
+            started_at,
+            completed_at,
+            duration_ms,
             first_user_item: place(decoder)?,
             final_agent_item: place(decoder)?,
         })
@@ -179,6 +187,7 @@ impl Encode for ItemRow {
         self.kind.encode(encoder)?;
         self.phase.encode(encoder)?;
         self.created_at_ms.encode(encoder)?;
+        times(self.times, self.created_at_ms, i64::wrapping_sub).encode(encoder)?;
         (self.sources.len() as u64).encode(encoder)?;
         self.sources
             .iter()
@@ -188,17 +197,65 @@ impl Encode for ItemRow {
 
 impl<C> Decode<C> for ItemRow {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (turn, id) = (Decode::decode(decoder)?, id::decode(decoder)?);
+        let (kind, phase) = (Decode::decode(decoder)?, Decode::decode(decoder)?);
+        let created_at_ms = Decode::decode(decoder)?;
         Ok(ItemRow {
-            turn: Decode::decode(decoder)?,
-            id: id::decode(decoder)?,
-            kind: Decode::decode(decoder)?,
-            phase: Decode::decode(decoder)?,
-            created_at_ms: Decode::decode(decoder)?,
+            turn,
+            id,
+            kind,
+            phase,
+            created_at_ms,
+            times: times(Decode::decode(decoder)?, created_at_ms, i64::wrapping_add),
             sources: Vec::<u64>::decode(decoder)?
                 .into_iter()
                 .map(Ordinal)
                 .collect(),
         })
+    }
+}
+
+/// Times relative to the item's line, which is mostly written as the item ends.
+fn times(times: ItemTimes, line: Option<i64>, shift: fn(i64, i64) -> i64) -> ItemTimes {
+    let shifted = |at: Option<i64>| at.map(|at| shift(at, line.unwrap_or(0)));
+    ItemTimes {
+        started_at_ms: shifted(times.started_at_ms),
+        completed_at_ms: shifted(times.completed_at_ms),
+    }
+}
+
+/// The beginning of a turn relative to the start that its records say.
+fn began(
+    began_at_ms: Option<i64>,
+    started_at: Option<i64>,
+    shift: fn(i64, i64) -> i64,
+) -> Option<i64> {
+    let start_ms = started_at.unwrap_or(0).wrapping_mul(1000);
+    began_at_ms.map(|at| shift(at, start_ms))
+}
+
+const NO_ROOT: u8 = 0;
+const OWN_ROOT: u8 = 1;
+const OTHER_ROOT: u8 = 2;
+
+/// Nearly every turn is its own root.
+fn encode_root<E: Encoder>(row: &TurnRow, encoder: &mut E) -> Result<(), EncodeError> {
+    match &row.root {
+        None => NO_ROOT.encode(encoder),
+        Some(root) if *root == row.id => OWN_ROOT.encode(encoder),
+        Some(root) => {
+            OTHER_ROOT.encode(encoder)?;
+            id::encode(root, encoder)
+        }
+    }
+}
+
+fn decode_root<D: Decoder>(own: &str, decoder: &mut D) -> Result<Option<String>, DecodeError> {
+    match u8::decode(decoder)? {
+        NO_ROOT => Ok(None),
+        OWN_ROOT => Ok(Some(own.to_owned())),
+        OTHER_ROOT => id::decode(decoder).map(Some),
+        _ => Err(DecodeError::Other("unknown form of a root turn")),
     }
 }
 

@@ -123,6 +123,7 @@ impl ContextScan {
                 turn_id,
                 item,
                 is_begin: false,
+                ..
             }) => {
                 segment.has_user_turn |=
                     segment.takes(Some(turn_id)) && item.kind == ItemKind::UserMessage;

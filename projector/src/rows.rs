@@ -55,6 +55,8 @@ pub enum ItemKind {
 pub enum Phase {
     /// Between tool calls.
     Commentary,
+    /// A part of the answer, before its end.
+    PartialAnswer,
     /// Ends the turn.
     FinalAnswer,
 }
@@ -66,11 +68,16 @@ pub struct TurnRow {
     pub turn: TurnNo,
     /// The turn's id.
     pub id: String,
+    /// The turn that it was begun for, its own one included; the first record that names one
+    /// counts.
+    pub root: Option<String>,
     /// Its state.
     pub status: TurnStatus,
     /// Ordinal of the record that holds its error.
     pub error_at: Option<Ordinal>,
-    /// Unix seconds.
+    /// Line timestamp of its first record, Unix milliseconds; `None` when it could not be read.
+    pub began_at_ms: Option<i64>,
+    /// Unix seconds, as its records say.
     pub started_at: Option<i64>,
     /// Unix seconds.
     pub completed_at: Option<i64>,
@@ -95,9 +102,31 @@ pub struct ItemRow {
     pub phase: Option<Phase>,
     /// Line timestamp of the first record, Unix milliseconds; `None` when it could not be read.
     pub created_at_ms: Option<i64>,
+    /// When it began and ended, as the first snapshots that know it say.
+    pub times: ItemTimes,
     /// Ordinals of the records it is rendered from, ascending: the newest snapshot, or all the
     /// parts of a merged reasoning item.
     pub sources: Vec<Ordinal>,
+}
+
+/// When an item began and ended, Unix milliseconds; 0 is no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct ItemTimes {
+    /// When it began.
+    pub started_at_ms: Option<i64>,
+    /// When it ended.
+    pub completed_at_ms: Option<i64>,
+}
+
+impl ItemTimes {
+    /// These, and where they say nothing, the `later` ones.
+    #[must_use]
+    pub fn or(self, later: ItemTimes) -> ItemTimes {
+        ItemTimes {
+            started_at_ms: self.started_at_ms.or(later.started_at_ms),
+            completed_at_ms: self.completed_at_ms.or(later.completed_at_ms),
+        }
+    }
 }
 
 /// A turn id as the thread knows it.

@@ -114,6 +114,10 @@ impl Store {
             .stage(number, expected_end.map(Ordinal), records)
             .map_err(refused)?;
         settle(shared, log, staged.ticket)?;
+        // A record of our own, a name for example, is no work on the thread.
+        if records.iter().any(|record| record.kind == Kind::LINE) {
+            self.leaves.appended_to(number);
+        }
         Ok(Appended {
             first: staged.first.0,
             end: staged.end.0,

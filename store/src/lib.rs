@@ -56,5 +56,6 @@ pub use turnleaf_engine::{
     TailVerdict, Unsealable,
 };
 pub use turnleaf_projector::index::Order;
+pub use turnleaf_projector::item::user_title;
 pub use turnleaf_projector::world_state::WorldState;
 pub use verify::{IndexState, Stats, VerifyReport};

@@ -18,6 +18,7 @@ mod repair;
 mod repeats;
 mod rot;
 mod rotation;
+mod runtime_homes;
 mod sealing;
 mod short_runs;
 mod texts;

@@ -5,14 +5,16 @@ use turnleaf_format::Ordinal;
 
 use super::{Id, Malformed, SMALL_BYTES_MAX, TooLarge, VALUE_BYTES_MAX, VERSION, decode, encode};
 use crate::index::test_rows::{item_rows, turn_rows};
-use crate::rows::{ItemKind, ItemRow, Phase, TurnName, TurnNo, TurnRow, TurnStatus};
+use crate::rows::{ItemKind, ItemRow, ItemTimes, Phase, TurnName, TurnNo, TurnRow, TurnStatus};
 
 fn turn() -> TurnRow {
     TurnRow {
         turn: TurnNo(7),
         id: "t7".into(),
+        root: Some("r".into()),
         status: TurnStatus::Failed,
         error_at: Some(Ordinal(300)),
+        began_at_ms: Some(-998),
         started_at: Some(-1),
         completed_at: Some(1_783_591_204),
         duration_ms: None,
@@ -28,6 +30,10 @@ fn item() -> ItemRow {
         kind: ItemKind::ContextCompaction,
         phase: Some(Phase::FinalAnswer),
         created_at_ms: Some(1_783_591_204_000),
+        times: ItemTimes {
+            started_at_ms: Some(1_783_591_203_997),
+            completed_at_ms: None,
+        },
         sources: vec![Ordinal(0), Ordinal(251), Ordinal(u64::MAX)],
     }
 }
@@ -35,13 +41,14 @@ fn item() -> ItemRow {
 #[test]
 fn the_bytes_are_fixed() {
     let golden: &[u8] = &[
-        1, 7, 0, 2, b't', b'7', 3, 1, 251, 44, 1, 1, 1, 1, 252, 72, 226, 158, 212, 0, 1, 1, 0,
+        1, 7, 0, 2, b't', b'7', 2, 0, 1, b'r', 3, 1, 251, 44, 1, 1, 1, 1, 252, 72, 226, 158, 212,
+        0, 1, 4, 1, 1, 0,
     ];
     assert_eq!(encode(&turn()), Ok(golden.to_vec()));
     assert_eq!(decode(golden), Ok(turn()));
     let golden: &[u8] = &[
-        1, 252, 112, 17, 1, 0, 0, 5, b'm', b's', b'g', b'_', b'1', 17, 1, 1, 1, 253, 64, 233, 163,
-        140, 62, 3, 0, 0, 3, 0, 251, 251, 0, 253, 255, 255, 255, 255, 255, 255, 255, 255,
+        1, 252, 112, 17, 1, 0, 0, 5, b'm', b's', b'g', b'_', b'1', 17, 1, 2, 1, 253, 64, 233, 163,
+        140, 62, 3, 0, 0, 1, 5, 0, 3, 0, 251, 251, 0, 253, 255, 255, 255, 255, 255, 255, 255, 255,
     ];
     assert_eq!(encode(&item()), Ok(golden.to_vec()));
     assert_eq!(decode(golden), Ok(item()));

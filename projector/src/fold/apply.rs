@@ -201,6 +201,7 @@ fn learn_session(meta: &mut ThreadMeta, session: &SessionMeta<'_>) {
     meta.parent = owned(&session.parent);
     meta.created_at_ms = session.created_at_ms;
     meta.cwd = Some(session.cwd.to_string());
+    meta.originator = Some(session.originator.to_string());
     meta.cli_version = Some(session.cli_version.to_string());
     meta.source = Some(session.source.to_string());
     meta.thread_source = owned(&session.thread_source);

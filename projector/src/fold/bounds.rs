@@ -94,8 +94,10 @@ pub(super) fn bound(effect: &mut Effect<'_>) {
             texts([&mut context.cwd, &mut context.model]);
             texts(&mut context.effort);
         }
-        Effect::TurnStarted { id, .. } | Effect::TurnCompleted { id, .. } => ids([id]),
-        Effect::TurnAborted { id, .. } => ids(id),
+        Effect::TurnStarted { id, root, .. } | Effect::TurnCompleted { id, root, .. } => {
+            ids([id].into_iter().chain(root));
+        }
+        Effect::TurnAborted { id, root, .. } => ids(id.iter_mut().chain(root)),
         Effect::Settings(settings) => {
             let provider = &mut settings.model_provider;
             texts([&mut settings.cwd, &mut settings.model, provider]);
@@ -123,7 +125,7 @@ fn bound_session(meta: &mut SessionMeta<'_>) {
         &mut meta.window_id,
     ];
     ids(named.into_iter().flatten());
-    texts([&mut meta.cwd, &mut meta.cli_version]);
+    texts([&mut meta.cwd, &mut meta.originator, &mut meta.cli_version]);
     let told = [
         &mut meta.thread_source,
         &mut meta.agent_nickname,

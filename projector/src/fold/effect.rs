@@ -125,6 +125,8 @@ pub enum Effect<'a> {
     TurnStarted {
         /// The turn.
         id: Cow<'a, str>,
+        /// The turn that it was begun for.
+        root: Option<Cow<'a, str>>,
         /// Unix seconds.
         started_at: Option<i64>,
     },
@@ -132,6 +134,8 @@ pub enum Effect<'a> {
     TurnCompleted {
         /// The turn.
         id: Cow<'a, str>,
+        /// The turn that it was begun for.
+        root: Option<Cow<'a, str>>,
         /// Whether the event says that the turn failed.
         has_error: bool,
         /// The event's times.
@@ -141,6 +145,8 @@ pub enum Effect<'a> {
     TurnAborted {
         /// The turn, when the event names one.
         id: Option<Cow<'a, str>>,
+        /// The turn that it was begun for.
+        root: Option<Cow<'a, str>>,
         /// The event's times.
         times: TurnTimes,
     },
@@ -193,6 +199,7 @@ pub struct SessionMeta<'a> {
     pub parent: Option<Cow<'a, str>>,
     pub created_at_ms: Option<i64>,
     pub cwd: Cow<'a, str>,
+    pub originator: Cow<'a, str>,
     pub cli_version: Cow<'a, str>,
     /// A bare name, or the JSON text of a structured source.
     pub source: Cow<'a, str>,

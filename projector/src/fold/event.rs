@@ -193,6 +193,8 @@ struct Warning<'a> {
 struct TurnStarted<'a> {
     #[serde(borrow)]
     turn_id: Text<'a>,
+    #[serde(borrow)]
+    root_turn_id: Option<Text<'a>>,
     started_at: Option<i64>,
     #[serde(rename = "model_context_window")]
     _model_context_window: Option<i64>,
@@ -202,6 +204,7 @@ fn turn_started(payload: &str) -> Option<Effect<'_>> {
     let keys: TurnStarted<'_> = read(payload)?;
     Some(Effect::TurnStarted {
         id: keys.turn_id.0,
+        root: cow(keys.root_turn_id),
         started_at: keys.started_at,
     })
 }
@@ -210,6 +213,8 @@ fn turn_started(payload: &str) -> Option<Effect<'_>> {
 struct TurnCompleted<'a> {
     #[serde(borrow)]
     turn_id: Text<'a>,
+    #[serde(borrow)]
+    root_turn_id: Option<Text<'a>>,
     #[serde(rename = "last_agent_message", borrow)]
     _last_agent_message: Option<Str<'a>>,
     error: Option<Object>,
@@ -232,6 +237,7 @@ fn turn_completed<'a>(payload: &'a str, line: &[u8]) -> Option<Effect<'a>> {
     };
     Some(Effect::TurnCompleted {
         id: keys.turn_id.0,
+        root: cow(keys.root_turn_id),
         has_error,
         times,
     })
@@ -241,6 +247,8 @@ fn turn_completed<'a>(payload: &'a str, line: &[u8]) -> Option<Effect<'a>> {
 struct TurnAborted<'a> {
     #[serde(borrow)]
     turn_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    root_turn_id: Option<Text<'a>>,
     #[serde(rename = "reason")]
     _reason: AbortReason,
     started_at: Option<i64>,
@@ -266,6 +274,7 @@ fn turn_aborted(payload: &str) -> Option<Effect<'_>> {
     };
     Some(Effect::TurnAborted {
         id: cow(keys.turn_id),
+        root: cow(keys.root_turn_id),
         times,
     })
 }

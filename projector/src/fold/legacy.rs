@@ -6,7 +6,9 @@ use turnleaf_format::Ordinal;
 use super::effect::{Decoded, Effect, TurnTimes};
 use super::state::{AnomalyKind, At, OpenTurn, ThreadState};
 use crate::item::{InTurn, LegacyHead, LegacyUse};
-use crate::rows::{ItemKind, ItemRow, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus};
+use crate::rows::{
+    ItemKind, ItemRow, ItemTimes, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus,
+};
 
 /// Most records that one reasoning item joins; what follows begins another one, so that a row has
 /// a bound and nothing is left out.
@@ -23,18 +25,25 @@ pub(super) fn apply<R: Rows>(
         state,
         ordinal,
         created_at_ms: decoded.timestamp_ms,
+        times: ItemTimes::default(),
     };
     match &decoded.effect {
-        Effect::TurnStarted { id, started_at } => {
+        Effect::TurnStarted {
+            id,
+            root,
+            started_at,
+        } => {
             replay.finish()?;
-            replay.open(id, true, *started_at)
+            replay.open(id, true, *started_at)?;
+            replay.change_open(|row| row.root = root.as_deref().map(str::to_owned))
         }
         Effect::TurnCompleted {
             id,
             has_error,
             times,
+            ..
         } => replay.complete(id, *has_error, *times),
-        Effect::TurnAborted { id, times } => replay.abort(id.as_deref(), *times),
+        Effect::TurnAborted { id, times, .. } => replay.abort(id.as_deref(), *times),
         Effect::RolledBack(turns) => replay.roll_back(*turns),
         Effect::Compacted(_) => {
             replay.ensure_open()?;
@@ -64,6 +73,8 @@ struct Replay<'a, R> {
     state: &'a mut ThreadState,
     ordinal: Ordinal,
     created_at_ms: Option<i64>,
+    /// When the item of the record began and ended.
+    times: ItemTimes,
 }
 
 impl<R: Rows> Replay<'_, R> {
@@ -112,11 +123,21 @@ impl<R: Rows> Replay<'_, R> {
                 };
                 self.review(turn_id.as_deref(), &id, *kind)
             }
-            LegacyHead::Item { turn_id, item, .. } => match item.legacy {
-                LegacyUse::Ignored => Ok(()),
-                LegacyUse::Upsert => self.upsert_by_id(turn_id, &item.id, item.kind, item.phase),
-                LegacyUse::Review => self.review(Some(turn_id), &item.id, item.kind),
-            },
+            LegacyHead::Item {
+                turn_id,
+                item,
+                times,
+                ..
+            } => {
+                self.times = *times;
+                match item.legacy {
+                    LegacyUse::Ignored => Ok(()),
+                    LegacyUse::Upsert => {
+                        self.upsert_by_id(turn_id, &item.id, item.kind, item.phase)
+                    }
+                    LegacyUse::Review => self.review(Some(turn_id), &item.id, item.kind),
+                }
+            }
             LegacyHead::Error { affects_turn: true } => {
                 let ordinal = self.ordinal;
                 self.change_open(|row| {
@@ -146,12 +167,14 @@ impl<R: Rows> Replay<'_, R> {
         let row = TurnRow {
             turn,
             id: id.to_owned(),
+            root: None,
             status: if explicit {
                 TurnStatus::InProgress
             } else {
                 TurnStatus::Completed
             },
             error_at: None,
+            began_at_ms: self.created_at_ms,
             started_at,
             completed_at: None,
             duration_ms: None,
@@ -319,6 +342,7 @@ impl<R: Rows> Replay<'_, R> {
             kind,
             phase,
             created_at_ms: self.created_at_ms,
+            times: self.times,
             sources,
         };
         self.rows.put_item(self.ordinal, &row)?;
@@ -369,6 +393,7 @@ impl<R: Rows> Replay<'_, R> {
         let row = ItemRow {
             kind,
             phase,
+            times: old.times.or(self.times),
             sources: vec![self.ordinal],
             ..old
         };

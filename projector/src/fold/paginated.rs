@@ -7,7 +7,7 @@ use super::effect::{Decoded, Effect, TurnTimes};
 use super::state::ThreadState;
 use crate::item::{ItemHead, LegacyHead};
 use crate::rows::{
-    ItemKind, ItemRow, Landmarks, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus,
+    ItemKind, ItemRow, ItemTimes, Landmarks, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus,
 };
 
 pub(super) fn apply<R: Rows>(
@@ -16,34 +16,47 @@ pub(super) fn apply<R: Rows>(
     ordinal: Ordinal,
     decoded: &Decoded<'_>,
 ) -> Result<(), R::Error> {
-    let (id, status, error_at, times) = match &decoded.effect {
-        Effect::TurnStarted { id, started_at } => {
+    let (id, root, status, error_at, times) = match &decoded.effect {
+        Effect::TurnStarted {
+            id,
+            root,
+            started_at,
+        } => {
             let times = TurnTimes {
                 started_at: *started_at,
                 ..TurnTimes::default()
             };
-            (id, TurnStatus::InProgress, None, times)
+            (id, root, TurnStatus::InProgress, None, times)
         }
         Effect::TurnCompleted {
             id,
+            root,
             has_error: true,
             times,
-        } => (id, TurnStatus::Failed, Some(ordinal), *times),
+        } => (id, root, TurnStatus::Failed, Some(ordinal), *times),
         Effect::TurnCompleted {
             id,
+            root,
             has_error: false,
             times,
-        } => (id, TurnStatus::Completed, None, *times),
+        } => (id, root, TurnStatus::Completed, None, *times),
         Effect::TurnAborted {
             id: Some(id),
+            root,
             times,
-        } => (id, TurnStatus::Interrupted, None, *times),
+        } => (id, root, TurnStatus::Interrupted, None, *times),
         Effect::Item(LegacyHead::Item {
             turn_id,
             item,
             is_begin: false,
+            times,
         }) => {
-            return put_item(rows, state, ordinal, turn_id, item, decoded.timestamp_ms);
+            let snapshot = ItemSnapshot {
+                item,
+                created_at_ms: decoded.timestamp_ms,
+                times: *times,
+            };
+            return put_item(rows, state, ordinal, turn_id, &snapshot);
         }
         _ => return Ok(()),
     };
@@ -53,6 +66,8 @@ pub(super) fn apply<R: Rows>(
         ordinal,
         Snapshot {
             id,
+            created_at_ms: decoded.timestamp_ms,
+            root: root.as_deref(),
             status,
             error_at,
             times,
@@ -62,6 +77,8 @@ pub(super) fn apply<R: Rows>(
 
 struct Snapshot<'a> {
     id: &'a str,
+    created_at_ms: Option<i64>,
+    root: Option<&'a str>,
     status: TurnStatus,
     error_at: Option<Ordinal>,
     times: TurnTimes,
@@ -90,11 +107,17 @@ fn put_turn<R: Rows>(
         )?;
     }
     let started_before = old.as_ref().and_then(|row| row.started_at);
+    let root_before = old.as_ref().and_then(|row| row.root.clone());
     let mut row = TurnRow {
         turn,
         id: snapshot.id.to_owned(),
+        root: root_before.or_else(|| snapshot.root.map(str::to_owned)),
         status: snapshot.status,
         error_at: snapshot.error_at,
+        began_at_ms: match &old {
+            Some(row) => row.began_at_ms,
+            None => snapshot.created_at_ms,
+        },
         // A later record that lacks the start does not take it away.
         started_at: snapshot.times.started_at.or(started_before),
         completed_at: snapshot.times.completed_at,
@@ -116,14 +139,21 @@ fn point(row: &mut TurnRow, items: Landmarks) {
         .or(row.final_agent_item);
 }
 
+/// An item as one record tells it.
+struct ItemSnapshot<'a> {
+    item: &'a ItemHead<'a>,
+    created_at_ms: Option<i64>,
+    times: ItemTimes,
+}
+
 fn put_item<R: Rows>(
     rows: &mut R,
     state: &mut ThreadState,
     ordinal: Ordinal,
     turn_id: &str,
-    item: &ItemHead<'_>,
-    created_at_ms: Option<i64>,
+    snapshot: &ItemSnapshot<'_>,
 ) -> Result<(), R::Error> {
+    let item = snapshot.item;
     let name = match rows.turn_name(turn_id)? {
         Some(name) => name,
         None => {
@@ -135,7 +165,7 @@ fn put_item<R: Rows>(
             name
         }
     };
-    let key = put_snapshot(rows, ordinal, name.turn, item, created_at_ms)?;
+    let key = put_snapshot(rows, ordinal, name.turn, snapshot)?;
     let Some(turn_key) = name.row else {
         return Ok(());
     };
@@ -155,25 +185,29 @@ fn put_item<R: Rows>(
     rows.put_turn(turn_key, &row)
 }
 
-/// Writes an item's row and gives its key: a known item keeps its place and time.
+/// Writes an item's row and gives its key: a known item keeps its place and times.
 fn put_snapshot<R: Rows>(
     rows: &mut R,
     ordinal: Ordinal,
     turn: TurnNo,
-    item: &ItemHead<'_>,
-    created_at_ms: Option<i64>,
+    snapshot: &ItemSnapshot<'_>,
 ) -> Result<Ordinal, R::Error> {
+    let item = snapshot.item;
     let known = match rows.item_key(turn, &item.id)? {
-        Some(key) => rows.item(key)?.map(|row| (key, row.created_at_ms)),
+        Some(key) => rows.item(key)?.map(|row| (key, row)),
         None => None,
     };
-    let (key, created_at_ms) = known.unwrap_or((ordinal, created_at_ms));
+    let (key, created_at_ms, times) = match known {
+        Some((key, row)) => (key, row.created_at_ms, row.times.or(snapshot.times)),
+        None => (ordinal, snapshot.created_at_ms, snapshot.times),
+    };
     let row = ItemRow {
         turn,
         id: item.id.to_string(),
         kind: item.kind,
         phase: item.phase,
         created_at_ms,
+        times,
         sources: vec![ordinal],
     };
     rows.put_item(key, &row)?;

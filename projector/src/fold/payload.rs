@@ -34,8 +34,8 @@ struct SessionMetaKeys<'a> {
     timestamp: Text<'a>,
     #[serde(borrow)]
     cwd: Text<'a>,
-    #[serde(rename = "originator", borrow)]
-    _originator: Str<'a>,
+    #[serde(borrow)]
+    originator: Text<'a>,
     #[serde(borrow)]
     cli_version: Text<'a>,
     #[serde(borrow)]
@@ -119,6 +119,7 @@ pub(super) fn session_meta(payload: &str) -> Option<SessionMeta<'_>> {
         parent: cow(keys.parent_thread_id),
         created_at_ms: timestamp_ms(keys.timestamp.as_str()),
         cwd: keys.cwd.0,
+        originator: keys.originator.0,
         cli_version: keys.cli_version.0,
         source: source(keys.source)?,
         thread_source: cow(keys.thread_source),

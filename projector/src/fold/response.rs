@@ -129,6 +129,7 @@ fn is_agent_path(path: &str) -> bool {
 #[serde(rename_all = "snake_case")]
 enum Phase {
     Commentary,
+    PartialAnswer,
     FinalAnswer,
 }
 

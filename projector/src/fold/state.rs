@@ -200,6 +200,8 @@ pub struct ThreadMeta {
     pub agent_nickname: Option<String>,
     pub agent_role: Option<String>,
     pub agent_path: Option<String>,
+    /// The client that began the thread.
+    pub originator: Option<String>,
     pub cli_version: Option<String>,
     /// `None` means enabled.
     pub memory_mode: Option<String>,

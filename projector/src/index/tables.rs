@@ -154,7 +154,7 @@ impl Row for TurnRow {
     }
 
     fn bytes_bound(&self) -> usize {
-        ROW_BYTES + self.id.len()
+        ROW_BYTES + self.id.len() + self.root.as_ref().map_or(0, String::len)
     }
 }
 

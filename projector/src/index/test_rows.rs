@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use turnleaf_format::Ordinal;
 
-use crate::rows::{ItemKind, ItemRow, Phase, TurnNo, TurnRow, TurnStatus};
+use crate::rows::{ItemKind, ItemRow, ItemTimes, Phase, TurnNo, TurnRow, TurnStatus};
 
 fn ordinals() -> impl Strategy<Value = Ordinal> {
     prop_oneof![0..600_u64, any::<u64>()].prop_map(Ordinal)
@@ -29,25 +29,40 @@ fn phases() -> impl Strategy<Value = Option<Phase>> {
     prop::sample::select(vec![
         None,
         Some(Phase::Commentary),
+        Some(Phase::PartialAnswer),
         Some(Phase::FinalAnswer),
     ])
 }
 
+/// An id and a root: none, the id itself, or another one.
+fn ids_and_roots() -> impl Strategy<Value = (String, Option<String>)> {
+    (".{0,40}", 0..3, ".{0,40}").prop_map(|(id, root, other)| match root {
+        0 => (id, None),
+        1 => (id.clone(), Some(id)),
+        _ => (id, Some(other)),
+    })
+}
+
 /// Any turn rows.
 pub(crate) fn turn_rows() -> impl Strategy<Value = TurnRow> {
-    let times = any::<(Option<i64>, Option<i64>, Option<i64>)>();
+    let times = any::<[Option<i64>; 4]>();
     let places = prop::array::uniform3(prop::option::of(ordinals()));
-    (any::<u32>(), ".{0,40}", statuses(), times, places).prop_map(
-        |(turn, id, status, times, [error_at, first_user_item, final_agent_item])| TurnRow {
-            turn: TurnNo(turn),
-            id,
-            status,
-            error_at,
-            started_at: times.0,
-            completed_at: times.1,
-            duration_ms: times.2,
-            first_user_item,
-            final_agent_item,
+    (any::<u32>(), ids_and_roots(), statuses(), times, places).prop_map(
+        |(turn, (id, root), status, times, [error_at, first_user_item, final_agent_item])| {
+            let [began_at_ms, started_at, completed_at, duration_ms] = times;
+            TurnRow {
+                turn: TurnNo(turn),
+                id,
+                root,
+                status,
+                error_at,
+                began_at_ms,
+                started_at,
+                completed_at,
+                duration_ms,
+                first_user_item,
+                final_agent_item,
+            }
         },
     )
 }
@@ -60,15 +75,19 @@ pub(crate) fn item_rows() -> impl Strategy<Value = ItemRow> {
         ".{0,40}",
         kinds(),
         phases(),
-        any::<Option<i64>>(),
+        any::<[Option<i64>; 3]>(),
         sources,
     )
-        .prop_map(|(turn, id, kind, phase, created_at_ms, sources)| ItemRow {
+        .prop_map(|(turn, id, kind, phase, times, sources)| ItemRow {
             turn: TurnNo(turn),
             id,
             kind,
             phase,
-            created_at_ms,
+            created_at_ms: times[0],
+            times: ItemTimes {
+                started_at_ms: times[1],
+                completed_at_ms: times[2],
+            },
             sources,
         })
 }
@@ -78,8 +97,10 @@ pub(crate) fn turn(number: u32, id: &str) -> TurnRow {
     TurnRow {
         turn: TurnNo(number),
         id: id.to_owned(),
+        root: None,
         status: TurnStatus::InProgress,
         error_at: None,
+        began_at_ms: None,
         started_at: Some(1_783_591_201),
         completed_at: None,
         duration_ms: None,
@@ -96,6 +117,7 @@ pub(crate) fn item(number: u32, id: &str, first: u64) -> ItemRow {
         kind: ItemKind::AgentMessage,
         phase: Some(Phase::Commentary),
         created_at_ms: Some(1_783_591_201_000 + i64::try_from(first).unwrap_or(0)),
+        times: ItemTimes::default(),
         sources: vec![Ordinal(first)],
     }
 }

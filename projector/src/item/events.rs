@@ -442,8 +442,9 @@ pub(super) struct ItemCompleted<'a> {
     thread_id: ThreadId<'a>,
     pub(super) turn_id: Text<'a>,
     pub(super) item: TurnItem<'a>,
+    pub(super) started_at_ms: Option<i64>,
     #[serde(default)]
-    completed_at_ms: i64,
+    pub(super) completed_at_ms: i64,
 }
 
 #[derive(Debug, Deserialize)]

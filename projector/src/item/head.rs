@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::shapes::{MessagePhase, UserInput};
@@ -72,6 +73,26 @@ impl<'a> UserText<'a> {
     }
 }
 
+/// What a served `userMessage` asks, as lists show it, the same for a turn as for its thread: the
+/// request without what a client put before it, or `[Image]` for images without text. `None` for
+/// neither, and for other items.
+#[must_use]
+pub fn user_title(item: &Value) -> Option<String> {
+    if item["type"] != "userMessage" {
+        return None;
+    }
+    let (mut text, mut has_images) = (String::new(), false);
+    for part in item["content"].as_array()? {
+        match part["type"].as_str() {
+            Some("text") => text.push_str(part["text"].as_str().unwrap_or_default()),
+            Some("image" | "localImage") => has_images = true,
+            _ => {}
+        }
+    }
+    let user = UserText::new(Cow::Owned(text), has_images);
+    user.preview().map(str::to_owned)
+}
+
 fn request(text: &str) -> &str {
     match text.split_once(REQUEST_MARKER) {
         Some((_, request)) => request.trim(),
@@ -115,6 +136,7 @@ pub(super) fn head(item: TurnItem<'_>) -> ItemHead<'_> {
 pub(super) fn phase(phase: MessagePhase) -> Phase {
     match phase {
         MessagePhase::Commentary => Phase::Commentary,
+        MessagePhase::PartialAnswer => Phase::PartialAnswer,
         MessagePhase::FinalAnswer => Phase::FinalAnswer,
     }
 }

@@ -10,7 +10,7 @@ use super::events::{AssessedAction, Assessment, Event, UserMessage, Verdict, eve
 use super::turn_item::TurnItem;
 use super::wire::Text;
 use super::{ItemHead, Rejected, UserText, head, scan};
-use crate::rows::{ItemKind, Phase};
+use crate::rows::{ItemKind, ItemTimes, Phase};
 
 /// What a legacy replay (rules 11.2) needs of one event that concerns items.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
@@ -63,6 +63,8 @@ pub enum LegacyHead<'a> {
         item: ItemHead<'a>,
         /// Whether it is `item_started`.
         is_begin: bool,
+        /// When it began and ended, as an `item_completed` says.
+        times: ItemTimes,
     },
     /// `error`: fails the current turn if `affects_turn`.
     Error {
@@ -174,8 +176,14 @@ fn event_head(event: Event<'_>) -> LegacyHead<'_> {
             review(Kind::EnteredReviewMode, event.turn_id, event.item_id)
         }
         Event::ExitedReview(event) => review(Kind::ExitedReviewMode, event.turn_id, event.item_id),
-        Event::ItemStarted(event) => item(event.turn_id, event.item, true),
-        Event::ItemCompleted(event) => item(event.turn_id, event.item, false),
+        Event::ItemStarted(event) => item(event.turn_id, event.item, true, ItemTimes::default()),
+        Event::ItemCompleted(event) => {
+            let times = ItemTimes {
+                started_at_ms: event.started_at_ms,
+                completed_at_ms: Some(event.completed_at_ms).filter(|at| *at != 0),
+            };
+            item(event.turn_id, event.item, false, times)
+        }
         Event::Error(event) => LegacyHead::Error {
             affects_turn: event.codex_error_info.is_none_or(ErrorInfo::affects_turn),
         },
@@ -267,10 +275,16 @@ fn review<'a>(
     }
 }
 
-fn item<'a>(Text(turn_id): Text<'a>, item: TurnItem<'a>, is_begin: bool) -> LegacyHead<'a> {
+fn item<'a>(
+    Text(turn_id): Text<'a>,
+    item: TurnItem<'a>,
+    is_begin: bool,
+    times: ItemTimes,
+) -> LegacyHead<'a> {
     LegacyHead::Item {
         turn_id,
         item: head::head(item),
         is_begin,
+        times,
     }
 }

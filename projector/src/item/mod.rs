@@ -26,7 +26,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use head::{ItemHead, LegacyUse, UserText, turn_item_head};
+pub use head::{ItemHead, LegacyUse, UserText, turn_item_head, user_title};
 pub use hook::hook_prompt_head;
 pub use legacy::{HookPromptHead, InTurn, LegacyHead, legacy_head};
 pub use render::{render, turn_error};

@@ -93,6 +93,8 @@ fn command_execution(id: &str, item: &CommandExecution<'_>) -> Value {
         parsed_cmd: &item.parsed_cmd,
         source: item.source,
         process_id: item.process_id,
+        plugin_id: item.plugin_id,
+        script_path: item.script_path,
         status: item.status,
         aggregated_output: item.aggregated_output,
         exit_code: item.exit_code,

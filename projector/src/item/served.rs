@@ -74,6 +74,7 @@ pub(super) fn agent_message(
 ) -> Value {
     let phase = phase.map(|phase| match phase {
         MessagePhase::Commentary => "commentary",
+        MessagePhase::PartialAnswer => "partial_answer",
         MessagePhase::FinalAnswer => "final_answer",
     });
     json!({
@@ -114,7 +115,7 @@ pub(super) fn command_execution(id: &str, exec: &Exec<'_>) -> Value {
         ExecSource::UnifiedExecStartup => "unifiedExecStartup",
         ExecSource::UnifiedExecInteraction => "unifiedExecInteraction",
     };
-    json!({
+    let mut item = json!({
         "type": "commandExecution",
         "id": id,
         "command": commands::line(exec.command),
@@ -126,7 +127,17 @@ pub(super) fn command_execution(id: &str, exec: &Exec<'_>) -> Value {
         "aggregatedOutput": or_null(output),
         "exitCode": exec.exit_code,
         "durationMs": exec.duration_ms,
-    })
+    });
+    // Only newer records say where a command came from.
+    for (key, text) in [
+        ("pluginId", exec.plugin_id),
+        ("scriptPath", exec.script_path),
+    ] {
+        if let Some(text) = text {
+            item[key] = text.value();
+        }
+    }
+    item
 }
 
 fn command_status(status: CommandStatus) -> &'static str {

@@ -47,6 +47,7 @@ pub(super) enum McpStatus {
 #[serde(rename_all = "snake_case")]
 pub(super) enum MessagePhase {
     Commentary,
+    PartialAnswer,
     FinalAnswer,
 }
 
@@ -388,6 +389,8 @@ pub(super) struct Exec<'a> {
     pub(super) parsed_cmd: &'a [ParsedCommand<'a>],
     pub(super) source: ExecSource,
     pub(super) process_id: Option<Str<'a>>,
+    pub(super) plugin_id: Option<Str<'a>>,
+    pub(super) script_path: Option<Str<'a>>,
     pub(super) status: CommandStatus,
     pub(super) aggregated_output: Option<Str<'a>>,
     pub(super) exit_code: Option<i32>,

@@ -116,6 +116,8 @@ pub(super) struct CommandExecution<'a> {
     pub(super) cwd: Place,
     pub(super) parsed_cmd: Vec<ParsedCommand<'a>>,
     pub(super) source: ExecSource,
+    pub(super) plugin_id: Option<Str<'a>>,
+    pub(super) script_path: Option<Str<'a>>,
     interaction_input: Option<Str<'a>>,
     pub(super) status: CommandStatus,
     stdout: Option<Str<'a>>,

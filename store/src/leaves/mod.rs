@@ -47,6 +47,8 @@ pub(crate) struct Leaves {
     used: Mutex<HashSet<ThreadNumber>>,
     /// Log bytes that were applied since the index was durable.
     undurable_bytes: AtomicU64,
+    /// Threads that took appends since the store was opened.
+    live: Mutex<HashSet<ThreadNumber>>,
 }
 
 impl std::fmt::Debug for Leaves {
@@ -67,7 +69,23 @@ impl Leaves {
             spare: Mutex::new(None),
             used: Mutex::default(),
             undurable_bytes: AtomicU64::new(0),
+            live: Mutex::default(),
         }
+    }
+
+    /// The thread took an append: what is not ended in it may go on.
+    pub(crate) fn appended_to(&self, thread: ThreadNumber) {
+        self.live().insert(thread);
+    }
+
+    /// Whether this process may still be at work on the thread. An import says nothing about that:
+    /// what it brings was written by somebody else.
+    fn is_live(&self, thread: ThreadNumber) -> bool {
+        self.live().contains(&thread)
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashSet<ThreadNumber>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the thread was not used before, since the index was opened.

@@ -10,7 +10,7 @@ use turnleaf_engine::{ReadError, Reader, Record};
 use turnleaf_projector::fold::short_id;
 use turnleaf_projector::index::{self, Order, Page, PageRequest, PageToken};
 use turnleaf_projector::item;
-use turnleaf_projector::rows::{ItemRow, TurnRow, TurnStatus};
+use turnleaf_projector::rows::{ItemRow, ItemTimes, TurnRow, TurnStatus};
 
 use super::catch_up::whole_line;
 use crate::error::Error;
@@ -80,7 +80,7 @@ pub struct ItemsRequest {
 /// A page of items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemsPage {
-    /// `{"turnId","itemId","createdAtMs","ordinal","item"}` each.
+    /// `{"turnId","itemId","createdAtMs","startedAtMs","completedAtMs","ordinal","item"}` each.
     pub items: Vec<Value>,
     /// As in [`TurnsPage`].
     pub next_cursor: Option<String>,
@@ -91,6 +91,9 @@ pub struct ItemsPage {
 impl Store {
     /// A page of a thread's turns. Its cost does not grow with the thread, its memory not with the
     /// limit: the cursor goes on behind what fitted.
+    ///
+    /// A turn that has no end is `interrupted`, as the runtime shows it, unless it is the newest of a
+    /// thread that this store took appends for since it was opened: then it is `inProgress`.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`], [`crate::ErrorKind::Invalid`] for a cursor or limit that
@@ -115,18 +118,20 @@ impl Store {
                     limit,
                 },
             )?;
+            let running = self.running_turn(&rows, number)?;
             let turns = fill(&mut page, |part| {
                 let mut shown = Vec::with_capacity(part.len());
                 for (_, turn) in part {
                     shown.push(items_of_turn(&rows, number, turn, request.items)?);
                 }
                 let rendered = self.render(reader, shown.iter().flatten(), part)?;
-                let turn_json = |((_, turn), items): (&TurnAt, &Vec<(Ordinal, ItemRow)>)| {
+                let turn_json = |((at, turn), items): (&TurnAt, &Vec<(Ordinal, ItemRow)>)| {
                     let items: Vec<Value> = items
                         .iter()
                         .filter_map(|(at, _)| rendered.items.get(at).cloned())
                         .collect();
-                    Some(turn_value(turn, &rendered, items, request.items))
+                    let status = status(turn, running == Some(*at));
+                    Some(turn_value(turn, status, &rendered, items, request.items))
                 };
                 Ok(part.iter().zip(&shown).map(turn_json).collect())
             })?;
@@ -178,6 +183,8 @@ impl Store {
                             "turnId": turn,
                             "itemId": row.id,
                             "createdAtMs": row.created_at_ms,
+                            "startedAtMs": row.times.started_at_ms,
+                            "completedAtMs": row.times.completed_at_ms,
                             "ordinal": first.0,
                             "item": item,
                         })
@@ -193,6 +200,24 @@ impl Store {
                 backwards_cursor: page.backwards().map(text),
             })
         })
+    }
+
+    /// Key of the turn that goes on when it has no end: the newest one of a live thread.
+    fn running_turn(
+        &self,
+        rows: &index::Reader,
+        thread: ThreadNumber,
+    ) -> Result<Option<Ordinal>, Error> {
+        if !self.leaves.is_live(thread) {
+            return Ok(None);
+        }
+        let newest = PageRequest {
+            anchor: None,
+            order: Order::Descending,
+            limit: NonZeroUsize::MIN,
+        };
+        let page = rows.turns_page(thread, &newest)?;
+        Ok(page.rows.first().map(|(at, _)| *at))
     }
 
     fn token(&self, cursor: Option<&str>) -> Result<Option<PageToken>, Error> {
@@ -222,7 +247,8 @@ impl Store {
                 .iter()
                 .map(|at| lines.get(at).map(Vec::as_slice))
                 .collect();
-            if let Some(value) = bytes.and_then(|bytes| item::render(&row.id, &bytes)) {
+            if let Some(mut value) = bytes.and_then(|bytes| item::render(&row.id, &bytes)) {
+                add_times(&mut value, row.times);
                 rendered.items.insert(*first, value);
             }
         }
@@ -265,6 +291,15 @@ impl Store {
             }
         }
         Ok(found)
+    }
+}
+
+/// Items say when they began and ended since records do; before, the list of items alone says when
+/// they ended.
+fn add_times(item: &mut Value, times: ItemTimes) {
+    if times.started_at_ms.is_some() {
+        item["startedAtMs"] = json!(times.started_at_ms);
+        item["completedAtMs"] = json!(times.completed_at_ms);
     }
 }
 
@@ -356,19 +391,30 @@ fn items_of_turn(
     }
 }
 
-fn turn_value(turn: &TurnRow, rendered: &Rendered, items: Vec<Value>, view: ItemsView) -> Value {
-    let status = match turn.status {
-        TurnStatus::InProgress => "inProgress",
+/// What a turn is now: its row knows only what its records said.
+fn status(turn: &TurnRow, is_running: bool) -> &'static str {
+    match turn.status {
+        TurnStatus::InProgress if is_running => "inProgress",
+        TurnStatus::InProgress => "interrupted",
         TurnStatus::Completed => "completed",
         TurnStatus::Interrupted => "interrupted",
         TurnStatus::Failed => "failed",
-    };
+    }
+}
+
+fn turn_value(
+    turn: &TurnRow,
+    status: &str,
+    rendered: &Rendered,
+    items: Vec<Value>,
+    view: ItemsView,
+) -> Value {
     let view = match view {
         ItemsView::NotLoaded => "notLoaded",
         ItemsView::Summary => "summary",
         ItemsView::Full => "full",
     };
-    json!({
+    let mut value = json!({
         "id": turn.id,
         "items": items,
         "itemsView": view,
@@ -377,7 +423,11 @@ fn turn_value(turn: &TurnRow, rendered: &Rendered, items: Vec<Value>, view: Item
         "startedAt": turn.started_at,
         "completedAt": turn.completed_at,
         "durationMs": turn.duration_ms,
-    })
+    });
+    if let Some(root) = &turn.root {
+        value["rootTurnId"] = json!(root);
+    }
+    value
 }
 
 #[cfg(test)]

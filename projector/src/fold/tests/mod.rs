@@ -8,3 +8,4 @@ mod facts;
 mod properties;
 mod records;
 mod time;
+mod times;

@@ -394,6 +394,7 @@ fn item_events_carry_their_turn() {
                 turn_id,
                 item,
                 is_begin,
+                ..
             } = head
             else {
                 panic!("{head:?}")

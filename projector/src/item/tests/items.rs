@@ -1,7 +1,7 @@
 //! Canonical items: forms, drops, rejections.
 
 use super::*;
-use crate::item::{LegacyUse, UserText};
+use crate::item::{LegacyUse, UserText, user_title};
 use crate::rows::{ItemKind, Phase};
 
 fn command(cwd: &str, argv: Value, parsed: Value) -> Value {
@@ -167,6 +167,33 @@ fn previews_follow_the_request_marker() {
     check("## My request for Codex:  ", false, None, None);
     check(" ", true, None, Some("[Image]"));
     check("", false, None, None);
+}
+
+#[test]
+fn a_served_message_has_the_title_of_its_thread() {
+    let check = |content: Value, title: Option<&str>| {
+        let item = json!({ "type": "userMessage", "id": "u", "content": content });
+        assert_eq!(user_title(&item).as_deref(), title);
+    };
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    check(json!([]), None);
+    check(json!([text(" hi "), text("there")]), Some("hi there"));
+    check(
+        json!([text("ctx\n## My request for Codex:\n do it\n")]),
+        Some("do it"),
+    );
+    check(
+        json!([{ "type": "localImage", "path": "/p" }]),
+        Some("[Image]"),
+    );
+    check(
+        json!([{ "type": "skill", "name": "s", "path": "/p" }]),
+        None,
+    );
+    assert_eq!(
+        user_title(&json!({ "type": "plan", "id": "p", "text": "x" })),
+        None
+    );
 }
 
 #[test]

@@ -112,3 +112,38 @@ fn a_page_that_ended_at_its_bytes_is_found_again_backwards() {
     let back = store.items(&back).unwrap();
     assert!(back.items == [&second.items[0], &first.items[1]].map(Value::clone));
 }
+
+/// A line that begins a turn.
+fn start(turn: &str) -> String {
+    let payload =
+        format!(r#"{{"type":"task_started","turn_id":"{turn}","model_context_window":null}}"#);
+    format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#)
+}
+
+fn statuses(store: &Store) -> Vec<String> {
+    let (turns, _) = turns(store, None, 100, Order::Ascending);
+    let status = |turn: &Value| turn["status"].as_str().unwrap().to_owned();
+    turns.iter().map(status).collect()
+}
+
+#[test]
+fn a_turn_without_an_end_goes_on_only_while_its_writer_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.create_thread("a").unwrap();
+    for turn in ["first", "second"] {
+        store.append("a", None, &[start(turn).as_bytes()]).unwrap();
+    }
+    assert_eq!(statuses(&store), ["interrupted", "inProgress"]);
+    store.close().unwrap();
+    let read = Store::open_to_read(dir.path()).unwrap();
+    assert_eq!(statuses(&read), ["interrupted", "interrupted"]);
+    drop(read);
+    let store = Store::open(dir.path()).unwrap();
+    store
+        .set_name("a", "a name is no work on a thread")
+        .unwrap();
+    assert_eq!(statuses(&store), ["interrupted", "interrupted"]);
+    store.append("a", None, &[b"{}"]).unwrap();
+    assert_eq!(statuses(&store), ["interrupted", "inProgress"]);
+}

@@ -1,0 +1,233 @@
+//! Homes that a released runtime wrote, with its own answers: what is served of their threads
+//! equals what the runtime served.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use turnleaf::{
+    ImportSource, ItemsRequest, ItemsView, Order, SortKey, Store, ThreadsRequest, TurnsRequest,
+};
+
+const HOMES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../shared/conformance/runtime-0.171"
+);
+
+/// Keys of a thread that depend on the home's place and on databases beside it, or that the
+/// runtime's list loses.
+const NOT_COMPARED: [&str; 10] = [
+    "path",
+    "status",
+    "turns",
+    "canAcceptDirectInput",
+    "environments",
+    "extra",
+    "updatedAt",
+    "recencyAt",
+    "gitInfo",
+    "forkedFromId",
+];
+
+/// Folders of the homes; none, with a message, where they are not at hand.
+fn homes() -> Vec<PathBuf> {
+    let Ok(entries) = Path::new(HOMES).read_dir() else {
+        assert!(std::env::var("CI").is_err(), "{HOMES} is missing");
+        println!("skipped: {HOMES} is missing");
+        return Vec::new();
+    };
+    let folders = entries.map(|entry| entry.unwrap().path());
+    let mut homes: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
+    homes.sort();
+    homes
+}
+
+/// A rollout of a home.
+struct Rollout {
+    path: PathBuf,
+    head: Value,
+}
+
+impl Rollout {
+    fn thread(&self) -> &str {
+        self.head["id"].as_str().unwrap()
+    }
+}
+
+fn rollouts(home: &Path) -> Vec<Rollout> {
+    let mut found = Vec::new();
+    let mut open = vec![home.join("sessions"), home.join("archived_sessions")];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+            let head = line["payload"].clone();
+            found.push(Rollout { path, head });
+        }
+    }
+    found
+}
+
+/// The newest name of each thread.
+fn names(home: &Path) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(home.join("session_index.jsonl")).unwrap_or_default();
+    let rows = text.lines().map(|line| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| row[key].as_str().unwrap().to_owned();
+        (text("id"), text("thread_name"))
+    });
+    rows.collect()
+}
+
+fn import(store: &Store, rollout: &Rollout, archived: bool) {
+    let mut file = File::open(&rollout.path).unwrap();
+    let source = ImportSource {
+        path: &rollout.path.display().to_string(),
+        thread_hint: None,
+        file_bytes: file.metadata().unwrap().len(),
+        modified_ns: 1,
+        archived,
+        plain: &mut file,
+    };
+    store.import(source, &mut |_| {}).unwrap().unwrap();
+}
+
+/// The value without nulls and empty arrays, which are the same as missing keys.
+fn plain(value: &Value) -> Value {
+    let is_empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !is_empty(value));
+            let plain = kept.map(|(key, value)| (key.clone(), plain(value)));
+            Value::Object(plain.collect::<Map<_, _>>())
+        }
+        Value::Array(values) => values.iter().map(plain).collect(),
+        other => other.clone(),
+    }
+}
+
+fn without(mut value: Value, keys: &[&str]) -> Value {
+    let fields = value.as_object_mut().unwrap();
+    fields.retain(|key, _| !keys.contains(&key.as_str()));
+    plain(&value)
+}
+
+fn threads(store: &Store, archived: bool) -> BTreeMap<String, Value> {
+    let page = store.threads(&ThreadsRequest {
+        cursor: None,
+        limit: 1000,
+        order: Order::Descending,
+        sort: SortKey::Created,
+        archived,
+        cwd: None,
+        source: None,
+        parent: None,
+        ancestor: None,
+        search: None,
+    });
+    by_id(&page.unwrap().threads)
+}
+
+fn by_id(threads: &[Value]) -> BTreeMap<String, Value> {
+    let id = |thread: &Value| thread["id"].as_str().unwrap().to_owned();
+    let named = threads.iter().map(|thread| (id(thread), thread.clone()));
+    named.collect()
+}
+
+fn turns(store: &Store, thread: &str, items: ItemsView) -> Value {
+    let page = store.turns(&TurnsRequest {
+        thread: thread.to_owned(),
+        cursor: None,
+        limit: 1000,
+        order: Order::Ascending,
+        items,
+    });
+    plain(&json!(page.unwrap().turns))
+}
+
+fn items(store: &Store, thread: &str) -> Value {
+    let page = store.items(&ItemsRequest {
+        thread: thread.to_owned(),
+        turn: None,
+        cursor: None,
+        limit: 1000,
+        order: Order::Ascending,
+    });
+    let ours = ["itemId", "createdAtMs", "ordinal"];
+    let rows = page.unwrap().items.into_iter();
+    rows.map(|row| without(row, &ours)).collect()
+}
+
+/// Threads of one file that says all; the others are a matter of lineage.
+fn alone(rollouts: Vec<Rollout>) -> (Vec<Rollout>, usize) {
+    let mut files: BTreeMap<String, Vec<Rollout>> = BTreeMap::new();
+    for rollout in rollouts {
+        let of_thread = files.entry(rollout.thread().to_owned()).or_default();
+        of_thread.push(rollout);
+    }
+    let threads = files.len();
+    let is_alone =
+        |files: &Vec<Rollout>| files.len() == 1 && files[0].head["history_base"].is_null();
+    let alone: Vec<Rollout> = files.into_values().filter(is_alone).flatten().collect();
+    let lineage = threads - alone.len();
+    (alone, lineage)
+}
+
+#[test]
+fn threads_of_one_file_are_served_as_the_runtime_served_them() {
+    let (mut compared, mut skipped) = (0, 0);
+    for folder in homes() {
+        let home = folder.join("home");
+        let answers = fs::read(folder.join("expected.json")).unwrap();
+        let answers: Value = serde_json::from_slice(&answers).unwrap();
+        let (rollouts, lineage) = alone(rollouts(&home));
+        skipped += lineage;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        // Some copies of a home hold what the runtime had archived among the other rollouts.
+        let archived = by_id(answers["archived"].as_array().unwrap());
+        for rollout in &rollouts {
+            import(&store, rollout, archived.contains_key(rollout.thread()));
+        }
+        for (thread, name) in names(&home) {
+            if rollouts.iter().any(|rollout| rollout.thread() == thread) {
+                store.set_name(&thread, &name).unwrap();
+            }
+        }
+        let lists = [("threads", false), ("archived", true)];
+        for (list, archived) in lists {
+            let expected = by_id(answers[list].as_array().unwrap());
+            for (id, thread) in threads(&store, archived) {
+                let theirs = without(expected[&id].clone(), &NOT_COMPARED);
+                assert_eq!(without(thread, &NOT_COMPARED), theirs, "{id}");
+            }
+        }
+        for rollout in &rollouts {
+            let id = rollout.thread();
+            for (view, items) in [
+                ("notLoaded", ItemsView::NotLoaded),
+                ("summary", ItemsView::Summary),
+                ("full", ItemsView::Full),
+            ] {
+                let theirs = plain(&answers["turns"][id][view]);
+                assert_eq!(turns(&store, id, items), theirs, "{id}: turns, {view}");
+            }
+            // Of legacy threads the runtime serves no list of items.
+            if answers["items"][id].is_array() {
+                let theirs = plain(&answers["items"][id]);
+                assert_eq!(items(&store, id), theirs, "{id}: items");
+            }
+            compared += 1;
+        }
+        store.close().unwrap();
+    }
+    println!("{compared} threads are equal, {skipped} of several files are not compared");
+}
