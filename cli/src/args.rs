@@ -70,7 +70,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ORD")]
         to: Option<u64>,
     },
-    /// Read every byte and check every checksum, chain and digest; writes nothing.
+    /// Read every byte and check every checksum, chain and digest; changes nothing.
     Verify {
         /// Only this thread.
         thread: Option<String>,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cli/damage.rs"]
+mod damage;
 #[path = "cli/exports.rs"]
 mod exports;
 #[path = "cli/imports.rs"]

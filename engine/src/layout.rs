@@ -7,6 +7,8 @@ use turnleaf_format::{Generation, SegmentId};
 pub(crate) const LOCK: &str = "LOCK";
 /// Room that is held back for a full disk.
 pub(crate) const RESERVE: &str = "reserve";
+/// Places that were damaged when somebody read them: a hint. [S:names-2]
+pub(crate) const DAMAGE: &str = "damage";
 /// Directory of the journal files.
 pub(crate) const JOURNAL: &str = "journal";
 /// Directory of run and pack segments.
@@ -47,7 +49,7 @@ pub(crate) fn segment_path(class: Class, segment: SegmentId) -> String {
     format!("{}/{}", segment_dir(class), segment_name(segment))
 }
 
-fn segment_name(segment: SegmentId) -> String {
+pub(crate) fn segment_name(segment: SegmentId) -> String {
     format!("{:016x}.tls", segment.0)
 }
 

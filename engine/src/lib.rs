@@ -8,6 +8,7 @@
 #[path = "../../tests/zoo/bugs.rs"]
 mod bugs;
 mod catalogue;
+mod damage_list;
 pub mod disk;
 mod error;
 mod journal;
@@ -26,6 +27,7 @@ mod stretch;
 mod view;
 
 pub use catalogue::{Acceptance, ImportFact, ThreadFact};
+pub use damage_list::remember;
 pub use error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadable};
 pub use lock::Owner;
 pub use log::{

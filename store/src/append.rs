@@ -149,12 +149,11 @@ impl Store {
         }
         let mut rest = lines.iter();
         let mut same = true;
-        reader
-            .records(first, end, &mut |record| {
-                same &= record.kind == Kind::LINE && rest.next().copied() == record.bytes();
-                std::ops::ControlFlow::Continue(())
-            })
-            .map_err(Error::of_read(id))?;
+        let read = reader.records(first, end, &mut |record| {
+            same &= record.kind == Kind::LINE && rest.next().copied() == record.bytes();
+            std::ops::ControlFlow::Continue(())
+        });
+        self.noting(read.map_err(Error::of_read(id)))?;
         // What a repair gave up is passed by: it stands there no more.
         Ok(same && rest.next().is_none())
     }

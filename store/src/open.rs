@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::StoreId;
 use turnleaf_engine::{
-    Damage, DiskFailure, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot,
+    Damage, DiskFailure, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot, remember,
     store_exists,
 };
 
@@ -32,6 +32,8 @@ pub struct Store {
     sealer: Option<JoinHandle<()>>,
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
     older_log_seen: Mutex<Vec<OlderLog>>,
+    /// Held by whoever writes the list of damage.
+    listing: Mutex<()>,
     /// Whether this process owns the store, and so the index.
     pub(crate) is_owned: bool,
 }
@@ -119,6 +121,7 @@ impl Store {
             sealer,
             damage_seen,
             older_log_seen: Mutex::default(),
+            listing: Mutex::default(),
             is_owned: true,
         })
     }
@@ -179,6 +182,7 @@ impl Store {
             sealer: None,
             damage_seen,
             older_log_seen: Mutex::default(),
+            listing: Mutex::default(),
             is_owned,
         }
     }
@@ -227,6 +231,27 @@ impl Store {
         seen.push(damage.clone());
         drop(seen);
         self.close_damaged(std::slice::from_ref(damage));
+        self.list_damage(std::slice::from_ref(damage));
+    }
+
+    /// Takes note of damage that ended a call.
+    pub(crate) fn noting<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Damaged { damage, .. }) = &done {
+            self.saw_damage(damage);
+        }
+        done
+    }
+
+    /// Lists damage for those who open the store later, if this process may write there. What the
+    /// opening met they meet, too. [R:seg-16]
+    pub(crate) fn list_damage(&self, found: &[Damage]) {
+        let is_new = |damage: &&Damage| !self.report.damage.contains(damage);
+        let found: Vec<Damage> = found.iter().filter(is_new).cloned().collect();
+        let one_at_a_time = self.listing.lock();
+        let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
+        if let Err(failure) = remember(&*self.disk, self.source.store(), &found) {
+            tracing::debug!(%failure, "who opens the store next does not know of the damage");
+        }
     }
 
     /// Damage that costs a thread records closes it to appends, also when a read met it first.

@@ -55,6 +55,11 @@ impl Store {
         let only = only.map(|(number, _)| number);
         let due =
             find_repairs(snapshot, only).map_err(Error::of_read(thread.unwrap_or("(all)")))?;
+        let lost = due.iter().filter_map(|repair| match repair {
+            Repair::AcceptLoss { damage, .. } => Some(damage.clone()),
+            _ => None,
+        });
+        self.list_damage(&lost.collect::<Vec<_>>());
         Ok(due
             .into_iter()
             .map(|repair| self.named(repair, None))

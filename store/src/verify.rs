@@ -76,7 +76,8 @@ pub struct Stats {
 impl Store {
     /// Reads every byte of the log (or of one thread) and checks every checksum, chain and digest;
     /// then folds it again and compares the index with that, where this process owns the store.
-    /// Writes nothing. `progress` is told the payload bytes read so far. Appends go on meanwhile.
+    /// Writes nothing but the list of damage, for those who open the store later. `progress` is told
+    /// the payload bytes read so far. Appends go on meanwhile.
     ///
     /// # Errors
     /// For failures of the system to read the log; damage is in the report, and so is everything
@@ -97,12 +98,12 @@ impl Store {
                 let log = shared.lock();
                 let (state, known) = (log.state().clone(), log.damage().to_vec());
                 drop(log);
-                let report = self.verify_state(&state, number, progress, &known)?;
-                let found: Vec<Damage> = report.damage.iter().map(|(_, d)| d.clone()).collect();
-                self.close_damaged(&found);
-                report
+                self.verify_state(&state, number, progress, &known)?
             }
         };
+        let found: Vec<Damage> = report.damage.iter().map(|(_, d)| d.clone()).collect();
+        self.close_damaged(&found);
+        self.list_damage(&found);
         if self.is_owned {
             report.index = self.verify_index(only);
         }

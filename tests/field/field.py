@@ -24,7 +24,7 @@ PAGINATED = "019c0000-0000-7000-8000-000000000001"
 LEGACY = "019c0000-0000-7000-8000-000000000002"
 LARGE = "019d0000-0000-7000-8000-0000000003e8"
 # Cases that are wrong as yet.
-KNOWN = ["25-damaged-segment"]
+KNOWN = []
 
 
 class Wrong(Exception):

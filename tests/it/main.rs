@@ -7,6 +7,7 @@ mod full_disk;
 mod fuzz;
 mod house;
 mod large_records;
+mod listed_damage;
 mod long_life;
 mod losses;
 mod lost_imports;

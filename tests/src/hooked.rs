@@ -102,6 +102,10 @@ impl Disk for HookedDisk {
     fn id_at(&self, path: &str) -> io::Result<Option<FileId>> {
         self.disk.id_at(path)
     }
+
+    fn lens(&self, dir: &str, names: &[String]) -> io::Result<Vec<io::Result<Option<u64>>>> {
+        self.disk.lens(dir, names)
+    }
 }
 
 impl DiskFile for HookedFile {

@@ -114,6 +114,13 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// Any I/O error.
     fn id_at(&self, path: &str) -> io::Result<Option<FileId>>;
+
+    /// Lengths in bytes of files in one directory, in the order of their names; `None` for a name
+    /// at which no regular file stands. Nothing is opened or read.
+    ///
+    /// # Errors
+    /// `NotFound` when the directory does not exist, any I/O error; of one file alone in its place.
+    fn lens(&self, dir: &str, names: &[String]) -> io::Result<Vec<io::Result<Option<u64>>>>;
 }
 
 /// An open file.

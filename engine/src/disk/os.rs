@@ -7,7 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOp
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, SeekFrom, Statx, StatxFlags, statx};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, SeekFrom, Statx, StatxFlags, openat, statx,
+};
 use rustix::io::Errno;
 
 use super::{Access, Disk, DiskFile, Entry, EntryKind, FileId};
@@ -86,7 +88,7 @@ impl OsDisk {
         access: Access,
         options: &mut fs::OpenOptions,
     ) -> io::Result<OsFile> {
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let flags = i32::try_from(flags.bits()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let file = options.custom_flags(flags).open(self.at(path)?)?;
         let found = file.metadata()?;
@@ -186,6 +188,22 @@ impl Disk for OsDisk {
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn lens(&self, dir: &str, names: &[String]) -> io::Result<Vec<io::Result<Option<u64>>>> {
+        // A store may have tens of thousands: each costs one call, and no walk through the path.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = openat(CWD, self.directory(dir)?, flags, Mode::empty())?;
+        let asked = StatxFlags::TYPE | StatxFlags::SIZE;
+        let len = |name: &String| match statx(&dir, name, AtFlags::SYMLINK_NOFOLLOW, asked) {
+            Ok(found) => {
+                let kind = FileType::from_raw_mode(found.stx_mode.into());
+                Ok(kind.is_file().then_some(found.stx_size))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        Ok(names.iter().map(len).collect())
     }
 }
 

@@ -109,3 +109,23 @@ fn a_lock_has_one_holder_and_a_file_one_creator() {
         ErrorKind::InvalidInput
     );
 }
+
+#[test]
+fn lengths_are_those_of_regular_files() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = disk(home.path());
+    disk.create_dir("dir").unwrap();
+    disk.create_dir("dir/inner").unwrap();
+    disk.create("dir/empty").unwrap();
+    let file = disk.create("dir/file").unwrap();
+    file.set_len(5_000_000_000).unwrap();
+    symlink("file", home.path().join("dir/link")).unwrap();
+    let names = ["file", "nothing", "empty", "link", "inner"].map(str::to_owned);
+    let lens = disk.lens("dir", &names).unwrap();
+    let lens: Vec<_> = lens.into_iter().map(Result::unwrap).collect();
+    assert_eq!(lens, [Some(5_000_000_000), None, Some(0), None, None]);
+    let error = |dir: &str| disk.lens(dir, &names).unwrap_err().kind();
+    assert_eq!(error("absent"), ErrorKind::NotFound);
+    symlink("dir", home.path().join("other")).unwrap();
+    assert_eq!(error("other"), ErrorKind::InvalidInput);
+}

@@ -8,7 +8,7 @@ use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
-use super::prepare::{check_writable, confirm, keep_torn, tidy};
+use super::prepare::{check_writable, confirm, keep_torn, strike_off, tidy};
 use super::{Log, Outcome, PINNED_BYTES, Queue, SealState};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
@@ -271,6 +271,7 @@ impl Log {
         confirm(&*disk, &replayed)?;
         report.torn_copy = reserve::spent_for(&*disk, || keep_torn(&*disk, &replayed))?;
         tidy(&*disk, &survey, &replayed);
+        strike_off(&*disk, &mut replayed);
         let mut log = assemble(disk, options, owner, replayed, owned)?;
         log.announce(owner, created)?;
         if purpose == Purpose::Append {
@@ -364,6 +365,7 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
             .iter()
             .map(|file| file.path.clone())
             .collect(),
+        still_bad: (Vec::new(), false),
         findings: Findings::default(),
     }
 }

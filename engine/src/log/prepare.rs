@@ -6,6 +6,7 @@ use std::io;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
+use crate::damage_list;
 use crate::disk::{Access, Disk, read_agreed_at};
 use crate::error::{DiskFailure, failed};
 use crate::layout::{CATALOGUE, QUARANTINE, TEMPORARY, segment_path, torn_path};
@@ -150,5 +151,16 @@ pub(super) fn tidy(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
         if let Err(error) = disk.remove(&path) {
             tracing::warn!(%error, path, "an unused file stays");
         }
+    }
+}
+
+/// Leaves on the list of damage only the places that are damaged still. [R:seg-16]
+pub(super) fn strike_off(disk: &dyn Disk, replayed: &mut Replayed) {
+    let (still_bad, is_outdated) = &mut replayed.still_bad;
+    if !*is_outdated {
+        return;
+    }
+    if let Err(failure) = damage_list::keep(disk, replayed.store, still_bad) {
+        tracing::warn!(%failure, "the list of damage stays as it is");
     }
 }

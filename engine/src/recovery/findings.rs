@@ -134,6 +134,22 @@ impl Findings {
         });
     }
 
+    /// Damage of a segment that only a hint made this opening look at, and what it closes: nothing,
+    /// where it costs no record. Also where the device did not read it, because whoever writes does
+    /// not rely on what stands there. [R:seg-16]
+    pub(crate) fn by_hint(&mut self, closes: Option<ThreadNumber>, damage: Damage) {
+        if !self.damage.contains(&damage) {
+            self.damage.push(damage.clone());
+        }
+        if closes.is_some() {
+            self.losses.push(Loss {
+                closes,
+                damage,
+                acceptance: None,
+            });
+        }
+    }
+
     /// Damage that costs no record.
     pub(crate) fn costs_nothing(&mut self, damage: Damage) {
         self.note(damage);

@@ -5,6 +5,7 @@ mod catalogue;
 mod findings;
 mod journal;
 mod replay;
+mod segments;
 mod set;
 mod survey;
 mod threads;

@@ -12,11 +12,13 @@ use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, Thr
 use super::catalogue::Places;
 use super::findings::{Findings, Remark};
 use super::journal::{JournalRead, read_journal};
+use super::segments::{Suspects, read_again, suspects};
 use super::set::{FileSet, Refusal, choose_files};
 use super::survey::{FileEvidence, Survey};
 use super::threads::{Growing, PublishedRun};
 use super::verdict::TailVerdict;
-use crate::catalogue::{Acceptance, Catalogue, SegmentFact};
+use crate::catalogue::{Acceptance, Catalogue};
+use crate::damage_list::{self, Place};
 use crate::disk::{Disk, read_exact_at};
 use crate::error::{Cause, Damage, Unreadable};
 use crate::journal::{Header, ScannedFrame};
@@ -57,6 +59,8 @@ pub(crate) struct Replayed {
     pub(crate) pinned: Vec<(ThreadNumber, Generation)>,
     /// Journal files that hold nothing and cannot be recycled.
     pub(crate) useless: Vec<String>,
+    /// The places of the list of damage that are damaged still, and whether others are on it.
+    pub(crate) still_bad: (Vec<Place>, bool),
     pub(crate) findings: Findings,
 }
 
@@ -120,8 +124,26 @@ pub(crate) fn replay(
         catalogue.saw_frames(thread, journal.epoch);
     }
     remark_orphans(&catalogue, &survey.segments, &mut findings);
-    let covers = thread_covers(&catalogue, &survey.segments, &mut findings);
+    let suspects = suspects(
+        &**disk,
+        &catalogue,
+        &segments,
+        &survey.segments,
+        &mut findings,
+    );
+    let covers = thread_covers(&catalogue, &suspects, &mut findings);
     let mut threads = grow(&catalogue, covers, &frames, &journal, &mut findings);
+    suspects.close_threads(&catalogue, &threads, &mut findings);
+    let listed = damage_list::listed(&**disk, store);
+    let still_bad = read_again(
+        &listed,
+        &suspects,
+        &catalogue,
+        &segments,
+        &threads,
+        &mut findings,
+    );
+    let is_outdated = still_bad.len() < listed.len();
     threads.insert(ThreadNumber::CATALOGUE, found.view);
     findings.settle(&catalogue);
     findings.keep_hope();
@@ -159,6 +181,7 @@ pub(crate) fn replay(
         cut: journal.cut,
         pinned,
         useless: free.useless,
+        still_bad: (still_bad, is_outdated),
         findings,
     })
 }
@@ -174,17 +197,15 @@ fn stated_catalogue(set: &FileSet) -> (Ordinal, ThreadChain) {
 /// Threads of the catalogue with the cover of their published runs.
 fn thread_covers(
     catalogue: &Catalogue,
-    files: &[SegmentId],
+    suspects: &Suspects,
     findings: &mut Findings,
 ) -> BTreeMap<ThreadNumber, Growing> {
-    let present: std::collections::HashSet<_> = files.iter().collect();
     let mut runs: BTreeMap<ThreadNumber, Vec<PublishedRun>> = BTreeMap::new();
     for (segment, fact) in &catalogue.segments {
-        let gone = (!present.contains(segment)).then(|| gone_segment(*segment, fact));
         let file = Arc::new(fact.file(*segment));
         for (thread, run) in &fact.live {
             let run = RunRef::of(&file, run);
-            let gone = gone.clone();
+            let gone = suspects.gone(*segment).cloned();
             let runs = runs.entry(*thread).or_default();
             runs.push(PublishedRun { run, gone });
         }
@@ -201,18 +222,6 @@ fn thread_covers(
     let asked_for =
         |thread: &&ThreadNumber| crate::bugs::DeletedRunsMissed.planted() || asked_for(thread);
     threads.filter(asked_for).map(cover).collect()
-}
-
-/// A published segment without a file. [R:seg-1]
-fn gone_segment(segment: SegmentId, fact: &SegmentFact) -> Damage {
-    Damage {
-        file: segment_path(fact.class, segment),
-        offset: 0,
-        length: fact.file_bytes,
-        thread: None,
-        ordinals: None,
-        cause: Cause::Missing,
-    }
 }
 
 /// A segment without a record is kept: nothing tells a crash before its publication from a

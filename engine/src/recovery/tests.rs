@@ -7,6 +7,7 @@ mod build;
 mod catalogue;
 mod deleted;
 mod frames;
+mod listed;
 mod repair;
 mod repaired;
 mod repeated;

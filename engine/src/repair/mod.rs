@@ -16,6 +16,7 @@ use turnleaf_format::{SegmentId, ThreadNumber};
 pub use due::{find_repairs, repairs_for};
 
 use crate::catalogue::Acceptance;
+use crate::damage_list;
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, ReadError};
 use crate::lock::Owner;
@@ -216,6 +217,7 @@ pub fn repair(
             }));
         }
     }
+    damage_list::strike_off(log.disk(), log.state());
     log.close()?;
     Ok(done)
 }

@@ -64,9 +64,10 @@ impl OpenSegment {
                     odd.push(damage(path, at, 0, Cause::Unreadable(why)));
                     unsearched = Some(why);
                 }
-                match tables.footer {
+                let holds = |footer: &Footer| footer.blocks.iter().any(|row| row.entry_count > 0);
+                match tables.footer.filter(holds) {
                     Some(footer) => (None, footer),
-                    // What could not be read says nothing about what could.
+                    // Nothing of it is left. What could not be read says nothing about what could.
                     None => {
                         let unreadable = odd.iter().find(|odd| odd.unreadable().is_some());
                         let told = unreadable.or(odd.last()).cloned();

@@ -258,19 +258,80 @@ impl OpenSegment {
         first.map_or(Ok(verified), |damage| Err(damage.into()))
     }
 
+    /// As [`OpenSegment::verify`], of the one structure that begins at `offset`, and of what the file
+    /// is known to be by its tables; 0 is the file as a whole. Where nothing begins, nothing is wrong.
+    ///
+    /// # Errors
+    /// For failures of the system that are not about the bytes.
+    pub(crate) fn verify_at(
+        &self,
+        offset: u64,
+        report: &mut dyn FnMut(&Damage),
+    ) -> Result<(), DiskFailure> {
+        let read = if let Some(index) = self.block_at(offset) {
+            let run = self.run_of_block(index);
+            let blocks = run.map_or(0..0, Self::blocks_of);
+            // The chain of a block is that to which the one before it leads.
+            let from = index.saturating_sub(1).max(blocks.start);
+            let (mut verified, chain) = (Verified::default(), None);
+            let mut note = |damage: Damage| report(&damage);
+            if let Some(run) = run {
+                self.verify_blocks(run, from..index + 1, chain, &mut verified, &mut note);
+            }
+            Ok(())
+        } else if offset == 0 && self.odd.is_empty() {
+            self.verify(report).map(drop)
+        } else {
+            let mut runs = self.footer.runs.iter();
+            let of_run = runs.find(|run| run.notes_len > 0 && run.notes_offset == offset);
+            of_run.map_or(Ok(()), |run| self.notes(run).map(drop))
+        };
+        match read {
+            Err(ReadError::Disk(failure)) => Err(failure),
+            // A verification of the whole has told it.
+            Err(ReadError::Damaged(damage)) if offset > 0 => {
+                report(&damage);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn block_at(&self, offset: u64) -> Option<usize> {
+        let mut blocks = self.footer.blocks.iter();
+        blocks.position(|row| row.offset == offset)
+    }
+
     fn verify_run(&self, run: &RunRow, verified: &mut Verified, note: &mut dyn FnMut(Damage)) {
-        let mut chain = run.chain_before;
         let before = verified.bytes;
-        let mut whole = true;
-        for index in Self::blocks_of(run) {
+        let chain = Some(run.chain_before);
+        let whole = self.verify_blocks(run, Self::blocks_of(run), chain, verified, note);
+        if whole && verified.bytes - before != run.payload_bytes {
+            // [S:footer-2]
+            note(self.tables_damage());
+        }
+    }
+
+    /// Checks neighbouring blocks of a run; says whether all of them are right. Without the chain
+    /// before them, that of the first is believed.
+    fn verify_blocks(
+        &self,
+        run: &RunRow,
+        blocks: Range<usize>,
+        mut chain: Option<ThreadChain>,
+        verified: &mut Verified,
+        note: &mut dyn FnMut(Damage),
+    ) -> bool {
+        let (mut whole, end) = (true, blocks.end);
+        for index in blocks {
             let read = self.read_blocks(index..index + 1).pop();
             let checked = match read {
-                Some(Ok(block)) if block.header.chain != chain => {
-                    chain = block.header.chain;
+                Some(Ok(block)) if chain.is_some_and(|chain| block.header.chain != chain) => {
+                    chain = Some(block.header.chain);
                     Err(self.block_damage(index, Cause::Chain))
                 }
                 Some(Ok(block)) => chain_through(&block, verified)
-                    .map(|after| chain = after)
+                    .map(|after| chain = Some(after))
                     .map_err(|error| self.block_damage(index, Cause::Decode(error))),
                 Some(Err(ReadError::Damaged(damage))) => Err(*damage),
                 Some(Err(ReadError::Disk(failure))) => {
@@ -282,21 +343,16 @@ impl OpenSegment {
                 whole = false;
                 note(damage);
                 // Later blocks are judged from their own stated chain.
-                if let Some(Ok(next)) = self.read_next(run, index) {
-                    chain = next.header.chain;
-                } else {
-                    chain = run.chain_after;
-                }
+                chain = match self.read_next(run, index) {
+                    Some(Ok(next)) => Some(next.header.chain),
+                    _ => Some(run.chain_after),
+                };
             }
         }
-        if chain != run.chain_after {
-            let last = Self::blocks_of(run).end.saturating_sub(1);
-            note(self.block_damage(last, Cause::Chain));
+        if end == Self::blocks_of(run).end && chain != Some(run.chain_after) {
+            note(self.block_damage(end.saturating_sub(1), Cause::Chain));
         }
-        if whole && verified.bytes - before != run.payload_bytes {
-            // [S:footer-2]
-            note(self.tables_damage());
-        }
+        whole
     }
 
     fn read_next(&self, run: &RunRow, index: usize) -> Option<Result<Block, ReadError>> {

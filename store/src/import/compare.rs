@@ -77,7 +77,7 @@ impl Store {
             told: 0,
         };
         let mut lost = Vec::new();
-        match walk.all(&reader, &mut lost, progress)? {
+        match self.noting(walk.all(&reader, &mut lost, progress))? {
             ControlFlow::Break(Ended::Skip(skip)) => return Ok(Compared::Skip(skip)),
             // The source is read to its end: nothing is added, and nothing is asked of the rest.
             ControlFlow::Break(Ended::Source) | ControlFlow::Continue(()) => {}

@@ -256,8 +256,8 @@ impl Store {
             sink.moved(source.archived);
         }
         let broken = self.add(&mut lines, &mut sink, known.unterminated, progress);
-        let (after, ended) = (lines.at(), broken?);
-        let added_records = sink.finish(after, ended.is_none())?;
+        let (after, ended) = (lines.at(), self.noting(broken)?);
+        let added_records = self.noting(sink.finish(after, ended.is_none()))?;
         let imported = Imported {
             thread: id.to_string(),
             records: known.records + added_records,

@@ -45,9 +45,8 @@ impl Store {
                 }
             }
         });
-        walked
-            .and(failed.map_or(Ok(()), Err))
-            .map_err(Error::of_read(id))?;
+        let walked = walked.and(failed.map_or(Ok(()), Err));
+        self.noting(walked.map_err(Error::of_read(id)))?;
         Ok(scan.finish())
     }
 }

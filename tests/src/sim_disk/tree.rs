@@ -164,4 +164,18 @@ impl Disk for SimDisk {
         state.reading("id_at", path, 0..0)?;
         Ok(state.find(path).map(id_of))
     }
+
+    fn lens(&self, dir: &str, names: &[String]) -> io::Result<Vec<io::Result<Option<u64>>>> {
+        let mut state = self.state();
+        if !state.directories.contains_key(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let len = |name: &String| {
+            let path = format!("{}{name}", below(dir));
+            state.reading("len", &path, 0..0)?;
+            let inode = state.find(&path).and_then(|inode| state.inodes.get(&inode));
+            Ok(inode.map(|inode| inode.cached.len() as u64))
+        };
+        Ok(names.iter().map(len).collect())
+    }
 }

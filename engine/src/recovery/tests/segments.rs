@@ -198,46 +198,77 @@ fn a_journal_that_is_gone_leaves_the_segments_readable() {
     home.check("set-2", &expect);
 }
 
+/// The opening says what a verification says, closes both threads, and what is left is read.
+fn check_resized(
+    row: &str,
+    segment: &Segment,
+    journal: &Journal,
+    (a, b): (&[&str], &[&str]),
+    causes: &[(&str, Option<(u64, u64)>)],
+) {
+    let home = home_of(journal, &[segment]);
+    let damage: Vec<&str> = causes.iter().map(|(cause, _)| *cause).collect();
+    let expect = Verdict {
+        damage: &damage,
+        closed: &[1, 2],
+        a,
+        b,
+    };
+    home.check(row, &expect);
+    let causes = causes.iter().map(|(cause, at)| ((*cause).to_owned(), *at));
+    assert_eq!(verify(&home), causes.collect::<Vec<_>>(), "{row}");
+}
+
 #[test]
-fn another_length_leaves_the_blocks_readable() {
+fn another_length_closes_the_threads_and_leaves_the_blocks_readable() {
     // [R:seg-2] Longer, cut in the tables, cut in a block.
     let (mut segment, journal) = store(&|_, _| {});
     let whole = segment.clone();
+    let all: Vec<&str> = SIX.iter().chain(&["a6"]).copied().collect();
+    let all = (&all[..], &["b0", "b1"][..]);
     segment.bytes.extend_from_slice(b"more");
-    check(
-        "seg-2, longer",
-        &segment,
-        &journal,
-        &[],
-        &[("Decode", None)],
-    );
+    check_resized("longer", &segment, &journal, all, &[("Decode", None)]);
+    segment.bytes = whole.bytes[..whole.bytes.len() - 1].to_vec();
+    check_resized("cut by one", &segment, &journal, all, &[("Decode", None)]);
     segment.bytes = [&whole.bytes[..], &whole.bytes[whole.footer_at..]].concat();
     let at = segment.bytes.len() - 96;
     let footer_at = whole.bytes.len() as u64;
     segment.bytes[at + 32..at + 40].copy_from_slice(&footer_at.to_le_bytes());
     let check_crc = section_crc(&segment.bytes[at..at + 92]);
     segment.bytes[at + 92..].copy_from_slice(&check_crc.to_le_bytes());
-    check(
-        "seg-2, tables",
-        &segment,
-        &journal,
-        &[],
-        &[("Length", None)],
-    );
+    check_resized("tables", &segment, &journal, all, &[("Length", None)]);
     let cut = whole.stored_at(2) + 5;
     segment.bytes = whole.bytes[..cut].to_vec();
     // The one block of b lies behind the cut too.
-    let home = home_of(&journal, &[&segment]);
-    let expect = Verdict {
-        damage: &[],
-        closed: &[],
-        a: &["a0", "a1", "a2", "a3", "a6"],
-        b: &["b1"],
-    };
-    home.check("seg-2, cut", &expect);
-    let lost = verify(&home);
-    let lost: Vec<_> = lost.iter().filter_map(|(_, ordinals)| *ordinals).collect();
-    assert_eq!(lost, [(4, 6), (0, 1)]);
+    let left = (&["a0", "a1", "a2", "a3", "a6"][..], &["b1"][..]);
+    let causes = [
+        ("Decode", None),
+        ("Missing", Some((4, 6))),
+        ("Missing", Some((0, 1))),
+    ];
+    check_resized("cut", &segment, &journal, left, &causes);
+}
+
+/// Nothing stands in it: it is as if it were not there.
+#[test]
+fn an_empty_segment_costs_what_a_missing_one_does() {
+    // [R:seg-1] [R:seg-2]
+    let (mut segment, journal) = store(&|_, _| {});
+    for (len, cause) in [
+        (190, "Decode"),
+        (128, "Decode"),
+        (95, "Missing"),
+        (0, "Missing"),
+    ] {
+        segment.bytes.truncate(len);
+        let expect = Verdict {
+            damage: &[cause, cause],
+            closed: &[1, 2],
+            a: &["a6"],
+            b: &["b1"],
+        };
+        home_of(&journal, &[&segment]).check("empty", &expect);
+    }
 }
 
 #[test]
