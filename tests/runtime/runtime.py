@@ -70,12 +70,12 @@ class Model:
                     request = {}
                 items = request.get("input") or []
                 asked = json.dumps(items[-1]) if items else ""
-                if "FAIL" in asked:
-                    self.answer("application/json", b'{"error":{"message":"no such luck"}}', 400)
-                    return
                 if "HANG" in asked:
                     model.hung.set()
                     model.free.wait(WAIT)
+                if "FAIL" in asked:
+                    self.answer("application/json", b'{"error":{"message":"no such luck"}}', 400)
+                    return
                 events = model.events(request)
                 self.answer("text/event-stream", "".join(
                     "event: %s\ndata: %s\n\n" % (event["type"], json.dumps(event))
