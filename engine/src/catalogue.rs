@@ -1,16 +1,21 @@
 //! Owns what the catalogue's records add up to: which threads, segments and imports exist. It must
 //! not know files. [S:catalogue-2]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod ids;
+mod segments;
+
+use std::collections::{BTreeMap, HashMap};
 
 use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost, Run};
-use turnleaf_format::segment::Class;
 use turnleaf_format::{
     Generation, Ordinal, SegmentId, StoreId, ThreadChain, ThreadId, ThreadNumber,
 };
 
-use crate::stretch::weight;
-use crate::view::{Published, SegmentFile, is_covered, ranges_of};
+use ids::Numbers;
+pub(crate) use segments::SegmentFact;
+use segments::SegmentFacts;
+
+use crate::view::{is_covered, ranges_of};
 
 /// How far a source file has been imported into a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,40 +43,8 @@ pub struct ThreadFact {
     pub archived: bool,
     /// Whether it is deleted: hidden, and without records. [S:catalogue-9]
     pub deleted: bool,
-    /// The newest import into it.
+    /// The newest import into it; none of one that is deleted.
     pub import: Option<ImportFact>,
-}
-
-/// One published segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SegmentFact {
-    pub(crate) class: Class,
-    pub(crate) file_bytes: u64,
-    pub(crate) digest: [u8; 32],
-    /// What its runs weighed when it was published.
-    pub(crate) bytes: u64,
-    /// Runs that no newer segment has taken over.
-    pub(crate) live: BTreeMap<ThreadNumber, Run>,
-}
-
-impl SegmentFact {
-    /// Whether it is a pack of which less than a half is in use, but something.
-    pub(crate) fn is_sparse(&self) -> bool {
-        let live: u64 = self.live.values().map(weight_of_run).sum();
-        self.class == Class::Pack && !self.live.is_empty() && 2 * live < self.bytes
-    }
-
-    /// The segment's file as its publication says it is.
-    pub(crate) fn file(&self, segment: SegmentId) -> SegmentFile {
-        SegmentFile {
-            segment,
-            class: self.class,
-            published: Some(Published {
-                file_bytes: self.file_bytes,
-                runs: self.live.values().copied().collect(),
-            }),
-        }
-    }
 }
 
 /// What the catalogue must say so that a damage closes nothing any more. Only a repair says it.
@@ -102,43 +75,13 @@ pub enum Acceptance {
     Thread(ThreadNumber),
 }
 
-/// Numbers that are given once, upwards. What the disk shows may be any number: those of the upper
-/// half, which no writer reaches, are passed over and move nothing.
-#[derive(Debug, Clone, Default)]
-struct Numbers {
-    highest: u64,
-    far: BTreeSet<u64>,
-}
-
-impl Numbers {
-    const FAR: u64 = 1 << 63;
-
-    fn saw(&mut self, number: u64) {
-        if number < Self::FAR {
-            self.highest = self.highest.max(number);
-        } else {
-            self.far.insert(number);
-        }
-    }
-
-    fn next(&mut self) -> u64 {
-        loop {
-            // Half of all numbers are left.
-            self.highest += 1;
-            if !self.far.contains(&self.highest) {
-                return self.highest;
-            }
-        }
-    }
-}
-
 /// The sum of the catalogue's records.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Catalogue {
     pub(crate) store: Option<StoreId>,
     pub(crate) threads: BTreeMap<ThreadNumber, ThreadFact>,
     pub(crate) numbers: HashMap<ThreadId, ThreadNumber>,
-    pub(crate) segments: BTreeMap<SegmentId, SegmentFact>,
+    pub(crate) segments: SegmentFacts,
     pub(crate) epoch: u64,
     /// What was given up, by thread, ascending; thread 0 is the catalogue itself.
     pub(crate) lost: BTreeMap<ThreadNumber, Vec<Lost>>,
@@ -172,20 +115,12 @@ impl Catalogue {
                     let catalogue = run.thread == ThreadNumber::CATALOGUE;
                     catalogue || self.threads.contains_key(&run.thread)
                 };
-                if !runs.iter().all(known) || self.segments.contains_key(segment) {
+                if !runs.iter().all(known) || self.segments.is_known(*segment) {
                     return false;
                 }
-                let held = runs.iter().filter(|run| !self.is_deleted(run.thread));
-                let live = held.map(|run| (run.thread, *run)).collect();
-                let (class, file_bytes, digest) = (*class, *file_bytes, *digest);
-                let fact = SegmentFact {
-                    class,
-                    file_bytes,
-                    digest,
-                    bytes: runs.iter().map(weight_of_run).sum(),
-                    live,
-                };
-                self.segments.insert(*segment, fact);
+                let file = (*class, *file_bytes, *digest);
+                let fact = SegmentFact::new(file, runs, |run| !self.is_deleted(run.thread));
+                self.segments.publish(*segment, fact);
                 true
             }
             CatalogueRecord::Replaced { old, thread, new } => self.replace(*old, *thread, *new),
@@ -209,7 +144,9 @@ impl Catalogue {
                     modified_ns: *modified_ns,
                     path: path.clone(),
                 };
-                self.with_thread(*thread, |fact| fact.import = Some(import))
+                // Of a deleted thread only that it was is of use.
+                let held = !self.is_deleted(*thread);
+                self.with_thread(*thread, |fact| fact.import = held.then_some(import))
             }
             CatalogueRecord::Epoch { epoch, .. } => {
                 // Nobody can follow the last number that there is.
@@ -304,13 +241,17 @@ impl Catalogue {
 
     /// A deleted thread asks for no run any more. [S:catalogue-9]
     fn delete(&mut self, thread: ThreadNumber) -> bool {
-        let known = self.with_thread(thread, |fact| fact.deleted = true);
+        let known = self.with_thread(thread, |fact| {
+            fact.deleted = true;
+            fact.import = None;
+        });
         #[cfg(turnleaf_bugs)]
         if crate::bugs::DeletedRunsMissed.planted() {
             return known;
         }
-        for segment in self.segments.values_mut().filter(|_| known) {
-            segment.live.remove(&thread);
+        let held: Vec<SegmentId> = self.segments.of_thread(thread).collect();
+        for segment in held {
+            self.segments.release(segment, thread);
         }
         known
     }
@@ -320,7 +261,7 @@ impl Catalogue {
         if self.is_deleted(thread) {
             return true;
         }
-        let run_of = |segment| self.segments.get(&segment)?.live.get(&thread).copied();
+        let run_of = |segment| self.segments.run_of(segment, thread);
         let Some(before) = run_of(old) else {
             return false;
         };
@@ -330,8 +271,8 @@ impl Catalogue {
             None if new != SegmentId::NONE => false,
             _ => self.holds_without(old, thread, (first, end)),
         };
-        if let Some(fact) = self.segments.get_mut(&old).filter(|_| holds) {
-            fact.live.remove(&thread);
+        if holds {
+            self.segments.release(old, thread);
         }
         holds
     }
@@ -343,8 +284,9 @@ impl Catalogue {
         thread: ThreadNumber,
         (first, end): (Ordinal, Ordinal),
     ) -> bool {
-        let others = self.segments.iter().filter(|(segment, _)| **segment != old);
-        let runs = others.filter_map(|(_, fact)| fact.live.get(&thread));
+        let others = self.segments.of_thread(thread);
+        let others = others.filter(|segment| *segment != old);
+        let runs = others.filter_map(|segment| self.segments.run_of(segment, thread));
         let runs = runs.map(|run| (run.first_ordinal, run.ordinal_end));
         let mut ranges: Vec<_> = runs.chain(ranges_of(self.given_up(thread))).collect();
         ranges.sort_unstable();
@@ -375,6 +317,5 @@ impl Catalogue {
     }
 }
 
-fn weight_of_run(run: &Run) -> u64 {
-    weight(run.payload_bytes, run.ordinal_end.0 - run.first_ordinal.0)
-}
+#[cfg(test)]
+mod tests;

@@ -79,10 +79,8 @@ pub(crate) fn listed(disk: &dyn Disk, store: StoreId) -> Vec<Place> {
 /// Leaves on the list only places of segments that are in use: a repair has done its work.
 pub(crate) fn strike_off(disk: &dyn Disk, state: &State) {
     let listed = listed(disk, state.store);
-    let is_in_use = |place: &&Place| {
-        let fact = state.catalogue.segments.get(&place.segment);
-        fact.is_some_and(|fact| !fact.live.is_empty())
-    };
+    let facts = &state.catalogue.segments;
+    let is_in_use = |place: &&Place| facts.get(place.segment).is_some();
     let mut left: Vec<Place> = listed.iter().filter(is_in_use).copied().collect();
     if left.len() < listed.len()
         && let Err(failure) = keep(disk, state.store, &mut left)

@@ -99,14 +99,10 @@ impl State {
     /// Segments in use, by number.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        let facts = self
-            .catalogue
-            .segments
-            .iter()
-            .filter(|(_, fact)| !fact.live.is_empty());
+        let facts = self.catalogue.segments.iter();
         let info = facts.map(|(segment, fact)| SegmentInfo {
-            segment: *segment,
-            path: crate::layout::segment_path(fact.class, *segment),
+            segment,
+            path: crate::layout::segment_path(fact.class, segment),
             pack: fact.class == Class::Pack,
             file_bytes: fact.file_bytes,
             payload_bytes: fact.live.values().map(|run| run.payload_bytes).sum(),
@@ -137,7 +133,7 @@ impl State {
         segment: SegmentId,
         report: &mut dyn FnMut(&Damage),
     ) -> Result<Totals, ReadError> {
-        let Some(fact) = self.catalogue.segments.get(&segment) else {
+        let Some(fact) = self.catalogue.segments.get(segment) else {
             return Ok(Totals::default());
         };
         let file = fact.file(segment);

@@ -6,6 +6,7 @@
 //! is sealed of an open one before it is closed is provisional.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use turnleaf_format::Ordinal;
 use turnleaf_format::record::INLINE_HEADER_BYTES;
@@ -164,9 +165,9 @@ pub(crate) struct Length {
     pub(crate) boundary: bool,
 }
 
-/// The records that a frame completes, packed: mostly two bytes for each.
+/// The records that a frame completes, packed: mostly two bytes for each. A clone shares them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Lengths(Box<[u8]>);
+pub(crate) struct Lengths(Arc<[u8]>);
 
 impl Lengths {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Length> {
@@ -204,7 +205,7 @@ impl LengthsOf {
     }
 
     pub(crate) fn finish(&mut self) -> Lengths {
-        Lengths(std::mem::take(&mut self.0).into_boxed_slice())
+        Lengths(std::mem::take(&mut self.0).into())
     }
 }
 

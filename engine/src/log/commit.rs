@@ -354,6 +354,12 @@ impl Log {
             let entry = entry.expect("a frame that was just encoded decodes");
             let fact = CatalogueRecord::decode(entry.kind, entry.bytes)
                 .expect("a catalogue record that was just encoded decodes");
+            let held = match &fact {
+                CatalogueRecord::Deleted { thread, .. } => {
+                    self.state.catalogue.segments.of_thread(*thread).collect()
+                }
+                _ => Vec::new(),
+            };
             let agrees = self.state.catalogue.apply(&fact);
             assert!(
                 agrees,
@@ -373,7 +379,7 @@ impl Log {
                     self.publish(*segment, *class, *file_bytes, runs);
                 }
                 CatalogueRecord::Replaced { old, .. } => self.doom_if_unused(*old),
-                CatalogueRecord::Deleted { thread, .. } => self.let_go(*thread),
+                CatalogueRecord::Deleted { thread, .. } => self.let_go(*thread, &held),
                 _ => {}
             }
         }
@@ -408,8 +414,7 @@ impl Log {
     }
 
     pub(super) fn doom_if_unused(&mut self, segment: SegmentId) {
-        let fact = self.state.catalogue.segments.get(&segment);
-        if fact.is_some_and(|fact| fact.live.is_empty()) {
+        if self.state.catalogue.segments.is_retired(segment) {
             self.doomed.extend(self.segment_files.remove(&segment));
         }
     }

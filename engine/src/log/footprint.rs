@@ -25,6 +25,8 @@ pub struct Footprint {
     pub runs: usize,
     /// Segments that are known, replaced ones whose files are to be removed included.
     pub segments: usize,
+    /// Ranges of ids of segments that are in use no more.
+    pub retired: usize,
     /// Ranges of batches that failed.
     pub failures: usize,
     /// Segment files that are open.
@@ -50,6 +52,7 @@ impl Log {
             staged_threads: self.staged.len(),
             runs: views().map(|view| view.runs.len()).sum(),
             segments: self.segment_files.len() + self.doomed.len(),
+            retired: self.state.catalogue.segments.retired_ranges(),
             failures: self.facts.failures.len() + self.batches.failures.len(),
             segment_files,
             block_bytes,

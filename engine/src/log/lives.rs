@@ -94,8 +94,8 @@ impl Log {
     }
 
     /// Lets go of a thread whose deletion is durable: of its frames, and of segments that hold
-    /// nothing else. Readers keep what they hold.
-    pub(super) fn let_go(&mut self, thread: ThreadNumber) {
+    /// nothing else: they are among `held`. Readers keep what they hold.
+    pub(super) fn let_go(&mut self, thread: ThreadNumber, held: &[SegmentId]) {
         let view = self.state.threads.remove(&thread);
         for frame in view.iter().flat_map(|view| &view.frames) {
             self.journal.released(frame.file.generation, frame.stride());
@@ -109,11 +109,8 @@ impl Log {
         self.sealing.forget_thread(thread);
         self.quarantined.remove(&thread);
         self.damage.retain(|damage| damage.thread != Some(thread));
-        let mut segments: Vec<SegmentId> = self.segment_files.keys().copied().collect();
-        // The same work makes the same calls.
-        segments.sort_unstable();
-        for segment in segments {
-            self.doom_if_unused(segment);
+        for segment in held {
+            self.doom_if_unused(*segment);
         }
     }
 }

@@ -138,8 +138,8 @@ pub(super) fn tidy(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
         return;
     }
     let facts = &replayed.catalogue.segments;
-    let replaced = |id: &&SegmentId| facts.get(*id).is_some_and(|fact| fact.live.is_empty());
-    let leftovers = survey.segments.iter().filter(replaced);
+    let leftovers = survey.segments.iter();
+    let leftovers = leftovers.filter(|id| facts.is_retired(**id));
     let mut paths: Vec<String> = leftovers.map(|id| segment_path(Class::Run, *id)).collect();
     let catalogue = &replayed.threads[&ThreadNumber::CATALOGUE].runs;
     let uncovered = |id: &&SegmentId| !catalogue.iter().any(|run| run.file.segment == **id);

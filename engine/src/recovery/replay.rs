@@ -201,11 +201,11 @@ fn thread_covers(
     findings: &mut Findings,
 ) -> BTreeMap<ThreadNumber, Growing> {
     let mut runs: BTreeMap<ThreadNumber, Vec<PublishedRun>> = BTreeMap::new();
-    for (segment, fact) in &catalogue.segments {
-        let file = Arc::new(fact.file(*segment));
+    for (segment, fact) in catalogue.segments.iter() {
+        let file = Arc::new(fact.file(segment));
         for (thread, run) in &fact.live {
             let run = RunRef::of(&file, run);
-            let gone = suspects.gone(*segment).cloned();
+            let gone = suspects.gone(segment).cloned();
             let runs = runs.entry(*thread).or_default();
             runs.push(PublishedRun { run, gone });
         }
@@ -227,10 +227,7 @@ fn thread_covers(
 /// A segment without a record is kept: nothing tells a crash before its publication from a
 /// catalogue that lost the record. [R:seg-10]
 fn remark_orphans(catalogue: &Catalogue, files: &[SegmentId], findings: &mut Findings) {
-    for segment in files
-        .iter()
-        .filter(|id| !catalogue.segments.contains_key(id))
-    {
+    for segment in files.iter().filter(|id| !catalogue.segments.is_known(**id)) {
         findings.remark(Remark::Orphan {
             file: segment_path(Class::Run, *segment),
         });

@@ -36,14 +36,11 @@ pub(super) fn suspects(
     let present: HashSet<&SegmentId> = present.iter().collect();
     let mut found = Suspects::default();
     let mut asked = Vec::new();
-    for (segment, fact) in &catalogue.segments {
-        if fact.live.is_empty() {
-            continue;
-        }
-        if present.contains(segment) {
-            asked.push((*segment, fact));
+    for (segment, fact) in catalogue.segments.iter() {
+        if present.contains(&segment) {
+            asked.push((segment, fact));
         } else {
-            found.is_gone(*segment, fact, Cause::Missing);
+            found.is_gone(segment, fact, Cause::Missing);
         }
     }
     if asked.is_empty() {
@@ -147,7 +144,7 @@ impl Suspects {
                     Cost::Records(thread) => findings.of_thread_alone(thread, damage.clone()),
                 }
             }
-            let fact = catalogue.segments.get(&segment);
+            let fact = catalogue.segments.get(segment);
             let holders = fact.into_iter().flat_map(|fact| fact.live.keys());
             for thread in holders.filter_map(|thread| threads.get(thread)) {
                 if thread.runs.iter().any(|run| run.file.segment == segment) {
@@ -171,8 +168,7 @@ pub(super) fn read_again(
     let mut left = Vec::new();
     for place in places {
         let segment = place.segment;
-        let fact = catalogue.segments.get(&segment);
-        let in_use = fact.filter(|fact| !fact.live.is_empty());
+        let in_use = catalogue.segments.get(segment);
         // Of the others an opening knows all that there is to know.
         let Some(fact) = in_use.filter(|_| !suspects.has(segment)) else {
             continue;

@@ -36,7 +36,7 @@ pub(crate) struct Growing {
 }
 
 impl Growing {
-    /// The cover of the thread's runs: from the lowest ordinal up, each time with the run that
+    /// The cover of the thread's runs, which ascend: from the lowest ordinal up, each time with the run that
     /// begins at or below the place reached and ends farthest; of equals the newest, which was
     /// written because the name of the one before may be lost. [R:seg-14]
     pub(crate) fn cover(
@@ -51,11 +51,20 @@ impl Growing {
         let (lost, usable): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.gone.is_some());
         let end = lost.iter().chain(&usable).map(|run| run.run.end).max();
         let end = end.unwrap_or_default();
+        // Each run is looked at once: those that begin at or below the place reached are taken in,
+        // and of them only the one that ends farthest can be the next.
+        let (mut usable, mut lost) = (usable.as_slice(), lost.as_slice());
+        let mut best: Option<&PublishedRun> = None;
         while view.end < end {
             let place = view.end;
-            let next = usable.iter().filter(|run| run.run.end > place);
-            let here = next.clone().filter(|run| run.run.first <= place);
-            if let Some(best) = here.max_by_key(|run| (run.run.end, run.run.file.segment)) {
+            while let [run, rest @ ..] = usable
+                && run.run.first <= place
+            {
+                let reach = |run: &PublishedRun| (run.run.end, run.run.file.segment);
+                best = best.filter(|best| reach(best) > reach(run)).or(Some(run));
+                usable = rest;
+            }
+            if let Some(best) = best.filter(|best| best.run.end > place) {
                 let run = &best.run;
                 if run.first == place && run.chain_before != view.chain {
                     let broken = ordinals_of(thread, (place, place), run.chain_before);
@@ -68,14 +77,15 @@ impl Growing {
                 continue;
             }
             // Nothing readable holds the place.
-            let later = usable
-                .iter()
-                .chain(&lost)
-                .filter(|run| run.run.first > place);
-            let stop = later.min_by_key(|run| run.run.first);
-            let over = lost
-                .iter()
-                .find(|run| run.run.first <= place && place < run.run.end);
+            while let [run, rest @ ..] = lost
+                && run.run.end <= place
+            {
+                lost = rest;
+            }
+            let (begun, later) = lost.split_at(lost.partition_point(|run| run.run.first <= place));
+            let over = begun.iter().find(|run| place < run.run.end);
+            let stop = usable.first().into_iter().chain(later.first());
+            let stop = stop.min_by_key(|run| run.run.first);
             let stop_at = stop.map_or(end, |run| run.run.first);
             let until = over.map_or(stop_at, |run| run.run.end.min(stop_at));
             let whole = over.filter(|run| run.run.end == until);
@@ -356,3 +366,6 @@ fn broken_run(run: &RunRef, ordinals: (Ordinal, Ordinal)) -> Damage {
         cause: Cause::Chain,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,8 +24,7 @@ pub(super) fn rebuild(
     segment: SegmentId,
     notes: Notes<'_>,
 ) -> Result<Option<Option<String>>, RepairError> {
-    let fact = log.state().catalogue.segments.get(&segment).cloned();
-    let Some(fact) = fact.filter(|fact| !fact.live.is_empty()) else {
+    let Some(fact) = log.state().catalogue.segments.get(segment).cloned() else {
         return rebuild_catalogue(log, segment);
     };
     let path = segment_path(fact.class, segment);

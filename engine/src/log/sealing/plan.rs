@@ -357,13 +357,10 @@ impl Log {
     fn sparse(&self) -> Option<Next> {
         let mut parts: BTreeMap<ThreadNumber, Part> = BTreeMap::new();
         let mut bytes = 0;
-        for (segment, fact) in &self.state.catalogue.segments {
-            if !fact.is_sparse() {
-                continue;
-            }
+        for (segment, fact) in self.state.catalogue.segments.sparse() {
             let moved = fact.live.keys().map(|thread| {
                 let whole = self.may_move(*thread);
-                whole.then(|| self.moved_part(*thread, *segment)).flatten()
+                whole.then(|| self.moved_part(*thread, segment)).flatten()
             });
             let Some(moved) = moved.collect::<Option<Vec<Part>>>() else {
                 continue;

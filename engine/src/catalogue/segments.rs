@@ -1,0 +1,159 @@
+//! Owns what is known of published segments: of those in use everything, of the others that they
+//! were. It must not know files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use turnleaf_format::catalogue::Run;
+use turnleaf_format::segment::Class;
+use turnleaf_format::{SegmentId, ThreadNumber};
+
+use super::ids::Ranges;
+use crate::stretch::weight;
+use crate::view::{Published, SegmentFile};
+
+/// One published segment in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SegmentFact {
+    pub(crate) class: Class,
+    pub(crate) file_bytes: u64,
+    pub(crate) digest: [u8; 32],
+    /// What its runs weighed when it was published.
+    bytes: u64,
+    /// What those weigh that are in use.
+    live_bytes: u64,
+    /// Runs that no newer segment has taken over.
+    pub(crate) live: BTreeMap<ThreadNumber, Run>,
+}
+
+impl SegmentFact {
+    /// A segment with these runs, of which those in use are to be named.
+    pub(crate) fn new(
+        (class, file_bytes, digest): (Class, u64, [u8; 32]),
+        runs: &[Run],
+        is_in_use: impl Fn(&Run) -> bool,
+    ) -> SegmentFact {
+        let live = runs.iter().filter(|run| is_in_use(run));
+        let live: BTreeMap<_, _> = live.map(|run| (run.thread, *run)).collect();
+        SegmentFact {
+            class,
+            file_bytes,
+            digest,
+            bytes: runs.iter().map(weight_of_run).sum(),
+            live_bytes: live.values().map(weight_of_run).sum(),
+            live,
+        }
+    }
+
+    /// Whether it is a pack of which less than a half is in use.
+    fn is_sparse(&self) -> bool {
+        self.class == Class::Pack && 2 * self.live_bytes < self.bytes
+    }
+
+    /// The segment's file as its publication says it is.
+    pub(crate) fn file(&self, segment: SegmentId) -> SegmentFile {
+        SegmentFile {
+            segment,
+            class: self.class,
+            published: Some(Published {
+                file_bytes: self.file_bytes,
+                runs: self.live.values().copied().collect(),
+            }),
+        }
+    }
+}
+
+fn weight_of_run(run: &Run) -> u64 {
+    weight(run.payload_bytes, run.ordinal_end.0 - run.first_ordinal.0)
+}
+
+/// All published segments. What is kept of one that is in use no more does not grow with their
+/// number: ids are given upwards, and most neighbours retire.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SegmentFacts {
+    in_use: BTreeMap<SegmentId, SegmentFact>,
+    /// Published, and none of its runs is in use.
+    retired: Ranges,
+    /// Every run in use.
+    runs: BTreeSet<(ThreadNumber, SegmentId)>,
+    /// Packs in use of which less than a half is in use.
+    sparse: BTreeSet<SegmentId>,
+}
+
+impl SegmentFacts {
+    /// A segment in use.
+    pub(crate) fn get(&self, segment: SegmentId) -> Option<&SegmentFact> {
+        self.in_use.get(&segment)
+    }
+
+    /// Segments in use, by number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SegmentId, &SegmentFact)> {
+        self.in_use.iter().map(|(segment, fact)| (*segment, fact))
+    }
+
+    /// Whether it was published.
+    pub(crate) fn is_known(&self, segment: SegmentId) -> bool {
+        self.in_use.contains_key(&segment) || self.is_retired(segment)
+    }
+
+    /// Whether it was published, and none of its runs is in use any more.
+    pub(crate) fn is_retired(&self, segment: SegmentId) -> bool {
+        self.retired.contains(segment.0)
+    }
+
+    /// Packs in use of which less than a half is in use, by number.
+    pub(crate) fn sparse(&self) -> impl Iterator<Item = (SegmentId, &SegmentFact)> {
+        let sparse = self.sparse.iter();
+        sparse.filter_map(|segment| Some((*segment, self.in_use.get(segment)?)))
+    }
+
+    /// The run of a thread in a segment, while it is in use.
+    pub(crate) fn run_of(&self, segment: SegmentId, thread: ThreadNumber) -> Option<Run> {
+        self.in_use.get(&segment)?.live.get(&thread).copied()
+    }
+
+    /// Segments that hold runs in use of a thread, by number.
+    pub(crate) fn of_thread(&self, thread: ThreadNumber) -> impl Iterator<Item = SegmentId> {
+        let runs = (thread, SegmentId(0))..=(thread, SegmentId(u64::MAX));
+        self.runs.range(runs).map(|(_, segment)| *segment)
+    }
+
+    /// What is kept of segments that are in use no more.
+    pub(crate) fn retired_ranges(&self) -> usize {
+        self.retired.len()
+    }
+
+    /// Adds a segment that is not known.
+    pub(super) fn publish(&mut self, segment: SegmentId, fact: SegmentFact) {
+        let threads = fact.live.keys();
+        self.runs.extend(threads.map(|thread| (*thread, segment)));
+        self.in_use.insert(segment, fact);
+        self.judge(segment);
+    }
+
+    /// A run is in use no more.
+    pub(super) fn release(&mut self, segment: SegmentId, thread: ThreadNumber) {
+        let Some(fact) = self.in_use.get_mut(&segment) else {
+            return;
+        };
+        if let Some(run) = fact.live.remove(&thread) {
+            fact.live_bytes -= weight_of_run(&run);
+            self.runs.remove(&(thread, segment));
+            self.judge(segment);
+        }
+    }
+
+    fn judge(&mut self, segment: SegmentId) {
+        let fact = self.in_use.get(&segment);
+        let is_retired = fact.is_some_and(|fact| fact.live.is_empty());
+        let is_sparse = !is_retired && fact.is_some_and(SegmentFact::is_sparse);
+        if is_retired {
+            self.in_use.remove(&segment);
+            self.retired.insert(segment.0);
+        }
+        if is_sparse {
+            self.sparse.insert(segment);
+        } else {
+            self.sparse.remove(&segment);
+        }
+    }
+}
