@@ -1,6 +1,7 @@
 //! Owns what the catalogue's records add up to: which threads, segments and imports exist. It must
 //! not know files. [S:catalogue-2]
 
+mod checkpoint;
 mod ids;
 mod segments;
 
@@ -86,6 +87,8 @@ pub(crate) struct Catalogue {
     /// What was given up, by thread, ascending; thread 0 is the catalogue itself.
     pub(crate) lost: BTreeMap<ThreadNumber, Vec<Lost>>,
     journal_lost: Vec<JournalLost>,
+    /// Whether there is a record that this build does not know.
+    has_unknown: bool,
     next_thread: Numbers,
     next_segment: Numbers,
 }
@@ -170,7 +173,10 @@ impl Catalogue {
                 self.journal_lost.push(*lost);
                 true
             }
-            CatalogueRecord::Unknown { .. } => true,
+            CatalogueRecord::Unknown { .. } => {
+                self.has_unknown = true;
+                true
+            }
         }
     }
 

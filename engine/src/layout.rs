@@ -15,6 +15,8 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const SEGMENTS: &str = "segments";
 /// Directory of the catalogue's segments.
 pub(crate) const CATALOGUE: &str = "catalogue";
+/// What the catalogue said at one place.
+pub(crate) const CHECKPOINT: &str = "catalogue/checkpoint";
 /// Directory of copies of what a repair cut.
 pub(crate) const QUARANTINE: &str = "quarantine";
 /// All directories of a store.

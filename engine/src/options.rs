@@ -28,6 +28,9 @@ pub struct Options {
     pub segment_boundary_bytes: u64,
     /// What a stretch weighs before any record ends it.
     pub segment_bytes_max: u64,
+    /// Records of the catalogue behind its checkpoint below which no new one is written: what an
+    /// opening reads of them costs less than a file.
+    pub checkpoint_records_min: u64,
     /// Segment files kept open.
     pub descriptors_max: usize,
     /// Inflated blocks kept in memory, bytes.
@@ -48,6 +51,7 @@ impl Default for Options {
             seal_bytes_min: 16 << 20,
             segment_boundary_bytes: 8 << 20,
             segment_bytes_max: 64 << 20,
+            checkpoint_records_min: 1024,
             descriptors_max: 32,
             block_cache_bytes: 16 << 20,
             tail_cache_bytes: 8 << 20,

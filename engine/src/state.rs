@@ -9,7 +9,9 @@ use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
 
 use crate::catalogue::{Catalogue, ThreadFact};
 use crate::error::{Cause, Damage, ReadError};
+use crate::layout::CHECKPOINT;
 use crate::read::Reader;
+use crate::recovery::sum_of_records;
 use crate::segment::{OpenSegment, Segments};
 use crate::view::ThreadView;
 
@@ -169,7 +171,8 @@ impl State {
         }
     }
 
-    /// Reads every byte of the segments that hold the catalogue; hands every damage to `report`.
+    /// Reads every byte of the segments that hold the catalogue, and adds up all its records again;
+    /// hands every damage to `report`.
     ///
     /// # Errors
     /// Only for failures of the system that are not about the bytes.
@@ -193,6 +196,23 @@ impl State {
                 Ok(_) => {}
                 Err(ReadError::Damaged(damage)) => tell(&damage),
                 Err(error) => return Err(error),
+            }
+        }
+        // What was given up had all records read when the store was opened.
+        if view.given_up.is_empty()
+            && let Some(reader) = self.reader(ThreadNumber::CATALOGUE)
+        {
+            let (sum, findings) = sum_of_records(&reader);
+            findings.damage.iter().for_each(&mut *report);
+            if findings.is_sound() && !sum.says_the_same(&self.catalogue) {
+                report(&Damage {
+                    file: CHECKPOINT.to_owned(),
+                    offset: 0,
+                    length: 0,
+                    thread: None,
+                    ordinals: None,
+                    cause: Cause::Contradiction,
+                });
             }
         }
         Ok(())

@@ -945,6 +945,8 @@ class Store:
             match = re.fullmatch(pattern, name)
             if name.endswith(".tmp"):
                 self.say("void", path, "unfinished")
+            elif path == "catalogue/checkpoint":
+                self.say("cache", path, "not read")  # [S:checkpoint-1]
             elif match is None:
                 self.say("other", path, "not ours")
             else:

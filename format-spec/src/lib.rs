@@ -11,6 +11,7 @@ mod bugs;
 mod bytes;
 pub mod catalogue;
 mod chain;
+pub mod checkpoint;
 pub mod frame;
 mod ids;
 pub mod journal;

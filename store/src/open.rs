@@ -302,6 +302,7 @@ impl Store {
             if is_oversized && let Err(error) = self.seal_all() {
                 tracing::warn!(%error, "the journal stays as large as it is");
             }
+            sealer::checkpoint(shared);
             shared.lock().mark()?;
         }
         sealed

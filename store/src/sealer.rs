@@ -163,6 +163,7 @@ pub(crate) fn turn(
             false
         }
     };
+    checkpoint(shared);
     let log = shared.lock();
     let next = if !log.is_sealing() {
         SealerState::Closed
@@ -175,6 +176,15 @@ pub(crate) fn turn(
         }
     };
     (next, log)
+}
+
+/// Writes the catalogue's checkpoint, where one is worth it, without the log: appends go on.
+pub(crate) fn checkpoint(shared: &Shared) {
+    let plan = shared.lock().plan_checkpoint();
+    if let Some(plan) = plan {
+        let result = plan.run();
+        shared.lock().finish_checkpoint(result);
+    }
 }
 
 /// Brings the journal below its budget before an owner begins: those before it may have been killed

@@ -40,6 +40,7 @@ pub fn options() -> Options {
         segment_boundary_bytes: 64 << 10,
         segment_bytes_max: 512 << 10,
         reserve_bytes: 64 << 10,
+        checkpoint_records_min: 64,
         descriptors_max: 8,
         block_cache_bytes: 1 << 20,
         tail_cache_bytes: 256 << 10,

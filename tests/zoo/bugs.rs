@@ -128,6 +128,10 @@ bugs! {
     OrphanFramesIgnored,
     /// a header copy that cannot be read counts as one with a wrong magic
     UnreadableTakenForBad,
+    /// the digest of a checkpoint is not compared
+    CheckpointUnchecked,
+    /// nobody looks whether the catalogue's chain leads over its checkpoint
+    CheckpointChainUnchecked,
     // Archive and deletion
     /// files of a thread are removed before its deletion is durable
     FilesGoBeforeDeletion,

@@ -22,6 +22,11 @@ impl Numbers {
         }
     }
 
+    /// Whether a number was seen that no writer gives.
+    pub(super) fn has_far(&self) -> bool {
+        !self.far.is_empty()
+    }
+
     pub(super) fn next(&mut self) -> u64 {
         loop {
             // Half of all numbers are left.
@@ -52,6 +57,24 @@ impl Ranges {
         let first = joins.map_or(number, |(first, _)| *first);
         let behind = number.checked_add(1).and_then(|next| self.0.remove(&next));
         self.0.insert(first, behind.unwrap_or(number));
+    }
+
+    /// Adds all numbers from the first to the last, which follow those that are there. Returns
+    /// `false` when they do not.
+    #[must_use]
+    pub(super) fn push(&mut self, first: u64, last: u64) -> bool {
+        let before = self.0.last_key_value().map(|(_, last)| *last);
+        let follows = before.is_none_or(|before| before.saturating_add(1) < first);
+        let fits = follows && first <= last;
+        if fits {
+            self.0.insert(first, last);
+        }
+        fits
+    }
+
+    /// First and last of each range, ascending.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().map(|(first, last)| (*first, *last))
     }
 
     /// How many ranges there are.

@@ -18,9 +18,9 @@ pub(crate) struct SegmentFact {
     pub(crate) file_bytes: u64,
     pub(crate) digest: [u8; 32],
     /// What its runs weighed when it was published.
-    bytes: u64,
+    pub(super) bytes: u64,
     /// What those weigh that are in use.
-    live_bytes: u64,
+    pub(super) live_bytes: u64,
     /// Runs that no newer segment has taken over.
     pub(crate) live: BTreeMap<ThreadNumber, Run>,
 }
@@ -90,6 +90,11 @@ impl SegmentFacts {
         self.in_use.iter().map(|(segment, fact)| (*segment, fact))
     }
 
+    /// How many are in use.
+    pub(crate) fn len(&self) -> usize {
+        self.in_use.len()
+    }
+
     /// Whether it was published.
     pub(crate) fn is_known(&self, segment: SegmentId) -> bool {
         self.in_use.contains_key(&segment) || self.is_retired(segment)
@@ -120,6 +125,29 @@ impl SegmentFacts {
     /// What is kept of segments that are in use no more.
     pub(crate) fn retired_ranges(&self) -> usize {
         self.retired.len()
+    }
+
+    /// Ranges of segments that are in use no more: first and last, ascending.
+    pub(super) fn retired(&self) -> impl Iterator<Item = (SegmentId, SegmentId)> {
+        let ranges = self.retired.iter();
+        ranges.map(|(first, last)| (SegmentId(first), SegmentId(last)))
+    }
+
+    /// Adds segments that are in use no more, behind those that are known. Returns `false` when
+    /// they are not behind them.
+    pub(super) fn retire(&mut self, first: u64, last: u64) -> bool {
+        self.in_use.is_empty() && self.retired.push(first, last)
+    }
+
+    /// Says what a segment in use weighed when it was published. Returns `false` when that cannot
+    /// be.
+    pub(super) fn weighed(&mut self, segment: SegmentId, bytes: u64) -> bool {
+        let fact = self.in_use.get_mut(&segment);
+        let fits = fact
+            .filter(|fact| fact.live_bytes < bytes)
+            .map(|fact| fact.bytes = bytes);
+        self.judge(segment);
+        fits.is_some()
     }
 
     /// Adds a segment that is not known.

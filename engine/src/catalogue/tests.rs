@@ -130,3 +130,107 @@ fn packs_are_sparse_while_less_than_a_half_is_in_use() {
     assert_eq!(sparse(&catalogue), []);
     assert_eq!(in_use(&catalogue), [2, 3, 4]);
 }
+
+/// A checkpoint gives back the same sum, whatever stood in the records.
+#[test]
+fn the_items_of_a_checkpoint_add_up_to_the_same_sum() {
+    let mut records = vec![created(1), created(2), created(3), created(4)];
+    records.extend([
+        published(1, Class::Pack, &[(1, 10), (2, 10), (3, 9)]),
+        published(2, Class::Run, &[(1, 10)]),
+        replaced(1, 1, 2),
+        published(5, Class::Run, &[(2, 12)]),
+        replaced(1, 2, 5),
+        published(6, Class::Run, &[(2, 14)]),
+        replaced(5, 2, 6),
+        published(9, Class::Run, &[(4, 14)]),
+        CatalogueRecord::Deleted {
+            thread: ThreadNumber(4),
+            at_ms: 3,
+        },
+        CatalogueRecord::Archived {
+            thread: ThreadNumber(4),
+            archived: true,
+            at_ms: 3,
+        },
+        CatalogueRecord::Archived {
+            thread: ThreadNumber(2),
+            archived: true,
+            at_ms: 3,
+        },
+        CatalogueRecord::Import {
+            thread: ThreadNumber(2),
+            source_bytes: 1,
+            ordinal_end: Ordinal(14),
+            file_bytes: 2,
+            modified_ns: -3,
+            path: "from here".into(),
+        },
+        CatalogueRecord::Epoch {
+            epoch: 7,
+            at_ms: 3,
+            pid: 9,
+            host: "there".into(),
+        },
+        CatalogueRecord::Lost(turnleaf_format::catalogue::Lost {
+            thread: ThreadNumber(3),
+            first_ordinal: Ordinal(9),
+            ordinal_end: Ordinal(11),
+            chain_after: ThreadChain(5),
+            at_ms: 8,
+        }),
+        CatalogueRecord::JournalLost(turnleaf_format::catalogue::JournalLost {
+            generation: turnleaf_format::Generation(2),
+            offset: 8192,
+            end: 9000,
+            at_ms: 8,
+        }),
+    ]);
+    let store = turnleaf_format::StoreId([3; 16]);
+    let begins = CatalogueRecord::StoreCreated { store, at_ms: 1 };
+    for upto in 0..=records.len() {
+        let sum = of(&[std::slice::from_ref(&begins), &records[..upto]].concat());
+        assert!(sum.fits_a_checkpoint());
+        let mut again = Catalogue::begun_for(store);
+        let items: Vec<_> = sum.items().collect();
+        assert!(items.iter().all(|item| again.take(item)), "{items:?}");
+        assert_eq!(again, sum);
+    }
+}
+
+/// What a checkpoint could not say, or what its items cannot mean together.
+#[test]
+fn a_checkpoint_is_not_made_of_what_it_cannot_hold() {
+    use turnleaf_format::checkpoint::Item;
+    let unknown = CatalogueRecord::Unknown {
+        kind: turnleaf_format::record::Kind(200),
+    };
+    assert!(!of(&[unknown]).fits_a_checkpoint());
+    assert!(!of(&[published(1 << 63, Class::Run, &[(0, 1)])]).fits_a_checkpoint());
+    let lost = CatalogueRecord::Lost(turnleaf_format::catalogue::Lost {
+        thread: ThreadNumber::CATALOGUE,
+        first_ordinal: Ordinal(1),
+        ordinal_end: Ordinal(2),
+        chain_after: ThreadChain(5),
+        at_ms: 8,
+    });
+    assert!(!of(&[lost]).fits_a_checkpoint());
+    let refused = |items: &[Item]| {
+        let mut sum = Catalogue::default();
+        !items.iter().all(|item| sum.take(item))
+    };
+    let retired = |first, last| Item::Retired(vec![(SegmentId(first), SegmentId(last))]);
+    let run = || Item::Record(published(7, Class::Run, &[(0, 1)]));
+    assert!(refused(&[retired(1, 4), retired(5, 6)]));
+    assert!(refused(&[retired(8, 9), retired(1, 4)]));
+    assert!(refused(&[retired(1, 1 << 63)]));
+    assert!(refused(&[retired(7, 7), run()]));
+    assert!(refused(&[run(), retired(1, 4)]));
+    assert!(refused(&[run(), Item::Weights(vec![(SegmentId(7), 1)])]));
+    assert!(refused(&[run(), Item::Weights(vec![(SegmentId(8), 1000)])]));
+    assert!(!refused(&[
+        retired(1, 4),
+        run(),
+        Item::Weights(vec![(SegmentId(7), 1000)])
+    ]));
+}

@@ -7,6 +7,7 @@
 //! A second group may be staged meanwhile, but is not written before the first returned.
 //! [S:frame-7]
 
+mod checkpoint;
 mod commit;
 mod footprint;
 mod lives;
@@ -25,6 +26,8 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Generation, SegmentId, ThreadId, ThreadNumber};
 
+pub use checkpoint::CheckpointPlan;
+use checkpoint::Checkpointed;
 pub use commit::{Begin, Commit, Outcome};
 pub use footprint::Footprint;
 pub use open::{OpenError, OpenReport, Snapshot};
@@ -109,6 +112,7 @@ pub struct Log {
     /// Whether something is staged that a full disk must not keep from becoming durable.
     vital: bool,
     sealing: SealState,
+    checkpointed: Checkpointed,
     /// Whether a caller panicked in the middle of a commit: nothing is written any more.
     stopped: bool,
     damage: Vec<Damage>,

@@ -9,7 +9,7 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
 use super::prepare::{check_writable, confirm, keep_torn, strike_off, tidy};
-use super::{Log, Outcome, PINNED_BYTES, Queue, SealState};
+use super::{Checkpointed, Log, Outcome, PINNED_BYTES, Queue, SealState};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, Unreadable, failed};
@@ -18,8 +18,8 @@ use crate::layout::DIRECTORIES;
 use crate::lock::{LockError, Owner, Ownership};
 use crate::options::Options;
 use crate::recovery::{
-    Findings, Loss, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict, replay,
-    store_exists, survey,
+    CatalogueFrom, Findings, Loss, Refusal, Remark, ReplayError, Replayed, Survey, TailVerdict,
+    replay, store_exists, survey,
 };
 use crate::reserve;
 use crate::segment::Segments;
@@ -106,6 +106,8 @@ pub struct Snapshot {
     state: State,
     report: OpenReport,
     journal_bytes: u64,
+    /// Where the store can be read again, if a checkpoint stood for records that were not read.
+    unread: Option<(Arc<dyn Disk>, Options)>,
     /// Held for its lock, when the reader is the owner.
     _owned: Option<Ownership>,
 }
@@ -135,10 +137,27 @@ impl Snapshot {
     /// # Errors
     /// [`OpenError`].
     pub fn open(disk: &Arc<dyn Disk>, options: &Options) -> Result<Snapshot, OpenError> {
+        Snapshot::open_from(disk, options, CatalogueFrom::Checkpoint)
+    }
+
+    /// What the store is by all records of its catalogue; `None` where this snapshot read them all.
+    pub(crate) fn without_checkpoint(&self) -> Result<Option<Snapshot>, OpenError> {
+        let again = self.unread.as_ref();
+        let again =
+            again.map(|(disk, options)| Snapshot::open_from(disk, options, CatalogueFrom::Records));
+        again.transpose()
+    }
+
+    fn open_from(
+        disk: &Arc<dyn Disk>,
+        options: &Options,
+        from: CatalogueFrom,
+    ) -> Result<Snapshot, OpenError> {
         options.validate().map_err(OpenError::Options)?;
         let survey = survey(&**disk)?;
         let journal_bytes = survey.journal.iter().map(|file| file.len).sum();
-        let replayed = replay(disk, &survey, options)?;
+        let replayed = replay(disk, &survey, options, from)?;
+        let unread = replayed.checkpoint > Ordinal(0);
         let report = report_of(&replayed, &survey);
         let state = state_of(
             replayed.store,
@@ -150,6 +169,7 @@ impl Snapshot {
             state,
             report,
             journal_bytes,
+            unread: unread.then(|| (Arc::clone(disk), options.clone())),
             _owned: None,
         })
     }
@@ -237,7 +257,11 @@ impl Log {
             .map_err(failed("create", "the store's directory"))?;
         let owned = take_lock(&disk, owner)?;
         let survey = survey(&*disk)?;
-        let mut replayed = match replay(&disk, &survey, &options) {
+        let from = match purpose {
+            Purpose::Append => CatalogueFrom::Checkpoint,
+            Purpose::Repair | Purpose::Accept => CatalogueFrom::Records,
+        };
+        let mut replayed = match replay(&disk, &survey, &options, from) {
             Ok(replayed) => replayed,
             Err(ReplayError::Refused(Refusal::NoStore)) if purpose == Purpose::Append => {
                 create_directories(&*disk)?;
@@ -273,6 +297,7 @@ impl Log {
         tidy(&*disk, &survey, &replayed);
         strike_off(&*disk, &mut replayed);
         let mut log = assemble(disk, options, owner, replayed, owned)?;
+        log.checkpointed.is_wanted = purpose == Purpose::Append;
         log.announce(owner, created)?;
         if purpose == Purpose::Append {
             log.hold_reserve();
@@ -290,6 +315,7 @@ impl Log {
         if let Err(failure) = self.clean_up(0) {
             tracing::warn!(%failure, "an unneeded file stays");
         }
+        self.checkpoint();
         self.mark()
     }
 
@@ -356,6 +382,7 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
         tail: TailVerdict::Clean,
         proven: 0,
         goes_on: false,
+        checkpoint: Ordinal(0),
         unproven_names: Vec::new(),
         retired: Vec::new(),
         cut: None,
@@ -465,6 +492,11 @@ fn assemble(
         point,
         now_ms,
     )?;
+    let checkpointed = Checkpointed {
+        end: replayed.checkpoint,
+        is_wanted: true,
+        is_written: false,
+    };
     let (damage, pinned) = (replayed.findings.damage, replayed.pinned);
     let state = state_of(
         replayed.store,
@@ -495,6 +527,7 @@ fn assemble(
         unpublished: Vec::new(),
         vital: false,
         sealing: SealState::new(),
+        checkpointed,
         stopped: false,
         damage,
         owned: Arc::new(owned),

@@ -10,10 +10,11 @@ use turnleaf_format::record::payload_crc;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
 
+use super::checkpoint::read_checkpoint;
 use super::findings::{Findings, Loss, Remark};
 use super::threads::{Growing, PublishedRun, ordinals_of};
 use crate::catalogue::Catalogue;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::error::{Cause, Damage, ReadError};
 use crate::journal::ScannedFrame;
 use crate::layout::segment_path;
@@ -25,6 +26,8 @@ use crate::view::{JournalFile, RunRef, SegmentFile, ThreadView, is_covered};
 pub(crate) struct Found {
     pub(crate) catalogue: Catalogue,
     pub(crate) view: ThreadView,
+    /// The records before this one were taken from a checkpoint.
+    pub(crate) checkpoint: Ordinal,
     /// Segments in use whose names may not be durable.
     pub(crate) unproven: Vec<SegmentId>,
 }
@@ -39,12 +42,19 @@ pub(crate) struct Places<'p> {
     pub(crate) frames: &'p [(Arc<JournalFile>, ScannedFrame)],
     /// The newest header's pair: where the segments must reach, and the chain there.
     pub(crate) stated: (Ordinal, ThreadChain),
+    /// A checkpoint that may be used.
+    pub(crate) checkpoint: Option<&'p dyn DiskFile>,
 }
 
 impl Places<'_> {
-    /// Reads the catalogue. A segment that is not readable is done without where the journal, or
-    /// other segments, hold what it held. [R:cat-5]
+    /// Reads the catalogue: the records behind its checkpoint, or all of them. A segment that is
+    /// not readable is done without where the journal, or other segments, hold what it held.
+    /// [R:cat-5] [R:cat-9]
     pub(crate) fn read(self, files: &[SegmentId], findings: &mut Findings) -> Found {
+        if let Some((found, told)) = self.behind_checkpoint(files) {
+            findings.absorb(told);
+            return found;
+        }
         let mut first = Findings::default();
         let found = self.try_read(files, &mut first);
         let is_bad = |run: &RunRef| {
@@ -93,20 +103,103 @@ impl Places<'_> {
         found
     }
 
-    fn try_read(self, files: &[SegmentId], findings: &mut Findings) -> Found {
-        let (store, stated) = (self.store, self.stated);
-        let (mut growing, unproven) = catalogue_cover(self.disk, store, files, stated.0, findings);
-        for (file, frame) in self.frames {
-            growing.push(file, frame, &[], findings);
+    /// What the catalogue says by its checkpoint and the records behind it. `None` where there is
+    /// none that the chain of the catalogue leads over, or where anything is wrong with the
+    /// catalogue: then all its records are read, and what they cost is known.
+    fn behind_checkpoint(self, files: &[SegmentId]) -> Option<(Found, Findings)> {
+        let checkpoint = read_checkpoint(self.checkpoint?, self.store)?;
+        let mut findings = Findings::default();
+        let (view, unproven) = self.view(files, &mut findings);
+        let reader = self.reader(&view);
+        let leads_over = |(at, stated): (Ordinal, ThreadChain)| {
+            at <= view.end && reader.chain_before(at).is_ok_and(|chain| chain == stated)
+        };
+        let begin = (checkpoint.end, checkpoint.chain);
+        let fits = leads_over(begin);
+        #[cfg(turnleaf_bugs)]
+        let fits = fits || crate::bugs::CheckpointChainUnchecked.planted();
+        if !fits || !leads_over(self.stated) || !view.holes.is_empty() {
+            return None;
         }
-        let mut view = growing.finish(&[], findings);
-        let catalogue = read_catalogue(&mut view, self.segments, store, stated, findings);
+        let begin = (begin.0, begin.1, checkpoint.catalogue);
+        let catalogue = read_records(&reader, self.stated, begin, &mut findings);
+        let is_whole = catalogue.given_up(ThreadNumber::CATALOGUE).is_empty();
+        let found = Found {
+            catalogue,
+            view,
+            checkpoint: checkpoint.end,
+            unproven,
+        };
+        (findings.is_sound() && is_whole).then_some((found, findings))
+    }
+
+    fn try_read(self, files: &[SegmentId], findings: &mut Findings) -> Found {
+        let (mut view, unproven) = self.view(files, findings);
+        let catalogue = self.read_catalogue(&mut view, findings);
         Found {
             catalogue,
             view,
+            checkpoint: Ordinal(0),
             unproven,
         }
     }
+
+    /// Where the catalogue's records are, and the segments of it whose names may not be durable.
+    fn view(self, files: &[SegmentId], findings: &mut Findings) -> (ThreadView, Vec<SegmentId>) {
+        let (store, stated) = (self.store, self.stated.0);
+        let (mut growing, unproven) = catalogue_cover(self.disk, store, files, stated, findings);
+        for (file, frame) in self.frames {
+            growing.push(file, frame, &[], findings);
+        }
+        (growing.finish(&[], findings), unproven)
+    }
+
+    fn reader(self, view: &ThreadView) -> Reader {
+        Reader {
+            view: Arc::new(view.clone()),
+            segments: Arc::clone(self.segments),
+            store: self.store,
+        }
+    }
+
+    /// Adds up the catalogue's records.
+    ///
+    /// What was given up of the catalogue stands in the catalogue: then it is read once more
+    /// without.
+    fn read_catalogue(self, view: &mut ThreadView, findings: &mut Findings) -> Catalogue {
+        let nothing = || (Ordinal(0), ThreadChain::START, Catalogue::default());
+        let mut first = Findings::default();
+        let catalogue = read_records(&self.reader(view), self.stated, nothing(), &mut first);
+        let given_up = catalogue.given_up(ThreadNumber::CATALOGUE);
+        if given_up.is_empty() {
+            findings.absorb(first);
+            return catalogue;
+        }
+        view.given_up = given_up.to_vec();
+        let frames = std::mem::take(&mut view.frames);
+        let left = frames.into_iter().filter(|frame| {
+            let end = frame.end.max(frame.first.plus(1));
+            !view.is_given_up(frame.first, end)
+        });
+        view.frames = left.collect();
+        let holes = std::mem::take(&mut view.holes);
+        let left = holes
+            .into_iter()
+            .filter(|hole| !view.is_given_up(hole.first, hole.end));
+        view.holes = left.collect();
+        let (reached, chain) = view.behind_given_up((view.end, view.chain));
+        (view.end, view.chain) = (reached, chain);
+        read_records(&self.reader(view), self.stated, nothing(), findings)
+    }
+}
+
+/// What all records of the catalogue add up to, and what is wrong with them.
+pub(crate) fn sum_of_records(reader: &Reader) -> (Catalogue, Findings) {
+    let mut findings = Findings::default();
+    let nothing = (Ordinal(0), ThreadChain::START, Catalogue::default());
+    let stated = (Ordinal(0), ThreadChain::START);
+    let sum = read_records(reader, stated, nothing, &mut findings);
+    (sum, findings)
 }
 
 /// The runs that the catalogue's segments hold. One that does not decode is damage of that file; it
@@ -174,64 +267,25 @@ fn unproven_names(
     unproven.map(|run| run.file.segment).collect()
 }
 
-/// Adds up the catalogue's records. `stated` is the newest header's pair: where the segments must
-/// reach, and the chain there.
-///
-/// What was given up of the catalogue stands in the catalogue: then it is read once more without.
-fn read_catalogue(
-    view: &mut ThreadView,
-    segments: &Arc<Segments>,
-    store: StoreId,
-    stated: (Ordinal, ThreadChain),
-    findings: &mut Findings,
-) -> Catalogue {
-    let mut first = Findings::default();
-    let catalogue = read_records(view, segments, store, stated, &mut first);
-    let given_up = catalogue.given_up(ThreadNumber::CATALOGUE);
-    if given_up.is_empty() {
-        findings.absorb(first);
-        return catalogue;
-    }
-    view.given_up = given_up.to_vec();
-    let frames = std::mem::take(&mut view.frames);
-    let left = frames.into_iter().filter(|frame| {
-        let end = frame.end.max(frame.first.plus(1));
-        !view.is_given_up(frame.first, end)
-    });
-    view.frames = left.collect();
-    let holes = std::mem::take(&mut view.holes);
-    let left = holes
-        .into_iter()
-        .filter(|hole| !view.is_given_up(hole.first, hole.end));
-    view.holes = left.collect();
-    let (reached, chain) = view.behind_given_up((view.end, view.chain));
-    (view.end, view.chain) = (reached, chain);
-    read_records(view, segments, store, stated, findings)
-}
-
+/// Adds up the catalogue's records from a place on, with what those before add up to. `stated` is
+/// the newest header's pair: where the segments must reach, and the chain there.
 fn read_records(
-    view: &ThreadView,
-    segments: &Arc<Segments>,
-    store: StoreId,
+    reader: &Reader,
     stated: (Ordinal, ThreadChain),
+    (mut from, chain, catalogue): (Ordinal, ThreadChain, Catalogue),
     findings: &mut Findings,
 ) -> Catalogue {
-    let reader = Reader {
-        view: Arc::new(view.clone()),
-        segments: Arc::clone(segments),
-        store,
-    };
+    let view = &reader.view;
     let mut adding = Adding {
         reader: reader.clone(),
-        store,
+        store: reader.store,
         stated,
         given_up: view.given_up.clone().into(),
-        catalogue: Catalogue::default(),
-        chain: Some(ThreadChain::START),
+        catalogue,
+        chain: Some(chain),
         findings: Findings::default(),
     };
-    adding.check_chain(Ordinal(0));
-    let mut from = Ordinal(0);
+    adding.check_chain(from);
     while from < view.end {
         let read = reader.records(from, view.end, &mut |record| {
             adding.take(record);

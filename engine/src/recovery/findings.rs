@@ -82,6 +82,11 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// Whether nothing was found wrong.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.damage.is_empty() && self.losses.is_empty() && self.unreadable.is_empty()
+    }
+
     /// Damage of journal or catalogue: nobody knows whom it concerns.
     pub(crate) fn of_store(&mut self, damage: Damage, acceptance: Option<Acceptance>) {
         self.lose(Some(ThreadNumber::CATALOGUE), damage, acceptance);

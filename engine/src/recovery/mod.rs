@@ -2,6 +2,7 @@
 //! that the evidence adds up to). It writes nothing; repairs are named steps of the owner.
 
 mod catalogue;
+mod checkpoint;
 mod findings;
 mod journal;
 mod replay;
@@ -11,9 +12,10 @@ mod survey;
 mod threads;
 mod verdict;
 
+pub(crate) use catalogue::sum_of_records;
 pub(crate) use findings::Findings;
 pub use findings::{Loss, Remark};
-pub(crate) use replay::{ReplayError, Replayed, replay};
+pub(crate) use replay::{CatalogueFrom, ReplayError, Replayed, replay};
 pub use set::Refusal;
 pub use survey::store_exists;
 pub(crate) use survey::{Survey, survey};

@@ -27,6 +27,15 @@ use crate::options::Options;
 use crate::segment::Segments;
 use crate::view::{JournalFile, RunRef, ThreadView};
 
+/// Where what the catalogue says is taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CatalogueFrom {
+    /// Its checkpoint, where that can be used, and the records behind it. [R:cat-9]
+    Checkpoint,
+    /// All its records: who repairs needs to meet what is wrong with any of them.
+    Records,
+}
+
 /// A store as it was found.
 #[derive(Debug)]
 pub(crate) struct Replayed {
@@ -50,6 +59,8 @@ pub(crate) struct Replayed {
     pub(crate) proven: u64,
     /// The newest file takes further frames. [R:tail-7]
     pub(crate) goes_on: bool,
+    /// The records of the catalogue before this one were taken from a checkpoint.
+    pub(crate) checkpoint: Ordinal,
     /// Catalogue segments that are in use and whose names may not be durable.
     pub(crate) unproven_names: Vec<SegmentId>,
     /// Where a torn group begins in the newest file.
@@ -78,6 +89,7 @@ pub(crate) fn replay(
     disk: &Arc<dyn Disk>,
     survey: &Survey,
     options: &Options,
+    from: CatalogueFrom,
 ) -> Result<Replayed, ReplayError> {
     let set = choose_files(survey)?;
     let (descriptors, blocks) = (options.descriptors_max, options.block_cache_bytes);
@@ -107,11 +119,16 @@ pub(crate) fn replay(
         segments: &segments,
         frames: &of_catalogue,
         stated,
+        // Beside damage of the journal nobody knows what the catalogue lacks.
+        checkpoint: survey.checkpoint.as_deref().filter(|_| {
+            from == CatalogueFrom::Checkpoint && findings.is_sound() && journal.lost.is_empty()
+        }),
     };
     free.extend(journal.void);
     let free = free_files(&survey.journal, &free, store, &mut findings);
     let found = places.read(&survey.catalogue, &mut findings);
     let (mut catalogue, unproven_names) = (found.catalogue, found.unproven);
+    let checkpoint = found.checkpoint;
     let seen = survey.segments.iter().chain(&survey.catalogue);
     for segment in seen.chain(&survey.reaped) {
         catalogue.saw_segment_file(*segment);
@@ -177,6 +194,7 @@ pub(crate) fn replay(
         tail: journal.tail,
         proven: journal.proven,
         goes_on: journal.goes_on,
+        checkpoint,
         unproven_names,
         cut: journal.cut,
         pinned,

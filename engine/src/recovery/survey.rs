@@ -10,8 +10,8 @@ use crate::disk::{Access, Disk, DiskFile, EntryKind, read_exact_at};
 use crate::error::{DiskFailure, SystemError, Unreadable, failed};
 use crate::journal::{Header, HeaderArea, highest_frame, read_header};
 use crate::layout::{
-    CATALOGUE, JOURNAL, QUARANTINE, SEGMENTS, TEMPORARY, journal_path, journal_slot, segment_of,
-    segment_path,
+    CATALOGUE, CHECKPOINT, JOURNAL, QUARANTINE, SEGMENTS, TEMPORARY, journal_path, journal_slot,
+    segment_of, segment_path,
 };
 
 /// One journal file as it stands.
@@ -41,6 +41,9 @@ pub(crate) struct Survey {
     pub(crate) journal: Vec<FileEvidence>,
     pub(crate) segments: Vec<SegmentId>,
     pub(crate) catalogue: Vec<SegmentId>,
+    /// The checkpoint of the catalogue, where one can be opened. It says nothing that the catalogue
+    /// does not say. [R:cat-9]
+    pub(crate) checkpoint: Option<Arc<dyn DiskFile>>,
     /// Segments that a repair took away: their ids are not given again. [S:names-7]
     pub(crate) reaped: Vec<SegmentId>,
     /// Unfinished files of an earlier owner.
@@ -91,6 +94,9 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
                 Some(segment) if class == Class::Catalogue => survey.catalogue.push(segment),
                 Some(segment) => survey.segments.push(segment),
                 None if name.ends_with(TEMPORARY) => survey.temporaries.push(path),
+                None if path == CHECKPOINT => {
+                    survey.checkpoint = disk.open(&path, Access::Read).ok();
+                }
                 None => survey.foreign.push(path),
             }
         }

@@ -36,9 +36,10 @@ pub(crate) struct Growing {
 }
 
 impl Growing {
-    /// The cover of the thread's runs, which ascend: from the lowest ordinal up, each time with the run that
-    /// begins at or below the place reached and ends farthest; of equals the newest, which was
-    /// written because the name of the one before may be lost. [R:seg-14]
+    /// The cover of the thread's runs, which are given in ascending order: from the lowest ordinal
+    /// up, each time with the run that begins at or below the place reached and ends farthest; of
+    /// equals the newest, which was written because the name of the one before may be lost.
+    /// [R:seg-14]
     pub(crate) fn cover(
         thread: ThreadNumber,
         runs: Vec<PublishedRun>,

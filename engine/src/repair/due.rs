@@ -10,7 +10,7 @@ use super::adopt::{Verdict, orphans};
 use crate::catalogue::Acceptance;
 use crate::error::{Damage, ReadError};
 use crate::layout::{CATALOGUE, segment_path};
-use crate::log::{OpenReport, Snapshot};
+use crate::log::{OpenError, OpenReport, Snapshot};
 use crate::read::Reader;
 use crate::recovery::Remark;
 use crate::state::State;
@@ -66,6 +66,13 @@ pub fn find_repairs(
     snapshot: &Snapshot,
     only: Option<ThreadNumber>,
 ) -> Result<Vec<Repair>, ReadError> {
+    let whole = match snapshot.without_checkpoint() {
+        Err(OpenError::Disk(failure)) => return Err(failure.into()),
+        // Somebody changed it meanwhile.
+        Err(_) => None,
+        Ok(whole) => whole,
+    };
+    let snapshot = whole.as_ref().unwrap_or(snapshot);
     let (report, state) = (snapshot.report(), snapshot.state());
     if let Some(unreadable) = report.unreadable.first() {
         return Err(unreadable.damage().into());

@@ -234,8 +234,10 @@ fn repair_files(
     if let Some(unreadable) = snapshot.report().unreadable.first() {
         return Err(OpenError::from(Refusal::Unreadable(unreadable.clone())).into());
     }
+    let whole = snapshot.without_checkpoint()?;
+    let snapshot = whole.as_ref().unwrap_or(&snapshot);
     let mut due = repairs_for(snapshot.report(), snapshot.state());
-    due.extend(due::superseded(&snapshot));
+    due.extend(due::superseded(snapshot));
     let mut done = Vec::new();
     for repair in due.into_iter().filter(|repair| wanted.contains(repair)) {
         let copy = match &repair {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checkpoint;
 mod failing;
 mod full;
 mod plan;
@@ -44,6 +45,7 @@ fn options() -> Options {
         segment_boundary_bytes: 16 << 10,
         segment_bytes_max: 64 << 10,
         reserve_bytes: 0,
+        checkpoint_records_min: checkpoint::records_min(),
         ..Options::default()
     }
 }
@@ -119,6 +121,7 @@ fn glance(disk: &SimDisk) -> Result<Option<Found>, String> {
             if let Some(damage) = snapshot.report().damage.first() {
                 return Err(format!("a power cut is no damage: {damage}"));
             }
+            checkpoint::compare(disk, snapshot.state())?;
             Some(read(snapshot.state())?)
         }
         // A crash may come before there is anything; then nothing may be found later either.
@@ -241,6 +244,7 @@ impl Work<'_> {
             self.log.commit_all();
             // What cannot be removed now goes later.
             let _ = self.log.clean_up(1);
+            self.log.checkpoint();
             let outcome = ticket.map(|ticket| self.log.outcome(ticket));
             refused += usize::from(matches!(outcome, Some(Outcome::Failed(_))));
             // A disk that fails for ever takes no publication.

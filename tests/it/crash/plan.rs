@@ -13,7 +13,7 @@ use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::{Fault, SimDisk};
 
 use super::random::program;
-use super::{Density, recover, rig};
+use super::{Density, checkpoint, recover, rig};
 
 /// How often a violation is tried to be made smaller.
 const SHRINKINGS_MAX: usize = 200;
@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) every: u64,
     /// Whether threads are deleted.
     pub(super) deletes: bool,
+    /// Whether checkpoints of the catalogue are written.
+    pub(super) checkpoints: bool,
     /// Calls that fail.
     pub(super) faults: Vec<(u64, Fault)>,
 }
@@ -51,6 +53,7 @@ impl Plan {
             steps: 16,
             every: 1,
             deletes: false,
+            checkpoints: false,
             faults: Vec::new(),
         }
     }
@@ -70,6 +73,7 @@ impl Plan {
             faults,
             every: 1 + rng.below(5),
             deletes: true,
+            checkpoints: seed % 4 == 1,
             ..Plan::of_seed(seed)
         }
     }
@@ -91,6 +95,7 @@ impl Plan {
         &self,
         recover: &dyn Fn(&SimDisk) -> Result<Found, String>,
     ) -> Result<Coverage, String> {
+        checkpoint::are_written(self.checkpoints);
         let violation = RefCell::new(None);
         let workload = |disk: &SimDisk, expectation: &mut Expectation| {
             *violation.borrow_mut() = self.run(disk, expectation).err();
@@ -121,6 +126,12 @@ impl Plan {
         if self.deletes {
             plans.push(Plan {
                 deletes: false,
+                ..self.clone()
+            });
+        }
+        if self.checkpoints {
+            plans.push(Plan {
+                checkpoints: false,
                 ..self.clone()
             });
         }
@@ -180,7 +191,9 @@ impl fmt::Display for Plan {
             f,
             "seed={seed};owners={owners};steps={steps};every={every};"
         )?;
-        write!(f, "deletes={};faults=", u8::from(self.deletes))?;
+        let checkpoints = u8::from(self.checkpoints);
+        write!(f, "deletes={};", u8::from(self.deletes))?;
+        write!(f, "checkpoints={checkpoints};faults=")?;
         for (place, (at, fault)) in self.faults.iter().enumerate() {
             let comma = if place > 0 { "," } else { "" };
             let name = FAULTS.iter().find(|(_, known)| known == fault);
@@ -205,6 +218,7 @@ impl FromStr for Plan {
                 "steps" => plan.steps = number()?,
                 "every" => plan.every = number()?,
                 "deletes" => plan.deletes = number()? == 1,
+                "checkpoints" => plan.checkpoints = number()? == 1,
                 "faults" => {
                     for fault in value.split(',').filter(|fault| !fault.is_empty()) {
                         let (at, name) = fault.split_once(':').ok_or_else(bad)?;
