@@ -17,6 +17,7 @@ use crate::rows::ItemKind;
 #[derive(Debug)]
 pub struct ContextScan {
     mode: Mode,
+    head_at: Option<Ordinal>,
     head_paths: Option<PathFamily>,
     segment: Segment,
     saw_compaction: bool,
@@ -53,6 +54,7 @@ impl ContextScan {
     pub fn new(state: &ThreadState) -> ContextScan {
         ContextScan {
             mode: state.mode(),
+            head_at: state.head_at.map(|at| at.0),
             head_paths: state.head_paths,
             segment: Segment::default(),
             saw_compaction: false,
@@ -69,7 +71,7 @@ impl ContextScan {
         if self.is_done {
             return ControlFlow::Break(());
         }
-        if !self.is_for_the_model(decoded) {
+        if !self.is_for_the_model(ordinal, decoded) {
             self.skipped.push(ordinal);
             return ControlFlow::Continue(());
         }
@@ -102,7 +104,7 @@ impl ContextScan {
     /// Leaves out what the runtime does not read: lines that are no records, snapshots that its
     /// legacy loader drops, and paths that it refuses or that name no place on the thread's hosts.
     /// A record that is too large to be parsed here is one that the runtime reads.
-    fn is_for_the_model(&self, decoded: &Decoded<'_>) -> bool {
+    fn is_for_the_model(&self, ordinal: Ordinal, decoded: &Decoded<'_>) -> bool {
         let is_foreign = match (decoded.paths, self.head_paths) {
             (Some(family), Some(home)) => family != home,
             _ => false,
@@ -110,7 +112,11 @@ impl ContextScan {
         let is_dropped = self.mode == Mode::Legacy
             && matches!(&decoded.effect, Effect::Response(head) if head.is_ghost);
         let is_unparsed = matches!(decoded.effect, Effect::Rejected(Rejection::TooLarge));
-        let is_record = decoded.is_accepted() || is_unparsed;
+        let is_refused = matches!(
+            &decoded.effect,
+            Effect::SessionMeta(meta) if !meta.has_thread_ids && self.head_at != Some(ordinal)
+        );
+        let is_record = decoded.is_accepted() && !is_refused || is_unparsed;
         is_record && !decoded.is_lenient && !is_foreign && !is_dropped
     }
 

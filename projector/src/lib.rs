@@ -13,6 +13,8 @@ pub mod fold;
 pub mod index;
 pub mod item;
 pub mod notes;
+mod one_tag;
+mod repeats;
 pub mod rows;
 pub mod world_state;
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use turnleaf_format::Ordinal;
 
 use crate::fold::{Effect, decode};
+use crate::repeats::without_repeats;
 
 /// The world state after some record.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,11 +92,15 @@ fn payload(line: &[u8]) -> Option<Payload> {
     // Most records without effect are something else.
     memmem::find(line, b"\"full\"")?;
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let line: Line<'_> = serde_json::from_slice(line).ok()?;
-    (line.kind == "world_state").then(|| Payload {
-        full: line.payload.full,
-        state: serde_json::from_str(line.payload.state.get()).ok(),
-    })
+    let read = |line: &str| {
+        let line: Line<'_> = serde_json::from_str(line).ok()?;
+        (line.kind == "world_state").then(|| Payload {
+            full: line.payload.full,
+            state: serde_json::from_str(line.payload.state.get()).ok(),
+        })
+    };
+    let line = std::str::from_utf8(line).ok()?;
+    read(line).or_else(|| read(&without_repeats(line)?))
 }
 
 /// JSON merge patch (RFC 7396).

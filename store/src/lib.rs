@@ -55,6 +55,7 @@ pub use turnleaf_engine::{
     Acceptance, Damage, Footprint, OpenReport, Options, Owner, Remark, Repair, SegmentInfo,
     TailVerdict, Unsealable,
 };
+pub use turnleaf_projector::fold::AnomalyClass;
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::item::user_title;
 pub use turnleaf_projector::world_state::WorldState;

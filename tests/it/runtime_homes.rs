@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 use turnleaf::{
     ImportSource, ItemsRequest, ItemsView, Order, SortKey, Store, ThreadsRequest, TurnsRequest,
 };
+use turnleaf_format::Ordinal;
+use turnleaf_projector::fold::{self, AnomalyClass, AnomalyKind, MemRows, Rejection, ThreadState};
 
 const HOMES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -179,6 +181,35 @@ fn alone(rollouts: Vec<Rollout>) -> (Vec<Rollout>, usize) {
     let alone: Vec<Rollout> = files.into_values().filter(is_alone).flatten().collect();
     let lineage = threads - alone.len();
     (alone, lineage)
+}
+
+/// What is odd about a rollout, its lines by themselves.
+fn oddities(rollout: &Path) -> Vec<AnomalyKind> {
+    let text = fs::read_to_string(rollout).unwrap();
+    let (mut rows, mut state) = (MemRows::default(), ThreadState::default());
+    for (at, line) in (0..).zip(text.lines()) {
+        let Ok(()) = fold::apply(
+            &mut rows,
+            &mut state,
+            Ordinal(at),
+            &fold::decode(line.as_bytes()),
+        );
+    }
+    state.anomalies.iter().map(|odd| odd.kind).collect()
+}
+
+#[test]
+fn a_healthy_home_raises_no_alarm() {
+    for folder in homes() {
+        for rollout in rollouts(&folder.join("home")) {
+            let path = &rollout.path;
+            assert_eq!(oddities(path), [], "{}", path.display());
+        }
+        let recent = folder.join("../../../field/24-recent-shapes/recent.jsonl");
+        let unknown = AnomalyKind::Rejected(Rejection::UnknownItem);
+        assert_eq!(oddities(&recent), [unknown]);
+        assert_eq!(unknown.class(), AnomalyClass::Unknown);
+    }
 }
 
 #[test]

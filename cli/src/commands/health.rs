@@ -1,7 +1,9 @@
 //! Owns `doctor` and `repair`: what is odd, what can be done about it, and doing it.
 
 use serde_json::{Value, json};
-use turnleaf::{Diagnosis, NamedRepair, Repair, RepairReport, Store, TailVerdict, ThreadHealth};
+use turnleaf::{
+    AnomalyClass, Diagnosis, NamedRepair, Repair, RepairReport, Store, TailVerdict, ThreadHealth,
+};
 
 use crate::args::Global;
 use crate::commands::{NOT_OWNED, at, directory, met, open_log, open_what_is_free};
@@ -173,11 +175,20 @@ fn thread_json(thread: &ThreadHealth) -> Value {
             "reason": odd.reason,
             "count": odd.count,
             "first": odd.first,
+            "class": class(odd.class),
             "meaning": odd.meaning,
         })
     });
     let anomalies: Vec<Value> = anomalies.collect();
     json!({ "id": thread.id, "lag": thread.lag, "anomalies": anomalies })
+}
+
+fn class(class: AnomalyClass) -> &'static str {
+    match class {
+        AnomalyClass::Unknown => "unknown",
+        AnomalyClass::Malformed => "malformed",
+        AnomalyClass::OutOfOrder => "outOfOrder",
+    }
 }
 
 fn thread_lines(thread: &ThreadHealth) -> Vec<String> {
@@ -189,7 +200,7 @@ fn thread_lines(thread: &ThreadHealth) -> Vec<String> {
             "thread {id}: the index is {lag} records behind; the next read catches up"
         ));
     }
-    lines.extend(thread.anomalies.iter().map(|odd| {
+    lines.extend(thread.wrong().map(|odd| {
         let (reason, count, first) = (&odd.reason, odd.count, odd.first);
         let meaning = odd.meaning;
         format!("thread {id}: {reason} ({count} times, first at record {first}): {meaning}")

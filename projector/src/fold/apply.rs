@@ -28,11 +28,7 @@ pub fn apply<R: Rows>(
             return Ok(());
         }
         Effect::Rejected(reason) => {
-            state.note(AnomalyKind::Rejected(*reason), ordinal);
-            // The line owns its place: what follows leaves no gap.
-            if let Some(upstream) = decoded.upstream_ordinal {
-                state.upstream_next = state.upstream_next.max(upstream.saturating_add(1));
-            }
+            reject(state, ordinal, *reason, decoded);
             return Ok(());
         }
         Effect::BareHead(head) => {
@@ -51,7 +47,11 @@ pub fn apply<R: Rows>(
         _ => {}
     }
     if let Effect::SessionMeta(meta) = &decoded.effect {
-        take_head(state, ordinal, meta);
+        if state.head_at.is_some() && !meta.has_thread_ids {
+            reject(state, ordinal, Rejection::Payload, decoded);
+            return Ok(());
+        }
+        take_head(state, ordinal, meta, decoded.upstream_ordinal);
     }
     let is_own = check_upstream_ordinal(state, ordinal, decoded.upstream_ordinal);
     learn(state, ordinal, decoded, is_own);
@@ -78,11 +78,25 @@ pub fn pass_by(state: &mut ThreadState, ordinal: Ordinal) {
     state.note(AnomalyKind::PassedBy, ordinal);
 }
 
+/// Counts a line that is no record.
+fn reject(state: &mut ThreadState, ordinal: Ordinal, reason: Rejection, decoded: &Decoded<'_>) {
+    state.note(AnomalyKind::Rejected(reason), ordinal);
+    // The line owns its place: what follows leaves no gap.
+    if let Some(upstream) = decoded.upstream_ordinal {
+        state.upstream_next = state.upstream_next.max(upstream.saturating_add(1));
+    }
+}
+
 fn is_ghost(decoded: &Decoded<'_>) -> bool {
     matches!(&decoded.effect, Effect::Response(head) if head.is_ghost)
 }
 
-fn take_head(state: &mut ThreadState, ordinal: Ordinal, meta: &SessionMeta<'_>) {
+fn take_head(
+    state: &mut ThreadState,
+    ordinal: Ordinal,
+    meta: &SessionMeta<'_>,
+    upstream: Option<u64>,
+) {
     if state.head_at.is_some() {
         return;
     }
@@ -94,6 +108,10 @@ fn take_head(state: &mut ThreadState, ordinal: Ordinal, meta: &SessionMeta<'_>) 
         Mode::Legacy
     });
     state.own_history_start = meta.own_history_start.unwrap_or(0);
+    if let (true, Some(upstream)) = (meta.has_base, upstream) {
+        // A rollout that goes on with another one goes on with its ordinals.
+        state.upstream_next = state.upstream_next.max(upstream);
+    }
 }
 
 /// Counts what is wrong with upstream ordinals; says whether the record is the thread's own.

@@ -13,13 +13,15 @@ use serde_json::value::RawValue;
 use super::bounds::bound;
 use super::effect::{BareHead, Decoded, Effect, MetadataHead, Rejection};
 use super::event::{Event, event};
-use super::json::{Text, has_lone_surrogate};
+use super::json::{Object, Text, has_lone_surrogate};
 use super::large::LargeLine;
+use super::owned;
 use super::payload::{
     compacted, cow, is_communication_metadata, is_world_state, read, session_meta, turn_context,
 };
 use super::response::{Communication, response};
 use super::time::timestamp_ms;
+use crate::repeats::without_repeats;
 
 /// Records over this many bytes are kept, and read in pieces as [`LargeLine`] does: of what is no
 /// compaction only the envelope.
@@ -57,12 +59,22 @@ pub fn decode(line: &[u8]) -> Decoded<'_> {
         return Decoded::bare(Effect::Rejected(Rejection::NotJson));
     }
     let text = text.trim_ascii();
-    let mut decoded = written_form(text)
-        .map(|envelope| finish(envelope, line))
-        .filter(Decoded::is_accepted)
-        .unwrap_or_else(|| general_form(text, line));
+    let mut decoded = read_line(text);
+    if !decoded.is_accepted()
+        && let Some(copy) = without_repeats(text)
+    {
+        decoded = owned::decoded(read_line(&copy));
+    }
     bound(&mut decoded.effect);
     decoded
+}
+
+/// Reads a line in which no object repeats a key.
+fn read_line(text: &str) -> Decoded<'_> {
+    written_form(text)
+        .map(finish)
+        .filter(Decoded::is_accepted)
+        .unwrap_or_else(|| general_form(text))
 }
 
 /// Decodes a record that may hold a piece of a line only.
@@ -185,7 +197,7 @@ struct Keys<'a> {
     id: Option<&'a RawValue>,
 }
 
-fn general_form<'a>(text: &'a str, line: &[u8]) -> Decoded<'a> {
+fn general_form(text: &str) -> Decoded<'_> {
     let Some(keys) = read::<Keys<'_>>(text) else {
         let reason = match read::<&RawValue>(text) {
             Some(_) => Rejection::NoEnvelope,
@@ -209,23 +221,22 @@ fn general_form<'a>(text: &'a str, line: &[u8]) -> Decoded<'a> {
         });
     };
     let payload = payload.get();
-    finish_with(kind.as_str(), payload, line, at, keys.ordinal)
+    finish_with(kind.as_str(), payload, at, keys.ordinal)
 }
 
-fn finish<'a>(envelope: Envelope<'a>, line: &[u8]) -> Decoded<'a> {
+fn finish(envelope: Envelope<'_>) -> Decoded<'_> {
     let Envelope {
         timestamp_ms,
         upstream_ordinal,
         kind,
         payload,
     } = envelope;
-    finish_with(kind, payload, line, timestamp_ms, upstream_ordinal)
+    finish_with(kind, payload, timestamp_ms, upstream_ordinal)
 }
 
 fn finish_with<'a>(
     kind: &str,
     payload: &'a str,
-    line: &[u8],
     timestamp_ms: Option<i64>,
     upstream_ordinal: Option<u64>,
 ) -> Decoded<'a> {
@@ -234,8 +245,7 @@ fn finish_with<'a>(
         kept,
         paths,
         is_lenient,
-    } = effect(kind, payload, line)
-        .unwrap_or_else(|reason| Event::new(Effect::Rejected(reason), false));
+    } = effect(kind, payload).unwrap_or_else(|reason| Event::new(Effect::Rejected(reason), false));
     Decoded {
         timestamp_ms,
         upstream_ordinal,
@@ -246,9 +256,9 @@ fn finish_with<'a>(
     }
 }
 
-fn effect<'a>(kind: &str, payload: &'a str, line: &[u8]) -> Result<Event<'a>, Rejection> {
+fn effect<'a>(kind: &str, payload: &'a str) -> Result<Event<'a>, Rejection> {
     let effect = match kind {
-        "event_msg" => return event(payload, line),
+        "event_msg" => return event(payload),
         "response_item" => {
             let item = response(payload).ok_or(Rejection::Payload)?;
             return Ok(Event::new(Effect::Response(item.head), item.kept));
@@ -273,6 +283,12 @@ fn effect<'a>(kind: &str, payload: &'a str, line: &[u8]) -> Result<Event<'a>, Re
         "inter_agent_communication_metadata" => {
             is_communication_metadata(payload).then_some(Effect::Ignored)
         }
+        // What newer runtimes note beside the history.
+        "token_usage_record"
+        | "security_risk_score"
+        | "realtime_item"
+        | "retained_context"
+        | "dynamic_tools_updated" => read::<Object>(payload).map(|_| Effect::Ignored),
         _ => return Err(Rejection::UnknownType),
     };
     effect

@@ -87,6 +87,8 @@ pub enum Rejection {
     UnknownType,
     /// The type of the event is not known.
     UnknownEvent,
+    /// The type of the item that an event brings is not known.
+    UnknownItem,
     /// The payload does not have the shape of its type.
     Payload,
     /// Over [`OPAQUE_BYTES`](super::OPAQUE_BYTES) and no compaction: kept, of which only the
@@ -197,6 +199,8 @@ pub struct SessionMeta<'a> {
     pub session_id: Option<Cow<'a, str>>,
     pub forked_from: Option<Cow<'a, str>>,
     pub parent: Option<Cow<'a, str>>,
+    /// Whether all these ids are such as the reference takes: UUIDs.
+    pub has_thread_ids: bool,
     pub created_at_ms: Option<i64>,
     pub cwd: Cow<'a, str>,
     pub originator: Cow<'a, str>,
@@ -210,6 +214,8 @@ pub struct SessionMeta<'a> {
     pub model_provider: Option<Cow<'a, str>>,
     pub memory_mode: Option<Cow<'a, str>>,
     pub is_paginated: bool,
+    /// Whether the history before this rollout lies in another one.
+    pub has_base: bool,
     /// First upstream ordinal of a subagent's own history.
     pub own_history_start: Option<u64>,
     pub window_id: Option<Cow<'a, str>>,

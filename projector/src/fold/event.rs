@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::effect::{Effect, PathFamily, Rejection, Settings, TurnTimes};
 use super::json::{Object, Str, Text, tag};
 use super::payload::{cow, is_approval_policy, read};
 use crate::item::{self, ItemHead, LegacyHead};
+use crate::one_tag;
 use crate::rows::ItemKind;
 
 /// A decoded payload, of an event or of any other record.
@@ -32,11 +34,11 @@ impl<'a> Event<'a> {
 }
 
 /// Decodes a payload, or says why the reference rejects it.
-pub(super) fn event<'a>(payload: &'a str, line: &[u8]) -> Result<Event<'a>, Rejection> {
+pub(super) fn event(payload: &str) -> Result<Event<'_>, Rejection> {
     let tag = tag(payload).ok_or(Rejection::Payload)?;
     let own = match tag.as_ref() {
         "task_started" | "turn_started" => turn_started(payload),
-        "task_complete" | "turn_complete" => turn_completed(payload, line),
+        "task_complete" | "turn_complete" => turn_completed(payload),
         "turn_aborted" => turn_aborted(payload),
         "thread_rolled_back" => rolled_back(payload),
         "token_count" => token_count(payload),
@@ -60,13 +62,21 @@ fn item_event<'a>(tag: &str, payload: &'a str) -> Result<Event<'a>, Rejection> {
             })
         }
         Ok(None) if tag == "warning" => {
-            read::<Warning<'_>>(payload).ok_or(Rejection::Payload)?;
+            read_tagged::<Warning<'_>>(payload).ok_or(Rejection::Payload)?;
             Ok(Event::new(Effect::Ignored, false))
         }
-        Ok(None) if is_silent(tag) => Ok(Event::new(Effect::Ignored, false)),
+        Ok(None) if is_silent(tag) => {
+            read_tagged::<IgnoredAny>(payload).ok_or(Rejection::Payload)?;
+            Ok(Event::new(Effect::Ignored, false))
+        }
         Ok(None) => Err(Rejection::UnknownEvent),
+        Err(_) if item::is_of_unknown_kind(tag, raw) => Err(Rejection::UnknownItem),
         Err(_) => Err(Rejection::Payload),
     }
+}
+
+fn read_tagged<'a, T: Deserialize<'a>>(payload: &'a str) -> Option<T> {
+    one_tag::from_str(payload).ok()
 }
 
 fn is_kept(tag: &str, head: &LegacyHead<'_>) -> bool {
@@ -140,9 +150,14 @@ fn is_silent(tag: &str) -> bool {
             | "agent_reasoning_delta"
             | "agent_reasoning_raw_content_delta"
             | "agent_reasoning_section_break"
+            | "auth_recovery_completed"
+            | "auth_recovery_started"
             | "background_event"
             | "deprecation_notice"
+            | "elicitation_abandoned"
             | "elicitation_request"
+            | "environment_connected"
+            | "environment_disconnected"
             | "exec_approval_request"
             | "exec_command_output_delta"
             | "get_history_entry_response"
@@ -170,12 +185,14 @@ fn is_silent(tag: &str) -> bool {
             | "reasoning_raw_content_delta"
             | "request_permissions"
             | "request_user_input"
+            | "safety_buffering"
             | "session_configured"
             | "shutdown_complete"
             | "skills_update_available"
             | "stream_error"
             | "terminal_interaction"
             | "thread_name_updated"
+            | "thread_queue_changed"
             | "turn_diff"
             | "turn_moderation_metadata"
             | "undo_completed"
@@ -201,7 +218,7 @@ struct TurnStarted<'a> {
 }
 
 fn turn_started(payload: &str) -> Option<Effect<'_>> {
-    let keys: TurnStarted<'_> = read(payload)?;
+    let keys: TurnStarted<'_> = read_tagged(payload)?;
     Some(Effect::TurnStarted {
         id: keys.turn_id.0,
         root: cow(keys.root_turn_id),
@@ -217,18 +234,19 @@ struct TurnCompleted<'a> {
     root_turn_id: Option<Text<'a>>,
     #[serde(rename = "last_agent_message", borrow)]
     _last_agent_message: Option<Str<'a>>,
-    error: Option<Object>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
     started_at: Option<i64>,
     completed_at: Option<i64>,
     duration_ms: Option<i64>,
 }
 
-fn turn_completed<'a>(payload: &'a str, line: &[u8]) -> Option<Effect<'a>> {
-    let keys: TurnCompleted<'_> = read(payload)?;
+fn turn_completed(payload: &str) -> Option<Effect<'_>> {
+    let keys: TurnCompleted<'_> = read_tagged(payload)?;
     // The error is read when a turn is served; a line whose error cannot be read is no record.
     let has_error = keys.error.is_some();
-    if has_error {
-        item::turn_error(line)?;
+    if let Some(error) = keys.error {
+        item::error_of_end(error)?;
     }
     let times = TurnTimes {
         started_at: keys.started_at,
@@ -266,7 +284,7 @@ enum AbortReason {
 }
 
 fn turn_aborted(payload: &str) -> Option<Effect<'_>> {
-    let keys: TurnAborted<'_> = read(payload)?;
+    let keys: TurnAborted<'_> = read_tagged(payload)?;
     let times = TurnTimes {
         started_at: keys.started_at,
         completed_at: keys.completed_at,
@@ -284,7 +302,7 @@ fn rolled_back(payload: &str) -> Option<Effect<'_>> {
     struct Keys {
         num_turns: u32,
     }
-    Some(Effect::RolledBack(read::<Keys>(payload)?.num_turns))
+    Some(Effect::RolledBack(read_tagged::<Keys>(payload)?.num_turns))
 }
 
 #[derive(Deserialize)]
@@ -314,7 +332,7 @@ struct TokenUsage {
 }
 
 fn token_count(payload: &str) -> Option<Effect<'_>> {
-    let keys: TokenCount = read(payload)?;
+    let keys: TokenCount = read_tagged(payload)?;
     Some(Effect::TokenCount(
         keys.info.map(|info| info.total_token_usage.total_tokens),
     ))
@@ -348,7 +366,7 @@ enum GoalStatus {
 }
 
 fn goal(payload: &str) -> Option<Effect<'_>> {
-    let keys: GoalEvent<'_> = read(payload)?;
+    let keys: GoalEvent<'_> = read_tagged(payload)?;
     Some(Effect::Goal(match keys.goal.objective.0 {
         Cow::Borrowed(objective) => Cow::Borrowed(objective.trim()),
         Cow::Owned(objective) => Cow::Owned(objective.trim().to_owned()),
@@ -382,7 +400,7 @@ struct SettingsKeys<'a> {
 }
 
 fn settings(payload: &str) -> Option<Event<'_>> {
-    let keys = read::<SettingsEvent<'_>>(payload)?.thread_settings;
+    let keys = read_tagged::<SettingsEvent<'_>>(payload)?.thread_settings;
     let family = PathFamily::of(keys.cwd.as_str())?;
     if !is_approval_policy(keys.approval_policy.get()) {
         return None;

@@ -10,6 +10,7 @@ use super::effect::{Compacted, Decoded, Effect, Rejection};
 use super::response::response;
 use super::syntax::{Syntax, Token};
 use super::time::timestamp_ms;
+use crate::repeats::without_repeats;
 
 /// Bytes of a value of the envelope that are kept, JSON form.
 const VALUE_BYTES_MAX: usize = 64 << 10;
@@ -38,7 +39,6 @@ pub struct LargeLine {
     at: [Option<usize>; 2],
     /// Values of the fields, JSON form; of a string or container that nobody reads its first byte.
     found: [Option<Vec<u8>>; FIELDS],
-    is_doubled: [bool; 2],
     /// The key or value that is being kept, and its bound; `None` when it is over it.
     kept: Option<Vec<u8>>,
     kept_max: usize,
@@ -116,13 +116,13 @@ impl LargeLine {
         let [timestamp, ordinal, kind] = [0, 1, 2].map(|field| self.found[field].as_deref());
         let text = |raw: Option<&[u8]>| serde_json::from_slice::<String>(raw?).ok();
         let ordinal = serde_json::from_slice(ordinal.unwrap_or(b"null")).ok()?;
-        (!self.is_doubled[0]).then_some((text(timestamp)?, ordinal, text(kind)?))
+        Some((text(timestamp)?, ordinal, text(kind)?))
     }
 
     /// As for a line that is held, `payload::compacted`.
     fn compacted(&self) -> Option<Compacted<'static>> {
         let first = |field: usize| self.found[field].as_ref().and_then(|raw| raw.first());
-        if self.is_doubled[1] || first(PAYLOAD) != Some(&b'{') || first(MESSAGE) != Some(&b'"') {
+        if first(PAYLOAD) != Some(&b'{') || first(MESSAGE) != Some(&b'"') {
             return None;
         }
         let has_history = match first(HISTORY) {
@@ -235,7 +235,6 @@ impl LargeLine {
             _ => (1, is(&COMPACTED).map(|at| at + ENVELOPE.len())),
         };
         self.at[level] = field;
-        self.is_doubled[level] |= field.is_some_and(|field| self.found[field].is_some());
     }
 
     /// A value begins in a container so deep.
@@ -247,6 +246,13 @@ impl LargeLine {
             self.history_is_right &= bytes.first() == Some(&b'{');
             self.keep_next(ENTRY_BYTES_MAX);
         } else if let Some(field) = self.field(depth) {
+            // The last value of a repeated key counts, and nothing of those before.
+            if field == PAYLOAD {
+                self.found[ENVELOPE.len()..].fill(None);
+            }
+            if matches!(field, PAYLOAD | HISTORY) {
+                self.history_is_right = true;
+            }
             self.found[field] = Some(bytes.iter().copied().take(1).collect());
             if !matches!(field, PAYLOAD | MESSAGE | HISTORY) {
                 self.keep_next(VALUE_BYTES_MAX);
@@ -259,7 +265,7 @@ impl LargeLine {
         if self.is_entry(depth) {
             if let Some(entry) = self.kept.take() {
                 let entry = std::str::from_utf8(&entry).ok();
-                self.history_is_right &= entry.is_some_and(|entry| response(entry).is_some());
+                self.history_is_right &= entry.is_some_and(is_response);
             }
         } else if let Some(field) = self.field(depth)
             && !matches!(field, PAYLOAD | MESSAGE | HISTORY)
@@ -268,6 +274,12 @@ impl LargeLine {
             self.found[field] = self.kept.take().or(Some(b"null".to_vec()));
         }
     }
+}
+
+/// Whether an entry of a history is a response item, also where it repeats keys.
+fn is_response(entry: &str) -> bool {
+    let is_plain = response(entry).is_some();
+    is_plain || without_repeats(entry).is_some_and(|entry| response(&entry).is_some())
 }
 
 #[cfg(test)]

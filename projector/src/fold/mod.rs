@@ -15,6 +15,7 @@ mod json;
 mod large;
 mod legacy;
 mod mem_rows;
+mod owned;
 mod paginated;
 mod payload;
 mod response;
@@ -37,4 +38,4 @@ pub use effect::{
 };
 pub use large::LargeLine;
 pub use mem_rows::MemRows;
-pub use state::{Anomaly, AnomalyKind, At, Mode, OpenTurn, ThreadMeta, ThreadState};
+pub use state::{Anomaly, AnomalyClass, AnomalyKind, At, Mode, OpenTurn, ThreadMeta, ThreadState};

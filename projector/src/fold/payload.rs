@@ -11,6 +11,7 @@ use super::effect::{Compacted, Git, PathFamily, SessionMeta, TurnContext};
 use super::json::{Array, List, Object, Str, Text, tag};
 use super::response::response;
 use super::time::timestamp_ms;
+use crate::item;
 
 pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
     serde_json::from_str(json).ok()
@@ -58,6 +59,7 @@ struct SessionMetaKeys<'a> {
     memory_mode: Option<Text<'a>>,
     #[serde(default)]
     history_mode: HistoryMode,
+    history_base: Option<Object>,
     subagent_history_start_ordinal: Option<u64>,
     #[serde(borrow)]
     context_window: Option<Window<'a>>,
@@ -101,7 +103,8 @@ struct GitKeys<'a> {
     repository_url: Option<Text<'a>>,
 }
 
-/// `session_meta`. Ids are taken as they are: which texts name a thread is not for the fold to say.
+/// `session_meta`. Ids are taken as they are: what a head calls its thread is not for the fold to
+/// judge.
 pub(super) fn session_meta(payload: &str) -> Option<SessionMeta<'_>> {
     let keys: SessionMetaKeys<'_> = read(payload)?;
     // Tools are written in one of two forms; a mixture of them is refused.
@@ -112,7 +115,19 @@ pub(super) fn session_meta(payload: &str) -> Option<SessionMeta<'_>> {
     {
         return None;
     }
+    let ids = [
+        Some(&keys.id),
+        keys.session_id.as_ref(),
+        keys.forked_from_id.as_ref(),
+        keys.parent_thread_id.as_ref(),
+    ];
+    let has_thread_ids = ids
+        .iter()
+        .flatten()
+        .all(|id| item::is_thread_id(id.as_str()));
     Some(SessionMeta {
+        has_thread_ids,
+        has_base: keys.history_base.is_some(),
         id: keys.id.0,
         session_id: cow(keys.session_id),
         forked_from: cow(keys.forked_from_id),

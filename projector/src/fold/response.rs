@@ -5,8 +5,9 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::effect::ResponseHead;
-use super::json::{Array, List, Object, Str, StrMap, Text, tag};
+use super::json::{Array, List, Str, StrMap, Text, tag};
 use crate::item;
+use crate::one_tag;
 
 /// A decoded response item.
 pub(super) struct Response<'a> {
@@ -23,21 +24,17 @@ pub(super) fn response(payload: &str) -> Option<Response<'_>> {
     match tag.as_ref() {
         "message" => head = message(payload)?,
         "agent_message" => {
-            serde_json::from_str::<AgentMessage<'_>>(payload)
+            one_tag::from_str::<AgentMessage<'_>>(payload)
                 .ok()?
                 .check()?;
             head.proves_user_turn = true;
         }
-        "reasoning" => serde_json::from_str::<Reasoning<'_>>(payload)
-            .ok()?
-            .check()?,
+        "reasoning" => one_tag::from_str::<Reasoning<'_>>(payload).ok()?.check()?,
         "function_call" => accept::<FunctionCall<'_>>(payload)?,
         "function_call_output" => accept_output::<FunctionCallOutput<'_>>(payload)?,
         "custom_tool_call" => accept::<CustomToolCall<'_>>(payload)?,
         "custom_tool_call_output" => accept_output::<CustomToolCallOutput<'_>>(payload)?,
-        "local_shell_call" => serde_json::from_str::<ShellCall<'_>>(payload)
-            .ok()?
-            .check()?,
+        "local_shell_call" => one_tag::from_str::<ShellCall<'_>>(payload).ok()?.check()?,
         "tool_search_call" => accept::<ToolSearchCall<'_>>(payload)?,
         "tool_search_output" => accept::<ToolSearchOutput<'_>>(payload)?,
         "web_search_call" => accept::<WebSearchCall<'_>>(payload)?,
@@ -49,7 +46,7 @@ pub(super) fn response(payload: &str) -> Option<Response<'_>> {
             kept = false;
         }
         other => {
-            accept::<Object>(payload)?;
+            accept::<IgnoredAny>(payload)?;
             head.is_ghost = other == "ghost_snapshot";
             kept = false;
         }
@@ -58,11 +55,11 @@ pub(super) fn response(payload: &str) -> Option<Response<'_>> {
 }
 
 fn accept<'a, T: Deserialize<'a>>(payload: &'a str) -> Option<()> {
-    serde_json::from_str::<T>(payload).ok().map(|_| ())
+    one_tag::from_str::<T>(payload).ok().map(|_| ())
 }
 
 fn message(payload: &str) -> Option<ResponseHead<'_>> {
-    let message: Message<'_> = serde_json::from_str(payload).ok()?;
+    let message: Message<'_> = one_tag::from_str(payload).ok()?;
     let mut head = ResponseHead::default();
     match message.role.as_str() {
         "user" if memchr::memmem::find(payload.as_bytes(), b"hook_prompt").is_some() => {
@@ -353,7 +350,7 @@ trait HasOutput {
 }
 
 fn accept_output<'a, T: Deserialize<'a> + HasOutput>(payload: &'a str) -> Option<()> {
-    serde_json::from_str::<T>(payload).ok()?.output().check()
+    one_tag::from_str::<T>(payload).ok()?.output().check()
 }
 
 macro_rules! accepted {

@@ -166,6 +166,43 @@ pub enum AnomalyKind {
     PassedBy,
 }
 
+/// What an anomaly says about the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnomalyClass {
+    /// A kind, or a form, that this version does not know: kept, and nothing is wrong with it.
+    Unknown,
+    /// A known kind, or none, whose bytes are not as they should be.
+    Malformed,
+    /// A record that is not where it should be.
+    OutOfOrder,
+}
+
+impl AnomalyKind {
+    /// What it says about the history.
+    #[must_use]
+    pub fn class(self) -> AnomalyClass {
+        match self {
+            AnomalyKind::Rejected(reason) => match reason {
+                Rejection::NoEnvelope
+                | Rejection::UnknownType
+                | Rejection::UnknownEvent
+                | Rejection::UnknownItem
+                | Rejection::TooLarge => AnomalyClass::Unknown,
+                Rejection::NotUtf8 | Rejection::NotJson | Rejection::Payload => {
+                    AnomalyClass::Malformed
+                }
+            },
+            AnomalyKind::Timestamp | AnomalyKind::AfterLineEnd | AnomalyKind::PassedBy => {
+                AnomalyClass::Malformed
+            }
+            AnomalyKind::OrdinalGap
+            | AnomalyKind::OrdinalRepeated
+            | AnomalyKind::OrdinalMissing
+            | AnomalyKind::UnknownTurn => AnomalyClass::OutOfOrder,
+        }
+    }
+}
+
 /// Facts about a thread that listings show. Each is bounded: an id by [`super::ID_BYTES_MAX`], any
 /// other text by [`super::TEXT_BYTES_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]

@@ -1,12 +1,13 @@
 //! Owns the reading of line timestamps; it must not know which record carries them.
 
 /// Unix milliseconds of an RFC 3339 time, or of the file-name style `2025-01-03T12-00-00` (which
-/// names no zone and is read as UTC); `None` for anything else.
+/// names no zone and is read as UTC); `None` for anything else. A leap second is the next second.
 pub(super) fn timestamp_ms(text: &str) -> Option<i64> {
     utc_ms(text.as_bytes()).or_else(|| {
-        text.parse::<jiff::Timestamp>()
-            .ok()
-            .map(jiff::Timestamp::as_millisecond)
+        let time: jiff::Timestamp = text.parse().ok()?;
+        // The library reads a leap second as the one before.
+        let is_leap = text.as_bytes().get(16..19) == Some(b":60");
+        Some(time.as_millisecond() + if is_leap { 1000 } else { 0 })
     })
 }
 
@@ -34,7 +35,7 @@ fn utc_ms(text: &[u8]) -> Option<i64> {
         number(&head[17..])?,
     );
     let days_max = days_of_month(year, month)?;
-    if day < 1 || day > days_max || hour > 23 || minute > 59 || second > 59 {
+    if day < 1 || day > days_max || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let seconds = days_from_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;

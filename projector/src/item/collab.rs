@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::shapes::{AgentStates, AgentStatus};
 use super::wire::{Effort, Str, Text, ThreadId};
+use crate::one_tag;
 
 /// A call to other agents begins or ends.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) fn collab_event<'a>(
 ) -> Option<Result<CollabEvent<'a>, serde_json::Error>> {
     macro_rules! read {
         ($variant:ident) => {
-            serde_json::from_str(text).map(CollabEvent::$variant)
+            one_tag::from_str(text).map(CollabEvent::$variant)
         };
     }
     Some(match event_type {

@@ -15,6 +15,7 @@ use super::shapes::{
 };
 use super::turn_item::TurnItem;
 use super::wire::{AbsolutePath, AgentPath, Any, Empty, List, Str, Text, ThreadId, tagged};
+use crate::one_tag;
 
 /// A legacy event that concerns items, or an error.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub(super) fn event<'a>(
     let text = payload.get();
     macro_rules! read {
         ($variant:ident) => {
-            serde_json::from_str(text).map(Event::$variant)
+            one_tag::from_str(text).map(Event::$variant)
         };
     }
     Some(match event_type {
@@ -64,7 +65,7 @@ pub(super) fn event<'a>(
         "agent_message" => read!(AgentMessage),
         "agent_reasoning" => read!(Reasoning),
         "agent_reasoning_raw_content" => read!(RawReasoning),
-        "context_compacted" => serde_json::from_str(text).map(|Empty {}| Event::ContextCompacted),
+        "context_compacted" => one_tag::from_str(text).map(|Empty {}| Event::ContextCompacted),
         "web_search_begin" => read!(SearchBegin),
         "web_search_end" => read!(SearchEnd),
         "exec_command_begin" => read!(ExecBegin),

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::collab::CollabEvent;
 use super::error::ErrorInfo;
 use super::events::{AssessedAction, Assessment, Event, UserMessage, Verdict, event};
-use super::turn_item::TurnItem;
-use super::wire::Text;
+use super::turn_item::{Extension, TurnItem};
+use super::wire::{Text, split_fields};
 use super::{ItemHead, Rejected, UserText, head, scan};
 use crate::rows::{ItemKind, ItemTimes, Phase};
 
@@ -106,6 +106,26 @@ pub fn legacy_head<'a>(
     scan::check_strings(payload.get())?;
     let event = event.map_err(|error| Rejected::from_json(&error))?;
     Ok(Some(event_head(event)))
+}
+
+/// Whether an event that does not decode brings an item of a kind that is not known.
+pub(crate) fn is_of_unknown_kind(event_type: &str, payload: &RawValue) -> bool {
+    let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+    let kind = || -> Option<(String, Option<String>)> {
+        let [item] = split_fields(payload, ["item"])?;
+        let [kind, extension] = split_fields(item?, ["type", "kind"])?;
+        Some((text(kind?)?, extension.and_then(text)))
+    };
+    if !matches!(event_type, "item_started" | "item_completed") {
+        return false;
+    }
+    match kind() {
+        Some((kind, Some(extension))) if kind == "Extension" => {
+            !Extension::TAGS.contains(&extension.as_str())
+        }
+        Some((kind, _)) => !TurnItem::TAGS.contains(&kind.as_str()),
+        None => false,
+    }
 }
 
 fn event_head(event: Event<'_>) -> LegacyHead<'_> {

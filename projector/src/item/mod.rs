@@ -28,8 +28,11 @@ mod tests;
 
 pub use head::{ItemHead, LegacyUse, UserText, turn_item_head, user_title};
 pub use hook::hook_prompt_head;
+pub(crate) use legacy::is_of_unknown_kind;
 pub use legacy::{HookPromptHead, InTurn, LegacyHead, legacy_head};
+pub(crate) use render::error_of_end;
 pub use render::{render, turn_error};
+pub(crate) use wire::is_thread_id;
 
 /// Why a payload does not decode; the whole line is rejected then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,8 @@ pub(super) enum Place {
     Posix(String),
     /// With a drive or a server; actions that resolve a path are not served for it.
     Windows(String),
-    /// Anything else, kept as written: relative paths, and URIs that stand for no text.
+    /// Anything else: relative paths and URIs that stand for no path as they are written, and paths
+    /// that are no text as far as they are.
     Other(String),
 }
 
@@ -99,20 +100,27 @@ fn uri(text: &str, rest: &str) -> Option<Place> {
     if host.contains(['@', ':']) {
         return None;
     }
-    let as_written = || Some(Place::Other(text.to_owned()));
-    let Some(path) = percent_decoded(path).filter(|path| !path.contains('\0')) else {
-        return as_written();
-    };
-    let path = normal(&path);
     let host = if host.eq_ignore_ascii_case("localhost") {
         ""
     } else {
         host
     };
+    if let (true, Some(encoded)) = (host.is_empty(), path.strip_prefix(NO_TEXT)) {
+        let bytes = base64url(encoded).filter(|bytes| !bytes.is_empty())?;
+        return Some(match bytes.first() {
+            Some(b'/') => Place::Other(String::from_utf8_lossy(&bytes).into_owned()),
+            _ => Place::Other(text.to_owned()),
+        });
+    }
+    let path = percent_decoded(path);
+    if path.contains('\0') {
+        return None;
+    }
+    let path = normal(&path);
     match (host, drive(&path)) {
         ("", None) => Some(Place::Posix(path)),
         ("", Some(drive)) => Some(Place::Windows(drive.replace('/', "\\"))),
-        (_, _) if path == "/" => as_written(),
+        (host, _) if path == "/" => Some(Place::Other(format!("file://{host}/"))),
         (host, _) => Some(Place::Windows(format!(
             "\\\\{host}{}",
             path.replace('/', "\\")
@@ -130,8 +138,36 @@ fn drive(path: &str) -> Option<String> {
     }
 }
 
-/// `None` when the decoded bytes are not UTF-8: such a path has no text.
-fn percent_decoded(text: &str) -> Option<String> {
+/// Before the bytes of a path that no URI can hold.
+const NO_TEXT: &str = "/%00/bad/path/";
+
+/// The bytes of a base64 text of the alphabet for URLs, without padding.
+fn base64url(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    let (mut bits, mut held) = (0_u32, 0);
+    for digit in text.bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push(u8::try_from(bits >> held).ok()?);
+            bits &= (1 << held) - 1;
+        }
+    }
+    // What is left over is less than a digit, and zero.
+    (held < 6 && bits == 0).then_some(bytes)
+}
+
+/// Bytes that are no text become the sign for that.
+fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -150,7 +186,7 @@ fn percent_decoded(text: &str) -> Option<String> {
             }
         }
     }
-    String::from_utf8(decoded).ok()
+    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 /// Resolves `.`, `..` and empty segments of an absolute path by its text alone.

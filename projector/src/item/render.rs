@@ -8,6 +8,7 @@ use super::error;
 use super::events::{ErrorEvent, Event, event};
 use super::wire::split_fields;
 use super::{hook, scan, serve_event, served};
+use crate::repeats::without_repeats;
 
 /// The served item from the exact lines of its source records, oldest first.
 ///
@@ -15,6 +16,23 @@ use super::{hook, scan, serve_event, served};
 /// `None` when a line does not decode or makes no item.
 #[must_use]
 pub fn render(item_id: &str, lines: &[&[u8]]) -> Option<Value> {
+    rendered(item_id, lines).or_else(|| {
+        let copies: Vec<Option<String>> = lines.iter().map(|line| copy(line)).collect();
+        if copies.iter().all(Option::is_none) {
+            return None;
+        }
+        let lines = copies.iter().zip(lines);
+        let lines = lines.map(|(copy, line)| copy.as_ref().map_or(*line, String::as_bytes));
+        rendered(item_id, &lines.collect::<Vec<_>>())
+    })
+}
+
+/// The line without the values of keys that it repeats, if it does.
+fn copy(line: &[u8]) -> Option<String> {
+    without_repeats(std::str::from_utf8(plain(line)).ok()?)
+}
+
+fn rendered(item_id: &str, lines: &[&[u8]]) -> Option<Value> {
     let (newest, older) = lines.split_last()?;
     match older {
         [] => snapshot(item_id, newest),
@@ -25,6 +43,10 @@ pub fn render(item_id: &str, lines: &[&[u8]]) -> Option<Value> {
 /// The served error of a turn from a `task_complete` line that has one, or from an `error` line.
 #[must_use]
 pub fn turn_error(line: &[u8]) -> Option<Value> {
+    error_in(line).or_else(|| error_in(copy(line)?.as_bytes()))
+}
+
+fn error_in(line: &[u8]) -> Option<Value> {
     let (line_type, payload) = envelope(line)?;
     if line_type != "event_msg" {
         return None;
@@ -35,6 +57,11 @@ pub fn turn_error(line: &[u8]) -> Option<Value> {
         "task_complete" | "turn_complete" => inner?,
         _ => return None,
     };
+    error_of_end(error)
+}
+
+/// The served error inside of a `task_complete`.
+pub(crate) fn error_of_end(error: &RawValue) -> Option<Value> {
     scan::check_strings(error.get()).ok()?;
     let error: Option<ErrorEvent<'_>> = serde_json::from_str(error.get()).ok()?;
     error.as_ref().map(error::served)
@@ -71,8 +98,13 @@ fn reasoning(item_id: &str, lines: &[&[u8]]) -> Option<Value> {
     ))
 }
 
+/// The line without a mark of the byte order.
+fn plain(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+}
+
 fn envelope(line: &[u8]) -> Option<(String, &RawValue)> {
-    let line: &RawValue = serde_json::from_slice(line).ok()?;
+    let line: &RawValue = serde_json::from_slice(plain(line)).ok()?;
     let [line_type, payload] = split_fields(line, ["type", "payload"])?;
     Some((text(line_type?)?, payload?))
 }

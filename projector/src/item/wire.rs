@@ -136,6 +136,11 @@ parsed!(
     Effort, "a reasoning effort", not_empty
 );
 
+/// Whether a text is a thread id: any spelling of a UUID.
+pub(crate) fn is_thread_id(text: &str) -> bool {
+    thread_id(Cow::Borrowed(text)).is_some()
+}
+
 fn thread_id(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let bytes = text.as_bytes();
     let is_canonical = bytes.len() == 36
@@ -221,8 +226,10 @@ impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Entries
     }
 }
 
-/// An object without the tag that chose its type: the entries before the tag, then the rest.
+/// An object without the tag that chose its type: the entries before the tag, then the rest. A
+/// second tag, which might choose another type, refuses the object.
 pub(super) struct Untagged<'de, A> {
+    tag: &'static str,
     early: std::vec::IntoIter<(Cow<'de, str>, &'de RawValue)>,
     early_value: Option<&'de RawValue>,
     late: A,
@@ -241,6 +248,7 @@ pub(super) fn split_tag<'de, A: MapAccess<'de>>(
         if key == tag {
             let Text(text) = map.next_value()?;
             let rest = Untagged {
+                tag,
                 early: early.into_iter(),
                 early_value: None,
                 late: map,
@@ -265,7 +273,13 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Untagged<'de, A> {
                 seed.deserialize(de::value::CowStrDeserializer::new(key))
                     .map(Some)
             }
-            None => self.late.next_key_seed(seed),
+            None => match self.late.next_key()? {
+                Some(Text(key)) if key == self.tag => Err(de::Error::duplicate_field(self.tag)),
+                Some(Text(key)) => seed
+                    .deserialize(de::value::CowStrDeserializer::new(key))
+                    .map(Some),
+                None => Ok(None),
+            },
         }
     }
 
@@ -314,6 +328,12 @@ macro_rules! tagged {
         pub(super) enum $name<'a> {
             $($variant($body),)+
             $($other,)?
+        }
+
+        impl $name<'_> {
+            /// The tags that are known.
+            #[allow(dead_code, reason = "few are asked for theirs")]
+            pub(super) const TAGS: &'static [&'static str] = &[$($key),+];
         }
 
         impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use turnleaf_engine::ReadError;
 use turnleaf_engine::format::Ordinal;
-use turnleaf_projector::fold::{self, MemRows, ThreadState};
+use turnleaf_projector::fold::{self, AnomalyClass, MemRows, ThreadState};
 
 use super::catch_up::decoded;
 use super::show::{AnomalyCount, anomaly_count};
@@ -20,6 +20,15 @@ pub struct ThreadHealth {
     pub lag: u64,
     /// Odd records among those that were applied.
     pub anomalies: Vec<AnomalyCount>,
+}
+
+impl ThreadHealth {
+    /// The anomalies that mean that something is wrong; the others are records of kinds that this
+    /// version does not know, which are kept.
+    pub fn wrong(&self) -> impl Iterator<Item = &AnomalyCount> {
+        let is_wrong = |odd: &&AnomalyCount| odd.class != AnomalyClass::Unknown;
+        self.anomalies.iter().filter(is_wrong)
+    }
 }
 
 impl Store {

@@ -92,8 +92,8 @@ impl Store {
     /// A page of a thread's turns. Its cost does not grow with the thread, its memory not with the
     /// limit: the cursor goes on behind what fitted.
     ///
-    /// A turn that has no end is `interrupted`, as the runtime shows it, unless it is the newest of a
-    /// thread that this store took appends for since it was opened: then it is `inProgress`.
+    /// A turn that has no end is `interrupted`, as the runtime shows it, unless it is the newest of
+    /// a thread that this store took appends for since it was opened: then it is `inProgress`.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`], [`crate::ErrorKind::Invalid`] for a cursor or limit that

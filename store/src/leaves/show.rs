@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use turnleaf_engine::format::Ordinal;
-use turnleaf_projector::fold::{AnomalyKind, Rejection, ThreadMeta, ThreadState};
+use turnleaf_projector::fold::{AnomalyClass, AnomalyKind, Rejection, ThreadMeta, ThreadState};
 
 use super::context::thread_state;
 use crate::error::Error;
@@ -17,6 +17,8 @@ pub struct AnomalyCount {
     pub count: u64,
     /// Ordinal of the first.
     pub first: u64,
+    /// Whether it is a kind that this version does not know, or something is wrong.
+    pub class: AnomalyClass,
     /// What it means, and what can be done.
     pub meaning: &'static str,
 }
@@ -212,6 +214,7 @@ pub(super) fn anomaly_count(anomaly: &turnleaf_projector::fold::Anomaly) -> Anom
         reason,
         count: anomaly.count,
         first: anomaly.first.0.0,
+        class: anomaly.kind.class(),
         meaning: meaning(anomaly.kind),
     }
 }
@@ -231,7 +234,7 @@ fn meaning(kind: AnomalyKind) -> &'static str {
                 "JSON without timestamp, type and payload: files of 2025 and before have such \
                  lines; kept, not shown"
             }
-            Rejection::UnknownType | Rejection::UnknownEvent => {
+            Rejection::UnknownType | Rejection::UnknownEvent | Rejection::UnknownItem => {
                 "written by a newer agent, or a damaged name; kept, and shown by a version that \
                  knows it after `rebuild-index`"
             }
@@ -272,6 +275,7 @@ fn rejected(rejection: Rejection) -> &'static str {
         Rejection::NoEnvelope => "no envelope",
         Rejection::UnknownType => "unknown type",
         Rejection::UnknownEvent => "unknown event",
+        Rejection::UnknownItem => "unknown item",
         Rejection::Payload => "payload of another shape",
         Rejection::TooLarge => "too large to be parsed",
     }

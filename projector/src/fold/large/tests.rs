@@ -57,6 +57,9 @@ fn compactions_are_read_as_if_they_were_held() {
         r#"{"message":"m"}"#,
         r#" { "message" : "m" , "more" : [ {} , [ ] , -1.5e+3 , true , null ] , "window_number" : 18446744073709551615 , "replacement_history" : [ ] } "#,
         r#"{"message":"m","replacement_history":[],"window_number":1,"x":{"message":1,"window_number":2}}"#,
+        r#"{"message":"m","message":"n"}"#,
+        r#"{"replacement_history":[1],"message":1,"replacement_history":[],"message":"m","window_number":"x","window_number":1}"#,
+        r#"{"message":"m","replacement_history":[{"type":"reasoning","summary":1,"summary":[]}],"window_number":1}"#,
     ] {
         let line = record("compacted", payload);
         assert!(
@@ -65,6 +68,14 @@ fn compactions_are_read_as_if_they_were_held() {
         );
         check(&line);
     }
+    let twice = record("compacted", r#"{"message":"m","window_number":1}"#);
+    let twice = twice.replacen(
+        "payload",
+        r#"payload":{"message":1,"replacement_history":[]},"payload"#,
+        1,
+    );
+    assert!(matches!(decode(twice.as_bytes()).effect, Effect::Compacted(c) if !c.is_usable));
+    check(&twice);
     let large = record(
         "compacted",
         &format!(r#"{{"message":"m","replacement_history":[{image}],"window_number":1}}"#),
@@ -97,7 +108,6 @@ fn what_is_no_compaction_keeps_its_place_and_time() {
         r#"{"message":"m","replacement_history":[1]}"#,
         r#"{"message":"m","replacement_history":[{}]}"#,
         r#"{"message":"m","replacement_history":{}}"#,
-        r#"{"message":"m","message":"n"}"#,
     ] {
         let line = record("compacted", payload);
         let (held, pieces) = (decode(line.as_bytes()), in_pieces(line.as_bytes(), 5));

@@ -2,10 +2,14 @@
 
 use turnleaf_format::Ordinal;
 
+use crate::context::ContextScan;
 use crate::fold::{
-    AnomalyKind, Decoded, MemRows, Part, Rejection, ThreadState, apply, decode, decode_metadata,
-    decode_part,
+    AnomalyClass, AnomalyKind, Decoded, Effect, MemRows, Part, Rejection, ThreadState, apply,
+    decode, decode_metadata, decode_part,
 };
+use crate::item;
+
+const ID: &str = "019f0000-0000-7000-8000-000000000001";
 
 const HEAD: &str = concat!(
     r#"{"timestamp":"2026-07-09T10:00:00.000Z","ordinal":0,"type":"session_meta","payload":{"#,
@@ -101,6 +105,124 @@ fn every_rejection_has_its_reason() {
 }
 
 #[test]
+fn what_newer_runtimes_note_beside_the_history_is_known() {
+    let line = |kind: &str, payload: &str| {
+        format!(r#"{{"timestamp":"2026-07-09T10:00:00Z","type":"{kind}","payload":{payload}}}"#)
+    };
+    let kinds = [
+        "token_usage_record",
+        "security_risk_score",
+        "realtime_item",
+        "retained_context",
+        "dynamic_tools_updated",
+    ];
+    for kind in kinds {
+        let state = check(&[decode(line(kind, r#"{"usage":{}}"#).as_bytes())], &[]);
+        assert_eq!(state.records, 1, "{kind} takes a record index");
+        let malformed = line(kind, "[]");
+        let reason = AnomalyKind::Rejected(Rejection::Payload);
+        check(&[decode(malformed.as_bytes())], &[(reason, 1, 0)]);
+    }
+    for event in [
+        "environment_connected",
+        "thread_queue_changed",
+        "safety_buffering",
+    ] {
+        let event = line("event_msg", &format!(r#"{{"type":"{event}"}}"#));
+        check(&[decode(event.as_bytes())], &[]);
+    }
+}
+
+#[test]
+fn an_unknown_kind_is_told_from_a_damaged_record() {
+    let item = |item: &str| {
+        let payload = format!(
+            r#"{{"type":"item_completed","thread_id":"{ID}","turn_id":"t","item":{item}}}"#
+        );
+        format!(r#"{{"timestamp":"2026-07-09T10:00:00Z","type":"event_msg","payload":{payload}}}"#)
+    };
+    let class = |line: &str| match decode(line.as_bytes()).effect {
+        Effect::Rejected(reason) => Some((reason, AnomalyKind::Rejected(reason).class())),
+        _ => None,
+    };
+    let unknown = Some((Rejection::UnknownItem, AnomalyClass::Unknown));
+    let malformed = Some((Rejection::Payload, AnomalyClass::Malformed));
+    assert_eq!(class(&item(r#"{"type":"Sleep","id":"s"}"#)), unknown);
+    assert_eq!(
+        class(&item(r#"{"type":"Extension","kind":"a.b","id":"s"}"#)),
+        unknown
+    );
+    assert_eq!(
+        class(&item(
+            r#"{"type":"Extension","kind":"clock.sleep","id":"s"}"#
+        )),
+        malformed
+    );
+    assert_eq!(class(&item(r#"{"type":"Plan","id":"s"}"#)), malformed);
+    assert_eq!(class(&item("7")), malformed);
+    assert_eq!(AnomalyKind::OrdinalGap.class(), AnomalyClass::OutOfOrder);
+    assert_eq!(AnomalyKind::Timestamp.class(), AnomalyClass::Malformed);
+}
+
+#[test]
+fn a_later_head_whose_ids_are_none_is_no_record() {
+    let head = decode(HEAD.as_bytes());
+    let later = HEAD.replacen("\"ordinal\":0", "\"ordinal\":1", 1);
+    let odd = |from: &str, to: &str| later.replacen(from, to, 1);
+    let id = format!("\"id\":\"{ID}\"");
+    for line in [
+        odd(&id, "\"id\":\"mine\""),
+        odd(&id, &format!("{id},\"session_id\":\"s\"")),
+        odd(&id, &format!("{id},\"forked_from_id\":\"\"")),
+        odd(&id, &format!("{id},\"parent_thread_id\":\"p\"")),
+    ] {
+        let reason = AnomalyKind::Rejected(Rejection::Payload);
+        let state = check(&[head.clone(), decode(line.as_bytes())], &[(reason, 1, 1)]);
+        assert_eq!((state.records, state.upstream_next), (1, 2), "{line}");
+        let mut scan = ContextScan::new(&state);
+        assert!(
+            scan.feed(Ordinal(1), &decode(line.as_bytes()))
+                .is_continue()
+        );
+        assert!(scan.feed(Ordinal(0), &head).is_continue());
+        let range = scan.finish();
+        assert_eq!(
+            (range.start, range.skipped),
+            (Some(Ordinal(0)), vec![Ordinal(1)])
+        );
+    }
+    // What a head calls its own thread is not judged.
+    check(
+        &[decode(
+            odd(&id, "\"id\":\"mine\"")
+                .replace("l\":1", "l\":0")
+                .as_bytes(),
+        )],
+        &[],
+    );
+    check(
+        &[
+            head.clone(),
+            decode(odd(&id, &id.to_uppercase().replace("ID", "id")).as_bytes()),
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_rollout_that_goes_on_with_another_one_begins_where_that_ends() {
+    let base = format!(
+        r#""history_base":{{"thread_id":"{ID}","end_ordinal_exclusive":3,"end_byte_offset":9}},"#
+    );
+    let head = HEAD.replacen("\"cwd\"", &format!("{base}\"cwd\""), 1);
+    let head = head.replacen("\"ordinal\":0", "\"ordinal\":3", 1);
+    let next = counted(4);
+    check_lines(&[&head, &next], &[]);
+    let late = HEAD.replacen("\"ordinal\":0", "\"ordinal\":3", 1);
+    check_lines(&[&late, &next], &[(AnomalyKind::OrdinalGap, 1, 0)]);
+}
+
+#[test]
 fn escaped_backslashes_are_no_surrogates() {
     for text in [r"\\ud800", r"\ud83d\ude80", r"\u0000\\\ud83d\ude80"] {
         let line = counted(1).replace("rate_limits\":null", &format!("x\":\"{text}\""));
@@ -112,6 +234,18 @@ fn escaped_backslashes_are_no_surrogates() {
 fn a_byte_order_mark_and_a_carriage_return_are_passed_over() {
     let line = format!("\u{feff}{}\r", counted(1));
     assert_eq!(decode(line.as_bytes()), decode(counted(1).as_bytes()));
+    // Also where the record is served, as from files that were joined.
+    let said = r#"{"type":"user_message","message":"m"}"#;
+    let said = counted(1).replace(
+        r#"{"type":"token_count","info":null,"rate_limits":null}"#,
+        said,
+    );
+    let served = item::render("i", &[said.as_bytes()]);
+    assert!(served.is_some(), "{said}");
+    assert_eq!(
+        item::render("i", &[format!("\u{feff}{said}").as_bytes()]),
+        served
+    );
 }
 
 #[test]

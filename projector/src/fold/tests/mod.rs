@@ -7,5 +7,6 @@ mod endings;
 mod facts;
 mod properties;
 mod records;
+mod repeats;
 mod time;
 mod times;

@@ -244,11 +244,22 @@ fn directories_are_served_as_native_text() {
     check("file:///c:", "c:\\");
     check("file://server/share/x", "\\\\server\\share\\x");
     check("file://server/", "file://server/");
+    check("file://server", "file://server/");
+    // Bytes that are no text, and paths that no URI can hold.
+    check("file:///tmp/%ff%fe/../%E9x", "/tmp/\u{fffd}x");
+    check("file://server/x%ff", "\\\\server\\x\u{fffd}");
+    check("file:///%00/bad/path/L3RtcC_-", "/tmp/\u{fffd}");
+    check("file:///%00/bad/path/L2EAYg", "/a\0b");
     check("file:///%00/bad/path/YQ", "file:///%00/bad/path/YQ");
-    check("file:///%ff", "file:///%ff");
     check("file:///100%", "/100%");
     for bad in [
         "http://x/y",
+        "file:///%00",
+        "file:///a%00b",
+        "file:///%00/bad/path/",
+        "file:///%00/bad/path/YR",
+        "file:///%00/bad/path/YQ==",
+        "file://server/%00/bad/path/L2E",
         "file:///a?b",
         "file:///a#b",
         "file://u@h/a",
