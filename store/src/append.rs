@@ -64,6 +64,7 @@ impl Store {
             // What is in the way may be this batch, from a try that is not acknowledged yet.
             let end = self.durable_end(id)?;
             if self.stands_at(id, expected, lines)? {
+                self.leaves.appended_to(self.source.find(id)?.0);
                 return Ok(Appended {
                     first: expected.0,
                     end: expected.plus(lines.len() as u64).0,
@@ -113,11 +114,12 @@ impl Store {
         let staged = log
             .stage(number, expected_end.map(Ordinal), records)
             .map_err(refused)?;
-        settle(shared, log, staged.ticket)?;
-        // A record of our own, a name for example, is no work on the thread.
+        // Before the batch can be seen: else its turn would be shown as given up for a moment. A
+        // record of our own, a name for example, is no work on the thread.
         if records.iter().any(|record| record.kind == Kind::LINE) {
             self.leaves.appended_to(number);
         }
+        settle(shared, log, staged.ticket)?;
         Ok(Appended {
             first: staged.first.0,
             end: staged.end.0,

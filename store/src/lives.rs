@@ -47,9 +47,13 @@ impl Store {
         let mut log = shared.lock();
         log.set_now(shared.now_ms());
         match log.stage_archive(number, archived).map_err(refused(id))? {
-            Some(ticket) => settle(shared, log, ticket),
-            None => Ok(()),
+            Some(ticket) => settle(shared, log, ticket)?,
+            None => return Ok(()),
         }
+        if archived {
+            self.leaves.put_down(number);
+        }
+        Ok(())
     }
 
     /// Deletes a thread for good, damaged or not. Durable when this returns: nobody is shown it
@@ -70,6 +74,7 @@ impl Store {
         if let Err(failure) = shared.lock().clean_up(FREE_FILES) {
             tracing::warn!(%failure, "an unneeded file stays");
         }
+        self.leaves.put_down(number);
         self.drop_rows(&[number]);
         Ok(())
     }

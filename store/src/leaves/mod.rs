@@ -78,6 +78,11 @@ impl Leaves {
         self.live().insert(thread);
     }
 
+    /// Nobody works on the thread any more: it was archived or deleted.
+    pub(crate) fn put_down(&self, thread: ThreadNumber) {
+        self.live().remove(&thread);
+    }
+
     /// Whether this process may still be at work on the thread. An import says nothing about that:
     /// what it brings was written by somebody else.
     fn is_live(&self, thread: ThreadNumber) -> bool {

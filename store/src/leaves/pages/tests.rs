@@ -146,4 +146,15 @@ fn a_turn_without_an_end_goes_on_only_while_its_writer_is_there() {
     assert_eq!(statuses(&store), ["interrupted", "interrupted"]);
     store.append("a", None, &[b"{}"]).unwrap();
     assert_eq!(statuses(&store), ["interrupted", "inProgress"]);
+    store.archive("a").unwrap();
+    assert_eq!(statuses(&store), ["interrupted", "interrupted"]);
+    store.close().unwrap();
+
+    // A retry of what stands there is the work of somebody who is there.
+    let store = Store::open(dir.path()).unwrap();
+    store.unarchive("a").unwrap();
+    assert_eq!(statuses(&store), ["interrupted", "interrupted"]);
+    let again = store.append("a", Some(1), &[start("second").as_bytes()]);
+    assert!(again.unwrap().duplicate);
+    assert_eq!(statuses(&store), ["interrupted", "inProgress"]);
 }
