@@ -11,6 +11,8 @@ pub(crate) const RESERVE: &str = "reserve";
 pub(crate) const DAMAGE: &str = "damage";
 /// Directory of the journal files.
 pub(crate) const JOURNAL: &str = "journal";
+/// The journal file that is made ready, until it is begun.
+pub(crate) const NEXT_JOURNAL: &str = "journal/next.tmp";
 /// Directory of run and pack segments.
 pub(crate) const SEGMENTS: &str = "segments";
 /// Directory of the catalogue's segments.

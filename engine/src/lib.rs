@@ -31,8 +31,8 @@ pub use damage_list::remember;
 pub use error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadable};
 pub use lock::Owner;
 pub use log::{
-    AppendError, BATCH_BYTES_MAX, Begin, CheckpointPlan, Commit, Footprint, Log, NewRecord,
-    OpenError, OpenReport, Outcome, SealGoal, Snapshot, Staged, Ticket, Unsealable,
+    AppendError, BATCH_BYTES_MAX, Begin, CheckpointPlan, Commit, FileMade, FilePlan, Footprint,
+    Log, NewRecord, OpenError, OpenReport, Outcome, SealGoal, Snapshot, Staged, Ticket, Unsealable,
 };
 pub use options::Options;
 pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};

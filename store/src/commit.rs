@@ -11,15 +11,16 @@
 //!   finds its batch still waiting leads next. Nobody leads for others only: once its own wait is
 //!   over, it returns.
 //! - The *sealer* (`sealer.rs`) writes segments without the lock and publishes each with a fact. It
-//!   waits for that fact's commit like a follower, and for something to seal on `work`.
+//!   waits for that fact's commit like a follower, and for something to seal on `work`. It also
+//!   makes the next journal file ready, without the log, so that a leader need not.
 //!
 //! A leader whose batch needs room that only a seal makes is a follower until that seal is over.
 //! Facts never wait for room, so the sealer never waits for a follower that waits for it.
 //!
 //! Whatever may end a wait is followed by a wake-up, under or after the lock: the end of a commit,
 //! also of one that could not begin (`settled`); the end of a seal, of an import's lease, of a
-//! sealer or of a leader that panicked (`settled`); something to seal, room that is needed, the
-//! close of the store (`work`).
+//! sealer or of a leader that panicked (`settled`); something to seal, a journal file that is half
+//! full, room that is needed, the close of the store (`work`).
 //!
 //! A panic costs nobody else their wait. A leader that panics stops the log ([`Log::stop`]): what
 //! was staged has failed, and every later write is refused with [`Error::Stopped`] until the store
@@ -138,7 +139,7 @@ fn lead_or_wait<'s>(shared: &'s Shared, mut log: MutexGuard<'s, Log>) -> MutexGu
             log = shared.lock();
             log.finish_commit(commit, result);
             shared.wake();
-            if log.seal_is_due() {
+            if log.seal_is_due() || log.file_is_due() {
                 shared.work.notify_all();
             }
             log

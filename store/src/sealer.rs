@@ -1,5 +1,6 @@
-//! Owns the thread of execution that seals in the background and marks idle moments: a state, and
-//! turns that move it. It must not know what is worth sealing, nor for how long a failure rests.
+//! Owns the thread of execution that works in the background: it makes the next journal file ready,
+//! seals, writes checkpoints of the catalogue and marks idle moments. A state, and turns that move
+//! it. It must not know what is worth sealing, nor for how long a failure rests.
 //!
 //! `commit.rs` says how it meets those who append.
 
@@ -123,7 +124,7 @@ fn run(shared: &Shared) {
     }
 }
 
-/// One turn of the sealer: it seals once, if anything is due, and says where it stands then. Under
+/// One turn of the sealer: it does each of its works once, if anything is due, and says where it stands then. Under
 /// the lock that is handed back nothing has become due since.
 pub(crate) fn turn(
     shared: &Shared,
@@ -151,6 +152,7 @@ pub(crate) fn turn(
             tracing::warn!(%failure, "the journal is not marked");
         }
     }
+    make_file_ready(shared);
     let sealed = match step(shared, SealGoal::Due) {
         Ok(Step::Nothing) => false,
         Ok(Step::Sealed) => true,
@@ -167,7 +169,7 @@ pub(crate) fn turn(
     let log = shared.lock();
     let next = if !log.is_sealing() {
         SealerState::Closed
-    } else if log.seal_is_due() {
+    } else if log.seal_is_due() || log.file_is_due() {
         SealerState::Ready
     } else {
         SealerState::Waits {
@@ -176,6 +178,15 @@ pub(crate) fn turn(
         }
     };
     (next, log)
+}
+
+/// Makes the next journal file ready, where an append would have to, without the log.
+fn make_file_ready(shared: &Shared) {
+    let plan = shared.lock().plan_file();
+    if let Some(plan) = plan {
+        let made = plan.run();
+        shared.lock().finish_file(made);
+    }
 }
 
 /// Writes the catalogue's checkpoint, where one is worth it, without the log: appends go on.

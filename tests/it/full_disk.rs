@@ -237,3 +237,30 @@ fn what_is_left_of_the_reserve_is_held_again() {
     let left = len(&disk, RESERVE);
     assert!(left > RESERVE_BYTES / 2, "{left} bytes are held");
 }
+
+/// A journal file of the smallest size is gone on in, also where nothing can be held back: there is
+/// room in it. Only one that was begun out of the reserve, which its size says, takes no batches.
+/// [R:full-6]
+#[test]
+fn a_small_journal_file_takes_batches_while_the_reserve_is_not_whole() {
+    for (first_bytes, is_taken) in [(64 << 10, true), (60 << 10, false)] {
+        let disk = SimDisk::new();
+        let options = Options {
+            journal_first_bytes: first_bytes,
+            reserve_bytes: RESERVE_BYTES,
+            ..Options::default()
+        };
+        let store = open_store(&disk, &options).unwrap();
+        store.create_thread("a").unwrap();
+        store.append("a", None, &[b"one"]).unwrap();
+        store.close().unwrap();
+        disk.remove(RESERVE).unwrap();
+        fill(&disk);
+        let store = open_store(&disk, &options).unwrap();
+        assert!(store.report().goes_on);
+        let appended = store.append("a", None, &[b"two"]);
+        assert_eq!(appended.is_ok(), is_taken, "{first_bytes} bytes");
+        let records = 1 + u64::from(is_taken);
+        assert_eq!(store.log_threads()[0].records, records);
+    }
+}

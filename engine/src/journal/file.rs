@@ -163,10 +163,9 @@ pub(crate) fn begin_file(
 /// times as much on a journalled file system (measured).
 pub(crate) fn create_filled(
     disk: &dyn Disk,
-    slot: u32,
+    path: &str,
     capacity: u64,
 ) -> Result<Arc<dyn DiskFile>, DiskFailure> {
-    let path = &journal_path(slot);
     let file = disk.create(path).map_err(failed("create", path))?;
     let zeros = [0; FILL_BYTES];
     let mut at = 0;

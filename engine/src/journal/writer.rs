@@ -1,5 +1,6 @@
 //! Owns the end of the journal: placing frames, failing over, recycling.
 
+mod ahead;
 mod begin;
 
 use std::collections::VecDeque;
@@ -9,7 +10,9 @@ use turnleaf_format::frame::{ALIGN, FrameHeader, HEADER_BYTES, Position};
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET};
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
-use self::begin::{RESERVED_FILE_BYTES, Size};
+use self::ahead::Ahead;
+pub(crate) use self::ahead::{FilePlan, Prepared};
+use self::begin::Size;
 use crate::disk::Disk;
 use crate::error::{DiskFailure, failed};
 use crate::layout::JOURNAL;
@@ -122,6 +125,7 @@ pub(crate) struct Journal {
     /// Files that only readers need.
     held: Vec<LiveFile>,
     free: Vec<Arc<JournalFile>>,
+    ahead: Ahead,
     /// Files that failed once and hold nothing that is needed.
     retired: Vec<Arc<JournalFile>>,
     next_slot: u32,
@@ -196,6 +200,7 @@ impl Journal {
                 .collect(),
             held: Vec::new(),
             free: inherited.free,
+            ahead: Ahead::Nothing,
             retired: inherited.retired,
             next_slot: inherited.next_slot,
             offset: inherited.end.offset,
@@ -213,8 +218,9 @@ impl Journal {
         }
         if !journal.closed {
             // What is left of the room that was held back is for facts, whoever owns the store.
-            let small = journal.active().capacity <= RESERVED_FILE_BYTES;
-            journal.reserved = small && !reserve::is_whole(&**disk, options.reserve_bytes);
+            let is_of_reserve = journal.active().capacity == journal.reserved_bytes();
+            let is_whole = || reserve::is_whole(&**disk, options.reserve_bytes);
+            journal.reserved = is_of_reserve && !is_whole();
             return Ok(journal);
         }
         let begun = if first { Begun::First } else { Begun::Opened };
@@ -256,12 +262,13 @@ impl Journal {
 
     /// Bytes of all files, also of those that hold nothing any more.
     pub(crate) fn bytes(&self) -> u64 {
-        self.all().map(|file| file.capacity).sum()
+        let files: u64 = self.all().map(|file| file.capacity).sum();
+        files + self.ready_bytes().unwrap_or(0)
     }
 
-    /// Files that are open: those in use, those that readers hold, those that are free.
+    /// Files that are open: those in use, those that readers hold, those that are free or ready.
     pub(crate) fn open_files(&self) -> usize {
-        self.all().count()
+        self.all().count() + usize::from(self.ready_bytes().is_some())
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<JournalFile>> {
@@ -442,9 +449,11 @@ impl Journal {
         }
     }
 
-    /// Removes free files beyond `keep`. A file that cannot be removed is kept for the next call.
+    /// Removes free files beyond `keep`, and where that is 0 the one that is ready, too. A file that
+    /// cannot be removed is kept for the next call.
     /// Returns whether any was removed.
     pub(crate) fn trim(&mut self, keep: usize) -> Result<bool, DiskFailure> {
+        let gave_back = keep == 0 && self.give_back_ready();
         let before = self.free.len() + self.retired.len();
         let stated_oldest = self.stated_oldest;
         #[cfg(turnleaf_bugs)]
@@ -464,7 +473,7 @@ impl Journal {
             self.retired.pop();
             self.sync_names()?;
         }
-        Ok(self.free.len() + self.retired.len() < before)
+        Ok(gave_back || self.free.len() + self.retired.len() < before)
     }
 
     fn remove_file(&self, file: &JournalFile) -> Result<(), DiskFailure> {

@@ -7,6 +7,7 @@
 //! A second group may be staged meanwhile, but is not written before the first returned.
 //! [S:frame-7]
 
+mod ahead;
 mod checkpoint;
 mod commit;
 mod footprint;
@@ -26,6 +27,7 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::record::{Flags, Kind};
 use turnleaf_format::{Generation, SegmentId, ThreadId, ThreadNumber};
 
+pub use ahead::{FileMade, FilePlan};
 pub use checkpoint::CheckpointPlan;
 use checkpoint::Checkpointed;
 pub use commit::{Begin, Commit, Outcome};

@@ -1,5 +1,6 @@
 //! The log through its public surface on the operating system's disk.
 
+mod ahead;
 mod checkpoint;
 mod held;
 mod lives;

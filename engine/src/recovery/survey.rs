@@ -84,6 +84,9 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
                 Ok(evidence) => survey.journal.push(evidence),
                 Err(unreadable) => survey.unreadable.push(unreadable),
             },
+            None if name.ends_with(TEMPORARY) => {
+                survey.temporaries.push(format!("{JOURNAL}/{name}"));
+            }
             None => survey.foreign.push(format!("{JOURNAL}/{name}")),
         }
     }

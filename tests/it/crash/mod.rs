@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod checkpoint;
+mod background;
 mod failing;
 mod full;
 mod plan;
@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use turnleaf_engine::disk::Disk;
 use turnleaf_engine::{
-    Log, NewRecord, OpenError, Options, Outcome, Owner, Reader, Record, Refusal, SealGoal,
-    Snapshot, State,
+    FileMade, FilePlan, Log, NewRecord, OpenError, Options, Outcome, Owner, Reader, Record,
+    Refusal, SealGoal, Snapshot, State,
 };
 use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
 use turnleaf_tests::crash_rig::{Found, Rig, scale};
@@ -45,7 +45,7 @@ fn options() -> Options {
         segment_boundary_bytes: 16 << 10,
         segment_bytes_max: 64 << 10,
         reserve_bytes: 0,
-        checkpoint_records_min: checkpoint::records_min(),
+        checkpoint_records_min: background::records_min(),
         ..Options::default()
     }
 }
@@ -121,7 +121,7 @@ fn glance(disk: &SimDisk) -> Result<Option<Found>, String> {
             if let Some(damage) = snapshot.report().damage.first() {
                 return Err(format!("a power cut is no damage: {damage}"));
             }
-            checkpoint::compare(disk, snapshot.state())?;
+            background::compare(disk, snapshot.state())?;
             Some(read(snapshot.state())?)
         }
         // A crash may come before there is anything; then nothing may be found later either.
@@ -166,6 +166,10 @@ struct Work<'w> {
     staged: usize,
     /// A batch waits for room that nobody can make: nothing can be said of later ones.
     stuck: bool,
+    /// A journal file that is to be made ready.
+    plan: Option<FilePlan>,
+    /// One that was, and nobody knows it.
+    made: Option<FileMade>,
 }
 
 impl Work<'_> {
@@ -235,6 +239,19 @@ impl Work<'_> {
         None
     }
 
+    /// What the background does beside sealing, one step of it, where it is done at all.
+    fn background(&mut self) {
+        if !background::is_done() {
+            return;
+        }
+        self.log.checkpoint();
+        match (self.made.take(), self.plan.take()) {
+            (Some(made), _) => self.log.finish_file(made),
+            (None, Some(plan)) => self.made = Some(plan.run()),
+            (None, None) => self.plan = background::counted(self.log.plan_file()),
+        }
+    }
+
     fn seal(&mut self, goal: SealGoal) -> Option<()> {
         let mut refused = 0;
         while let Some(plan) = self.log.plan_seal(goal) {
@@ -244,7 +261,7 @@ impl Work<'_> {
             self.log.commit_all();
             // What cannot be removed now goes later.
             let _ = self.log.clean_up(1);
-            self.log.checkpoint();
+            self.background();
             let outcome = ticket.map(|ticket| self.log.outcome(ticket));
             refused += usize::from(matches!(outcome, Some(Outcome::Failed(_))));
             // A disk that fails for ever takes no publication.
@@ -275,6 +292,8 @@ fn run_and_end(
             expectation,
             staged: 0,
             stuck: false,
+            plan: None,
+            made: None,
         };
         let _ = work(&mut working);
         // A batch that still waits has no outcome; closing would give it one that nobody hears.

@@ -13,7 +13,7 @@ use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::{Fault, SimDisk};
 
 use super::random::program;
-use super::{Density, checkpoint, recover, rig};
+use super::{Density, background, recover, rig};
 
 /// How often a violation is tried to be made smaller.
 const SHRINKINGS_MAX: usize = 200;
@@ -38,8 +38,8 @@ pub(super) struct Plan {
     pub(super) every: u64,
     /// Whether threads are deleted.
     pub(super) deletes: bool,
-    /// Whether checkpoints of the catalogue are written.
-    pub(super) checkpoints: bool,
+    /// Whether background of the catalogue are written, and journal files made ready ahead.
+    pub(super) background: bool,
     /// Calls that fail.
     pub(super) faults: Vec<(u64, Fault)>,
 }
@@ -53,7 +53,7 @@ impl Plan {
             steps: 16,
             every: 1,
             deletes: false,
-            checkpoints: false,
+            background: false,
             faults: Vec::new(),
         }
     }
@@ -73,13 +73,14 @@ impl Plan {
             faults,
             every: 1 + rng.below(5),
             deletes: true,
-            checkpoints: seed % 4 == 1,
+            background: seed % 4 == 1,
             ..Plan::of_seed(seed)
         }
     }
 
     /// Runs the program, faults and all.
     pub(super) fn run(&self, disk: &SimDisk, expectation: &mut Expectation) -> Result<(), String> {
+        background::is_done_if(self.background);
         for (at, fault) in &self.faults {
             disk.plan(*at, *fault);
         }
@@ -95,7 +96,7 @@ impl Plan {
         &self,
         recover: &dyn Fn(&SimDisk) -> Result<Found, String>,
     ) -> Result<Coverage, String> {
-        checkpoint::are_written(self.checkpoints);
+        background::is_done_if(self.background);
         let violation = RefCell::new(None);
         let workload = |disk: &SimDisk, expectation: &mut Expectation| {
             *violation.borrow_mut() = self.run(disk, expectation).err();
@@ -129,9 +130,9 @@ impl Plan {
                 ..self.clone()
             });
         }
-        if self.checkpoints {
+        if self.background {
             plans.push(Plan {
-                checkpoints: false,
+                background: false,
                 ..self.clone()
             });
         }
@@ -191,9 +192,9 @@ impl fmt::Display for Plan {
             f,
             "seed={seed};owners={owners};steps={steps};every={every};"
         )?;
-        let checkpoints = u8::from(self.checkpoints);
+        let background = u8::from(self.background);
         write!(f, "deletes={};", u8::from(self.deletes))?;
-        write!(f, "checkpoints={checkpoints};faults=")?;
+        write!(f, "background={background};faults=")?;
         for (place, (at, fault)) in self.faults.iter().enumerate() {
             let comma = if place > 0 { "," } else { "" };
             let name = FAULTS.iter().find(|(_, known)| known == fault);
@@ -218,7 +219,7 @@ impl FromStr for Plan {
                 "steps" => plan.steps = number()?,
                 "every" => plan.every = number()?,
                 "deletes" => plan.deletes = number()? == 1,
-                "checkpoints" => plan.checkpoints = number()? == 1,
+                "background" => plan.background = number()? == 1,
                 "faults" => {
                     for fault in value.split(',').filter(|fault| !fault.is_empty()) {
                         let (at, name) = fault.split_once(':').ok_or_else(bad)?;

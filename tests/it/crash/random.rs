@@ -85,7 +85,7 @@ fn import(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
 
 fn step(work: &mut Work<'_>, rng: &mut Rng, deletes: bool) -> Option<()> {
     (!work.stuck).then_some(())?;
-    work.log.checkpoint();
+    work.background();
     match rng.below(if deletes { 22 } else { 20 }) {
         0..10 => {
             let (name, number) = thread(work, rng)?;

@@ -82,6 +82,8 @@ fn owner(disk: &SimDisk, truth: &Found, expectation: &mut Expectation) -> Result
         expectation,
         staged: 7000,
         stuck: false,
+        plan: None,
+        made: None,
     };
     for name in truth.keys() {
         let number = ThreadId::parse(name).ok();

@@ -12,11 +12,16 @@ use super::{CataloguePoint, Journal, LiveFile};
 use crate::disk::DiskFile;
 use crate::error::DiskFailure;
 use crate::journal::file::{FILL_BYTES, begin_file, create_filled};
+use crate::layout::journal_path;
 use crate::reserve;
 use crate::view::JournalFile;
 
-/// A file that is begun out of the reserve has this size, so that the reserve lasts for many.
-pub(super) const RESERVED_FILE_BYTES: u64 = 64 << 10;
+/// A file that is begun out of the reserve has this size, so that the reserve lasts for many. No
+/// other file has it, unless frames need just so much: the next owner knows it by its size.
+/// [R:full-6]
+const RESERVED_FILE_BYTES: u64 = 60 << 10;
+/// A journal of two files of this size is small.
+const SMALL_FILE_BYTES: u64 = 64 << 10;
 
 /// How large a file is begun.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +39,7 @@ impl Journal {
     /// for the file before, so only that of a second one does without the last large one.
     /// [S:journal-13]
     pub(crate) fn restart(&mut self, point: CataloguePoint) -> Result<(), DiskFailure> {
-        let small = 2 * self.first_bytes.min(RESERVED_FILE_BYTES);
+        let small = 2 * self.first_bytes.min(SMALL_FILE_BYTES);
         for _ in 0..2 {
             self.recycle();
             // What cannot be removed now is tried again.
@@ -106,7 +111,7 @@ impl Journal {
         }
         // Whoever opens may have spent it already, and left enough of the room.
         reserve::spend(&*self.disk);
-        let small = RESERVED_FILE_BYTES.min(self.first_bytes).max(size.least);
+        let small = self.reserved_bytes().max(size.least);
         self.begin_sized(begun, small, point)?;
         self.reserved = true;
         #[cfg(turnleaf_bugs)]
@@ -125,16 +130,18 @@ impl Journal {
     ) -> Result<(), DiskFailure> {
         // What stands there already costs no room, and no time to fill it.
         let enough = size.least.max(size.wanted / 2);
-        let standing = self.usable(enough).map(|_| enough);
+        let standing = self.stands(enough).then_some(enough);
         let Err(failure) = self.begin_sized(begun, standing.unwrap_or(size.wanted), point) else {
             return Ok(());
         };
         if !failure.is_of_room() {
             return Err(failure);
         }
-        if self.usable(size.least).is_some() {
+        if self.stands(size.least) {
             return self.begin_sized(begun, size.least, point);
         }
+        // It is too small for these frames, and takes room.
+        self.give_back_ready();
         // Where there is no room for a large one, one of the first size may still do, or one for
         // these frames alone. [R:full-2]
         let exact = size.least.next_multiple_of(FILL_BYTES as u64);
@@ -144,6 +151,11 @@ impl Journal {
             }
         }
         Err(failure)
+    }
+
+    /// The size of a file that is begun out of the reserve.
+    pub(super) fn reserved_bytes(&self) -> u64 {
+        RESERVED_FILE_BYTES.min(self.first_bytes)
     }
 
     /// Whether the active file was begun out of the reserve.
@@ -156,8 +168,13 @@ impl Journal {
         self.reserved = false;
     }
 
+    /// Whether a file of at least this capacity stands there and can be begun.
+    fn stands(&self, capacity: u64) -> bool {
+        self.usable(capacity).is_some() || self.ready_bytes() >= Some(capacity)
+    }
+
     /// The smallest free file that can be begun anew with at least this capacity.
-    fn usable(&self, capacity: u64) -> Option<usize> {
+    pub(super) fn usable(&self, capacity: u64) -> Option<usize> {
         let stated_oldest = self.stated_oldest;
         #[cfg(turnleaf_bugs)]
         let stated_oldest =
@@ -176,7 +193,8 @@ impl Journal {
     /// Creates a file of zeros under a name that nothing has.
     fn create(&mut self, capacity: u64) -> Result<Arc<dyn DiskFile>, DiskFailure> {
         loop {
-            match create_filled(&*self.disk, self.next_slot, capacity) {
+            let path = journal_path(self.next_slot);
+            match create_filled(&*self.disk, &path, capacity) {
                 // What stands there is not known to be nobody's.
                 Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => {
                     self.next_slot = self.next_slot.wrapping_add(1);
@@ -196,7 +214,15 @@ impl Journal {
         // Without room for a file nothing was begun, and the active one goes on.
         let created = match place {
             Some(_) => None,
-            None => Some(self.create(capacity)?),
+            None => match self.take_ready(capacity) {
+                Some(ready) => Some(ready),
+                None => {
+                    let created = (capacity, self.create(capacity)?);
+                    // It was too small.
+                    self.give_back_ready();
+                    Some(created)
+                }
+            },
         };
         // INVARIANT: once a header may have been written, the active file takes no further frame
         // and the generation is not used again, even when that fails: a header that reached the
@@ -205,7 +231,11 @@ impl Journal {
         let generation = self.next_generation;
         self.next_generation = Generation(generation.0 + 1);
         let recycled = place.map(|place| self.free.swap_remove(place));
-        let capacity = recycled.as_ref().map_or(capacity, |file| file.capacity);
+        let capacity = match (&created, &recycled) {
+            (Some((capacity, _)), _) => *capacity,
+            (None, Some(file)) => file.capacity,
+            (None, None) => capacity,
+        };
         let slot = recycled.as_ref().map_or(self.next_slot, |file| file.slot);
         let oldest_live = self
             .live
@@ -226,6 +256,7 @@ impl Journal {
         };
         let is_new = recycled.is_none();
         let old = recycled.map(|file| Arc::clone(&file.file));
+        let created = created.map(|(_, file)| file);
         let file = created.or(old).expect("a file is created or recycled");
         let file = begin_file(&*self.disk, slot, (file, is_new), &header)?;
         if is_new {
@@ -246,6 +277,7 @@ impl Journal {
         self.closed = false;
         self.has_news = true;
         self.grows = begun == Begun::Full;
+        self.begun_anew();
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
-//! The catalogue's checkpoint beside everything that a log does: whoever opens a store comes to the
-//! same with it and without. [R:cat-9]
+//! What the background does beside sealing, beside everything that a log does. Whoever opens a store
+//! comes to the same with the catalogue's checkpoint and without [R:cat-9]; a journal file that was
+//! made ready ahead costs nothing wherever it is stopped. [R:set-22]
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use turnleaf_engine::disk::Disk;
-use turnleaf_engine::{Options, SealGoal, Snapshot, State};
+use turnleaf_engine::{FilePlan, Options, SealGoal, Snapshot, State};
 use turnleaf_tests::oracle::Expectation;
 use turnleaf_tests::parallel::in_parallel;
 use turnleaf_tests::sim_disk::SimDisk;
@@ -15,6 +16,8 @@ use super::plan::Plan;
 use super::{Density, options, read, rig, run_and_end};
 
 const PATH: &str = "catalogue/checkpoint";
+/// Records of the catalogue that are worth a checkpoint.
+const FEW: u64 = 3;
 
 thread_local! {
     static RECORDS_MIN: Cell<u64> = Cell::new(Options::default().checkpoint_records_min);
@@ -23,10 +26,23 @@ thread_local! {
 /// Disks that were compared.
 static COMPARED: AtomicU64 = AtomicU64::new(0);
 
-/// Whether logs that this thread of execution opens write checkpoints of small catalogues.
-pub(super) fn are_written(are_written: bool) {
-    let few = if are_written { 3 } else { u64::MAX };
+/// Journal files that were planned.
+static PLANNED: AtomicU64 = AtomicU64::new(0);
+
+/// Says whether the background does anything, and so also for small catalogues, in logs that this
+/// thread of execution opens.
+pub(super) fn is_done_if(is_done: bool) {
+    let few = if is_done { FEW } else { u64::MAX };
     RECORDS_MIN.with(|min| min.set(few));
+}
+
+pub(super) fn is_done() -> bool {
+    records_min() == FEW
+}
+
+pub(super) fn counted(plan: Option<FilePlan>) -> Option<FilePlan> {
+    PLANNED.fetch_add(u64::from(plan.is_some()), Ordering::Relaxed);
+    plan
 }
 
 pub(super) fn records_min() -> u64 {
@@ -72,7 +88,7 @@ pub(super) fn compare(disk: &SimDisk, with: &State) -> Result<(), String> {
 /// Stopped at every call: while it is written, renamed, replaced.
 #[test]
 fn a_checkpoint_changes_no_answer_wherever_the_power_goes() {
-    are_written(true);
+    is_done_if(true);
     let workload = |disk: &SimDisk, expectation: &mut Expectation| {
         for owner in 0..2 {
             run_and_end(disk, expectation, owner == 0, |work| {
@@ -98,14 +114,14 @@ fn a_checkpoint_changes_no_answer_wherever_the_power_goes() {
     };
     let coverage = rig(density, &workload).run().unwrap();
     println!("{coverage}");
-    are_written(false);
+    is_done_if(false);
 }
 
 #[test]
-fn programs_with_checkpoints_lose_nothing() {
+fn programs_with_a_background_lose_nothing() {
     let judged = in_parallel(0..24, &|number| {
         let plan = Plan {
-            checkpoints: true,
+            background: true,
             every: 7,
             ..Plan::number(3000 + number)
         };
@@ -115,4 +131,34 @@ fn programs_with_checkpoints_lose_nothing() {
         result.unwrap();
     }
     assert!(COMPARED.load(Ordering::Relaxed) > 100);
+    assert!(PLANNED.load(Ordering::Relaxed) > 10);
+}
+
+/// Stopped at every call: while a file is filled, and between that and its beginning.
+#[test]
+fn a_journal_file_that_is_made_ready_costs_nothing_wherever_the_power_goes() {
+    is_done_if(true);
+    let workload = |disk: &SimDisk, expectation: &mut Expectation| {
+        for owner in 0..2 {
+            run_and_end(disk, expectation, owner == 0, |work| {
+                let name = format!("t-{owner}");
+                let thread = work.create(&name)?;
+                for _ in 0..20 {
+                    work.append(&name, thread, &[3000])?;
+                    work.background();
+                }
+                Some(())
+            });
+        }
+    };
+    let density = Density {
+        step: 3,
+        seeds: 1,
+        seconds: 1,
+    };
+    let before = PLANNED.load(Ordering::Relaxed);
+    let coverage = rig(density, &workload).run().unwrap();
+    println!("{coverage}");
+    assert!(PLANNED.load(Ordering::Relaxed) > before);
+    is_done_if(false);
 }
