@@ -165,6 +165,7 @@ pub fn items(
     let request = ItemsRequest {
         thread: thread.to_owned(),
         turn: None,
+        all: false,
         cursor,
         limit,
         order: Order::Descending,

@@ -115,6 +115,9 @@ pub(crate) enum Command {
         /// Only the items of this turn.
         #[arg(long, value_name = "ID")]
         turn: Option<String>,
+        /// Also commands that a legacy thread holds only as response items.
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         page: PageArgs,
         /// asc: oldest first; desc: newest first.

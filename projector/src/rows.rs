@@ -185,6 +185,13 @@ pub trait Rows {
     /// Number of item rows.
     fn item_count(&mut self) -> Result<u64, Self::Error>;
 
+    /// The row of a command that only response items hold, by its key.
+    fn call(&mut self, first: Ordinal) -> Result<Option<ItemRow>, Self::Error>;
+    /// Writes such a row. It is no item, and counts nowhere.
+    fn put_call(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), Self::Error>;
+    /// Removes the rows of such commands from a key on.
+    fn remove_calls(&mut self, from: Ordinal) -> Result<(), Self::Error>;
+
     /// Removes a turn row, its items, and the name of its id if that name points to this row.
     fn remove_turn(&mut self, first: Ordinal) -> Result<(), Self::Error>;
 }

@@ -45,7 +45,7 @@ pub use error::{Error, ErrorKind, Part};
 pub use import::{ImportProgress, ImportSource, Imported, Skip};
 pub use leaves::{
     AnomalyCount, ContextReport, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread,
-    SortKey, ThreadHealth, ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest,
+    SortKey, ThreadHealth, ThreadsPage, ThreadsRequest, TurnHead, TurnsPage, TurnsRequest,
 };
 pub use open::{OlderLog, Store, system_owner};
 pub use repair::{NamedRepair, RepairReport};

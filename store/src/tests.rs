@@ -84,6 +84,7 @@ fn items(store: &Store, thread: &str, order: Order, limit: usize) -> Vec<Value> 
         let request = ItemsRequest {
             thread,
             turn: None,
+            all: false,
             cursor,
             limit,
             order,

@@ -159,6 +159,7 @@ fn items(store: &Store, thread: &str) -> Value {
     let page = store.items(&ItemsRequest {
         thread: thread.to_owned(),
         turn: None,
+        all: false,
         cursor: None,
         limit: 1000,
         order: Order::Ascending,

@@ -108,6 +108,7 @@ fn answers(store: &Store, id: &str) -> Vec<String> {
         let items = ItemsRequest {
             thread: id.to_owned(),
             turn: None,
+            all: false,
             cursor: None,
             limit: 1000,
             order,

@@ -104,6 +104,7 @@ pub fn ask(store: &Store, threads: &[String]) -> Result<String, Error> {
             let items = store.items(&ItemsRequest {
                 thread: thread.clone(),
                 turn,
+                all: false,
                 cursor: None,
                 limit: LIMIT,
                 order: Order::Ascending,

@@ -72,6 +72,7 @@ fn page(store: &Store, thread: &str) {
     let request = ItemsRequest {
         thread: thread.to_owned(),
         turn: None,
+        all: false,
         cursor: None,
         limit: 5,
         order: Order::Descending,

@@ -109,6 +109,15 @@ pub fn check_index(lines: &[Vec<u8>], seed: u64, expect: &Projection) {
         .map(|(key, row)| (key, row.clone()))
         .collect();
     assert_eq!(items.rows, expected);
+    let calls = split
+        .calls_page(THREAD, None, &all)
+        .expect("memory does not fail");
+    let expected: Vec<(Ordinal, ItemRow)> = expect
+        .rows
+        .calls()
+        .map(|(key, row)| (key, row.clone()))
+        .collect();
+    assert_eq!(calls.rows, expected);
     for (_, turn) in &turns.rows {
         let items = split
             .items_of(THREAD, turn.turn)
@@ -119,6 +128,12 @@ pub fn check_index(lines: &[Vec<u8>], seed: u64, expect: &Projection) {
             .map(|(key, row)| (key, row.clone()))
             .collect();
         assert_eq!(items, expected);
+        let of_turn = split
+            .calls_page(THREAD, Some(turn.turn), &all)
+            .expect("memory does not fail");
+        let is_of_turn = |(_, row): &&(Ordinal, ItemRow)| row.turn == turn.turn;
+        let expected: Vec<_> = calls.rows.iter().filter(is_of_turn).cloned().collect();
+        assert_eq!(of_turn.rows, expected);
     }
 }
 

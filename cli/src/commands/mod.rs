@@ -53,9 +53,10 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Items {
             thread,
             turn,
+            all,
             page,
             order,
-        } => pages::items(&global, thread, turn, page, order),
+        } => pages::items(&global, thread, (turn, all), page, order),
         Command::Show {
             thread,
             world_state: true,

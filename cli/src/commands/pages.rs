@@ -1,7 +1,7 @@
 //! Owns what is leafed through: `threads`, `turns`, `items`, `show`.
 
 use serde_json::{Value, json};
-use turnleaf::{ItemsRequest, ItemsView, SortKey, ThreadsRequest, TurnsRequest};
+use turnleaf::{ItemsRequest, ItemsView, SortKey, ThreadsRequest, TurnsRequest, user_title};
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
 use crate::commands::{met, open_log, open_to_read};
@@ -82,16 +82,16 @@ pub(crate) fn turns(
         }))?;
     } else {
         let mut rows = table(&["started", "status", "turn", "asked", "answered"]);
-        for turn in &page.turns {
+        for (turn, head) in page.turns.iter().zip(&page.heads) {
             let items = turn["items"]
                 .as_array()
                 .map(Vec::as_slice)
                 .unwrap_or_default();
             let of = |kind: &str| items.iter().find(|item| item["type"] == kind);
-            let asked = of("userMessage").map(one_line).unwrap_or_default();
+            let asked = of("userMessage").and_then(user_title).unwrap_or_default();
             let answered = items.iter().rfind(|item| item["type"] == "agentMessage");
             rows.add_row([
-                time(turn["startedAt"].as_i64()),
+                time(head.began_at_ms.map(|ms| ms.div_euclid(1000))),
                 turn["status"].as_str().unwrap_or_default().to_owned(),
                 short(turn["id"].as_str().unwrap_or_default(), 36),
                 short(&asked, TEXT),
@@ -107,7 +107,7 @@ pub(crate) fn turns(
 pub(crate) fn items(
     global: &Global,
     thread: String,
-    turn: Option<String>,
+    (turn, all): (Option<String>, bool),
     page: PageArgs,
     order: OrderArg,
 ) -> Result<Outcome, Failure> {
@@ -116,6 +116,7 @@ pub(crate) fn items(
     let page = store.items(&ItemsRequest {
         thread,
         turn,
+        all,
         cursor,
         limit,
         order: order.into(),

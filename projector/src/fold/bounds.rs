@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::effect::{Effect, SessionMeta};
+use super::effect::{CallHead, Effect, SessionMeta};
 use crate::item::{InTurn, LegacyHead};
 
 /// Most bytes of a text that lists and descriptions show.
@@ -86,6 +86,10 @@ pub(super) fn bound(effect: &mut Effect<'_>) {
         Effect::Response(head) => {
             if let Some(hook) = &mut head.hook {
                 ids(&mut hook.id);
+            }
+            match &mut head.call {
+                Some(CallHead::Command(id) | CallHead::Output(id)) => ids([id]),
+                None => {}
             }
         }
         Effect::Compacted(compacted) => ids(&mut compacted.window_id),

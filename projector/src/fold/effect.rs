@@ -240,6 +240,17 @@ pub struct ResponseHead<'a> {
     pub proves_user_turn: bool,
     /// A user message made of hook prompts.
     pub hook: Option<HookPromptHead<'a>>,
+    /// The call of a tool, or its output.
+    pub call: Option<CallHead<'a>>,
+}
+
+/// What is read of the call of a tool.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
+pub enum CallHead<'a> {
+    /// The call of this id runs a command.
+    Command(Cow<'a, str>),
+    /// What the call of this id gave, whatever it ran.
+    Output(Cow<'a, str>),
 }
 
 /// What is read of a `compacted`.

@@ -3,8 +3,8 @@
 
 use turnleaf_format::Ordinal;
 
-use super::effect::{Decoded, Effect, TurnTimes};
-use super::state::{AnomalyKind, At, OpenTurn, ThreadState};
+use super::effect::{CallHead, Decoded, Effect, TurnTimes};
+use super::state::{AnomalyKind, At, OpenTurn, PendingCall, ThreadState};
 use crate::item::{InTurn, LegacyHead, LegacyUse};
 use crate::rows::{
     ItemKind, ItemRow, ItemTimes, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus,
@@ -13,6 +13,9 @@ use crate::rows::{
 /// Most records that one reasoning item joins; what follows begins another one, so that a row has
 /// a bound and nothing is left out.
 const SOURCES_MAX: usize = 4096;
+
+/// Most calls that wait for their output; an older one stays without.
+const CALLS_MAX: usize = 64;
 
 pub(super) fn apply<R: Rows>(
     rows: &mut R,
@@ -52,15 +55,17 @@ pub(super) fn apply<R: Rows>(
             }
             Ok(())
         }
-        Effect::Response(head) => match &head.hook {
-            Some(hook) => {
+        Effect::Response(head) => match (&head.hook, &head.call) {
+            (Some(hook), _) => {
                 let id = match &hook.id {
                     Some(id) => id.to_string(),
                     None => format!("rollout-{}-hook", ordinal.0),
                 };
                 replay.push(id, ItemKind::HookPrompt, None)
             }
-            None => Ok(()),
+            (None, Some(CallHead::Command(id))) => replay.begin_call(id),
+            (None, Some(CallHead::Output(id))) => replay.end_call(id),
+            (None, None) => Ok(()),
         },
         Effect::Item(head) => replay.item_event(head),
         _ => Ok(()),
@@ -212,6 +217,7 @@ impl<R: Rows> Replay<'_, R> {
     fn finish(&mut self) -> Result<(), R::Error> {
         match self.state.open.take() {
             Some(open) if !open.has_items && !open.explicit && !open.saw_compaction => {
+                self.rows.remove_calls(open.first.0)?;
                 self.rows.remove_turn(open.first.0)
             }
             _ => Ok(()),
@@ -295,12 +301,69 @@ impl<R: Rows> Replay<'_, R> {
                 break;
             }
             left -= newest.len();
+            if let Some(oldest) = newest.last() {
+                self.rows.remove_calls(*oldest)?;
+            }
             for key in newest {
                 self.rows.remove_turn(key)?;
             }
         }
         self.state.numbered_items = self.rows.item_count()?;
         Ok(())
+    }
+
+    /// A command that runs in the current turn, or in the newest one. It is no item: those of a
+    /// legacy thread come from events.
+    fn begin_call(&mut self, id: &str) -> Result<(), R::Error> {
+        let turn = match &self.state.open {
+            Some(open) => Some(open.turn),
+            None => match self.rows.newest_turns(1)?.first() {
+                Some(newest) => self.rows.turn(*newest)?.map(|row| row.turn),
+                None => None,
+            },
+        };
+        let Some(turn) = turn else {
+            return Ok(());
+        };
+        let row = ItemRow {
+            turn,
+            id: id.to_owned(),
+            kind: ItemKind::CommandExecution,
+            phase: None,
+            created_at_ms: self.created_at_ms,
+            times: ItemTimes {
+                started_at_ms: self.created_at_ms,
+                completed_at_ms: None,
+            },
+            sources: vec![self.ordinal],
+        };
+        self.rows.put_call(self.ordinal, &row)?;
+        let calls = &mut self.state.calls;
+        if calls.len() >= CALLS_MAX {
+            calls.remove(0);
+        }
+        calls.push(PendingCall {
+            id: id.to_owned(),
+            at: At(self.ordinal),
+        });
+        Ok(())
+    }
+
+    fn end_call(&mut self, id: &str) -> Result<(), R::Error> {
+        let place = self.state.calls.iter().position(|call| call.id == id);
+        let Some(place) = place else {
+            return Ok(());
+        };
+        let key = self.state.calls.remove(place).at.0;
+        match self.rows.call(key)? {
+            Some(mut row) => {
+                row.times.completed_at_ms = self.created_at_ms;
+                row.sources.push(self.ordinal);
+                self.rows.put_call(key, &row)
+            }
+            // Its turn was rolled back.
+            None => Ok(()),
+        }
     }
 
     fn next_number(&mut self) -> String {

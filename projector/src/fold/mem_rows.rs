@@ -16,6 +16,7 @@ pub struct MemRows {
     ids: BTreeMap<TurnNo, String>,
     item_keys: BTreeMap<TurnNo, BTreeMap<String, Ordinal>>,
     items_of: BTreeMap<TurnNo, BTreeSet<Ordinal>>,
+    calls: BTreeMap<Ordinal, ItemRow>,
 }
 
 impl MemRows {
@@ -27,6 +28,11 @@ impl MemRows {
     /// All item rows in the order of their keys.
     pub fn items(&self) -> impl DoubleEndedIterator<Item = (Ordinal, &ItemRow)> {
         self.items.iter().map(|(key, row)| (*key, row))
+    }
+
+    /// All rows of commands that only response items hold, in the order of their keys.
+    pub fn calls(&self) -> impl DoubleEndedIterator<Item = (Ordinal, &ItemRow)> {
+        self.calls.iter().map(|(key, row)| (*key, row))
     }
 
     /// The item rows of a turn in the order of their keys.
@@ -109,6 +115,20 @@ impl Rows for MemRows {
 
     fn item_count(&mut self) -> Result<u64, Infallible> {
         Ok(self.items.len() as u64)
+    }
+
+    fn call(&mut self, first: Ordinal) -> Result<Option<ItemRow>, Infallible> {
+        Ok(self.calls.get(&first).cloned())
+    }
+
+    fn put_call(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), Infallible> {
+        self.calls.insert(first, row.clone());
+        Ok(())
+    }
+
+    fn remove_calls(&mut self, from: Ordinal) -> Result<(), Infallible> {
+        self.calls.split_off(&from);
+        Ok(())
     }
 
     fn remove_turn(&mut self, first: Ordinal) -> Result<(), Infallible> {

@@ -33,9 +33,11 @@ pub use decode::{
     OPAQUE_BYTES, Part, decode, decode_metadata, decode_part, is_boundary, is_complete_line,
 };
 pub use effect::{
-    BareHead, Compacted, Decoded, Effect, Git, MetadataHead, PathFamily, Rejection, ResponseHead,
-    SessionMeta, Settings, TurnContext, TurnTimes,
+    BareHead, CallHead, Compacted, Decoded, Effect, Git, MetadataHead, PathFamily, Rejection,
+    ResponseHead, SessionMeta, Settings, TurnContext, TurnTimes,
 };
 pub use large::LargeLine;
 pub use mem_rows::MemRows;
-pub use state::{Anomaly, AnomalyClass, AnomalyKind, At, Mode, OpenTurn, ThreadMeta, ThreadState};
+pub use state::{
+    Anomaly, AnomalyClass, AnomalyKind, At, Mode, OpenTurn, PendingCall, ThreadMeta, ThreadState,
+};

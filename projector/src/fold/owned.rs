@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use super::effect::{
-    BareHead, Compacted, Decoded, Effect, Git, MetadataHead, ResponseHead, SessionMeta, Settings,
-    TurnContext,
+    BareHead, CallHead, Compacted, Decoded, Effect, Git, MetadataHead, ResponseHead, SessionMeta,
+    Settings, TurnContext,
 };
 use crate::item::{HookPromptHead, InTurn, ItemHead, LegacyHead, UserText};
 
@@ -48,6 +48,10 @@ fn effect(effect: Effect<'_>) -> Effect<'static> {
             is_ghost: head.is_ghost,
             proves_user_turn: head.proves_user_turn,
             hook: head.hook.map(|hook| HookPromptHead { id: each(hook.id) }),
+            call: head.call.map(|call| match call {
+                CallHead::Command(id) => CallHead::Command(own(id)),
+                CallHead::Output(id) => CallHead::Output(own(id)),
+            }),
         }),
         Effect::Compacted(compacted) => Effect::Compacted(Compacted {
             is_usable: compacted.is_usable,

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::effect::ResponseHead;
+use super::effect::{CallHead, ResponseHead};
 use super::json::{Array, List, Str, StrMap, Text, tag};
 use crate::item;
 use crate::one_tag;
@@ -30,11 +30,18 @@ pub(super) fn response(payload: &str) -> Option<Response<'_>> {
             head.proves_user_turn = true;
         }
         "reasoning" => one_tag::from_str::<Reasoning<'_>>(payload).ok()?.check()?,
-        "function_call" => accept::<FunctionCall<'_>>(payload)?,
-        "function_call_output" => accept_output::<FunctionCallOutput<'_>>(payload)?,
+        "function_call" => head.call = function_call(payload)?,
+        "function_call_output" => head.call = Some(function_output(payload)?),
         "custom_tool_call" => accept::<CustomToolCall<'_>>(payload)?,
-        "custom_tool_call_output" => accept_output::<CustomToolCallOutput<'_>>(payload)?,
-        "local_shell_call" => one_tag::from_str::<ShellCall<'_>>(payload).ok()?.check()?,
+        "custom_tool_call_output" => {
+            let call: CustomToolCallOutput<'_> = one_tag::from_str(payload).ok()?;
+            call.output.check()?;
+        }
+        "local_shell_call" => {
+            let call = one_tag::from_str::<ShellCall<'_>>(payload).ok()?;
+            call.check()?;
+            head.call = call.call_id.map(|Text(id)| CallHead::Command(id));
+        }
         "tool_search_call" => accept::<ToolSearchCall<'_>>(payload)?,
         "tool_search_output" => accept::<ToolSearchOutput<'_>>(payload)?,
         "web_search_call" => accept::<WebSearchCall<'_>>(payload)?,
@@ -56,6 +63,22 @@ pub(super) fn response(payload: &str) -> Option<Response<'_>> {
 
 fn accept<'a, T: Deserialize<'a>>(payload: &'a str) -> Option<()> {
     one_tag::from_str::<T>(payload).ok().map(|_| ())
+}
+
+/// The call that it is, if it runs a command.
+fn function_call(payload: &str) -> Option<Option<CallHead<'_>>> {
+    let call: FunctionCall<'_> = one_tag::from_str(payload).ok()?;
+    let runs = matches!(
+        call.name.0,
+        "\"shell\"" | "\"container.exec\"" | "\"shell_command\"" | "\"exec_command\""
+    );
+    Some(runs.then_some(CallHead::Command(call.call_id.0)))
+}
+
+fn function_output(payload: &str) -> Option<CallHead<'_>> {
+    let call: FunctionCallOutput<'_> = one_tag::from_str(payload).ok()?;
+    call.output.check()?;
+    Some(CallHead::Output(call.call_id.0))
 }
 
 fn message(payload: &str) -> Option<ResponseHead<'_>> {
@@ -286,8 +309,8 @@ impl Reasoning<'_> {
 
 #[derive(Deserialize)]
 struct ShellCall<'a> {
-    #[serde(rename = "call_id", borrow)]
-    _call_id: Option<Str<'a>>,
+    #[serde(borrow)]
+    call_id: Option<Text<'a>>,
     #[serde(rename = "status")]
     _status: ShellStatus,
     #[serde(borrow)]
@@ -345,14 +368,6 @@ impl Output<'_> {
     }
 }
 
-trait HasOutput {
-    fn output(&self) -> &Output<'_>;
-}
-
-fn accept_output<'a, T: Deserialize<'a> + HasOutput>(payload: &'a str) -> Option<()> {
-    one_tag::from_str::<T>(payload).ok()?.output().check()
-}
-
 macro_rules! accepted {
     ($($name:ident { $($key:ident: $type:ty),* $(,)? })*) => {$(
         #[derive(Deserialize)]
@@ -366,9 +381,9 @@ macro_rules! accepted {
 accepted! {
     FunctionCall {
         id: Option<Str<'a>>, name: Str<'a>, namespace: Option<Str<'a>>, arguments: Str<'a>,
-        call_id: Str<'a>,
+        call_id: Text<'a>,
     }
-    FunctionCallOutput { id: Option<Str<'a>>, call_id: Str<'a>, output: Output<'a> }
+    FunctionCallOutput { id: Option<Str<'a>>, call_id: Text<'a>, output: Output<'a> }
     CustomToolCall {
         id: Option<Str<'a>>, status: Option<Str<'a>>, call_id: Str<'a>, name: Str<'a>,
         namespace: Option<Str<'a>>, input: Str<'a>,
@@ -417,16 +432,4 @@ struct AdditionalTools<'a> {
     _role: Str<'a>,
     #[serde(rename = "tools")]
     _tools: Array,
-}
-
-impl HasOutput for FunctionCallOutput<'_> {
-    fn output(&self) -> &Output<'_> {
-        &self.output
-    }
-}
-
-impl HasOutput for CustomToolCallOutput<'_> {
-    fn output(&self) -> &Output<'_> {
-        &self.output
-    }
 }

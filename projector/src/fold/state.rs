@@ -64,6 +64,8 @@ pub struct ThreadState {
     pub numbered_items: u64,
     /// The current turn of a legacy replay.
     pub open: Option<OpenTurn>,
+    /// Calls of a legacy thread that have no output yet, the newest last.
+    pub calls: Vec<PendingCall>,
     /// The upstream ordinal that the next record of a paginated thread should have.
     pub upstream_next: u64,
     /// First upstream ordinal of a subagent's own history; what is below is model context only.
@@ -132,6 +134,15 @@ pub struct OpenTurn {
     pub has_items: bool,
     /// Key of its last item while that is a reasoning item, which later reasoning joins.
     pub last_reasoning: Option<At>,
+}
+
+/// A call that waits for its output.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PendingCall {
+    /// Its id.
+    pub id: String,
+    /// Key of its row.
+    pub at: At,
 }
 
 /// One kind of anomaly of a thread.

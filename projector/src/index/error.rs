@@ -30,6 +30,8 @@ pub enum Table {
     ItemIds = 6,
     /// Where the items of a turn stand and their ids, by turn number.
     TurnItems = 7,
+    /// Commands that only response items hold, by first ordinal.
+    Calls = 8,
 }
 
 /// Where in the index a call was; `None` when it concerns all of it.
@@ -149,6 +151,7 @@ impl Table {
             Table::TurnNames => "turn_names",
             Table::ItemIds => "item_ids",
             Table::TurnItems => "turn_items",
+            Table::Calls => "calls",
         }
     }
 }

@@ -46,7 +46,7 @@ use view::View;
 /// older build is rebuilt.
 pub const PROJECTION_VERSION: u32 = 3;
 /// Version of tables, keys, checksums and blocks.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 const META: TableDefinition<&[u8; 1], &[u8]> = TableDefinition::new("meta");
 const META_KEY: [u8; 1] = [0];

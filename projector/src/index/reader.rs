@@ -56,6 +56,16 @@ impl Reader {
         self.view.items_page(Known::nothing(thread), turn, request)
     }
 
+    /// A page of the commands of a thread, or of one turn, that only response items hold.
+    pub fn calls_page(
+        &self,
+        thread: ThreadNumber,
+        turn: Option<TurnNo>,
+        request: &PageRequest,
+    ) -> Result<Page<ItemRow>, IndexError> {
+        self.view.calls_page(Known::nothing(thread), turn, request)
+    }
+
     /// All items of a turn, oldest first.
     pub fn items_of(
         &self,

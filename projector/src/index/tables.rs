@@ -21,6 +21,7 @@ use crate::rows::{ItemRow, TurnNo, TurnRow};
 pub(super) const THREADS: Schema<8, Body, ThreadRow> = Schema::new(Table::Threads, "threads");
 pub(super) const TURNS: Schema<16, Body, TurnRow> = Schema::new(Table::Turns, "turns");
 pub(super) const ITEMS: Schema<16, Body, ItemRow> = Schema::new(Table::Items, "items");
+pub(super) const CALLS: Schema<16, Body, ItemRow> = Schema::new(Table::Calls, "calls");
 pub(super) const NUMBERS: Schema<12, Body, NumberRow> =
     Schema::new(Table::TurnNumbers, "turn_numbers");
 pub(super) const NAMES: Schema<16, Mark, ()> = Schema::new(Table::TurnNames, "turn_names");
@@ -89,6 +90,7 @@ impl Known {
 pub(super) struct ViewChanges {
     pub(super) turns: Changes<16, TurnRow>,
     pub(super) items: Changes<16, ItemRow>,
+    pub(super) calls: Changes<16, ItemRow>,
     pub(super) numbers: Changes<12, NumberRow>,
     pub(super) names: Changes<16, ()>,
     pub(super) item_ids: Changes<24, ()>,
@@ -101,6 +103,7 @@ impl ViewChanges {
         let mut tallies = BTreeMap::new();
         TURNS.apply(txn, self.turns, &mut tallies)?;
         ITEMS.apply(txn, self.items, &mut tallies)?;
+        CALLS.apply(txn, self.calls, &mut tallies)?;
         NUMBERS.apply(txn, self.numbers, &mut tallies)?;
         NAMES.apply(txn, self.names, &mut tallies)?;
         ITEM_IDS.apply(txn, self.item_ids, &mut tallies)?;
@@ -114,6 +117,7 @@ pub(super) fn clear(txn: &WriteTransaction, thread: u64) -> Result<(), Fault> {
     THREADS.clear(txn, thread)?;
     TURNS.clear(txn, thread)?;
     ITEMS.clear(txn, thread)?;
+    CALLS.clear(txn, thread)?;
     NUMBERS.clear(txn, thread)?;
     NAMES.clear(txn, thread)?;
     ITEM_IDS.clear(txn, thread)?;
@@ -125,6 +129,7 @@ pub(super) fn create(txn: &WriteTransaction) -> Result<(), Fault> {
     txn.open_table(THREADS.definition)?;
     txn.open_table(TURNS.definition)?;
     txn.open_table(ITEMS.definition)?;
+    txn.open_table(CALLS.definition)?;
     txn.open_table(NUMBERS.definition)?;
     txn.open_table(NAMES.definition)?;
     txn.open_table(ITEM_IDS.definition)?;

@@ -296,6 +296,25 @@ impl Rows for ThreadRows<'_> {
         Ok(self.open.row.item_rows)
     }
 
+    fn call(&mut self, first: Ordinal) -> Result<Option<ItemRow>, IndexError> {
+        self.view.call(self.open.known, first)
+    }
+
+    fn put_call(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
+        self.view.calls.put(self.key(first), row.clone())?;
+        self.cover(Some(first), row.turn);
+        Ok(())
+    }
+
+    fn remove_calls(&mut self, from: Ordinal) -> Result<(), IndexError> {
+        let known = self.open.known;
+        for first in self.view.calls_from(known, from)? {
+            self.view.calls.remove(self.key(first), known.at(first));
+            self.open.is_changed = true;
+        }
+        Ok(())
+    }
+
     fn remove_turn(&mut self, first: Ordinal) -> Result<(), IndexError> {
         let known = self.open.known;
         let Some(row) = self.view.turn(known, first)? else {

@@ -8,11 +8,12 @@ use turnleaf_format::{Ordinal, ThreadNumber};
 use super::error::{Damage, Table};
 use super::keys::{self, ItemIdKey, NameKey, RowKey, ThreadKey};
 use super::layer::{Below, Body, Layer, Mark, Sealed, Snapshot, Tally};
-use super::page::{Order, Page, PageRequest};
+use super::page::{Anchor, Order, Page, PageRequest};
 use super::row::{Held, Row};
 use super::seal::{id_hash, row_hash};
 use super::tables::{
-    ITEM_IDS, ITEMS, Known, NAMES, NUMBERS, NumberRow, THREADS, TURN_ITEMS, TURNS, ViewChanges,
+    CALLS, ITEM_IDS, ITEMS, Known, NAMES, NUMBERS, NumberRow, THREADS, TURN_ITEMS, TURNS,
+    ViewChanges,
 };
 use super::turn_items::TurnItems;
 use super::{IndexError, ThreadRow};
@@ -23,6 +24,7 @@ pub(super) struct View {
     pub(super) threads: Layer<8, Body, ThreadRow>,
     pub(super) turns: Layer<16, Body, TurnRow>,
     pub(super) items: Layer<16, Body, ItemRow>,
+    pub(super) calls: Layer<16, Body, ItemRow>,
     pub(super) numbers: Layer<12, Body, NumberRow>,
     pub(super) names: Layer<16, Mark, ()>,
     pub(super) item_ids: Layer<24, Mark, ()>,
@@ -35,6 +37,7 @@ impl View {
             threads: Layer::new(THREADS, snapshot),
             turns: Layer::new(TURNS, snapshot),
             items: Layer::new(ITEMS, snapshot),
+            calls: Layer::new(CALLS, snapshot),
             numbers: Layer::new(NUMBERS, snapshot),
             names: Layer::new(NAMES, snapshot),
             item_ids: Layer::new(ITEM_IDS, snapshot),
@@ -47,6 +50,7 @@ impl View {
         ViewChanges {
             turns: self.turns.into_changes(),
             items: self.items.into_changes(),
+            calls: self.calls.into_changes(),
             numbers: self.numbers.into_changes(),
             names: self.names.into_changes(),
             item_ids: self.item_ids.into_changes(),
@@ -57,6 +61,7 @@ impl View {
     pub(super) fn is_unchanged(&self) -> bool {
         self.turns.is_unchanged()
             && self.items.is_unchanged()
+            && self.calls.is_unchanged()
             && self.numbers.is_unchanged()
             && self.names.is_unchanged()
             && self.item_ids.is_unchanged()
@@ -67,6 +72,7 @@ impl View {
     pub(super) fn forget(&mut self, thread: u64) {
         self.turns.forget(thread);
         self.items.forget(thread);
+        self.calls.forget(thread);
         self.numbers.forget(thread);
         self.names.forget(thread);
         self.item_ids.forget(thread);
@@ -226,6 +232,83 @@ impl View {
         Ok(page)
     }
 
+    pub(super) fn call(&self, known: Known, first: Ordinal) -> Found<ItemRow> {
+        self.calls
+            .get(&keys::row(known.thread, first), known.at(first))
+    }
+
+    /// Keys of the calls from an ordinal on.
+    pub(super) fn calls_from(
+        &self,
+        known: Known,
+        from: Ordinal,
+    ) -> Result<Vec<Ordinal>, IndexError> {
+        let mut found = Vec::new();
+        let span = (
+            keys::row(known.thread, from),
+            keys::row(known.thread, Ordinal(u64::MAX)),
+        );
+        self.calls
+            .scan(span, Order::Ascending, known.any(), &mut |key, _| {
+                found.push(keys::ordinal_of(key));
+                Ok(true)
+            })?;
+        Ok(found)
+    }
+
+    /// A page of calls; those of a turn stand between its beginning and that of the next one.
+    pub(super) fn calls_page(
+        &self,
+        known: Known,
+        turn: Option<TurnNo>,
+        request: &PageRequest,
+    ) -> Result<Page<ItemRow>, IndexError> {
+        let mut page = Page {
+            rows: Vec::new(),
+            more: false,
+        };
+        let Some((mut low, mut high)) = request.span() else {
+            return Ok(page);
+        };
+        if let Some(turn) = turn {
+            let Some(first) = self.number(known, turn)?.and_then(|number| number.row) else {
+                return Ok(page);
+            };
+            low = low.max(Ordinal(first));
+            high = high.min(self.before_next_turn(known, Ordinal(first))?);
+        }
+        if low > high {
+            return Ok(page);
+        }
+        let span = (keys::row(known.thread, low), keys::row(known.thread, high));
+        self.calls
+            .scan(span, request.order, known.any(), &mut |key, held| {
+                let row = held.row(key)?;
+                if turn.is_some_and(|turn| row.turn != turn) {
+                    return Ok(true);
+                }
+                fill(&mut page, request, keys::ordinal_of(key), || Ok(row))
+            })?;
+        Ok(page)
+    }
+
+    /// The last ordinal before the turn that follows the one that begins at `first`.
+    fn before_next_turn(&self, known: Known, first: Ordinal) -> Result<Ordinal, IndexError> {
+        let next = PageRequest {
+            anchor: Some(Anchor {
+                at: first,
+                include: false,
+            }),
+            order: Order::Ascending,
+            limit: NonZeroUsize::MIN,
+        };
+        let page = self.turns_page(known, &next)?;
+        let next = page.rows.first().map(|(at, _)| at.0);
+        Ok(Ordinal(
+            next.map_or(u64::MAX, |next| next.saturating_sub(1)),
+        ))
+    }
+
     pub(super) fn items_of(
         &self,
         known: Known,
@@ -267,6 +350,7 @@ impl View {
         let mut tally = Tally::default();
         let turns = sum(&self.turns, thread, &mut tally)?;
         let items = sum(&self.items, thread, &mut tally)?;
+        sum(&self.calls, thread, &mut tally)?;
         sum(&self.numbers, thread, &mut tally)?;
         sum(&self.names, thread, &mut tally)?;
         sum(&self.item_ids, thread, &mut tally)?;

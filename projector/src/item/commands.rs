@@ -12,7 +12,12 @@ const HAS_NUL: &str = "<command included NUL byte>";
 /// One line that a POSIX shell would split into `argv` again.
 pub(super) fn line<'a>(argv: impl IntoIterator<Item = &'a Str<'a>>) -> String {
     let argv: Vec<String> = argv.into_iter().map(Str::text).collect();
-    shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| HAS_NUL.to_owned())
+    joined(argv.iter().map(String::as_str))
+}
+
+/// As [`line`], of decoded words.
+pub(super) fn joined<'a>(argv: impl IntoIterator<Item = &'a str>) -> String {
+    shlex::try_join(argv).unwrap_or_else(|_| HAS_NUL.to_owned())
 }
 
 /// The served actions. A `read` is resolved below `cwd`, and left out where that is impossible.

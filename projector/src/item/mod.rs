@@ -4,6 +4,7 @@
 //! Heads are the hot path of a rebuild: borrowed, typed, large fields skipped. Rendering happens
 //! per page and reads the same typed structs, so that both accept exactly the same payloads.
 
+mod call;
 mod collab;
 mod commands;
 mod error;
@@ -26,6 +27,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use call::render_call;
 pub use head::{ItemHead, LegacyUse, UserText, turn_item_head, user_title};
 pub use hook::hook_prompt_head;
 pub(crate) use legacy::is_of_unknown_kind;

@@ -51,6 +51,15 @@ impl Place {
     }
 }
 
+/// `path` seen from `directory`, both as they are written; itself where that cannot be told.
+pub(super) fn below(directory: &str, path: &str) -> String {
+    let seen = match place(directory) {
+        Some(directory) if !is_windows(path) => directory.join(path),
+        _ => None,
+    };
+    seen.unwrap_or_else(|| path.to_owned())
+}
+
 /// An absolute path of any family; `None` for a relative one.
 pub(super) fn absolute(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if is_windows(&text) {

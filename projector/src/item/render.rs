@@ -103,7 +103,8 @@ fn plain(line: &[u8]) -> &[u8] {
     line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
 }
 
-fn envelope(line: &[u8]) -> Option<(String, &RawValue)> {
+/// Type and payload of a line.
+pub(super) fn envelope(line: &[u8]) -> Option<(String, &RawValue)> {
     let line: &RawValue = serde_json::from_slice(plain(line)).ok()?;
     let [line_type, payload] = split_fields(line, ["type", "payload"])?;
     Some((text(line_type?)?, payload?))

@@ -23,7 +23,7 @@ pub use catch_up::RebuildReport;
 pub(crate) use catch_up::decoded;
 pub use context::ContextReport;
 pub use health::ThreadHealth;
-pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnsPage, TurnsRequest};
+pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnHead, TurnsPage, TurnsRequest};
 pub use show::{AnomalyCount, ShowThread};
 pub use threads::{SortKey, ThreadsPage, ThreadsRequest};
 

@@ -12,6 +12,7 @@ use turnleaf_projector::index::{self, Order, Page, PageRequest, PageToken};
 use turnleaf_projector::item;
 use turnleaf_projector::rows::{ItemRow, ItemTimes, TurnRow, TurnStatus};
 
+use self::calls::Calls;
 use super::catch_up::whole_line;
 use crate::error::Error;
 use crate::open::Store;
@@ -51,11 +52,20 @@ pub struct TurnsRequest {
     pub items: ItemsView,
 }
 
+/// What is known of a turn beside what upstream's protocol tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnHead {
+    /// When it began, Unix milliseconds: as its records say, or else the time of the first one.
+    pub began_at_ms: Option<i64>,
+}
+
 /// A page of turns, as upstream's protocol serves them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnsPage {
     /// The turns.
     pub turns: Vec<Value>,
+    /// One for each of the turns, in their order.
+    pub heads: Vec<TurnHead>,
     /// Goes on behind the page; `None` when there is nothing behind it.
     pub next_cursor: Option<String>,
     /// Goes back from the page in the other direction, its first row included.
@@ -69,6 +79,9 @@ pub struct ItemsRequest {
     pub thread: String,
     /// Only the items of this turn.
     pub turn: Option<String>,
+    /// Also commands that a legacy thread holds only as response items: the runtime shows none of
+    /// them. Cursors of lists with and without them serve each other.
+    pub all: bool,
     /// Where to go on: a cursor of an earlier page of items of the thread.
     pub cursor: Option<String>,
     /// Most items, 1 to 1000. A page also ends at 8 MiB of JSON, but holds one item at least.
@@ -138,6 +151,7 @@ impl Store {
             let text = |anchor| PageToken::turns(number, anchor).to_text(self.source.store());
             Ok(TurnsPage {
                 turns,
+                heads: page.rows.iter().map(|(_, turn)| head(turn)).collect(),
                 next_cursor: page.next().map(text),
                 backwards_cursor: page.backwards().map(text),
             })
@@ -173,8 +187,15 @@ impl Store {
                 limit,
             };
             let mut page = rows.items_page(number, turn, &asked)?;
+            let calls = match request.all {
+                true => calls::mixed_in(&rows, number, turn, &asked, &mut page)?,
+                false => Calls::default(),
+            };
             let items = fill(&mut page, |part| {
-                let rendered = self.render(reader, part.iter(), &[])?;
+                let (called, items): (Vec<_>, Vec<_>) =
+                    part.iter().partition(|(at, _)| calls.has(*at));
+                let mut rendered = self.render(reader, items.iter().copied(), &[])?;
+                self.render_calls(reader, &calls, &called, &mut rendered)?;
                 let mut shown = Vec::with_capacity(part.len());
                 for (first, row) in part {
                     let turn = rows.turn_id(number, row.turn)?;
@@ -231,7 +252,7 @@ impl Store {
     fn render<'r>(
         &self,
         reader: &Reader,
-        items: impl Iterator<Item = &'r (Ordinal, ItemRow)> + Clone,
+        items: impl Iterator<Item = &'r ItemAt> + Clone,
         turns: &[(Ordinal, TurnRow)],
     ) -> Result<Rendered, Error> {
         let sources = items
@@ -303,6 +324,8 @@ fn add_times(item: &mut Value, times: ItemTimes) {
     }
 }
 
+/// An item with its key.
+type ItemAt = (Ordinal, ItemRow);
 /// A turn with its key.
 type TurnAt = (Ordinal, TurnRow);
 
@@ -352,7 +375,7 @@ fn json_bytes(value: &Value) -> usize {
     count.0
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Rendered {
     items: HashMap<Ordinal, Value>,
     errors: HashMap<Ordinal, Value>,
@@ -388,6 +411,13 @@ fn items_of_turn(
             }
             Ok(items)
         }
+    }
+}
+
+fn head(turn: &TurnRow) -> TurnHead {
+    let said_ms = turn.started_at.map(|at| at.saturating_mul(1000));
+    TurnHead {
+        began_at_ms: said_ms.or(turn.began_at_ms),
     }
 }
 
@@ -429,6 +459,8 @@ fn turn_value(
     }
     value
 }
+
+mod calls;
 
 #[cfg(test)]
 mod tests;

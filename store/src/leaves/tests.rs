@@ -90,6 +90,7 @@ fn times_are_told_in_milliseconds() {
     let request = ItemsRequest {
         thread: "c".into(),
         turn: None,
+        all: false,
         cursor: None,
         limit: 1,
         order: Order::Ascending,

@@ -77,6 +77,7 @@ pub(super) fn answers(store: &Store, thread: &str) -> Result<String, Error> {
         let page = store.items(&ItemsRequest {
             thread: thread.to_owned(),
             turn: None,
+            all: false,
             cursor,
             limit: 50,
             order: Order::Descending,

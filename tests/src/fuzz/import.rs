@@ -204,6 +204,7 @@ fn check_pages(store: &Store, thread: &str, expect: &[Line]) {
     let items = store.items(&ItemsRequest {
         thread: thread.to_owned(),
         turn: None,
+        all: false,
         cursor: None,
         limit: 1000,
         order: Order::Ascending,

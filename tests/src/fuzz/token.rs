@@ -224,6 +224,7 @@ fn ask(
             .items(&ItemsRequest {
                 thread: shop.ids[at].clone(),
                 turn: None,
+                all: false,
                 cursor,
                 limit,
                 order,

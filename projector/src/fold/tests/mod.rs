@@ -1,6 +1,7 @@
 //! Owns the proof that the fold keeps the rules: the shared cases, and properties over them.
 
 mod anomalies;
+mod calls;
 mod cases;
 mod conformance;
 mod endings;

@@ -17,6 +17,8 @@ enum Step {
     Begin { id: u8 },
     End { back: usize },
     Item { turn: usize, id: u8, again: bool },
+    Call { turn: usize, back: u64 },
+    RemoveCalls { back: u64 },
     Remove { count: usize },
     Commit { durable: bool },
 }
@@ -28,6 +30,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..3_usize).prop_map(|back| Step::End { back }),
         8 => (0..8_usize, 0..6_u8, any::<bool>())
             .prop_map(|(turn, id, again)| Step::Item { turn, id, again }),
+        4 => (0..8_usize, 0..4_u64).prop_map(|(turn, back)| Step::Call { turn, back }),
+        1 => (0..9_u64).prop_map(|back| Step::RemoveCalls { back }),
         1 => (1..3_usize).prop_map(|count| Step::Remove { count }),
         2 => any::<bool>().prop_map(|durable| Step::Commit { durable }),
     ];
@@ -96,6 +100,22 @@ impl Driver {
                 format!("{newest:?} {:?}", rows.turn(*key).unwrap())
             }
             Step::Item { turn, id, again } => self.item(rows, turn, &format!("item-{id}"), again),
+            Step::Call { turn, back } => {
+                let Some(turn) = self.live.get(turn % self.live.len().max(1)) else {
+                    return String::new();
+                };
+                let key = Ordinal(self.ordinal - back.min(self.ordinal));
+                let known = rows.call(key).unwrap();
+                let mut row = known.unwrap_or_else(|| item(turn.0, "call", key.0));
+                row.sources.push(first);
+                rows.put_call(key, &row).unwrap();
+                format!("{:?}", rows.call(key).unwrap())
+            }
+            Step::RemoveCalls { back } => {
+                let from = Ordinal(self.ordinal - back.min(self.ordinal));
+                rows.remove_calls(from).unwrap();
+                format!("{:?}", rows.call(from).unwrap())
+            }
             Step::Remove { count } => {
                 let newest = rows.newest_turns(count).unwrap();
                 for key in &newest {
@@ -209,6 +229,9 @@ proptest! {
             let items = listed(order, limit, |ask| view.items_page(T1, None, ask).unwrap());
             let expect = model.items().map(|(key, row)| (key, row.clone())).collect();
             prop_assert_eq!(items, directed(expect, order));
+            let calls = listed(order, limit, |ask| view.calls_page(T1, None, ask).unwrap());
+            let expect = model.calls().map(|(key, row)| (key, row.clone())).collect();
+            prop_assert_eq!(calls, directed(expect, order));
             for turn in driver.live.iter().copied() {
                 let items =
                     listed(order, limit, |ask| view.items_page(T1, Some(turn), ask).unwrap());

@@ -26,6 +26,7 @@ fn page(store: &Store) -> String {
     let request = ItemsRequest {
         thread: "a".into(),
         turn: None,
+        all: false,
         cursor: None,
         limit: 100,
         order: Order::Ascending,
@@ -175,6 +176,7 @@ fn records_at_the_end_of_a_full_batch_are_applied() {
         let request = ItemsRequest {
             thread: "a".into(),
             turn: None,
+            all: false,
             cursor: None,
             limit: 3,
             order: Order::Descending,

@@ -9,6 +9,7 @@ fn texts(store: &Store) -> String {
     let request = ItemsRequest {
         thread: "a".into(),
         turn: None,
+        all: false,
         cursor: None,
         limit: 100,
         order: Order::Ascending,

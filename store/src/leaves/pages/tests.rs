@@ -27,6 +27,7 @@ fn items(store: &Store, cursor: Option<String>, limit: usize, order: Order) -> P
     let request = ItemsRequest {
         thread: "a".into(),
         turn: None,
+        all: false,
         cursor,
         limit,
         order,
@@ -100,6 +101,7 @@ fn a_page_that_ended_at_its_bytes_is_found_again_backwards() {
     let request = |cursor, order| ItemsRequest {
         thread: "a".into(),
         turn: None,
+        all: false,
         cursor,
         limit: 1000,
         order,
@@ -157,4 +159,40 @@ fn a_turn_without_an_end_goes_on_only_while_its_writer_is_there() {
     let again = store.append("a", Some(1), &[start("second").as_bytes()]);
     assert!(again.unwrap().duplicate);
     assert_eq!(statuses(&store), ["interrupted", "inProgress"]);
+}
+
+#[test]
+fn every_turn_has_a_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.create_thread("a").unwrap();
+    let said = |started: &str| {
+        let payload = format!(
+            r#"{{"type":"task_started","turn_id":"t","model_context_window":null{started}}}"#
+        );
+        format!(r#"{{"timestamp":"2026-01-01T00:00:02Z","type":"event_msg","payload":{payload}}}"#)
+    };
+    let user = r#"{"timestamp":"2026-01-01T00:00:01.250Z","type":"event_msg","payload":{"type":"user_message","message":"m"}}"#;
+    for line in [user, &said(""), &said(r#","started_at":1767225601"#)] {
+        store.append("a", None, &[line.as_bytes()]).unwrap();
+    }
+    let request = |order| TurnsRequest {
+        thread: "a".into(),
+        cursor: None,
+        limit: 10,
+        order,
+        items: ItemsView::NotLoaded,
+    };
+    let page = store.turns(&request(Order::Ascending)).unwrap();
+    let began: Vec<_> = page.heads.iter().map(|head| head.began_at_ms).collect();
+    assert_eq!(
+        began,
+        [1_767_225_601_250, 1_767_225_602_000, 1_767_225_601_000].map(Some)
+    );
+    // What the protocol tells is what the records say.
+    let started: Vec<_> = page.turns.iter().map(|turn| &turn["startedAt"]).collect();
+    assert_eq!(started, [&Value::Null, &Value::Null, &1_767_225_601.into()]);
+    let mut back = store.turns(&request(Order::Descending)).unwrap();
+    back.heads.reverse();
+    assert_eq!(back.heads, page.heads);
 }

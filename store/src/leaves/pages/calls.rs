@@ -1,0 +1,123 @@
+//! Owns the commands that only response items of a legacy thread hold, among the items of a page.
+
+use std::collections::HashSet;
+
+use turnleaf_engine::Reader;
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_projector::fold::ThreadState;
+use turnleaf_projector::index::{self, Order, Page, PageRequest};
+use turnleaf_projector::item;
+use turnleaf_projector::rows::{ItemRow, TurnNo};
+
+use super::{ItemAt, Rendered, add_times};
+use crate::error::Error;
+use crate::open::Store;
+
+/// Which rows of a page are calls.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    keys: HashSet<Ordinal>,
+    /// Where their commands ran that do not say it.
+    directory: String,
+}
+
+impl Calls {
+    pub(super) fn has(&self, at: Ordinal) -> bool {
+        self.keys.contains(&at)
+    }
+}
+
+/// Puts the calls that belong among the items of a page there: the page ends as early as without
+/// them, or earlier. A call that an item of its turn tells of is left out.
+pub(super) fn mixed_in(
+    rows: &index::Reader,
+    thread: ThreadNumber,
+    turn: Option<TurnNo>,
+    asked: &PageRequest,
+    page: &mut Page<ItemRow>,
+) -> Result<Calls, Error> {
+    let beyond = |at: Ordinal, end: Ordinal| match asked.order {
+        Order::Ascending => at > end,
+        Order::Descending => at < end,
+    };
+    let items_end = page.rows.last().filter(|_| page.more).map(|(at, _)| *at);
+    let (mut kept, mut ask): (Vec<ItemAt>, PageRequest) = (Vec::new(), *asked);
+    // Where another call follows that does not fit.
+    let mut calls_end = None;
+    'pages: loop {
+        let calls = rows.calls_page(thread, turn, &ask)?;
+        ask.anchor = calls.next();
+        for (at, call) in calls.rows {
+            if items_end.is_some_and(|end| beyond(at, end)) {
+                break 'pages;
+            }
+            if rows.item_by_id(thread, call.turn, &call.id)?.is_some() {
+                continue;
+            }
+            if kept.len() == asked.limit.get() {
+                calls_end = kept.last().map(|(at, _)| *at);
+                break 'pages;
+            }
+            kept.push((at, call));
+        }
+        if ask.anchor.is_none() {
+            break;
+        }
+    }
+    if let Some(end) = calls_end {
+        page.rows.retain(|(at, _)| !beyond(*at, end));
+        page.more = true;
+    }
+    let keys = kept.iter().map(|(at, _)| *at).collect();
+    page.rows.extend(kept);
+    page.rows.sort_by_key(|(at, _)| *at);
+    if asked.order == Order::Descending {
+        page.rows.reverse();
+    }
+    if page.rows.len() > asked.limit.get() {
+        page.rows.truncate(asked.limit.get());
+        page.more = true;
+    }
+    let state: ThreadState = match rows.thread(thread)? {
+        Some(row) if !row.state.is_empty() => row.fold_state(thread)?,
+        _ => ThreadState::default(),
+    };
+    let directory = state.meta.cwd.unwrap_or_default();
+    Ok(Calls { keys, directory })
+}
+
+impl Store {
+    /// Reads the records of calls at once and renders them beside what is rendered.
+    pub(super) fn render_calls(
+        &self,
+        reader: &Reader,
+        calls: &Calls,
+        called: &[&ItemAt],
+        rendered: &mut Rendered,
+    ) -> Result<(), Error> {
+        if called.is_empty() {
+            return Ok(());
+        }
+        let sources = called
+            .iter()
+            .flat_map(|(_, row)| row.sources.iter().copied());
+        let lines = self.lines(reader, &sources.collect::<Vec<_>>())?;
+        for (first, row) in called {
+            let line = |place: usize| {
+                let at = row.sources.get(place)?;
+                lines.get(at).map(Vec::as_slice)
+            };
+            let Some(call) = line(0) else {
+                continue;
+            };
+            if let Some(mut value) = item::render_call(&row.id, call, line(1), &calls.directory) {
+                add_times(&mut value, row.times);
+                rendered.items.insert(*first, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
