@@ -132,6 +132,8 @@ bugs! {
     CheckpointUnchecked,
     /// nobody looks whether the catalogue's chain leads over its checkpoint
     CheckpointChainUnchecked,
+    /// records before a checkpoint that stand a second time are not read
+    CheckpointHidesSecondCopy,
     // Archive and deletion
     /// files of a thread are removed before its deletion is durable
     FilesGoBeforeDeletion,

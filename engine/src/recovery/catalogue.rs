@@ -109,7 +109,7 @@ impl Places<'_> {
     fn behind_checkpoint(self, files: &[SegmentId]) -> Option<(Found, Findings)> {
         let checkpoint = read_checkpoint(self.checkpoint?, self.store)?;
         let mut findings = Findings::default();
-        let (view, unproven) = self.view(files, &mut findings);
+        let (view, unproven, spare) = self.view(files, &mut findings);
         let reader = self.reader(&view);
         let leads_over = |(at, stated): (Ordinal, ThreadChain)| {
             at <= view.end && reader.chain_before(at).is_ok_and(|chain| chain == stated)
@@ -119,6 +119,12 @@ impl Places<'_> {
         #[cfg(turnleaf_bugs)]
         let fits = fits || crate::bugs::CheckpointChainUnchecked.planted();
         if !fits || !leads_over(self.stated) || !view.holes.is_empty() {
+            return None;
+        }
+        let is_read = self.is_read_where_repeated(spare, &reader, begin.0);
+        #[cfg(turnleaf_bugs)]
+        let is_read = is_read || crate::bugs::CheckpointHidesSecondCopy.planted();
+        if !is_read {
             return None;
         }
         let begin = (begin.0, begin.1, checkpoint.catalogue);
@@ -133,8 +139,21 @@ impl Places<'_> {
         (findings.is_sound() && is_whole).then_some((found, findings))
     }
 
+    /// Whether what stands a second time of the records before a checkpoint's end can be read where
+    /// the catalogue is read from. Else the other copy must serve, and may not go: a frame of the
+    /// journal, or a segment that is not in use, whose first ordinal is `spare`. [R:cat-5]
+    fn is_read_where_repeated(self, spare: Option<Ordinal>, reader: &Reader, end: Ordinal) -> bool {
+        let frames = self
+            .frames
+            .iter()
+            .map(|(_, frame)| frame.header.first_ordinal);
+        let from = frames.chain(spare).min().unwrap_or(end);
+        let mut pass = |_: &Record<'_>| ControlFlow::Continue(());
+        from >= end || reader.records(from, end, &mut pass).is_ok()
+    }
+
     fn try_read(self, files: &[SegmentId], findings: &mut Findings) -> Found {
-        let (mut view, unproven) = self.view(files, findings);
+        let (mut view, unproven, _) = self.view(files, findings);
         let catalogue = self.read_catalogue(&mut view, findings);
         Found {
             catalogue,
@@ -144,14 +163,20 @@ impl Places<'_> {
         }
     }
 
-    /// Where the catalogue's records are, and the segments of it whose names may not be durable.
-    fn view(self, files: &[SegmentId], findings: &mut Findings) -> (ThreadView, Vec<SegmentId>) {
+    /// Where the catalogue's records are, the segments of it whose names may not be durable, and the
+    /// first ordinal that a segment holds which is not in use.
+    fn view(
+        self,
+        files: &[SegmentId],
+        findings: &mut Findings,
+    ) -> (ThreadView, Vec<SegmentId>, Option<Ordinal>) {
         let (store, stated) = (self.store, self.stated.0);
-        let (mut growing, unproven) = catalogue_cover(self.disk, store, files, stated, findings);
+        let (mut growing, unproven, spare) =
+            catalogue_cover(self.disk, store, files, stated, findings);
         for (file, frame) in self.frames {
             growing.push(file, frame, &[], findings);
         }
-        (growing.finish(&[], findings), unproven)
+        (growing.finish(&[], findings), unproven, spare)
     }
 
     fn reader(self, view: &ThreadView) -> Reader {
@@ -211,7 +236,7 @@ fn catalogue_cover(
     files: &[SegmentId],
     stated: Ordinal,
     findings: &mut Findings,
-) -> (Growing, Vec<SegmentId>) {
+) -> (Growing, Vec<SegmentId>, Option<Ordinal>) {
     let mut runs = Vec::new();
     for segment in files {
         let file = Arc::new(SegmentFile {
@@ -242,9 +267,16 @@ fn catalogue_cover(
         .iter()
         .map(|run| (run.run.first, run.run.end))
         .collect();
+    let held: Vec<_> = runs
+        .iter()
+        .map(|run| (run.run.file.segment, run.run.first))
+        .collect();
     let cover = Growing::cover(ThreadNumber::CATALOGUE, runs, &[], findings);
     let unproven = unproven_names(&spans, cover.runs(), stated);
-    (cover, unproven)
+    let in_use = |segment| cover.runs().iter().any(|run| run.file.segment == segment);
+    let spare = held.iter().filter(|(segment, _)| !in_use(*segment));
+    let spare = spare.map(|(_, first)| *first).min();
+    (cover, unproven, spare)
 }
 
 /// Segments in use that could be missing without damage: the journal and other segments hold what

@@ -444,10 +444,12 @@ impl Log {
             bytes: 0,
             replaces: Vec::new(),
         };
-        // A run has no hole: behind what was given up another one begins.
+        // A run has no hole: behind what was given up another one begins. One that could not be
+        // read keeps nothing else from being sealed.
+        let is_read = !self.sealing.has_failed(ThreadNumber::CATALOGUE);
         let joins = |run: &&RunRef| {
             let small = run.payload_bytes < CATALOGUE_MERGE_BYTES;
-            small && run.end == part.from && !view.has_gap(run)
+            is_read && small && run.end == part.from && !view.has_gap(run)
         };
         if let Some(run) = view.runs.last().filter(joins) {
             part.from = run.first;

@@ -149,6 +149,11 @@ impl SealState {
             .is_some_and(|rest| self.now < rest.until)
     }
 
+    /// Whether the newest seal of a thread's records failed.
+    pub(super) fn has_failed(&self, thread: ThreadNumber) -> bool {
+        self.threads.contains_key(&thread)
+    }
+
     /// Unfinished files could not be removed. With too many of them sealing as a whole rests.
     pub(super) fn leftovers_stay(&mut self) {
         if self.leftovers.len() >= LEFTOVERS_MAX && !self.rests() {

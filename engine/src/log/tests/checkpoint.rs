@@ -254,8 +254,17 @@ fn flip(path: &Path, at: usize) {
 fn a_verification_and_a_repair_read_what_a_checkpoint_stands_for() {
     let home = small();
     let mut log = home.open();
-    work(&mut log, 1);
-    seal(&mut log, SealGoal::Everything);
+    // Several blocks of the catalogue, of which the first stands nowhere else.
+    for number in 0..1500 {
+        let id = ThreadId::parse(&format!("{number:060}")).unwrap();
+        log.stage_thread(&id).unwrap();
+    }
+    log.commit_all();
+    let big = thread(&mut log, "big");
+    for _ in 0..8 {
+        append(&mut log, big, &[&[b'x'; 200_000]]);
+        seal(&mut log, SealGoal::Everything);
+    }
     log.checkpoint();
     log.close().unwrap();
     assert!(home.check());
@@ -273,6 +282,67 @@ fn a_verification_and_a_repair_read_what_a_checkpoint_stands_for() {
     assert_eq!(home.snapshot().report().damage, []);
     let (found, repairs) = verified(&home);
     assert!(!found.is_empty() && repairs > 0, "{found:?}, {repairs}");
+}
+
+/// An owner of a store that may be damaged.
+fn opened(home: &Home) -> Log {
+    let (disk, options) = (home.disk(), home.options.clone());
+    Log::open(disk, options, &owner(), StoreId([7; 16]))
+        .unwrap()
+        .0
+}
+
+/// A copy of records that a checkpoint stands for goes only if the other one can be read: in the
+/// journal, behind a seal of the catalogue. [R:cat-5]
+#[test]
+fn a_bad_segment_of_the_catalogue_is_met_while_the_journal_repeats_it() {
+    let home = small();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[&[b'x'; 300]]);
+    // The journal files stay that a seal makes unneeded.
+    while let Some(plan) = log.plan_seal(SealGoal::Everything) {
+        let done = plan.run(&|_, _, _| b"notes".to_vec());
+        log.finish_seal(done).unwrap();
+        log.commit_all();
+    }
+    log.checkpoint();
+    drop(log);
+    assert!(home.check());
+    let journal = |home: &Home| {
+        let files = fs::read_dir(home.path("journal")).unwrap().flatten();
+        files.map(|file| file.file_name()).collect::<Vec<_>>()
+    };
+    let before = journal(&home);
+    flip(&catalogue_segment(&home), 300);
+    assert!(!home.check());
+    assert_ne!(home.snapshot().report().damage, []);
+    drop(opened(&home));
+    let after = journal(&home);
+    assert!(before.iter().all(|name| after.contains(name)));
+    home.check();
+}
+
+/// As above: in a segment whose removal was not come to.
+#[test]
+fn a_bad_segment_of_the_catalogue_is_met_while_another_one_repeats_it() {
+    let home = store();
+    let older = catalogue_segment(&home);
+    let bytes = fs::read(&older).unwrap();
+    let mut log = home.open();
+    work(&mut log, 3);
+    seal(&mut log, SealGoal::Everything);
+    log.close().unwrap();
+    let merged = catalogue_segment(&home);
+    assert!(merged != older && home.check());
+    fs::write(&older, &bytes).unwrap();
+    flip(&merged, 300);
+    assert!(!home.check());
+    drop(opened(&home));
+    assert!(older.exists());
+    flip(&merged, 300);
+    drop(opened(&home));
+    assert!(!older.exists() && home.check());
 }
 
 /// A checkpoint that says something else than the records is told by a verification.
