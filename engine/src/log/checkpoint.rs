@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use turnleaf_format::checkpoint::CheckpointHeader;
-use turnleaf_format::{Ordinal, ThreadNumber};
+use turnleaf_format::{Ordinal, StoreId, ThreadChain, ThreadNumber};
 
 use super::Log;
 use crate::disk::Disk;
@@ -29,7 +29,10 @@ pub(super) struct Checkpointed {
 pub struct CheckpointPlan {
     disk: Arc<dyn Disk>,
     owned: Arc<Ownership>,
-    bytes: Vec<u8>,
+    /// The sum of the records before an ordinal, and the catalogue's chain there.
+    store: StoreId,
+    end: (Ordinal, ThreadChain),
+    items: Vec<u8>,
 }
 
 impl CheckpointPlan {
@@ -58,9 +61,18 @@ impl CheckpointPlan {
             }
             _ => {}
         }
+        let header = CheckpointHeader {
+            store: self.store,
+            end: self.end.0,
+            chain: self.end.1,
+            body_len: self.items.len() as u64,
+            digest: *blake3::hash(&self.items).as_bytes(),
+        };
         let file = self.disk.create(temporary);
         let file = file.map_err(failed("create", temporary))?;
-        let written = file.write_at(0, &self.bytes);
+        let head = header.encode();
+        let written = file.write_at(0, &head);
+        let written = written.and_then(|()| file.write_at(head.len() as u64, &self.items));
         written.map_err(failed("write", temporary))?;
         file.sync().map_err(failed("sync", temporary))?;
         self.owned.check()?;
@@ -76,12 +88,17 @@ impl CheckpointPlan {
 impl Log {
     /// Plans a checkpoint of the catalogue where one is worth it: at least half as many records
     /// came since the newest as there are threads and segments, and not a few. So what is written
-    /// grows with the records, and an opening reads half as much again as is in use.
+    /// grows with the records, and an opening reads half as much again as is in use. None while
+    /// seals rest or the disk is full.
     pub fn plan_checkpoint(&mut self) -> Option<CheckpointPlan> {
         let view = self.state.threads.get(&ThreadNumber::CATALOGUE)?;
         let (end, chain) = (view.end, view.chain);
         let at = &self.checkpointed;
         if !at.is_wanted || at.is_written || self.stopped || !view.holes.is_empty() {
+            return None;
+        }
+        // Room and the device are for what is needed.
+        if self.journal.is_reserved() || self.sealing.rests() {
             return None;
         }
         let news = end.0.saturating_sub(at.end.0);
@@ -91,23 +108,16 @@ impl Log {
         if news < least || !catalogue.fits_a_checkpoint() {
             return None;
         }
-        let mut body = Vec::new();
-        catalogue.items().for_each(|item| item.encode(&mut body));
-        let header = CheckpointHeader {
-            store: self.state.store,
-            end,
-            chain,
-            body_len: body.len() as u64,
-            digest: *blake3::hash(&body).as_bytes(),
-        };
-        let mut bytes = header.encode().to_vec();
-        bytes.append(&mut body);
+        let mut items = Vec::new();
+        catalogue.items().for_each(|item| item.encode(&mut items));
         // Where it fails it is tried again after as many records.
         (self.checkpointed.end, self.checkpointed.is_written) = (end, true);
         Some(CheckpointPlan {
             disk: Arc::clone(&self.disk),
             owned: Arc::clone(&self.owned),
-            bytes,
+            store: self.state.store,
+            end: (end, chain),
+            items,
         })
     }
 

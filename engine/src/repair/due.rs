@@ -1,6 +1,7 @@
 //! Owns the finding of repairs: what opening says, and what reading every byte says.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::ops::ControlFlow;
 
 use turnleaf_format::{Ordinal, ThreadNumber};
@@ -8,8 +9,8 @@ use turnleaf_format::{Ordinal, ThreadNumber};
 use super::Repair;
 use super::adopt::{Verdict, orphans};
 use crate::catalogue::Acceptance;
-use crate::error::{Damage, ReadError};
-use crate::layout::{CATALOGUE, segment_path};
+use crate::error::{Damage, ReadError, failed};
+use crate::layout::{CATALOGUE, CHECKPOINT, segment_path};
 use crate::log::{OpenError, OpenReport, Snapshot};
 use crate::read::Reader;
 use crate::recovery::Remark;
@@ -66,12 +67,12 @@ pub fn find_repairs(
     snapshot: &Snapshot,
     only: Option<ThreadNumber>,
 ) -> Result<Vec<Repair>, ReadError> {
-    let whole = match snapshot.without_checkpoint() {
-        Err(OpenError::Disk(failure)) => return Err(failure.into()),
+    let whole = snapshot.without_checkpoint().map_err(|error| match error {
+        OpenError::Disk(failure) => failure,
         // Somebody changed it meanwhile.
-        Err(_) => None,
-        Ok(whole) => whole,
-    };
+        other => failed("read all of", CATALOGUE)(io::Error::other(other.to_string())),
+    })?;
+    let of_checkpoint = wrong_checkpoint(snapshot, whole.as_ref());
     let snapshot = whole.as_ref().unwrap_or(snapshot);
     let (report, state) = (snapshot.report(), snapshot.state());
     if let Some(unreadable) = report.unreadable.first() {
@@ -95,10 +96,21 @@ pub fn find_repairs(
     due.retain(|repair| !orphans.iter().any(|orphan| orphan.holds(repair)));
     due.extend(bad_segments(state, only)?);
     if only.is_none() {
+        due.extend(of_checkpoint);
         due.extend(superseded(snapshot));
         due.extend(bad_catalogue(state)?);
     }
     Ok(due)
+}
+
+/// A checkpoint that a snapshot used, although the records add up to something else. [R:cat-9]
+pub(super) fn wrong_checkpoint(used: &Snapshot, whole: Option<&Snapshot>) -> Option<Repair> {
+    let (said, whole) = (&used.state().catalogue, whole?);
+    // Beside damage they add up to less.
+    let is_sound = whole.report().damage.is_empty();
+    let is_wrong = is_sound && !whole.state().catalogue.says_the_same(said);
+    let file = CHECKPOINT.to_owned();
+    is_wrong.then_some(Repair::Reap { file })
 }
 
 /// Damaged segments of the catalogue whose records others hold: they would go with the next owner

@@ -35,10 +35,11 @@ pub enum Repair {
         /// Where the bad copy begins.
         offset: u64,
     },
-    /// Take away a segment that no record publishes, or a damaged one of the catalogue whose
-    /// records others hold. [R:seg-10] [R:cat-5]
+    /// Take away a segment that no record publishes, a damaged one of the catalogue whose records
+    /// others hold, or a checkpoint that says something else than the records. [R:seg-10] [R:cat-5]
+    /// [R:cat-9]
     Reap {
-        /// The segment file.
+        /// The file.
         file: String,
     },
     /// Publish a segment again that no record mentions and that holds what nothing else does.
@@ -235,9 +236,11 @@ fn repair_files(
         return Err(OpenError::from(Refusal::Unreadable(unreadable.clone())).into());
     }
     let whole = snapshot.without_checkpoint()?;
+    let of_checkpoint = due::wrong_checkpoint(&snapshot, whole.as_ref());
     let snapshot = whole.as_ref().unwrap_or(&snapshot);
     let mut due = repairs_for(snapshot.report(), snapshot.state());
     due.extend(due::superseded(snapshot));
+    due.extend(of_checkpoint);
     let mut done = Vec::new();
     for repair in due.into_iter().filter(|repair| wanted.contains(repair)) {
         let copy = match &repair {

@@ -138,7 +138,7 @@ impl SealState {
     }
 
     /// Whether sealing as a whole is left alone for now.
-    pub(super) fn rests(&self) -> bool {
+    pub(in crate::log) fn rests(&self) -> bool {
         self.now < self.all.until
     }
 

@@ -8,7 +8,7 @@ use turnleaf_format::checkpoint::HEADER_BYTES;
 use super::*;
 use crate::layout::CHECKPOINT;
 use crate::recovery::{CatalogueFrom, Replayed, replay, survey};
-use crate::repair::find_repairs;
+use crate::repair::{Repair, find_repairs, repair};
 
 fn small() -> Home {
     let mut home = home();
@@ -249,12 +249,10 @@ fn flip(path: &Path, at: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Records that an opening does not read are read by who verifies, and by who repairs.
-#[test]
-fn a_verification_and_a_repair_read_what_a_checkpoint_stands_for() {
+/// A store with several blocks of the catalogue, of which the first stands nowhere else.
+fn blocks_of_the_catalogue() -> Home {
     let home = small();
     let mut log = home.open();
-    // Several blocks of the catalogue, of which the first stands nowhere else.
     for number in 0..1500 {
         let id = ThreadId::parse(&format!("{number:060}")).unwrap();
         log.stage_thread(&id).unwrap();
@@ -267,6 +265,13 @@ fn a_verification_and_a_repair_read_what_a_checkpoint_stands_for() {
     }
     log.checkpoint();
     log.close().unwrap();
+    home
+}
+
+/// Records that an opening does not read are read by who verifies, and by who repairs.
+#[test]
+fn a_verification_and_a_repair_read_what_a_checkpoint_stands_for() {
+    let home = blocks_of_the_catalogue();
     assert!(home.check());
     let verified = |home: &Home| {
         let mut found = Vec::new();
@@ -363,6 +368,47 @@ fn a_verification_compares_the_checkpoint_with_the_records() {
         .unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].file, CHECKPOINT);
+
+    let due = repaired(&home);
+    assert_eq!(
+        due,
+        [Repair::Reap {
+            file: CHECKPOINT.to_owned()
+        }]
+    );
+    assert!(home.path("quarantine/checkpoint").exists());
+    assert!(!home.check());
+    home.open().close().unwrap();
+    assert!(home.check(), "the next one is right");
+}
+
+/// Does what is due; says what that was.
+fn repaired(home: &Home) -> Vec<Repair> {
+    let due = find_repairs(&home.snapshot(), None).unwrap();
+    let notes = |_: &Reader, _, _| b"notes".to_vec();
+    let done = repair(&home.disk(), &home.options, &owner(), &due, &notes).unwrap();
+    assert_eq!(done.len(), due.len());
+    due
+}
+
+/// What was given up of the catalogue does not come back with a checkpoint that was written while it
+/// was there. [S:catalogue-11]
+#[test]
+fn what_was_given_up_of_the_catalogue_stays_given_up() {
+    let home = blocks_of_the_catalogue();
+    assert!(home.check());
+    flip(&catalogue_segment(&home), 300);
+    let due = repaired(&home);
+    let accepts = |due: &Repair| matches!(due, Repair::AcceptLoss { .. });
+    assert!(due.iter().any(accepts), "{due:?}");
+    assert!(home.path(CHECKPOINT).exists() && !home.check());
+    let (lost, left) = (format!("{:060}", 3), format!("{:060}", 1499));
+    let log = home.open();
+    let number = |id: &str| log.state().thread_number(&ThreadId::parse(id).unwrap());
+    assert_eq!(number(&lost), None);
+    assert!(number(&left).is_some());
+    log.close().unwrap();
+    assert!(!home.check());
 }
 
 /// Damage of the catalogue that an opening meets is told and costs what it costs without a
