@@ -1,5 +1,6 @@
 //! What durable appends cost one after the other, across changes of journal files: `latency APPENDS
-//! [BYTES]`, in a directory of `TMPDIR`. Name a real disk: memory has no sync to wait for.
+//! [BYTES] [0]`, in a directory of `TMPDIR`. Name a real disk: memory has no sync to wait for. With
+//! 0 nothing is done in the background, and appends make the files themselves.
 
 use std::fs;
 use std::time::Instant;
@@ -10,10 +11,10 @@ use turnleaf_engine::disk::OsDisk;
 fn main() {
     let mut numbers = std::env::args().skip(1).map(|arg| arg.parse::<usize>());
     let mut next = |default| numbers.next().and_then(Result::ok).unwrap_or(default);
-    let (appends, bytes) = (next(100_000), next(4000));
+    let (appends, bytes, seals) = (next(100_000), next(4000), next(1) > 0);
     let dir = tempfile::tempdir().expect("a directory");
     let disk = std::sync::Arc::new(OsDisk::new(&dir.path().join("store")));
-    let store = Store::open_on(disk, Options::default(), &system_owner(), true, || 1);
+    let store = Store::open_on(disk, Options::default(), &system_owner(), seals, || 1);
     let store = store.expect("opened");
     let journal = dir.path().join("store/journal");
     store.create_thread("a").expect("created");

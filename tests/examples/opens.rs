@@ -58,6 +58,8 @@ fn main() {
             log.finish_seal(Ok(done)).expect("staged");
             log.commit_all();
         }
+        // What the journal still shows would be read, too.
+        log.shrink_journal().expect("shrunk");
         log.close().expect("closed");
         let best = || {
             let opens = (0..5).map(|_| {
