@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use turnleaf::SourceKind;
 
 /// Stores the history of agent threads: import, leaf through, resume, verify, export.
 #[derive(Debug, Parser)]
@@ -26,6 +27,9 @@ pub(crate) struct Global {
     /// No progress, no warnings.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+    /// Show times in UTC, not in the local zone (TZ).
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
     /// Say more on standard error; twice for more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -35,19 +39,15 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Import rollouts: files or directories; .jsonl, .jsonl.zst, session_index.jsonl.
-    Import {
-        /// Files or directories (searched recursively).
-        #[arg(required = true, value_name = "PATH")]
-        paths: Vec<PathBuf>,
-        /// Say what would be imported; write nothing.
-        #[arg(long)]
-        dry_run: bool,
-    },
+    ///
+    /// Of an agent's home, a directory with `sessions` or `archived_sessions`, those two and
+    /// session_index.jsonl are read and nothing else of it.
+    Import(ImportArgs),
     /// Append JSONL lines from standard input; prints ACK THREAD END after each durable batch.
     Append {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
-        /// Lines per durable batch.
+        /// Lines per durable batch at most; one also ends at 16 MiB.
         #[arg(long, default_value_t = 1)]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
         batch: u32,
@@ -57,7 +57,7 @@ pub(crate) enum Command {
     },
     /// Write the exact bytes that were imported or appended.
     Export {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
         /// Write here instead of to standard output. A file is replaced when all is written, a link
         /// followed, a pipe or device written into; a name within the store is refused.
@@ -72,7 +72,7 @@ pub(crate) enum Command {
     },
     /// Read every byte and check every checksum, chain and digest; changes nothing.
     Verify {
-        /// Only this thread.
+        /// Only this thread: its id, or a beginning of it that no other thread has.
         thread: Option<String>,
     },
     /// What is odd about the store and its threads, what it means and what can be done.
@@ -85,7 +85,7 @@ pub(crate) enum Command {
     /// What a repair takes away is kept in the store's `quarantine` folder. `accept-loss` states in
     /// the log which records are gone, and the thread takes appends again.
     Repair {
-        /// Only this thread.
+        /// Only this thread: its id, or a beginning of it that no other thread has.
         thread: Option<String>,
         /// Only say what would be done.
         #[arg(long)]
@@ -97,7 +97,7 @@ pub(crate) enum Command {
     Threads(ThreadsArgs),
     /// List a thread's turns, newest first.
     Turns {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
         #[command(flatten)]
         page: PageArgs,
@@ -110,7 +110,7 @@ pub(crate) enum Command {
     },
     /// List a thread's items, oldest first.
     Items {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
         /// Only the items of this turn.
         #[arg(long, value_name = "ID")]
@@ -126,7 +126,7 @@ pub(crate) enum Command {
     },
     /// One thread: facts, counts, segments, resume point, lag, anomalies.
     Show {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
         /// Print the world state that the agent recorded instead.
         #[arg(long)]
@@ -137,7 +137,7 @@ pub(crate) enum Command {
     },
     /// What the model needs to resume: exact records, one per line.
     Context {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
         /// Print their ordinals instead.
         #[arg(long)]
@@ -145,24 +145,24 @@ pub(crate) enum Command {
     },
     /// Name a thread; an empty text takes the name away.
     Name {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
         /// The name.
         text: String,
     },
     /// Archive a thread: it is listed with `threads --archived`.
     Archive {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
     },
     /// Take a thread back from the archive.
     Unarchive {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
     },
     /// Delete a thread for good; its id is not given again.
     Delete {
-        /// The thread's id.
+        /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
     },
     /// Delete the index and build it again from the log.
@@ -174,6 +174,21 @@ pub(crate) enum Command {
     },
     /// Print the manual page.
     Man,
+}
+
+/// What to import.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Files or directories (searched recursively); by default $CODEX_HOME, else ~/.codex.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Import the whole home that a PATH is or lies in: a path to its sessions brings the archived
+    /// ones and the names along.
+    #[arg(long, requires = "paths")]
+    pub(crate) home: bool,
+    /// Say what would be imported; write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Filters and order of a list of threads.
@@ -190,12 +205,16 @@ pub(crate) struct ThreadsArgs {
     /// The archived threads instead of the others.
     #[arg(long)]
     pub(crate) archived: bool,
-    /// Only threads of this working directory.
+    /// Only threads of this working directory: a path, absolute or not, by any of its names.
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<String>,
-    /// Only threads of this source (cli, vscode, exec, ...).
+    /// Only threads of these kinds of sources: cli, vscode, exec, appServer, subAgent (any),
+    /// subAgentReview, subAgentCompact, subAgentThreadSpawn, subAgentOther, custom, unknown.
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = source_kind)]
+    pub(crate) source: Vec<SourceKind>,
+    /// No threads that another one began.
     #[arg(long)]
-    pub(crate) source: Option<String>,
+    pub(crate) no_subagents: bool,
     /// Only threads that this one spawned.
     #[arg(long, value_name = "ID")]
     pub(crate) parent: Option<String>,
@@ -205,6 +224,13 @@ pub(crate) struct ThreadsArgs {
     /// Only threads whose name, title or preview holds this text.
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
+}
+
+fn source_kind(text: &str) -> Result<SourceKind, String> {
+    SourceKind::parse(text).ok_or_else(|| {
+        let all = SourceKind::ALL.map(|(name, _)| name);
+        format!("the kinds are {}", all.join(", "))
+    })
 }
 
 /// Which page.

@@ -5,8 +5,10 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use crate::args::Global;
 use crate::exit::Failure;
 
 /// Prints one JSON object on a line.
@@ -49,12 +51,26 @@ pub(crate) fn table(headings: &[&str]) -> Table {
     table
 }
 
-/// A text on one line, without control characters, cut at `width` characters.
+/// A text on one line, without control characters; for people, who see it on a terminal, cut at
+/// `width` characters, and else whole.
 pub(crate) fn short(text: &str, width: usize) -> String {
+    if std::io::stdout().is_terminal() {
+        on_a_line(text, width)
+    } else {
+        whole(text)
+    }
+}
+
+/// A text on one line, without control characters.
+pub(crate) fn whole(text: &str) -> String {
+    on_a_line(text, usize::MAX)
+}
+
+fn on_a_line(text: &str, width: usize) -> String {
     let mut out = String::new();
-    let mut space = false;
+    let (mut space, mut letters) = (false, 0);
     for (count, word) in text.chars().enumerate() {
-        if out.chars().count() >= width || count > width * 8 {
+        if letters >= width || count > width.saturating_mul(8) {
             out.pop();
             out.push('~');
             break;
@@ -63,11 +79,14 @@ pub(crate) fn short(text: &str, width: usize) -> String {
             space = !out.is_empty();
         } else if word.is_control() || is_invisible(word) {
             out.push('?');
+            letters += 1;
         } else {
             if std::mem::take(&mut space) {
                 out.push(' ');
+                letters += 1;
             }
             out.push(word);
+            letters += 1;
         }
     }
     out
@@ -78,13 +97,35 @@ fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Unix seconds as UTC.
-pub(crate) fn time(seconds: Option<i64>) -> String {
-    let shown = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    shown.map_or_else(
-        || "-".into(),
-        |at| at.strftime("%Y-%m-%d %H:%M").to_string(),
-    )
+/// How times are shown: in the zone of whoever looks (`TZ`, else the system's), or in UTC. Each
+/// says its offset.
+pub(crate) struct Times(TimeZone);
+
+impl Times {
+    pub(crate) fn of(global: &Global) -> Times {
+        Times(if global.utc {
+            TimeZone::UTC
+        } else {
+            TimeZone::system()
+        })
+    }
+
+    /// Unix seconds.
+    pub(crate) fn show(&self, seconds: Option<i64>) -> String {
+        let at = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        at.map_or_else(
+            || "-".into(),
+            |at| {
+                let at = at.to_zoned(self.0.clone());
+                let minutes = at.strftime("%Y-%m-%d %H:%M");
+                if at.offset().is_zero() {
+                    format!("{minutes} UTC")
+                } else {
+                    format!("{minutes} {}", at.strftime("%:z"))
+                }
+            },
+        )
+    }
 }
 
 /// Bytes in a unit that people read.

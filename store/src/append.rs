@@ -84,12 +84,13 @@ impl Store {
     /// # Errors
     /// As [`Store::append`].
     pub fn set_name(&self, id: &str, name: &str) -> Result<Appended, Error> {
-        let patch = serde_json::json!({ "name": name }).to_string();
+        let timestamp_ms = self.source.owner()?.now_ms();
+        let patch = name_patch(name, timestamp_ms);
         let (kind, flags) = (Kind::METADATA, Flags::NONE);
         let record = NewRecord {
             kind,
             flags,
-            timestamp_ms: self.source.owner()?.now_ms(),
+            timestamp_ms,
             bytes: patch.as_bytes(),
         };
         self.append_records(id, None, &[record])
@@ -181,3 +182,11 @@ pub(crate) fn line_record(bytes: &[u8], timestamp_ms: i64) -> NewRecord<'_> {
         bytes,
     }
 }
+
+/// Our own record of a name, and since when it is given.
+pub(crate) fn name_patch(name: &str, named_at_ms: i64) -> String {
+    serde_json::json!({ "name": name, "at_ms": named_at_ms }).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,8 @@ pub(crate) fn wait_for<'s, T>(
 
 /// Leads one commit, or sleeps until something happened.
 fn lead_or_wait<'s>(shared: &'s Shared, mut log: MutexGuard<'s, Log>) -> MutexGuard<'s, Log> {
+    // A commit may begin a journal file, whose header says when.
+    log.set_now(shared.now_ms());
     match log.begin_commit() {
         Begin::Commit(commit) => {
             drop(log);

@@ -42,10 +42,11 @@ mod tests;
 pub use append::{AppendStream, Appended, Line, StreamError};
 pub use doctor::Diagnosis;
 pub use error::{Error, ErrorKind, Part};
-pub use import::{ImportProgress, ImportSource, Imported, Skip};
+pub use import::{ImportProgress, ImportSource, Imported, Importer, Skip};
 pub use leaves::{
     AnomalyCount, ContextReport, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread,
-    SortKey, ThreadHealth, ThreadsPage, ThreadsRequest, TurnHead, TurnsPage, TurnsRequest,
+    SortKey, SourceKind, ThreadCounts, ThreadHealth, ThreadsPage, ThreadsRequest, TurnHead,
+    TurnsPage, TurnsRequest, bound_to, same_directory,
 };
 pub use open::{OlderLog, Store, system_owner};
 pub use repair::{NamedRepair, RepairReport};

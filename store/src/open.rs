@@ -128,7 +128,7 @@ impl Store {
 
     /// Opens the store in `dir` for reading: the log is not written, whatever state it is in. The
     /// store is owned meanwhile, because the index follows; where the directory cannot be written,
-    /// it is not, and the index is made in memory.
+    /// or locks no files, it is not, and the index is made in memory.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no store; else as [`Store::open`].
@@ -281,6 +281,27 @@ impl Store {
         self.source.summaries()
     }
 
+    /// Ids of threads that begin with a text, ascending, at most `limit`; where the text itself is
+    /// one, that one alone, and none for an empty text.
+    #[must_use]
+    pub fn thread_ids(&self, beginning: &str, limit: usize) -> Vec<String> {
+        if beginning.is_empty() || self.source.find(beginning).is_ok() {
+            return [beginning.to_owned()]
+                .into_iter()
+                .filter(|id| !id.is_empty())
+                .collect();
+        }
+        let mut ids: Vec<String> = self.source.with(|state| {
+            let ids = state.threads().map(|(_, fact)| fact.id.as_str());
+            ids.filter(|id| id.starts_with(beginning))
+                .map(str::to_owned)
+                .collect()
+        });
+        ids.sort_unstable();
+        ids.truncate(limit);
+        ids
+    }
+
     /// Gives the store up. Everything acknowledged stays durable with or without this; a clean
     /// close lets the next open prove it, and go on in the same journal file. What is left of the
     /// journal is at most twice what only it holds, and 1 MiB: where it is more, all is sealed.
@@ -326,8 +347,10 @@ impl Drop for Store {
 }
 
 fn is_read_only(failure: &DiskFailure) -> bool {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    matches!(failure.source.kind(), PermissionDenied | ReadOnlyFilesystem)
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    // Without locks nobody can own it, and reading needs no owner.
+    let kind = failure.source.kind();
+    matches!(kind, PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
 /// Says which directory holds no store.

@@ -85,6 +85,23 @@ class Field:
         files = glob.glob(os.path.join(self.store, folder, "*"))
         return sum(os.path.getsize(path) for path in files)
 
+    def made(self, case):
+        """The inputs of a case, made anew."""
+        out = self.path("in")
+        make = os.path.join(self.cases, case, "make.py")
+        subprocess.run([sys.executable, make, out], check=True, stdout=subprocess.DEVNULL)
+        return out
+
+    def json(self, *args, code=0, **options):
+        found, out, text = self.run("--json", *args, **options)
+        right(found == code or code is None, "%s: exit %d" % (args, found), text)
+        return json.loads(out)
+
+    def listed(self, *args):
+        """The last digits of the threads that are listed, oldest first."""
+        said = self.json("threads", "--limit", "1000", "--sort", "created", "--order", "asc", *args)
+        return [int(thread["id"][-12:], 16) for thread in said["threads"]]
+
     def segment(self):
         found = glob.glob(os.path.join(self.store, "segments", "*"))
         right(len(found) == 1, "one segment", found)
@@ -265,10 +282,150 @@ def index_and_log_damaged(field):
         right(os.path.basename(segment) in text, "the segment is named", place, text)
 
 
+def session_index(field):
+    """Names of the index are taken, malformed rows passed by, and a name given here is kept."""
+    home = os.path.join(field.made("11-session-index"), "home")
+    thread = "019d0000-0000-7000-8000-%012x"
+    said = field.json("import", home)
+    right((said["threads"], said["records"]) == (6, said["added_records"]), "each once", said)
+    names = {80: "Garden", 81: "Garden", 82: "Second name", 83: None, 85: None}
+    for number, name in names.items():
+        found = field.json("show", thread % number)["thread"]["name"]
+        right(found == name, "%d is called %s" % (number, name), found)
+    found = field.json("show", thread % 84)["thread"]["name"]
+    right((found or "").endswith("second line"), "a name of any letters", found)
+    lines = field.done("export", thread % 82).count(b"\n")
+    field.done("name", thread % 82, "My own name")
+    said = field.json("import", home)
+    right(said["records"] == 6 * lines, "the records are those of the files", said)
+    shown = field.json("show", thread % 82)
+    right(shown["thread"]["name"] == "My own name", "a name given here survives", shown)
+    right(shown["records"] == lines, "names are no records of the file", shown)
+    right(field.listed() == list(range(80, 86)), "who is named and has no file is not listed")
+
+
+def codex_home(field):
+    """Of a home the threads, the archived ones and the names; nothing else, and no failure."""
+    home = os.path.join(field.made("12-codex-home"), "home")
+    for args in (["import", home], ["import", "--home", os.path.join(home, "sessions")], ["import"]):
+        shutil.rmtree(field.store, ignore_errors=True)
+        wrap = ["env", "CODEX_HOME=" + home]
+        for _ in range(2):
+            said = field.json(*args, wrap=wrap)
+        right(not said["skipped"], "nothing is left out", said)
+        right((field.listed(), field.listed("--archived")) == ([90], [91]), "what is listed", args)
+        shown = field.json("show", "019d0000-0000-7000-8000-%012x" % 90)
+        right(shown["thread"]["name"] == "Map work", "the name is taken", shown)
+
+
+def times(field):
+    """Times of any form sort; a file of numeric ones is imported, and told of."""
+    said = field.json("import", field.made("13-times"))
+    right((said["threads"], said["skipped"]) == (13, []), "no file is left out", said)
+    remarks = [row for row in said["remarks"] if row["path"].endswith("r112.jsonl")]
+    right(len(remarks) == 1, "the numeric ones are told of", said["remarks"])
+    order = [number for number in field.listed() if number not in (107, 112)]
+    expect = [105, 100, 101, 103, 106, 108, 102, 110, 104, 111, 109]
+    right(sorted(order) == sorted(expect) and order[0] == 105 and order[-1] == 109, "order", order)
+    wrap = ["env", "TZ=JST-9"]
+    table = field.done("threads", "--limit", "100", wrap=wrap).decode()
+    right("2026-05-28 19:00 +09:00" in table, "times are local and say so", table)
+
+
+def incomplete_heads(field):
+    """A head that lacks a field is imported; which field that is, is said."""
+    inputs = os.path.join(field.made("15-meta-of-another-shape"), "in-dir")
+    said = field.json("import", inputs, code=6)
+    left = [row for row in said["skipped"]]
+    right(len(left) == 1 and left[0]["path"].endswith("h-unknown-mode.jsonl"), "one is left", left)
+    right(said["threads"] == 8, "the others are imported", said)
+    remarks = {os.path.basename(row["path"])[0]: row["reason"] for row in said["remarks"]}
+    for name, lacks in zip("abcer", ("timestamp", "cli_version", "originator", "cwd", "timestamp")):
+        right(lacks in remarks.get(name, ""), "%s lacks %s" % (name, lacks), remarks)
+
+
+def directories(field):
+    """A directory is found by any of its names."""
+    script = os.path.join(field.cases, "18-cwd-filter", "run.sh")
+    environment = dict(os.environ, TURNLEAF=field.binary)
+    done = subprocess.run(["bash", script], env=environment, capture_output=True, timeout=LIMIT)
+    found = re.findall(r": (\d+) threads, (\d+) wanted", done.stdout.decode())
+    right(len(found) == 7 and all(is_ == want for is_, want in found), "--cwd", done.stdout)
+
+
+def sources(field):
+    """A parent that stands in the source alone is one; kinds of sources select."""
+    field.done("import", field.made("22-guardian"))
+    parent = "019d0000-0000-7000-8000-%012x" % 610
+    shown = field.json("show", "019d0000-0000-7000-8000-%012x" % 613)
+    right(shown["thread"]["parentThreadId"] == parent, "the spawned one has a parent", shown)
+    for args, expect in (
+        (["--parent", parent], [611, 612, 613]),
+        (["--ancestor", parent], [611, 612, 613]),
+        (["--source", "subAgent"], [611, 612, 613]),
+        (["--source", "subAgentThreadSpawn"], [613]),
+        (["--source", "exec,custom"], [614, 615]),
+        (["--no-subagents"], [610, 614, 615, 616]),
+    ):
+        right(sorted(field.listed(*args)) == expect, "%s" % args, field.listed(*args))
+
+
+def no_locks(field):
+    """A file system without locks is told from an owner, and does not keep from reading."""
+    if not shutil.which("strace"):
+        raise Skipped("strace is not here")
+    field.done("import", field.sample("paginated"))
+    for error in ("ENOLCK", "EOPNOTSUPP"):
+        wrap = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=flock:error=" + error]
+        code, _, text = field.run("name", PAGINATED, "x", wrap=wrap)
+        right(code == 1 and "locks no files" in text, "%s is told" % error, code, text)
+        right("owned" not in text, "nobody owns it", text)
+        field.done("turns", PAGINATED, wrap=wrap)
+    holder = subprocess.Popen([field.binary, "--store", field.store, "append", PAGINATED],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        holder.stdin.write(b"{}\n")
+        holder.stdin.flush()
+        right(holder.stdout.readline().startswith(b"ACK"), "the owner appends")
+        code, _, text = field.run("name", PAGINATED, "x")
+        right(code == 5 and str(holder.pid) in text, "an owner is told", code, text)
+    finally:
+        holder.stdin.close()
+        holder.wait(LIMIT)
+
+
+def healthy_homes(field):
+    """What the released runtime wrote raises no alarm; files of lineage may be left out."""
+    recorded = os.path.join(os.path.dirname(field.cases), "conformance", "runtime-0.171")
+    homes = sorted(glob.glob(os.path.join(recorded, "home-*", "home")))
+    if not homes:
+        raise Skipped("no recorded homes are here")
+    for home in homes:
+        shutil.rmtree(field.store, ignore_errors=True)
+        said = field.json("import", home, code=None)
+        lineage = [row for row in said["skipped"] if "_" in os.path.basename(row["path"])]
+        right(lineage == said["skipped"], "only lineage is left out", said["skipped"])
+        # A fork by reference begins where its base was cut; that is told as a gap as yet.
+        forks = subprocess.run(["grep", "-rl", '"history_base":{', home], capture_output=True)
+        forks = [path for path in forks.stdout.split() if b"_" not in os.path.basename(path)]
+        right(said["unknown"] == 0, "every kind is known", home, said)
+        right(said["anomalies"] <= len(forks), "nothing is odd but forks", home, said)
+        text = field.done("doctor").decode()
+        right("damage" not in text, "doctor raises no alarm", text)
+
+
 CASES = {
+    "00-healthy-homes": healthy_homes,
+    "05-no-locks": no_locks,
     "04-big-compaction": big_compaction,
     "08-journal-growth": journal_growth,
+    "11-session-index": session_index,
+    "12-codex-home": codex_home,
+    "13-times": times,
+    "15-meta-of-another-shape": incomplete_heads,
     "16-full-disk": full_disk,
+    "18-cwd-filter": directories,
+    "22-guardian": sources,
     "25-damaged-segment": damaged_segment,
     "27-context-after-accepted-loss": accepted_loss,
     "30-eio-at-open": unreadable_at_open,

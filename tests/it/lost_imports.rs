@@ -158,6 +158,7 @@ fn the_intact_original_is_recognised_and_what_is_new_in_it_is_added() {
                 records: LINES as u64 + added_records,
                 bytes: bytes.len() as u64,
                 added_records,
+                head_lacks: None,
             };
             Err(Skip::HasLost {
                 thread: THREAD.to_owned(),

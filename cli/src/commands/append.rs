@@ -5,7 +5,7 @@ use std::io::Write;
 use turnleaf::{AppendStream, Appended, StreamError};
 
 use crate::args::Global;
-use crate::commands::{closing, open, open_existing};
+use crate::commands::{closing, open, open_existing, thread_id};
 use crate::exit::{Failure, Outcome};
 
 pub(crate) fn run(
@@ -19,6 +19,13 @@ pub(crate) fn run(
     } else {
         open_existing(global)?
     };
+    let given = thread;
+    let thread = if create {
+        given.to_owned()
+    } else {
+        thread_id(&store, given)?
+    };
+    let thread = thread.as_str();
     let stream = AppendStream {
         thread,
         input: &mut std::io::stdin().lock(),
@@ -44,6 +51,10 @@ fn failure(thread: &str, error: StreamError) -> Failure {
         }
         StreamError::OtherHead(id) => Failure::Usage(format!(
             "the session_meta is of thread {id:?}, not {thread:?}; nothing was created"
+        )),
+        StreamError::LineTooLong { line } => Failure::Usage(format!(
+            "line {line} is longer than 16 MiB, which is all that an append takes: import it from \
+             a file; nothing behind the newest ACK was appended"
         )),
         StreamError::Read(error) => Failure::io("read standard input")(error),
         // Also where its reader is gone: what follows is not appended.

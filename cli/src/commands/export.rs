@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::args::Global;
-use crate::commands::{directory, met, open_log, open_to_read};
+use crate::commands::{directory, met, open_log, open_to_read, thread_id};
 use crate::destination::Destination;
 use crate::exit::{Failure, Outcome};
 use crate::output::warn;
@@ -20,6 +20,7 @@ pub(crate) fn run(
         return Err(Failure::usage("--from must not be greater than --to"));
     }
     let store = open_log(global)?;
+    let thread = &thread_id(&store, thread)?;
     let destination = match output {
         None => Destination::StandardOutput,
         Some(path) => Destination::find(path, &directory(global)?)?,
@@ -45,6 +46,7 @@ fn warn_of_gaps(global: &Global, given_up: &[(u64, u64)]) {
 
 pub(crate) fn context(global: &Global, thread: &str, ordinals: bool) -> Result<Outcome, Failure> {
     let store = open_to_read(global)?;
+    let thread = &thread_id(&store, thread)?;
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     if ordinals {
         for ordinal in store.context_ordinals(thread)? {

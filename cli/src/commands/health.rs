@@ -2,17 +2,22 @@
 
 use serde_json::{Value, json};
 use turnleaf::{
-    AnomalyClass, Diagnosis, NamedRepair, Repair, RepairReport, Store, TailVerdict, ThreadHealth,
+    AnomalyClass, AnomalyCount, Diagnosis, NamedRepair, Repair, RepairReport, Store, TailVerdict,
+    ThreadHealth,
 };
 
 use crate::args::Global;
-use crate::commands::{NOT_OWNED, at, directory, met, open_log, open_what_is_free};
+use crate::commands::{NOT_OWNED, at, directory, met, open_log, open_what_is_free, thread_id};
 use crate::exit::{Failure, Outcome, damage_json};
 use crate::output::{print_json, print_line, size};
+
+/// Lines of one kind that are told one by one.
+const ALIKE_MAX: usize = 20;
 
 /// Every odd record of one thread.
 pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     let store = open_log(global)?;
+    let thread = &thread_id(&store, thread)?;
     let mut odd = Vec::new();
     store.odd_records(thread, &mut |found| odd.push(found))?;
     if global.json {
@@ -54,7 +59,7 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     let mut lines = as_lines(&found);
     match &threads {
         None => lines.push(format!("{NOT_OWNED}: its threads were not looked at")),
-        Some(threads) => lines.extend(threads.iter().flat_map(thread_lines)),
+        Some(threads) => lines.extend(thread_lines(threads)),
     }
     if lines.is_empty() {
         lines.push("nothing is odd; `turnleaf verify` reads every byte".into());
@@ -82,6 +87,11 @@ pub(crate) fn repair(
     thread: Option<&str>,
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
+    let thread = match thread {
+        None => None,
+        Some(given) => Some(thread_id(&open_log(global)?, given)?),
+    };
+    let thread = thread.as_deref();
     let report = if dry_run {
         RepairReport {
             due: open_log(global)?.find_repairs(thread)?,
@@ -191,21 +201,71 @@ fn class(class: AnomalyClass) -> &'static str {
     }
 }
 
-fn thread_lines(thread: &ThreadHealth) -> Vec<String> {
-    let id = &thread.id;
+/// What is alike in several threads is told once.
+fn thread_lines(threads: &[ThreadHealth]) -> Vec<String> {
     let mut lines = Vec::new();
-    if thread.lag > 0 {
-        let lag = thread.lag;
-        lines.push(format!(
-            "thread {id}: the index is {lag} records behind; the next read catches up"
-        ));
+    let lagging: Vec<_> = threads.iter().filter(|thread| thread.lag > 0).collect();
+    let records: u64 = lagging.iter().map(|thread| thread.lag).sum();
+    match lagging.as_slice() {
+        [] => {}
+        [thread] => lines.push(format!(
+            "thread {}: the index is {records} records behind; the next read catches up",
+            thread.id
+        )),
+        many => lines.push(format!(
+            "the index is {records} records behind in {} threads; the next read of each catches up",
+            many.len()
+        )),
     }
-    lines.extend(thread.wrong().map(|odd| {
-        let (reason, count, first) = (&odd.reason, odd.count, odd.first);
-        let meaning = odd.meaning;
-        format!("thread {id}: {reason} ({count} times, first at record {first}): {meaning}")
-    }));
+    let mut alike: Vec<Alike<'_>> = Vec::new();
+    for thread in threads {
+        for odd in thread.wrong() {
+            match alike.iter_mut().find(|one| one.first.reason == odd.reason) {
+                Some(one) => {
+                    one.threads += 1;
+                    one.count += odd.count;
+                }
+                None => alike.push(Alike {
+                    id: &thread.id,
+                    first: odd,
+                    threads: 1,
+                    count: odd.count,
+                }),
+            }
+        }
+    }
+    lines.extend(alike.iter().map(Alike::line));
     lines
+}
+
+/// Odd records of one kind, of any threads.
+struct Alike<'a> {
+    /// The first thread that has one, and what is odd about it.
+    id: &'a str,
+    first: &'a AnomalyCount,
+    threads: u64,
+    count: u64,
+}
+
+impl Alike<'_> {
+    fn line(&self) -> String {
+        let Alike {
+            id,
+            first,
+            threads,
+            count,
+        } = self;
+        let (reason, at, meaning) = (&first.reason, first.first, first.meaning);
+        if *threads == 1 {
+            return format!(
+                "thread {id}: {reason} ({count} times, first at record {at}): {meaning}"
+            );
+        }
+        format!(
+            "{threads} threads: {reason} ({count} times, as at record {at} of thread {id}): \
+             {meaning}"
+        )
+    }
 }
 
 fn damage_of(found: &Diagnosis) -> Vec<Value> {
@@ -217,35 +277,51 @@ fn damage_of(found: &Diagnosis) -> Vec<Value> {
 
 fn as_lines(found: &Diagnosis) -> Vec<String> {
     let mut lines = Vec::new();
-    for (thread, damage) in &found.damage {
+    lines.extend(few(found.damage.iter().map(|(thread, damage)| {
         let whose = thread
             .as_deref()
             .map_or_else(String::new, |id| format!("thread {id}: "));
-        lines.push(format!("damage: {whose}{damage}"));
-    }
+        format!("damage: {whose}{damage}")
+    })));
     if found.closed {
         lines.push("the store can be read and takes no appends".to_owned());
     }
-    for id in &found.closed_threads {
-        lines.push(format!("thread {id} can be read and takes no appends"));
-    }
-    lines.extend(found.given_up.iter().map(|(id, first, end)| {
+    let closed = found.closed_threads.iter();
+    lines.extend(few(
+        closed.map(|id| format!("thread {id} can be read and takes no appends"))
+    ));
+    lines.extend(few(found.given_up.iter().map(|(id, first, end)| {
         let last = end - 1;
         format!("thread {id}: records {first} to {last} were given up by a repair")
-    }));
+    })));
     if let TailVerdict::Torn { offset } = found.tail {
         lines.push(format!(
             "the newest journal file has a torn write at byte {offset}: nothing proves that it was \
              acknowledged, and the next writer keeps a copy and goes on before it"
         ));
     }
-    lines.extend(found.remarks.iter().map(ToString::to_string));
+    lines.extend(few(found.remarks.iter().map(ToString::to_string)));
     let foreign = found.foreign.iter();
-    lines.extend(foreign.map(|name| format!("{name} does not belong to the store; left alone")));
+    lines.extend(few(foreign.map(|name| {
+        format!("{name} does not belong to the store; left alone")
+    })));
     let due = found.repairs.iter();
-    lines.extend(due.map(|repair| format!("due: {}", repair_line(repair))));
+    lines.extend(few(
+        due.map(|repair| format!("due: {}", repair_line(repair)))
+    ));
     if !found.repairs.is_empty() {
         lines.push("`turnleaf repair` does what is due and keeps a copy".to_owned());
+    }
+    lines
+}
+
+/// The first of lines that are alike, and how many more there are.
+fn few(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = lines.collect();
+    let more = lines.len().saturating_sub(ALIKE_MAX);
+    if more > 0 {
+        lines.truncate(ALIKE_MAX);
+        lines.push(format!("and {more} more of these; `--json` lists all"));
     }
     lines
 }

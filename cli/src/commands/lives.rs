@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 use turnleaf::Store;
 
 use crate::args::Global;
-use crate::commands::{closing, open_existing};
+use crate::commands::{closing, open_existing, thread_id};
 use crate::exit::{Failure, Outcome};
 use crate::output::{print_json, print_line};
 
 pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<Outcome, Failure> {
     closing(open_existing(global)?, |store| {
+        let thread = &thread_id(store, thread)?;
         if archived {
             store.archive(thread)?;
         } else {
@@ -24,6 +25,7 @@ pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<O
 
 pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     closing(open_existing(global)?, |store| {
+        let thread = &thread_id(store, thread)?;
         // What it was, before it is gone; also of a thread that is damaged.
         let shown = described(store, thread);
         store.delete(thread)?;

@@ -24,7 +24,7 @@ const NOT_OWNED: &str = "the store belongs to another process, or cannot be writ
 pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
     let Cli { global, command } = cli;
     match command {
-        Command::Import { paths, dry_run } => import::run(&global, &paths, dry_run),
+        Command::Import(args) => import::run(&global, &args),
         Command::Append {
             thread,
             batch,
@@ -138,6 +138,27 @@ pub(crate) fn open_what_is_free(global: &Global) -> Result<Store, Failure> {
     match Store::open_to_read(&dir) {
         Err(error) if error.kind() == ErrorKind::Busy => open_log(global),
         opened => at(&dir, |_| opened),
+    }
+}
+
+/// Threads that are named where a beginning is that of several.
+const ALIKE_MAX: usize = 10;
+
+/// The id of a thread that is given by it, or by a beginning that no other thread has. What is no
+/// thread's is handed on: what needs it says so.
+pub(crate) fn thread_id(store: &Store, given: &str) -> Result<String, Failure> {
+    let mut found = store.thread_ids(given, ALIKE_MAX + 1);
+    match found.len() {
+        0 => Ok(given.to_owned()),
+        1 => Ok(found.remove(0)),
+        many => {
+            found.truncate(ALIKE_MAX);
+            let more = if many > ALIKE_MAX { ", ..." } else { "" };
+            Err(Failure::Usage(format!(
+                "{given:?} is the beginning of several threads: {}{more}",
+                found.join(", ")
+            )))
+        }
     }
 }
 

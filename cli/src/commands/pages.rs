@@ -1,12 +1,14 @@
 //! Owns what is leafed through: `threads`, `turns`, `items`, `show`.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
-use turnleaf::{ItemsRequest, ItemsView, SortKey, ThreadsRequest, TurnsRequest, user_title};
+use turnleaf::{ItemsRequest, ItemsView, SortKey, Store, ThreadsRequest, TurnsRequest, user_title};
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
-use crate::commands::{met, open_log, open_to_read};
+use crate::commands::{met, open_log, open_to_read, thread_id};
 use crate::exit::{Failure, Outcome};
-use crate::output::{print_json, print_line, short, size, table, time, warn};
+use crate::output::{Times, print_json, print_line, short, size, table, warn, whole};
 
 /// Characters of a text in a table.
 const TEXT: usize = 60;
@@ -23,10 +25,14 @@ pub(crate) fn threads(global: &Global, args: ThreadsArgs) -> Result<Outcome, Fai
             SortArg::Recency => SortKey::Recency,
         },
         archived: args.archived,
-        cwd: args.cwd,
-        source: args.source,
-        parent: args.parent,
-        ancestor: args.ancestor,
+        cwds: match &args.cwd {
+            None => Vec::new(),
+            Some(cwd) => directories(cwd, &store.working_directories()?),
+        },
+        sources: args.source,
+        no_subagents: args.no_subagents,
+        parent: id_if_any(&store, args.parent)?,
+        ancestor: id_if_any(&store, args.ancestor)?,
         search: args.search,
     })?;
     if global.json {
@@ -36,6 +42,7 @@ pub(crate) fn threads(global: &Global, args: ThreadsArgs) -> Result<Outcome, Fai
             "backwardsCursor": page.backwards_cursor,
         }))?;
     } else {
+        let times = Times::of(global);
         let mut rows = table(&["updated", "id", "name or preview"]);
         for thread in &page.threads {
             let text = thread["name"]
@@ -44,7 +51,7 @@ pub(crate) fn threads(global: &Global, args: ThreadsArgs) -> Result<Outcome, Fai
                 .unwrap_or_default();
             let id = thread["id"].as_str().unwrap_or_default();
             rows.add_row([
-                time(thread["updatedAt"].as_i64()),
+                times.show(thread["updatedAt"].as_i64()),
                 id.to_owned(),
                 short(text, TEXT),
             ]);
@@ -53,6 +60,37 @@ pub(crate) fn threads(global: &Global, args: ThreadsArgs) -> Result<Outcome, Fai
         print_next(page.next_cursor.as_deref())?;
     }
     Ok(met(global, &store))
+}
+
+/// The id of a thread that is given, if one is.
+fn id_if_any(store: &Store, given: Option<String>) -> Result<Option<String>, Failure> {
+    given.map(|given| thread_id(store, &given)).transpose()
+}
+
+/// What a directory is called, and what threads may call it: those of their directories that lead
+/// to the same one here.
+fn directories(given: &str, recorded: &[String]) -> Vec<String> {
+    let absolute = if is_of_windows(given) {
+        PathBuf::from(given)
+    } else {
+        std::path::absolute(given).unwrap_or_else(|_| PathBuf::from(given))
+    };
+    let mut names = vec![absolute.to_string_lossy().into_owned()];
+    if let Ok(real) = absolute.canonicalize() {
+        let leads_there = |name: &&String| {
+            let path = Path::new(name);
+            path.is_absolute() && path.canonicalize().is_ok_and(|found| found == real)
+        };
+        names.extend(recorded.iter().filter(leads_there).cloned());
+        names.push(real.to_string_lossy().into_owned());
+    }
+    names
+}
+
+/// Whether a path is an absolute one of another host.
+fn is_of_windows(path: &str) -> bool {
+    let is_drive = matches!(path.as_bytes(), [drive, b':', ..] if drive.is_ascii_alphabetic());
+    is_drive || path.starts_with(r"\\")
 }
 
 pub(crate) fn turns(
@@ -64,7 +102,7 @@ pub(crate) fn turns(
 ) -> Result<Outcome, Failure> {
     let store = open_to_read(global)?;
     let page = store.turns(&TurnsRequest {
-        thread,
+        thread: thread_id(&store, &thread)?,
         cursor: page.cursor,
         limit: page.limit,
         order: order.into(),
@@ -81,6 +119,7 @@ pub(crate) fn turns(
             "backwardsCursor": page.backwards_cursor,
         }))?;
     } else {
+        let times = Times::of(global);
         let mut rows = table(&["started", "status", "turn", "asked", "answered"]);
         for (turn, head) in page.turns.iter().zip(&page.heads) {
             let items = turn["items"]
@@ -91,9 +130,9 @@ pub(crate) fn turns(
             let asked = of("userMessage").and_then(user_title).unwrap_or_default();
             let answered = items.iter().rfind(|item| item["type"] == "agentMessage");
             rows.add_row([
-                time(head.began_at_ms.map(|ms| ms.div_euclid(1000))),
+                times.show(head.began_at_ms.map(|ms| ms.div_euclid(1000))),
                 turn["status"].as_str().unwrap_or_default().to_owned(),
-                short(turn["id"].as_str().unwrap_or_default(), 36),
+                whole(turn["id"].as_str().unwrap_or_default()),
                 short(&asked, TEXT),
                 short(&answered.map(one_line).unwrap_or_default(), TEXT),
             ]);
@@ -114,7 +153,7 @@ pub(crate) fn items(
     let store = open_to_read(global)?;
     let (cursor, limit) = (page.cursor, page.limit);
     let page = store.items(&ItemsRequest {
-        thread,
+        thread: thread_id(&store, &thread)?,
         turn,
         all,
         cursor,
@@ -128,12 +167,13 @@ pub(crate) fn items(
             "backwardsCursor": page.backwards_cursor,
         }))?;
     } else {
+        let times = Times::of(global);
         let mut rows = table(&["record", "at", "kind", "what"]);
         for row in &page.items {
             let item = &row["item"];
             rows.add_row([
                 row["ordinal"].to_string(),
-                time(row["createdAtMs"].as_i64().map(|ms| ms.div_euclid(1000))),
+                times.show(row["createdAtMs"].as_i64().map(|ms| ms.div_euclid(1000))),
                 item["type"].as_str().unwrap_or_default().to_owned(),
                 short(&one_line(item), TEXT + 20),
             ]);
@@ -146,7 +186,7 @@ pub(crate) fn items(
 
 pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     let store = open_to_read(global)?;
-    let shown = store.show(thread)?;
+    let shown = store.show(&thread_id(&store, thread)?)?;
     let anomalies: Vec<Value> = shown
         .anomalies
         .iter()
@@ -178,6 +218,7 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         return Ok(met(global, &store));
     }
     let thread = &shown.thread;
+    let times = Times::of(global);
     let text = |key: &str| short(thread[key].as_str().unwrap_or("-"), 100);
     let mut rows = table(&["what", "value"]);
     for (label, key) in [
@@ -186,15 +227,25 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         ("preview", "preview"),
         ("directory", "cwd"),
         ("mode", "historyMode"),
+        ("forked from", "forkedFromId"),
+        ("parent", "parentThreadId"),
         ("imported from", "path"),
     ] {
-        rows.add_row([label.to_owned(), text(key)]);
+        if !thread[key].is_null() || !key.ends_with("Id") {
+            rows.add_row([label.to_owned(), text(key)]);
+        }
     }
     if shown.archived {
         rows.add_row(["archived".to_owned(), "yes".to_owned()]);
     }
-    rows.add_row(["created".to_owned(), time(thread["createdAt"].as_i64())]);
-    rows.add_row(["updated".to_owned(), time(thread["updatedAt"].as_i64())]);
+    rows.add_row([
+        "created".to_owned(),
+        times.show(thread["createdAt"].as_i64()),
+    ]);
+    rows.add_row([
+        "updated".to_owned(),
+        times.show(thread["updatedAt"].as_i64()),
+    ]);
     rows.add_row(["records".to_owned(), shown.records.to_string()]);
     rows.add_row(["turns".to_owned(), shown.turns.to_string()]);
     rows.add_row(["items".to_owned(), shown.items.to_string()]);
@@ -227,7 +278,7 @@ pub(crate) fn world_state(
     at: Option<u64>,
 ) -> Result<Outcome, Failure> {
     let store = open_log(global)?;
-    let found = store.world_state(thread, at)?;
+    let found = store.world_state(&thread_id(&store, thread)?, at)?;
     let (value, changed_at) = match found {
         Some(state) => (state.value, Some(state.changed_at.0)),
         None => (Value::Null, None),

@@ -5,7 +5,7 @@ use turnleaf::IndexState;
 
 use crate::args::Global;
 use crate::commands::{
-    NOT_OWNED, closing, open_existing, open_log, open_to_read, open_what_is_free,
+    NOT_OWNED, closing, open_existing, open_log, open_to_read, open_what_is_free, thread_id,
 };
 use crate::exit::{Failure, Outcome, damage_json};
 use crate::output::{print_json, print_line, progress, size, table, warn};
@@ -13,6 +13,8 @@ use crate::output::{print_json, print_line, progress, size, table, warn};
 pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, Failure> {
     // The index belongs to the owner; beside one, the log alone is verified.
     let store = open_what_is_free(global)?;
+    let thread = thread.map(|given| thread_id(&store, given)).transpose()?;
+    let thread = thread.as_deref();
     let total = store.stats()?;
     let expected = total.payload_bytes + total.unsealed_bytes;
     let bar = progress(expected, global.json || global.quiet, "verify");
@@ -166,6 +168,7 @@ pub(crate) fn stats(global: &Global) -> Result<Outcome, Failure> {
 
 pub(crate) fn name(global: &Global, thread: &str, text: &str) -> Result<Outcome, Failure> {
     let shown = closing(open_existing(global)?, |store| {
+        let thread = &thread_id(store, thread)?;
         store.set_name(thread, text.trim())?;
         Ok(store.show(thread)?)
     })?;

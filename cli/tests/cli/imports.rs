@@ -137,8 +137,8 @@ fn an_original_that_has_what_a_repair_gave_up_is_skipped_in_part() {
     assert_eq!(home.json(&args, 0)["added_records"], 4_002);
 }
 
-/// A file that changed is read, also where its length is the same and its time hardly differs, or
-/// lies before the one that was seen.
+/// A file that changed is read, also where its length and its time are those that were seen: a
+/// program can set the time of a file back.
 #[test]
 fn a_file_of_another_time_is_read_again() {
     use std::time::{Duration, SystemTime};
@@ -153,10 +153,13 @@ fn a_file_of_another_time_is_read_again() {
     };
     home.import(&write("three", seen), 0);
     for modified in [
+        seen,
         seen + Duration::from_nanos(1),
         seen - Duration::from_nanos(1),
         seen + Duration::from_secs(1),
         SystemTime::UNIX_EPOCH,
+        // Later than nanoseconds in 64 bits can say.
+        SystemTime::UNIX_EPOCH + Duration::from_secs(10_000_000_000),
     ] {
         let said = home.import(&write("other", modified), 6);
         let reason = &skipped(&said)[0].1;
@@ -167,7 +170,159 @@ fn a_file_of_another_time_is_read_again() {
             0
         );
     }
-    // Only what was seen as it stands is not read.
-    let said = home.import(&write("other", SystemTime::UNIX_EPOCH), 0);
-    assert_eq!(said["added_records"], 0);
+}
+
+/// A head that lacks a field says whose the file is all the same, and so may the name of a file
+/// whose lines have no time.
+#[test]
+fn files_of_incomplete_heads_are_imported_and_told_of() {
+    let home = Home::new();
+    let whole = head(THREAD, "paginated");
+    let without = |part: &str| {
+        assert!(whole.contains(part));
+        whole.replacen(part, "", 1)
+    };
+    let time = r#""timestamp":"2026-01-01T00:00:00.000Z","#;
+    let numeric = whole.replacen(time, r#""timestamp":1780000000123,"#, 1);
+    let heads = [
+        (without(time), "timestamp of the line"),
+        (numeric, "timestamp of the line"),
+        (
+            without(r#","timestamp":"2026-01-01T00:00:00.000Z""#),
+            "payload.timestamp",
+        ),
+        (without(r#","cwd":"/w""#), "payload.cwd"),
+        (without(r#","originator":"t""#), "payload.originator"),
+        (without(r#","cli_version":"0""#), "payload.cli_version"),
+    ];
+    for (head, field) in heads {
+        let bytes = format!("{head}\n{}\n", message("one"));
+        let said = home.import(&home.write("a.jsonl", bytes.as_bytes()), 0);
+        let remark = said["remarks"][0]["reason"].as_str().unwrap();
+        assert!(remark.contains(field), "{field}: {remark}");
+        assert_eq!(home.run(&["export", THREAD]).stdout, bytes.as_bytes());
+        let shown = home.json(&["show", THREAD], 0);
+        let mode = &shown["thread"]["historyMode"];
+        assert_eq!(mode, "paginated", "{field}: {shown}");
+        let odd = home.json(&["doctor", THREAD], 0);
+        let reason = odd["anomalies"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains(field), "{field}: {reason}");
+        fs::remove_dir_all(home.path("store")).unwrap();
+    }
+    let timed = r#""timestamp":"2026-01-01T00:00:01.000Z","#;
+    let bare = format!("{}\n", message("one").replace(timed, ""));
+    let name = format!("rollout-2026-01-01T00-00-00-{THREAD}.jsonl");
+    let said = home.import(&home.write(&name, bare.as_bytes()), 0);
+    let counted = (&said["threads"], &said["anomalies"]);
+    assert_eq!(counted, (&1.into(), &1.into()));
+    // Whose it is nobody knows: that is said, also of a file with a name of its own in a folder.
+    let dir = home.path("dir");
+    fs::create_dir(&dir).unwrap();
+    let nameless = whole.replace(&format!(r#""id":"{THREAD}","#), "");
+    for (head, why) in [
+        (bare, "it has no session_meta"),
+        (format!("{nameless}\n"), "no payload.id"),
+    ] {
+        fs::write(dir.join("x.jsonl"), head).unwrap();
+        let said = home.import(&dir, 6);
+        let reason = &skipped(&said)[0].1;
+        assert!(reason.contains(why), "{reason}");
+        assert!(reason.contains("rollout-<time>-<id>"), "{reason}");
+    }
+}
+
+/// Records of the file are counted, each once, whatever the store says of the thread beside them.
+#[test]
+fn records_are_those_of_the_file() {
+    let home = Home::new();
+    let dir = home.path("dir");
+    fs::create_dir(&dir).unwrap();
+    for name in ["a.jsonl", "b.jsonl"] {
+        fs::write(dir.join(name), rollout(THREAD)).unwrap();
+    }
+    home.import(&dir, 0);
+    for name in ["One", "Two"] {
+        home.json(&["name", THREAD, name], 0);
+    }
+    let said = home.import(&dir, 0);
+    assert_eq!((&said["records"], &said["files"]), (&3.into(), &2.into()));
+    assert_eq!(home.json(&["show", THREAD], 0)["records"], 3);
+}
+
+#[test]
+fn an_import_says_how_many_more_threads_there_are() {
+    let home = Home::new();
+    let dir = home.path("dir");
+    fs::create_dir(&dir).unwrap();
+    for number in 0..7 {
+        let id = format!("thread-{number}");
+        fs::write(dir.join(format!("{number}.jsonl")), rollout(&id)).unwrap();
+    }
+    let out = home.run(&["import", dir.to_str().unwrap()]);
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(said.contains("thread-4\n  and 2 more threads"), "{said}");
+}
+
+/// Of an agent's home its threads and their names are imported, and nothing else: a work tree below
+/// it has rollouts of its own. A rollout that was created and never written is no failure.
+#[test]
+fn of_a_home_its_threads_are_imported_and_nothing_else() {
+    let home = Home::new();
+    let agent = home.path(".codex");
+    let id = |number: u32| format!("019c0000-0000-7000-8000-0000000000{number:02x}");
+    let write = |path: &str, text: &str| {
+        let path = agent.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let name = |number| format!("rollout-2026-01-01T00-00-00-{}.jsonl", id(number));
+    let live = format!("sessions/2026/01/01/{}", name(1));
+    write(&live, &rollout(&id(1)));
+    write(&format!("archived_sessions/{}", name(2)), &rollout(&id(2)));
+    write("worktrees/x/rollout.jsonl", &rollout(&id(3)));
+    write(&format!("sessions/2026/01/01/{}", name(4)), "");
+    write(
+        "history.jsonl",
+        "{\"session_id\":\"x\",\"ts\":1,\"text\":\"hi\"}\n",
+    );
+    let index = format!("{{\"id\":\"{}\",\"thread_name\":\"Tea\"}}\n", id(1));
+    write("session_index.jsonl", &index);
+    let ids = |args: &[&str]| -> Vec<String> {
+        let said = home.json(&[&["threads", "--order", "asc"], args].concat(), 0);
+        let listed = said["threads"].as_array().unwrap().iter();
+        listed
+            .map(|thread| thread["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let sessions = agent.join("sessions");
+    let within = agent.join("sessions/2026/01");
+    let (agent_path, sessions) = (agent.to_str().unwrap(), sessions.to_str().unwrap());
+    let ways: [&[&str]; 4] = [
+        &["import"],
+        &["import", agent_path],
+        &["import", sessions, "--home"],
+        &["import", within.to_str().unwrap(), "--home"],
+    ];
+    for args in ways {
+        let said = home.json(args, 0);
+        assert_eq!(said["files"], 2, "{args:?}: {said}");
+        assert!(skipped(&said).is_empty(), "{said}");
+        let remarks = said["remarks"].as_array().unwrap();
+        let empty = |row: &Value| row["path"].as_str().unwrap().ends_with(&name(4));
+        assert!(remarks.iter().any(empty), "{args:?}: {said}");
+        assert_eq!((ids(&[]), ids(&["--archived"])), (vec![id(1)], vec![id(2)]));
+        assert_eq!(home.json(&["show", &id(1)], 0)["thread"]["name"], "Tea");
+        fs::remove_dir_all(home.path("store")).unwrap();
+    }
+    // Of the folder alone, only what is in it.
+    let said = home.json(&["import", sessions], 0);
+    assert_eq!((&said["files"], ids(&["--archived"])), (&1.into(), vec![]));
+    // Elsewhere there is no home.
+    home.json(&["import", home.path("").to_str().unwrap(), "--home"], 2);
+    let mut import = home.command(&["import"]);
+    import.env("CODEX_HOME", home.path("nowhere"));
+    let out = import.output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(said.contains("nowhere"), "{said}");
 }

@@ -177,7 +177,7 @@ impl Disk for OsDisk {
         match locked.file.try_lock() {
             Ok(()) => Ok(Arc::new(locked)),
             Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+            Err(fs::TryLockError::Error(error)) => Err(told_of_locks(error)),
         }
     }
 
@@ -205,6 +205,21 @@ impl Disk for OsDisk {
         };
         Ok(names.iter().map(len).collect())
     }
+}
+
+/// A file system without locks, as network file systems are where their locks are not set up, is no
+/// owner: whoever waits for one waits for ever.
+fn told_of_locks(error: io::Error) -> io::Error {
+    let lacks = [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS];
+    let is_lacking = Errno::from_io_error(&error).is_some_and(|errno| lacks.contains(&errno));
+    if !is_lacking {
+        return error;
+    }
+    let why = format!(
+        "no process owns the store, but the file system locks no files, and without a lock two \
+         could write at once; put the store on a local disk, or mount this one with locks ({error})"
+    );
+    io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
 /// Only the number is asked for: who asks for the times of a file makes its next write keep a finer

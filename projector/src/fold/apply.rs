@@ -38,9 +38,25 @@ pub fn apply<R: Rows>(
             }
             return Ok(());
         }
+        Effect::IncompleteHead(meta, lacks) => {
+            state.note(AnomalyKind::Rejected(Rejection::HeadLacks(*lacks)), ordinal);
+            if state.head_at.is_none() && state.meta.id.is_none() {
+                state.declared = Some(mode_of(meta));
+                state.own_history_start = meta.own_history_start.unwrap_or(0);
+                learn_session(&mut state.meta, meta);
+                // A whole head that follows says it better.
+                state.meta.id = None;
+            }
+            if let Some(upstream) = decoded.upstream_ordinal {
+                state.upstream_next = state.upstream_next.max(upstream.saturating_add(1));
+            }
+            return Ok(());
+        }
         Effect::Metadata(metadata) => {
+            state.own_records += 1;
             if let Some(name) = &metadata.name {
                 state.meta.name = (!name.is_empty()).then(|| name.to_string());
+                state.meta.named_at_ms = Some(metadata.named_at_ms);
             }
             return Ok(());
         }
@@ -91,6 +107,14 @@ fn is_ghost(decoded: &Decoded<'_>) -> bool {
     matches!(&decoded.effect, Effect::Response(head) if head.is_ghost)
 }
 
+fn mode_of(meta: &SessionMeta<'_>) -> Mode {
+    if meta.is_paginated {
+        Mode::Paginated
+    } else {
+        Mode::Legacy
+    }
+}
+
 fn take_head(
     state: &mut ThreadState,
     ordinal: Ordinal,
@@ -102,11 +126,7 @@ fn take_head(
     }
     state.head_at = Some(At(ordinal));
     state.head_paths = PathFamily::of(&meta.cwd);
-    state.declared = Some(if meta.is_paginated {
-        Mode::Paginated
-    } else {
-        Mode::Legacy
-    });
+    state.declared = Some(mode_of(meta));
     state.own_history_start = meta.own_history_start.unwrap_or(0);
     if let (true, Some(upstream)) = (meta.has_base, upstream) {
         // A rollout that goes on with another one goes on with its ordinals.

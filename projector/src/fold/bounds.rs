@@ -82,7 +82,7 @@ pub(super) fn bound(effect: &mut Effect<'_>) {
     match effect {
         Effect::BareHead(head) => ids([&mut head.id]),
         Effect::Metadata(metadata) => texts(&mut metadata.name),
-        Effect::SessionMeta(meta) => bound_session(meta),
+        Effect::SessionMeta(meta) | Effect::IncompleteHead(meta, _) => bound_session(meta),
         Effect::Response(head) => {
             if let Some(hook) = &mut head.hook {
                 ids(&mut hook.id);

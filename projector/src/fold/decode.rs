@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::bounds::bound;
 use super::effect::{BareHead, Decoded, Effect, MetadataHead, Rejection};
 use super::event::{Event, event};
+use super::incomplete::incomplete_head;
 use super::json::{Object, Text, has_lone_surrogate};
 use super::large::LargeLine;
 use super::owned;
@@ -65,6 +66,11 @@ pub fn decode(line: &[u8]) -> Decoded<'_> {
     {
         decoded = owned::decoded(read_line(&copy));
     }
+    if let Effect::Rejected(Rejection::NoEnvelope | Rejection::Payload) = decoded.effect
+        && let Some((head, lacks)) = incomplete_head(text)
+    {
+        decoded.effect = Effect::IncompleteHead(Box::new(head), lacks);
+    }
     bound(&mut decoded.effect);
     decoded
 }
@@ -94,7 +100,9 @@ pub fn decode_part(joined: &[u8], part: Part) -> Decoded<'_> {
     }
     let decoded = decode(joined);
     match decoded.effect {
-        Effect::Rejected(_) | Effect::BareHead(_) if part.unterminated => {
+        Effect::Rejected(_) | Effect::BareHead(_) | Effect::IncompleteHead(..)
+            if part.unterminated =>
+        {
             Decoded::bare(Effect::Pending)
         }
         _ => decoded,
@@ -107,17 +115,20 @@ pub fn is_complete_line(bytes: &[u8]) -> bool {
     decode(bytes).is_accepted()
 }
 
-/// Decodes a record of our own about the thread, `{"name": ..}`.
+/// Decodes a record of our own about the thread, `{"name": .., "at_ms": ..}`; one that does not say
+/// since when the name is given was given when it was appended. [S:record-6]
 #[must_use]
-pub fn decode_metadata(bytes: &[u8]) -> Decoded<'_> {
+pub fn decode_metadata(bytes: &[u8], appended_ms: i64) -> Decoded<'_> {
     #[derive(Deserialize)]
     struct Keys<'a> {
         #[serde(borrow)]
         name: Option<Text<'a>>,
+        at_ms: Option<i64>,
     }
     let keys = std::str::from_utf8(bytes).ok().and_then(read::<Keys<'_>>);
     let mut effect = match keys {
         Some(keys) => Effect::Metadata(MetadataHead {
+            named_at_ms: keys.at_ms.unwrap_or(appended_ms),
             name: cow(keys.name),
         }),
         None => Effect::Rejected(Rejection::Payload),

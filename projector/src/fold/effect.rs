@@ -45,6 +45,7 @@ impl<'a> Decoded<'a> {
                 | Effect::Continued
                 | Effect::Rejected(_)
                 | Effect::BareHead(_)
+                | Effect::IncompleteHead(..)
                 | Effect::Metadata(_)
         )
     }
@@ -74,6 +75,32 @@ impl PathFamily {
     }
 }
 
+/// What a head must have for the reference to take it, and may lack here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+#[allow(missing_docs)] // The names are those of the keys.
+pub enum HeadField {
+    /// `timestamp` of the line.
+    LineTimestamp,
+    Timestamp,
+    Cwd,
+    Originator,
+    CliVersion,
+}
+
+impl HeadField {
+    /// The field as people find it in the line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            HeadField::LineTimestamp => "timestamp of the line",
+            HeadField::Timestamp => "payload.timestamp",
+            HeadField::Cwd => "payload.cwd",
+            HeadField::Originator => "payload.originator",
+            HeadField::CliVersion => "payload.cli_version",
+        }
+    }
+}
+
 /// Why a line is not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub enum Rejection {
@@ -91,6 +118,8 @@ pub enum Rejection {
     UnknownItem,
     /// The payload does not have the shape of its type.
     Payload,
+    /// A `session_meta` that lacks this field, or has it in another type.
+    HeadLacks(HeadField),
     /// Over [`OPAQUE_BYTES`](super::OPAQUE_BYTES) and no compaction: kept, of which only the
     /// envelope is read.
     TooLarge,
@@ -109,6 +138,8 @@ pub enum Effect<'a> {
     Continued,
     /// A head line from before lines had envelopes.
     BareHead(BareHead<'a>),
+    /// A `session_meta` that lacks a field: no record, but it says whose the file is.
+    IncompleteHead(Box<SessionMeta<'a>>, HeadField),
     /// Our own record: the user named the thread.
     Metadata(MetadataHead<'a>),
     /// An accepted record that changes nothing.
@@ -189,6 +220,8 @@ pub struct BareHead<'a> {
 pub struct MetadataHead<'a> {
     /// The thread's new name; `Some("")` clears it.
     pub name: Option<Cow<'a, str>>,
+    /// When it was given, Unix milliseconds.
+    pub named_at_ms: i64,
 }
 
 /// What is read of a `session_meta`.

@@ -11,6 +11,7 @@ mod bounds;
 mod decode;
 mod effect;
 mod event;
+mod incomplete;
 mod json;
 mod large;
 mod legacy;
@@ -33,8 +34,8 @@ pub use decode::{
     OPAQUE_BYTES, Part, decode, decode_metadata, decode_part, is_boundary, is_complete_line,
 };
 pub use effect::{
-    BareHead, CallHead, Compacted, Decoded, Effect, Git, MetadataHead, PathFamily, Rejection,
-    ResponseHead, SessionMeta, Settings, TurnContext, TurnTimes,
+    BareHead, CallHead, Compacted, Decoded, Effect, Git, HeadField, MetadataHead, PathFamily,
+    Rejection, ResponseHead, SessionMeta, Settings, TurnContext, TurnTimes,
 };
 pub use large::LargeLine;
 pub use mem_rows::MemRows;

@@ -39,9 +39,13 @@ fn effect(effect: Effect<'_>) -> Effect<'static> {
             id: own(id),
             created_at_ms,
         }),
-        Effect::Metadata(MetadataHead { name }) => {
-            Effect::Metadata(MetadataHead { name: each(name) })
+        Effect::IncompleteHead(meta, lacks) => {
+            Effect::IncompleteHead(Box::new(session(*meta)), lacks)
         }
+        Effect::Metadata(MetadataHead { name, named_at_ms }) => Effect::Metadata(MetadataHead {
+            name: each(name),
+            named_at_ms,
+        }),
         Effect::Ignored => Effect::Ignored,
         Effect::SessionMeta(meta) => Effect::SessionMeta(Box::new(session(*meta))),
         Effect::Response(head) => Effect::Response(ResponseHead {

@@ -58,6 +58,8 @@ pub struct ThreadState {
     pub head_paths: Option<PathFamily>,
     /// Accepted records so far: the index of the next one, which implicit turn ids carry.
     pub records: u64,
+    /// Records of our own, which say something about the thread and are not of its file.
+    pub own_records: u64,
     /// Number of the next turn.
     pub turns: u32,
     /// Items that got a number so far (since the last rollback counted them anew).
@@ -199,9 +201,10 @@ impl AnomalyKind {
                 | Rejection::UnknownEvent
                 | Rejection::UnknownItem
                 | Rejection::TooLarge => AnomalyClass::Unknown,
-                Rejection::NotUtf8 | Rejection::NotJson | Rejection::Payload => {
-                    AnomalyClass::Malformed
-                }
+                Rejection::NotUtf8
+                | Rejection::NotJson
+                | Rejection::Payload
+                | Rejection::HeadLacks(_) => AnomalyClass::Malformed,
             },
             AnomalyKind::Timestamp | AnomalyKind::AfterLineEnd | AnomalyKind::PassedBy => {
                 AnomalyClass::Malformed
@@ -231,6 +234,8 @@ pub struct ThreadMeta {
     pub recency_at_ms: Option<i64>,
     /// Name given by the user through our own record.
     pub name: Option<String>,
+    /// When it was given or taken away, Unix milliseconds; `None` when it never was.
+    pub named_at_ms: Option<i64>,
     pub preview: Option<String>,
     pub first_user_message: Option<String>,
     pub title: Option<String>,

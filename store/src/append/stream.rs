@@ -1,12 +1,17 @@
 //! Owns appends from a stream of bytes: the cutting into lines and batches. It must not know where
 //! the bytes come from, nor how an acknowledgement is told.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use serde_json::Value;
 
+use turnleaf_engine::BATCH_BYTES_MAX;
+use turnleaf_engine::format::ThreadId;
+
 use super::Appended;
+use crate::commit::find_or_create;
 use crate::error::Error;
+use crate::import::LINE_BYTES_MAX;
 use crate::open::Store;
 
 /// What to append, and where.
@@ -15,7 +20,7 @@ pub struct AppendStream<'a> {
     pub thread: &'a str,
     /// Lines; the last one may lack its line feed.
     pub input: &'a mut dyn BufRead,
-    /// Lines that are acknowledged together, from 1.
+    /// Lines that are acknowledged together, from 1; fewer where they are more than 16 MiB.
     pub batch_lines: usize,
     /// Whether a thread that does not exist is created, from its own head only.
     pub create: bool,
@@ -40,6 +45,12 @@ pub enum StreamError {
     /// created.
     #[error("the session_meta is of thread {0:?}")]
     OtherHead(String),
+    /// A line is longer than 16 MiB. Nothing of its batch was appended.
+    #[error("line {line} is longer than 16 MiB")]
+    LineTooLong {
+        /// Which one, from 1.
+        line: u64,
+    },
     /// The stream could not be read.
     #[error("cannot read the lines: {0}")]
     Read(#[source] io::Error),
@@ -68,38 +79,68 @@ impl Store {
             Err(Error::NoThread(_)) if stream.create => true,
             found => found.map(|_| false)?,
         };
-        let mut lines: Vec<Vec<u8>> = Vec::new();
+        let mut batch = Batch::default();
+        let mut number = 0;
         loop {
-            let line = next_line(stream.input).map_err(StreamError::Read)?;
-            let ended = line.is_none();
-            if ended && creates {
-                return Err(StreamError::NoHead);
-            }
-            if let Some(line) = line {
-                if std::mem::take(&mut creates) {
-                    check_head(thread, &line)?;
-                    self.create_thread(thread)?;
+            number += 1;
+            let line = next_line(stream.input, number)?;
+            let Some(line) = line else {
+                if creates && number == 1 {
+                    return Err(StreamError::NoHead);
                 }
-                lines.push(line);
+                return self.send(thread, &mut creates, &mut batch, tell);
+            };
+            if creates && number == 1 {
+                check_head(thread, &line)?;
             }
-            if !lines.is_empty() && (ended || lines.len() >= stream.batch_lines) {
-                let batch: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
-                #[cfg(turnleaf_bugs)]
-                if crate::bugs::AckTooEarly.planted() {
-                    tell(&self.foreseen(thread, &batch)).map_err(StreamError::Tell)?;
-                    self.append(thread, None, &batch)?;
-                    lines.clear();
-                    continue;
-                }
-                let appended = self.append(thread, None, &batch)?;
-                tell(&appended).map_err(StreamError::Tell)?;
-                lines.clear();
+            if batch.bytes + line.len() > BATCH_BYTES_MAX {
+                self.send(thread, &mut creates, &mut batch, tell)?;
             }
-            if ended {
-                return Ok(());
+            batch.bytes += line.len();
+            batch.lines.push(line);
+            if batch.lines.len() >= stream.batch_lines {
+                self.send(thread, &mut creates, &mut batch, tell)?;
             }
         }
     }
+
+    /// Appends a batch and tells that it is durable. The thread is created for its first batch: a
+    /// stream that breaks off before leaves none.
+    fn send(
+        &self,
+        thread: &str,
+        creates: &mut bool,
+        batch: &mut Batch,
+        tell: &mut dyn FnMut(&Appended) -> io::Result<()>,
+    ) -> Result<(), StreamError> {
+        if batch.lines.is_empty() {
+            return Ok(());
+        }
+        if std::mem::take(creates) {
+            let id = ThreadId::parse(thread);
+            let id = id.map_err(|_| Error::BadThreadId(thread.to_owned()))?;
+            // Another caller may have created it meanwhile.
+            find_or_create(self.source.owner()?, &id)?;
+        }
+        let lines: Vec<&[u8]> = batch.lines.iter().map(Vec::as_slice).collect();
+        #[cfg(turnleaf_bugs)]
+        if crate::bugs::AckTooEarly.planted() {
+            tell(&self.foreseen(thread, &lines)).map_err(StreamError::Tell)?;
+            self.append(thread, None, &lines)?;
+            *batch = Batch::default();
+            return Ok(());
+        }
+        let appended = self.append(thread, None, &lines)?;
+        *batch = Batch::default();
+        tell(&appended).map_err(StreamError::Tell)
+    }
+}
+
+/// Lines that are not appended yet.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<Vec<u8>>,
+    bytes: usize,
 }
 
 #[cfg(turnleaf_bugs)]
@@ -119,14 +160,20 @@ impl Store {
     }
 }
 
-/// The next line without its line feed; `None` at the end.
-fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
+/// The next line without its line feed; `None` at the end. Of one that is too long no more is read
+/// than what says so: it may never end.
+fn next_line(input: &mut dyn BufRead, number: u64) -> Result<Option<Vec<u8>>, StreamError> {
     let mut line = Vec::new();
-    if input.read_until(b'\n', &mut line)? == 0 {
+    let most = LINE_BYTES_MAX as u64 + 1;
+    let read = input.take(most).read_until(b'\n', &mut line);
+    if read.map_err(StreamError::Read)? == 0 {
         return Ok(None);
     }
     if line.last() == Some(&b'\n') {
         line.pop();
+    }
+    if line.len() > LINE_BYTES_MAX {
+        return Err(StreamError::LineTooLong { line: number });
     }
     Ok(Some(line))
 }

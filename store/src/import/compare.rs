@@ -28,6 +28,7 @@ pub(super) enum Compared {
 }
 
 /// What the store holds of the source.
+#[derive(Default)]
 pub(super) struct Known {
     /// Records of the thread.
     pub(super) records: u64,

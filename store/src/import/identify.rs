@@ -2,28 +2,45 @@
 
 use std::io;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use turnleaf_engine::format::ThreadId;
-use turnleaf_projector::fold::{self, Effect};
+use turnleaf_projector::fold::{self, Effect, HeadField};
 
 use super::Skip;
 use super::lines::Lines;
 
-/// How far the head is looked for, bytes.
-const LOOK_BYTES: usize = 2 << 20;
+/// How far the head is looked for, bytes: most are in the first ones.
+const LOOKS_BYTES: [usize; 2] = [64 << 10, 2 << 20];
 
 /// What the beginning of a source says.
 pub(super) enum Head {
-    /// It belongs to this thread.
-    Thread(ThreadId),
+    /// It belongs to this thread; a field that its head lacks.
+    Thread(ThreadId, Option<HeadField>),
     /// It is not to be imported.
     Skip(Skip),
 }
 
 /// Finds the thread: the first `session_meta` decides, else the head of an old file, else the name.
 pub(super) fn identify(lines: &mut Lines<'_>, hint: Option<&str>) -> io::Result<Head> {
-    let bytes = lines.peek(LOOK_BYTES)?;
+    for len in LOOKS_BYTES {
+        let (bytes, is_all) = lines.peek(len)?;
+        let is_last = is_all || Some(&len) == LOOKS_BYTES.last();
+        if let Some(head) = head_of(bytes, is_last, hint) {
+            return Ok(head);
+        }
+    }
+    let has_meta = false;
+    Ok(Head::Skip(Skip::NoThread { has_meta }))
+}
+
+/// What the first bytes say. `None` where more of them may say more.
+fn head_of(bytes: &[u8], is_last: bool, hint: Option<&str>) -> Option<Head> {
+    let whole = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+    let bytes = if is_last { bytes } else { &bytes[..whole] };
     let mut found: Option<String> = None;
+    let mut lacks = None;
+    let (mut is_found, mut has_meta) = (false, false);
     let mut records = 0;
     let mut blank = true;
     for line in bytes.split(|byte| *byte == b'\n') {
@@ -32,6 +49,13 @@ pub(super) fn identify(lines: &mut Lines<'_>, hint: Option<&str>) -> io::Result<
         match &decoded.effect {
             Effect::SessionMeta(meta) => {
                 found = Some(meta.id.clone().into_owned());
+                is_found = true;
+                break;
+            }
+            Effect::IncompleteHead(meta, field) => {
+                found = Some(meta.id.clone().into_owned());
+                lacks = Some(*field);
+                is_found = true;
                 break;
             }
             Effect::BareHead(head) => {
@@ -39,35 +63,74 @@ pub(super) fn identify(lines: &mut Lines<'_>, hint: Option<&str>) -> io::Result<
                 found.get_or_insert(head.id.clone().into_owned());
             }
             Effect::Rejected(_) => {
-                if let Some(mode) = unknown_mode(line) {
-                    return Ok(Head::Skip(Skip::HistoryMode(mode)));
+                let like = Like::of(line);
+                if let Like::Meta { mode: Some(mode) } = like {
+                    return Some(Head::Skip(Skip::HistoryMode(mode)));
                 }
+                has_meta |= matches!(like, Like::Meta { .. });
+                records += usize::from(like != Like::Nothing);
             }
             _ => records += usize::from(decoded.is_accepted()),
         }
     }
+    if !is_last && !is_found {
+        return None;
+    }
     if blank {
-        return Ok(Head::Skip(Skip::Empty));
+        return Some(Head::Skip(Skip::Empty));
     }
     let id = match (found, hint) {
         (Some(id), _) => id,
-        (None, _) if records == 0 => return Ok(Head::Skip(Skip::NotARollout)),
+        (None, _) if records == 0 => return Some(Head::Skip(Skip::NotARollout)),
         (None, Some(hint)) => hint.to_owned(),
-        (None, None) => return Ok(Head::Skip(Skip::NoThread)),
+        (None, None) => return Some(Head::Skip(Skip::NoThread { has_meta })),
     };
-    Ok(match ThreadId::parse(&id) {
-        Ok(id) => Head::Thread(id),
+    Some(match ThreadId::parse(&id) {
+        Ok(id) => Head::Thread(id, lacks),
         Err(_) => Head::Skip(Skip::BadThreadId(id)),
     })
 }
 
-/// The history mode of a head that was refused for it.
-fn unknown_mode(line: &[u8]) -> Option<String> {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let head: Value = serde_json::from_slice(line).ok()?;
-    if head.get("type")? != "session_meta" {
-        return None;
+/// What a line is like that is no record.
+#[derive(PartialEq)]
+enum Like {
+    /// Nothing that an agent writes.
+    Nothing,
+    /// A record that lacks something, such as its time stamp.
+    Record,
+    /// A `session_meta`; with a history mode that is not known.
+    Meta { mode: Option<String> },
+}
+
+impl Like {
+    fn of(line: &[u8]) -> Like {
+        #[derive(Deserialize)]
+        struct Keys {
+            #[serde(rename = "type")]
+            kind: String,
+            payload: Payload,
+        }
+        #[derive(Deserialize)]
+        struct Payload {
+            history_mode: Option<IgnoredOr>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum IgnoredOr {
+            Text(String),
+            Other(IgnoredAny),
+        }
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let Ok(keys) = serde_json::from_slice::<Keys>(line) else {
+            return Like::Nothing;
+        };
+        if keys.kind != "session_meta" {
+            return Like::Record;
+        }
+        let mode = match keys.payload.history_mode {
+            Some(IgnoredOr::Text(mode)) if mode != "legacy" && mode != "paginated" => Some(mode),
+            _ => None,
+        };
+        Like::Meta { mode }
     }
-    let mode = head.get("payload")?.get("history_mode")?.as_str()?;
-    (!matches!(mode, "legacy" | "paginated")).then(|| mode.to_owned())
 }

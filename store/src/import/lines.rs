@@ -40,18 +40,21 @@ pub(super) struct Lines<'a> {
     spare: Vec<u8>,
     /// What was looked at in advance and is to be read again.
     again: Vec<u8>,
+    /// The source said that it has no more bytes.
+    is_ended: bool,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(source: &'a mut dyn Read) -> Lines<'a> {
         Lines {
             source,
-            buffer: vec![0; READ_BYTES],
+            buffer: Vec::new(),
             start: 0,
             end: 0,
             at: 0,
             spare: Vec::new(),
             again: Vec::new(),
+            is_ended: false,
         }
     }
 
@@ -60,23 +63,18 @@ impl<'a> Lines<'a> {
         self.at
     }
 
-    /// Looks at the first bytes without consuming them: up to `len`, fewer at the end.
-    pub(super) fn peek(&mut self, len: usize) -> io::Result<&[u8]> {
-        let mut ahead = vec![0; len];
-        let mut filled = 0;
-        while filled < len {
-            match self.source.read(&mut ahead[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What came before the break is looked at; the break shows again when it is read.
-                Err(_) if filled > 0 => break,
-                Err(error) => return Err(error),
-            }
+    /// Looks at the first bytes without consuming them: up to `len`, fewer at the end. Says also
+    /// whether those are all that can be read. Only before anything is consumed.
+    pub(super) fn peek(&mut self, len: usize) -> io::Result<(&[u8], bool)> {
+        let more = len.saturating_sub(self.again.len()) as u64;
+        let read = (&mut *self.source).take(more).read_to_end(&mut self.again);
+        let is_broken = read.is_err();
+        match read {
+            // What came before the break is looked at; the break shows again when it is read.
+            Err(error) if self.again.is_empty() => return Err(error),
+            read => self.is_ended = read.is_ok() && self.again.len() < len,
         }
-        ahead.truncate(filled);
-        self.again = ahead;
-        Ok(&self.again)
+        Ok((&self.again, self.is_ended || is_broken))
     }
 
     /// The next line. A line over [`LINE_BYTES_MAX`] comes in pieces of exactly that size but for
@@ -177,6 +175,9 @@ impl<'a> Lines<'a> {
             self.buffer = std::mem::take(&mut self.again);
             (self.start, self.end) = (0, self.buffer.len());
             return Ok(true);
+        }
+        if self.is_ended {
+            return Ok(false);
         }
         if self.buffer.len() < READ_BYTES {
             self.buffer.resize(READ_BYTES, 0);

@@ -7,22 +7,27 @@
 //! and the caller learns that the source has it.
 
 mod compare;
+mod group;
 mod identify;
 mod lines;
 mod sink;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 
-use turnleaf_engine::AppendError;
-use turnleaf_engine::format::catalogue::CatalogueRecord;
-use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_engine::format::record::{Flags, Kind};
+use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
+use turnleaf_engine::{AppendError, NewRecord, State, ThreadFact};
+use turnleaf_projector::fold::HeadField;
 
-use crate::commit::{Shared, find_or_create, settle};
+use crate::append::name_patch;
 use crate::error::Error;
 use crate::open::Store;
 
-use compare::Compared;
+use compare::{Compared, Known};
+use group::{Group, Said};
 use identify::{Head, identify};
 pub(crate) use lines::LINE_BYTES_MAX;
 use lines::Lines;
@@ -38,7 +43,9 @@ pub struct ImportSource<'a> {
     pub plain: &'a mut dyn Read,
     /// Length of the source as it is stored, bytes; compared by [`Store::import_is_current`].
     pub file_bytes: u64,
-    /// Its modification time, Unix nanoseconds; compared likewise.
+    /// When it was changed last, Unix nanoseconds; compared likewise. It must change with every
+    /// change of the bytes, so of a file it is the time that no program can set (`ctime`). 0 where
+    /// nothing can be relied on: the source is then read again.
     pub modified_ns: i64,
     /// Whether it lies among archived ones: then its thread is archived. A source that was imported
     /// from the same place before changes nothing about that.
@@ -63,7 +70,10 @@ pub enum Skip {
     /// Its head asks for a history mode that is not known.
     HistoryMode(String),
     /// Neither its head nor its name says which thread it is.
-    NoThread,
+    NoThread {
+        /// It has a `session_meta`, but one without an id.
+        has_meta: bool,
+    },
     /// What it calls a thread id is none.
     BadThreadId(String),
     /// Its thread was deleted here.
@@ -108,15 +118,32 @@ impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Skip::Empty => f.write_str("the file is empty"),
-            Skip::NotARollout => f.write_str("not a rollout: no line of its beginning is a record"),
+            Skip::NotARollout => {
+                f.write_str("not a rollout: no line of its beginning is a record; leave it out")
+            }
             Skip::HistoryMode(mode) => {
                 write!(
                     f,
                     "unknown history mode {mode:?}; a newer version may know it"
                 )
             }
-            Skip::NoThread => f.write_str("no session_meta and no id in the name: whose is it?"),
-            Skip::BadThreadId(id) => write!(f, "{id:?} is not a thread id"),
+            Skip::NoThread { has_meta } => {
+                let head = if *has_meta {
+                    "its session_meta has no payload.id"
+                } else {
+                    "it has no session_meta"
+                };
+                write!(
+                    f,
+                    "{head}, and there is no id in its name: to import it, call it \
+                     rollout-<time>-<id>.jsonl"
+                )
+            }
+            Skip::BadThreadId(id) => write!(
+                f,
+                "{id:?} is not a thread id (1 to 128 letters, digits, '-' or '_'): keep the file \
+                 where it is"
+            ),
             Skip::Deleted(id) => write!(
                 f,
                 "thread {id} was deleted from the store; to have it again, import it into another \
@@ -125,7 +152,8 @@ impl fmt::Display for Skip {
             Skip::Differs { thread, at } => write!(
                 f,
                 "the store holds other history for thread {thread}: it differs at byte {at}; \
-                 nothing was changed"
+                 nothing was changed: keep the file, and import it into another store to read it \
+                 there"
             ),
             Skip::HasLost {
                 thread, ordinals, ..
@@ -143,11 +171,16 @@ impl fmt::Display for Skip {
                  there; nothing was changed",
                 Ranges(&[*ordinals])
             ),
-            Skip::Broken { after: 0, why, .. } => write!(f, "cannot be read: {why}"),
+            Skip::Broken { after: 0, why, .. } => {
+                write!(
+                    f,
+                    "cannot be read: {why}; import it again once it can be read"
+                )
+            }
             Skip::Broken { after, why, .. } => write!(
                 f,
                 "cannot be read beyond byte {after} of its plain text ({why}); what came before \
-                 is imported"
+                 is imported: import it again once it can be read"
             ),
         }
     }
@@ -177,6 +210,8 @@ pub struct Imported {
     pub bytes: u64,
     /// Records that this import added.
     pub added_records: u64,
+    /// A field that its `session_meta` lacks: that line is no record, and is kept.
+    pub head_lacks: Option<&'static str>,
 }
 
 /// Told the plain bytes of the source that have been read so far.
@@ -194,27 +229,9 @@ impl Store {
         modified_ns: i64,
     ) -> Option<Imported> {
         self.source.with(|state| {
-            let same = |fact: &turnleaf_engine::ImportFact| {
-                let same_time = fact.modified_ns == modified_ns;
-                #[cfg(turnleaf_bugs)]
-                let same_time = same_time || crate::bugs::SourceTimeIgnored.planted();
-                fact.path == path && fact.file_bytes == file_bytes && same_time
-            };
-            let (number, fact) = state
-                .threads()
-                .find(|(_, fact)| fact.import.as_ref().is_some_and(same))?;
-            let reader = state.reader(number)?;
-            if !reader.given_up().is_empty() {
-                return None;
-            }
-            let records = reader.end().0;
-            let bytes = fact.import.as_ref().map_or(0, |import| import.source_bytes);
-            Some(Imported {
-                thread: fact.id.to_string(),
-                records,
-                bytes,
-                added_records: 0,
-            })
+            let all = state.threads();
+            let mut of_path = all.filter(|(_, fact)| is_from(fact, path));
+            of_path.find_map(|(number, _)| current(state, number, path, file_bytes, modified_ns))
         })
     }
 
@@ -229,40 +246,142 @@ impl Store {
         source: ImportSource<'_>,
         progress: ImportProgress<'_>,
     ) -> Result<Result<Imported, Skip>, Error> {
+        let mut importer = self.importer()?;
+        let imported = importer.import(source, progress)?;
+        importer.finish()?;
+        Ok(imported)
+    }
+
+    /// Imports one source after the other; small ones share a sync.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
+    pub fn importer(&self) -> Result<Importer<'_>, Error> {
+        let shared = self.source.owner()?;
+        let known = self.source.with(|state| {
+            let path = |(number, fact): (ThreadNumber, &ThreadFact)| {
+                let import = fact.import.as_ref()?;
+                Some((hash(&import.path), number))
+            };
+            state.threads().filter_map(path).collect()
+        });
+        Ok(Importer {
+            store: self,
+            group: Group::new(shared),
+            known,
+        })
+    }
+
+    /// Whether the newest import into a thread was from the same place.
+    fn was_imported_from(&self, thread: ThreadNumber, path: &str) -> bool {
+        self.source.with(|state| {
+            let import = state.thread(thread).and_then(|fact| fact.import.as_ref());
+            import.is_some_and(|import| import.path == path)
+        })
+    }
+}
+
+/// Imports sources one after the other. What a source added is durable when
+/// [`Importer::finish`] returned; of an importer that is dropped without it, what the newest
+/// sources added may be missing, and they are not called imported then.
+#[must_use]
+pub struct Importer<'s> {
+    store: &'s Store,
+    group: Group<'s>,
+    /// Where threads were imported from last, as hashes: what they lead to is looked at again.
+    known: HashMap<u64, ThreadNumber>,
+}
+
+impl fmt::Debug for Importer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Importer").finish_non_exhaustive()
+    }
+}
+
+impl Importer<'_> {
+    /// As [`Store::import_is_current`], at a cost that does not grow with the store.
+    #[must_use]
+    pub fn is_current(&self, path: &str, file_bytes: u64, modified_ns: i64) -> Option<Imported> {
+        let number = *self.known.get(&hash(path))?;
+        let look = |state: &State| current(state, number, path, file_bytes, modified_ns);
+        self.store.source.with(look)
+    }
+
+    /// Names a thread, since `named_at_ms` (Unix milliseconds); an empty name takes the name away.
+    /// A name of a thread that does not exist is kept for it: the thread has that record alone, and
+    /// is not listed, until it is imported.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] for an id that is none or was that of a thread that is
+    /// deleted; [`crate::ErrorKind::Damaged`] for a thread in quarantine; failures of the store.
+    pub fn name(&mut self, id: &str, name: &str, named_at_ms: i64) -> Result<(), Error> {
+        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let (number, _) = self.group.thread(&parsed)?;
+        let patch = name_patch(name, named_at_ms);
+        let record = NewRecord {
+            kind: Kind::METADATA,
+            flags: Flags::NONE,
+            timestamp_ms: self.group.shared.now_ms(),
+            bytes: patch.as_bytes(),
+        };
+        let staged = self.group.shared.lock().stage(number, None, &[record]);
+        let staged = staged.map_err(group::refused(id))?;
+        self.group.staged(number, staged.ticket, patch.len());
+        self.group.say(Said {
+            thread: number,
+            archived: None,
+            import: None,
+        })
+    }
+
+    /// As [`Store::import`], but what a small source adds may not be durable yet.
+    ///
+    /// # Errors
+    /// As [`Store::import`]; also failures to make durable what earlier sources added.
+    pub fn import(
+        &mut self,
+        source: ImportSource<'_>,
+        progress: ImportProgress<'_>,
+    ) -> Result<Result<Imported, Skip>, Error> {
         let mut lines = Lines::new(source.plain);
-        let id = match identify(&mut lines, source.thread_hint) {
-            Ok(Head::Thread(id)) => id,
+        let (id, head_lacks) = match identify(&mut lines, source.thread_hint) {
+            Ok(Head::Thread(id, lacks)) => (id, lacks),
             Ok(Head::Skip(skip)) => return Ok(Err(skip)),
             Err(error) => {
                 return Ok(Err(broken(&lines, error.to_string())));
             }
         };
-        let shared = self.source.owner()?;
-        let number = match find_or_create(shared, &id) {
+        let (number, is_new) = match self.group.thread(&id) {
             Err(Error::Append {
                 reason: AppendError::Deleted,
                 thread,
             }) => return Ok(Err(Skip::Deleted(thread))),
             found => found?,
         };
-        let known = match self.compare(number, &id, &mut lines, progress)? {
-            Compared::Prefix(known) => known,
-            Compared::Skip(skip) => return Ok(Err(skip)),
+        let known = if is_new {
+            Known::default()
+        } else {
+            match self.store.compare(number, &id, &mut lines, progress)? {
+                Compared::Prefix(known) => known,
+                Compared::Skip(skip) => return Ok(Err(skip)),
+            }
         };
+        let is_moved = !self.store.was_imported_from(number, source.path);
         let end = Ordinal(known.records);
-        let mut sink = Sink::new(shared, number, &id, end, source.path);
+        let mut sink = Sink::new(&mut self.group, number, &id, end, source.path);
         sink.describe(source.file_bytes, source.modified_ns);
-        if !self.was_imported_from(number, source.path) {
+        if is_moved {
             sink.moved(source.archived);
         }
-        let broken = self.add(&mut lines, &mut sink, known.unterminated, progress);
-        let (after, ended) = (lines.at(), self.noting(broken)?);
-        let added_records = self.noting(sink.finish(after, ended.is_none()))?;
+        let broken = add(&mut lines, &mut sink, known.unterminated, progress);
+        let (after, ended) = (lines.at(), self.store.noting(broken)?);
+        let added_records = self.store.noting(sink.finish(after, ended.is_none()))?;
         let imported = Imported {
             thread: id.to_string(),
             records: known.records + added_records,
             bytes: after,
             added_records,
+            head_lacks: head_lacks.map(HeadField::name),
         };
         Ok(match ended {
             None if !known.lost.is_empty() => Err(Skip::HasLost {
@@ -279,47 +398,85 @@ impl Store {
         })
     }
 
-    /// Whether the newest import into a thread was from the same place.
-    fn was_imported_from(&self, thread: ThreadNumber, path: &str) -> bool {
-        self.source.with(|state| {
-            let import = state.thread(thread).and_then(|fact| fact.import.as_ref());
-            import.is_some_and(|import| import.path == path)
-        })
+    /// Makes durable what is not yet.
+    ///
+    /// # Errors
+    /// I/O; [`crate::ErrorKind::Stopped`]. What was not made durable is not called imported.
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.group.settle()
     }
+}
 
-    /// Adds the rest of the source; returns why it broke off, if it did.
-    fn add(
-        &self,
-        lines: &mut Lines<'_>,
-        sink: &mut Sink<'_>,
-        mut continues: bool,
-        progress: ImportProgress<'_>,
-    ) -> Result<Option<String>, Error> {
-        #[cfg(turnleaf_bugs)]
-        if lines.at() > 0 && crate::bugs::ImportSkipsLine.planted() {
-            let _ = lines.next_line();
-        }
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::ImportForgetsOpenLine.planted() {
-            continues = false;
-        }
-        let mut told = lines.at();
-        loop {
-            match lines.next_line() {
-                Ok(None) => return Ok(None),
-                Ok(Some(line)) => {
-                    sink.push(&line, continues)?;
-                    continues = false;
-                    lines.give_back(line);
-                }
-                Err(error) => return Ok(Some(error.to_string())),
+/// Adds the rest of the source; returns why it broke off, if it did.
+fn add(
+    lines: &mut Lines<'_>,
+    sink: &mut Sink<'_, '_>,
+    mut continues: bool,
+    progress: ImportProgress<'_>,
+) -> Result<Option<String>, Error> {
+    #[cfg(turnleaf_bugs)]
+    if lines.at() > 0 && crate::bugs::ImportSkipsLine.planted() {
+        let _ = lines.next_line();
+    }
+    #[cfg(turnleaf_bugs)]
+    if crate::bugs::ImportForgetsOpenLine.planted() {
+        continues = false;
+    }
+    let mut told = lines.at();
+    loop {
+        match lines.next_line() {
+            Ok(None) => return Ok(None),
+            Ok(Some(line)) => {
+                sink.push(&line, continues)?;
+                continues = false;
+                lines.give_back(line);
             }
-            if lines.at() - told > (1 << 20) {
-                told = lines.at();
-                progress(told);
-            }
+            Err(error) => return Ok(Some(error.to_string())),
+        }
+        if lines.at() - told > (1 << 20) {
+            told = lines.at();
+            progress(told);
         }
     }
+}
+
+/// What the store holds of a source that was imported as it stands.
+fn current(
+    state: &State,
+    number: ThreadNumber,
+    path: &str,
+    file_bytes: u64,
+    modified_ns: i64,
+) -> Option<Imported> {
+    let fact = state.thread(number).filter(|fact| is_from(fact, path))?;
+    let import = fact.import.as_ref()?;
+    let same_time = import.modified_ns == modified_ns && modified_ns != 0;
+    #[cfg(turnleaf_bugs)]
+    let same_time = same_time || crate::bugs::SourceTimeIgnored.planted();
+    let reader = state.reader(number)?;
+    if import.file_bytes != file_bytes || !same_time || !reader.given_up().is_empty() {
+        return None;
+    }
+    Some(Imported {
+        thread: fact.id.to_string(),
+        records: reader.end().0,
+        bytes: import.source_bytes,
+        added_records: 0,
+        head_lacks: None,
+    })
+}
+
+/// Whether a thread was imported from this place last.
+fn is_from(fact: &ThreadFact, path: &str) -> bool {
+    fact.import
+        .as_ref()
+        .is_some_and(|import| import.path == path)
+}
+
+fn hash(path: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A source that broke before there was anything to add.
@@ -329,13 +486,6 @@ fn broken(lines: &Lines<'_>, why: String) -> Skip {
         why,
         imported: None,
     }
-}
-
-/// Stages a catalogue fact and waits until it is durable.
-fn announce(shared: &Shared, fact: CatalogueRecord) -> Result<(), Error> {
-    let mut log = shared.lock();
-    let ticket = log.stage_catalogue(&[fact]);
-    settle(shared, log, ticket)
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 use turnleaf_engine::format::catalogue::CatalogueRecord;
 use turnleaf_engine::format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kind, payload_crc};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_engine::{AppendError, Log, NewRecord, RunWriter};
+use turnleaf_engine::{Log, NewRecord, RunWriter};
 use turnleaf_projector::fold;
 use turnleaf_projector::notes::Notes;
 
-use super::announce;
+use super::group::{Group, Said, refused};
 use super::lines::Piece;
 use crate::append::boundary_flag;
 use crate::commit::{Shared, settle, wait_for};
@@ -36,7 +36,8 @@ struct Partial {
 }
 
 /// Takes the lines of one import.
-pub(super) struct Sink<'s> {
+pub(super) struct Sink<'g, 's> {
+    group: &'g mut Group<'s>,
     shared: &'s Shared,
     thread: ThreadNumber,
     id: String,
@@ -62,15 +63,17 @@ pub(super) struct Sink<'s> {
     consumed: u64,
 }
 
-impl<'s> Sink<'s> {
+impl<'g, 's> Sink<'g, 's> {
     pub(super) fn new(
-        shared: &'s Shared,
+        group: &'g mut Group<'s>,
         thread: ThreadNumber,
         id: &ThreadId,
         end: Ordinal,
         path: &str,
-    ) -> Sink<'s> {
+    ) -> Sink<'g, 's> {
+        let shared = group.shared;
         Sink {
+            group,
             shared,
             thread,
             id: id.to_string(),
@@ -126,8 +129,8 @@ impl<'s> Sink<'s> {
         }
     }
 
-    /// Makes everything durable; `consumed` plain bytes of the source are records now. Returns the
-    /// number of records that were added.
+    /// Leaves everything durable or staged in the group; `consumed` plain bytes of the source are
+    /// records then. Returns the number of records that were added.
     pub(super) fn finish(mut self, consumed: u64, whole: bool) -> Result<u64, Error> {
         (self.consumed, self.whole) = (consumed, whole);
         if self.partial.is_some() {
@@ -144,8 +147,13 @@ impl<'s> Sink<'s> {
             self.append_held()?;
             let fact = self.progress(None);
             if self.says_more(&fact) {
-                self.follow_archive()?;
-                announce(self.shared, fact)?;
+                let (thread, archived) = (self.thread, self.archived.take());
+                let import = Some(fact);
+                self.group.say(Said {
+                    thread,
+                    archived,
+                    import,
+                })?;
             }
         }
         Ok(self.added)
@@ -161,7 +169,7 @@ impl<'s> Sink<'s> {
         match log.stage_archive(self.thread, archived) {
             Ok(Some(ticket)) => settle(self.shared, log, ticket),
             Ok(None) => Ok(()),
-            Err(reason) => Err(self.refused()(reason)),
+            Err(reason) => Err(refused(&self.id)(reason)),
         }
     }
 
@@ -211,14 +219,6 @@ impl<'s> Sink<'s> {
         }
     }
 
-    fn refused(&self) -> impl FnOnce(AppendError) -> Error + use<> {
-        let thread = self.id.clone();
-        move |reason| match reason {
-            AppendError::Conflict { .. } => Error::Overtaken(thread),
-            reason => Error::Append { thread, reason },
-        }
-    }
-
     fn append_held(&mut self) -> Result<(), Error> {
         let held = std::mem::take(&mut self.held);
         let timestamp_ms = self.shared.now_ms();
@@ -242,9 +242,11 @@ impl<'s> Sink<'s> {
             let mut log = self.shared.lock();
             let staged = log
                 .stage(self.thread, Some(self.end), &records)
-                .map_err(self.refused())?;
+                .map_err(refused(&self.id))?;
             self.end = staged.end;
-            settle(self.shared, log, staged.ticket)?;
+            drop(log);
+            let bytes = records.iter().map(|record| record.bytes.len()).sum();
+            self.group.staged(self.thread, staged.ticket, bytes);
             rest = &rest[count..];
         }
         Ok(())
@@ -253,6 +255,10 @@ impl<'s> Sink<'s> {
     fn begin_run(&mut self) -> Result<(), Error> {
         if self.run.is_some() {
             return Ok(());
+        }
+        if !self.leased {
+            // The thread may be new, and exists when its creation is durable.
+            self.group.settle()?;
         }
         let mut log = self.shared.lock();
         log.set_now(self.shared.now_ms());
@@ -269,7 +275,7 @@ impl<'s> Sink<'s> {
                 return Err(Error::Overtaken(self.id.clone()));
             }
             // From here on nobody else appends.
-            log.lease(self.thread).map_err(self.refused())?;
+            log.lease(self.thread).map_err(refused(&self.id))?;
             self.leased = true;
         }
         // What the journal holds of stretches that are closed does not belong to this segment.
@@ -420,7 +426,7 @@ impl<'s> Sink<'s> {
     }
 }
 
-impl Drop for Sink<'_> {
+impl Drop for Sink<'_, '_> {
     fn drop(&mut self) {
         let run = self.run.take();
         if self.leased {

@@ -9,7 +9,7 @@ use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
 use turnleaf_engine::{Payload, ReadError, Reader, Record};
 use turnleaf_projector::fold::{self, Decoded, Effect, LargeLine, OPAQUE_BYTES, Part, ThreadState};
-use turnleaf_projector::index::{Index, IndexError};
+use turnleaf_projector::index::{Batch, Index, IndexError};
 use turnleaf_projector::notes::NotesReader;
 
 use crate::error::Error;
@@ -50,7 +50,7 @@ pub(crate) struct CaughtUp {
 }
 
 /// Why a batch was not applied.
-enum Stop {
+pub(super) enum Stop {
     /// Because of this record alone.
     Record(Ordinal),
     /// Because of something that no record is to blame for.
@@ -75,7 +75,7 @@ impl Stop {
 /// How far one batch came.
 pub(super) struct Fed {
     pub(super) end: Ordinal,
-    bytes: u64,
+    pub(super) bytes: u64,
     /// Whether records of it could not be read.
     pub(super) met_damage: bool,
 }
@@ -135,12 +135,7 @@ impl Store {
                 undurable = 0;
             }
         }
-        // Many small calls come to as much as a large one.
-        let all = &self.leaves.undurable_bytes;
-        if all.fetch_add(undurable, Ordering::Relaxed) + undurable >= DURABLE_BYTES {
-            index.writer()?.commit(true)?;
-            all.store(0, Ordering::Relaxed);
-        }
+        self.note_undurable(index, undurable)?;
         tracing::debug!(
             thread = id,
             from = start.0,
@@ -148,6 +143,17 @@ impl Store {
             "the index caught up"
         );
         Ok(total)
+    }
+
+    /// Notes bytes that were applied and are not durable in the index: many small calls come to as
+    /// much as a large one.
+    pub(super) fn note_undurable(&self, index: &Index, bytes: u64) -> Result<(), Error> {
+        let all = &self.leaves.undurable_bytes;
+        if all.fetch_add(bytes, Ordering::Relaxed) + bytes >= DURABLE_BYTES {
+            index.writer()?.commit(true)?;
+            all.store(0, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Whether the rows of a thread are those of the log up to their watermark. The log decides;
@@ -267,6 +273,20 @@ impl Store {
         passed_by: Option<Ordinal>,
     ) -> Result<Fed, Stop> {
         let mut batch = index.writer()?;
+        let fed = self.feed_into(&mut batch, number, reader, (from, until), passed_by)?;
+        batch.commit(false)?;
+        Ok(fed)
+    }
+
+    /// Applies records within a batch of the index, which is to be dropped where this fails.
+    pub(super) fn feed_into(
+        &self,
+        batch: &mut Batch,
+        number: ThreadNumber,
+        reader: &Reader,
+        (from, until): (Ordinal, Ordinal),
+        passed_by: Option<Ordinal>,
+    ) -> Result<Fed, Stop> {
         let mut rows = batch.thread(number)?;
         let mut state: ThreadState = rows.state()?.unwrap_or_default();
         #[cfg(turnleaf_bugs)]
@@ -343,7 +363,6 @@ impl Store {
             fed.end = until.max(fed.end);
         }
         rows.put_watermark(fed.end, chain, &state)?;
-        batch.commit(false)?;
         Ok(fed)
     }
 
@@ -412,7 +431,7 @@ pub(crate) fn decoded<T>(
         Kind::LINE => {}
         Kind::METADATA => {
             let bytes = record.bytes().unwrap_or_default();
-            return Ok(take(&fold::decode_metadata(bytes)));
+            return Ok(take(&fold::decode_metadata(bytes, record.timestamp_ms)));
         }
         // Other kinds say nothing to the fold.
         _ => return Ok(take(&fold::decode(b""))),

@@ -4,7 +4,9 @@
 mod catch_up;
 mod compare;
 mod context;
+mod counts;
 mod deleted;
+mod filter;
 mod health;
 mod pages;
 mod show;
@@ -22,10 +24,12 @@ use turnleaf_projector::index::{Index, IndexError};
 pub use catch_up::RebuildReport;
 pub(crate) use catch_up::decoded;
 pub use context::ContextReport;
+pub use counts::ThreadCounts;
+pub use filter::{SourceKind, same_directory};
 pub use health::ThreadHealth;
 pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnHead, TurnsPage, TurnsRequest};
 pub use show::{AnomalyCount, ShowThread};
-pub use threads::{SortKey, ThreadsPage, ThreadsRequest};
+pub use threads::{SortKey, ThreadsPage, ThreadsRequest, bound_to};
 
 use crate::error::Error;
 use crate::index_file;

@@ -30,7 +30,7 @@ pub struct ShowThread {
     pub thread: Value,
     /// Whether it is archived.
     pub archived: bool,
-    /// Records of the thread.
+    /// Records of the thread, without our own (its names).
     pub records: u64,
     /// Turns.
     pub turns: u64,
@@ -107,7 +107,7 @@ impl Store {
                     let fact = known.thread(number);
                     fact.is_some_and(|fact| fact.archived)
                 }),
-                records: reader.end().0,
+                records: reader.end().0.saturating_sub(state.own_records),
                 turns: row.turn_rows,
                 items: row.item_rows,
                 resume_from: range.start.map(|start| start.0),
@@ -201,6 +201,9 @@ fn served_source(source: Option<&str>) -> Value {
 
 pub(super) fn anomaly_count(anomaly: &turnleaf_projector::fold::Anomaly) -> AnomalyCount {
     let reason = match anomaly.kind {
+        AnomalyKind::Rejected(Rejection::HeadLacks(field)) => {
+            format!("rejected: session_meta without {}", field.name())
+        }
         AnomalyKind::Rejected(rejection) => format!("rejected: {}", rejected(rejection)),
         AnomalyKind::OrdinalGap => "gap before an upstream ordinal".into(),
         AnomalyKind::OrdinalRepeated => "upstream ordinal repeated".into(),
@@ -242,6 +245,10 @@ fn meaning(kind: AnomalyKind) -> &'static str {
                 "a known record whose fields have another shape; kept, not shown: the agent's own \
                  readers pass it by, too"
             }
+            Rejection::HeadLacks(_) => {
+                "the agent refuses a file with such a head; here it says whose the file is, \
+                 and the records behind it are shown"
+            }
             Rejection::TooLarge => {
                 "over 64 MiB and no compaction: kept and exported, not shown; only its type, time \
                  and ordinal are read"
@@ -277,6 +284,7 @@ fn rejected(rejection: Rejection) -> &'static str {
         Rejection::UnknownEvent => "unknown event",
         Rejection::UnknownItem => "unknown item",
         Rejection::Payload => "payload of another shape",
+        Rejection::HeadLacks(_) => "head that lacks a field",
         Rejection::TooLarge => "too large to be parsed",
     }
 }

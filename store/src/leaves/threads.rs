@@ -1,11 +1,14 @@
 //! Owns the list of threads: filters, order, pages.
 
+use std::collections::{BTreeSet, HashSet};
+
 use serde_json::Value;
-use turnleaf_engine::format::ThreadNumber;
+use turnleaf_engine::format::{StoreId, ThreadNumber};
 use turnleaf_projector::fold::{ThreadState, short_id, short_text};
 use turnleaf_projector::index::{Order, PageToken, Spot};
 
 use super::context::thread_state;
+use super::filter::{SourceKind, same_directory};
 use super::pages::page_limit;
 use crate::error::Error;
 use crate::open::Store;
@@ -24,7 +27,8 @@ pub enum SortKey {
 /// Asks for a page of threads. Empty filters let everything pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadsRequest {
-    /// Where to go on: a cursor of an earlier page of the same order.
+    /// Where to go on: a cursor of an earlier page of the same filters, sort and order, or a
+    /// backwards cursor of a page of the other order.
     pub cursor: Option<String>,
     /// Most threads, 1 to 1000.
     pub limit: usize,
@@ -34,10 +38,14 @@ pub struct ThreadsRequest {
     pub sort: SortKey,
     /// The archived threads instead of the others.
     pub archived: bool,
-    /// Only threads of this working directory.
-    pub cwd: Option<String>,
-    /// Only threads of this source (`cli`, `vscode`, `exec`, ...).
-    pub source: Option<String>,
+    /// Only threads of a working directory that is one of these, compared as
+    /// [`crate::same_directory`] does. The first is the one that is asked for, the others are other
+    /// names of it.
+    pub cwds: Vec<String>,
+    /// Only threads of one of these kinds of sources.
+    pub sources: Vec<SourceKind>,
+    /// No threads that another one began.
+    pub no_subagents: bool,
     /// Only threads that this one spawned.
     pub parent: Option<String>,
     /// Only threads that this one spawned, directly or not.
@@ -81,9 +89,10 @@ impl Store {
             SortKey::Updated => 1,
             SortKey::Recency => 2,
         };
-        let store = self.source.store();
+        let onwards = bound_to(self.source.store(), request, request.order);
+        let back = bound_to(self.source.store(), request, other(request.order));
         if let Some(text) = &request.cursor {
-            let token = PageToken::parse(text, store).map_err(Error::of_cursor(text))?;
+            let token = PageToken::parse(text, onwards).map_err(Error::of_cursor(text))?;
             let (key, number, include) = token.in_threads(list).map_err(Error::of_cursor(text))?;
             let at = (key, number);
             #[cfg(turnleaf_bugs)]
@@ -101,7 +110,7 @@ impl Store {
         }
         let more = listed.len() > limit;
         listed.truncate(limit);
-        let token = |thread: &Listed, include| {
+        let token = |thread: &Listed, include, store| {
             let spot = Spot::Threads {
                 list,
                 key: thread.key,
@@ -113,8 +122,8 @@ impl Store {
             next_cursor: listed
                 .last()
                 .filter(|_| more)
-                .map(|last| token(last, false)),
-            backwards_cursor: listed.first().map(|first| token(first, true)),
+                .map(|last| token(last, false, onwards)),
+            backwards_cursor: listed.first().map(|first| token(first, true, back)),
             threads: listed
                 .iter()
                 .map(|t| self.thread_value(&t.id, &t.state))
@@ -122,8 +131,18 @@ impl Store {
         })
     }
 
-    /// All threads that pass the filters, in no order.
-    fn listed(&self, request: &ThreadsRequest) -> Result<Vec<Listed>, Error> {
+    /// The working directories of all threads, each once, as they were recorded.
+    ///
+    /// # Errors
+    /// Failures of the system.
+    pub fn working_directories(&self) -> Result<Vec<String>, Error> {
+        let all = self.all_states()?.into_iter();
+        let cwds: BTreeSet<String> = all.filter_map(|(_, _, state)| state.meta.cwd).collect();
+        Ok(cwds.into_iter().collect())
+    }
+
+    /// All threads with their states, caught up with the log.
+    fn all_states(&self) -> Result<Vec<(crate::ThreadSummary, ThreadNumber, ThreadState)>, Error> {
         let mut all = Vec::new();
         self.drop_rows_of_deleted()?;
         for summary in self.log_threads() {
@@ -140,10 +159,18 @@ impl Store {
                 }
             }
         }
+        Ok(all)
+    }
+
+    /// All threads that pass the filters, in no order.
+    fn listed(&self, request: &ThreadsRequest) -> Result<Vec<Listed>, Error> {
+        let all = self.all_states()?;
         let family = request
             .ancestor
             .as_ref()
             .map(|root| descendants(root, &all));
+        let cwds = request.cwds.iter();
+        let cwds: HashSet<String> = cwds.map(|cwd| same_directory(short_text(cwd))).collect();
         let passes = |id: &str, archived: bool, state: &ThreadState| {
             let meta = &state.meta;
             let text = |needle: &String| {
@@ -155,14 +182,18 @@ impl Store {
                     .any(|text| text.to_lowercase().contains(&needle))
             };
             archived == request.archived
-                && request
-                    .cwd
-                    .as_ref()
-                    .is_none_or(|cwd| meta.cwd.as_deref() == Some(short_text(cwd)))
-                && request
-                    .source
-                    .as_ref()
-                    .is_none_or(|want| meta.source.as_ref() == Some(want))
+                && (cwds.is_empty()
+                    || meta
+                        .cwd
+                        .as_deref()
+                        .is_some_and(|cwd| cwds.contains(&same_directory(cwd))))
+                && (request.sources.is_empty()
+                    || request
+                        .sources
+                        .iter()
+                        .any(|kind| kind.covers(meta.source.as_deref())))
+                && !(request.no_subagents
+                    && SourceKind::of(meta.source.as_deref()).is_of_subagent())
                 && request
                     .parent
                     .as_ref()
@@ -174,6 +205,10 @@ impl Store {
         };
         let kept = all
             .into_iter()
+            // One that is known by a name alone is listed once it has a record.
+            .filter(|(summary, _, state)| {
+                summary.records != state.own_records || summary.records == 0
+            })
             .filter(|(summary, _, state)| passes(&summary.id, summary.archived, state));
         Ok(kept
             .map(|(summary, number, state)| {
@@ -193,6 +228,51 @@ impl Store {
             })
             .collect())
     }
+}
+
+fn other(order: Order) -> Order {
+    match order {
+        Order::Ascending => Order::Descending,
+        Order::Descending => Order::Ascending,
+    }
+}
+
+/// What a token of a list is checked against: the store, what the list is filtered by, and the
+/// order in which the token goes on. Tests make tokens with it.
+#[doc(hidden)]
+#[must_use]
+pub fn bound_to(store: StoreId, request: &ThreadsRequest, order: Order) -> StoreId {
+    let ThreadsRequest {
+        cursor: _,
+        limit: _,
+        order: _,
+        sort: _,
+        archived,
+        cwds,
+        sources,
+        no_subagents,
+        parent,
+        ancestor,
+        search,
+    } = request;
+    let filter = serde_json::json!([
+        order == Order::Ascending,
+        archived,
+        cwds.first().map(|cwd| same_directory(cwd)),
+        sources.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        no_subagents,
+        parent,
+        ancestor,
+        search,
+    ]);
+    let crc = crc32fast::hash(filter.to_string().as_bytes()).to_le_bytes();
+    let mut bound = store;
+    bound
+        .0
+        .iter_mut()
+        .zip(crc)
+        .for_each(|(byte, of_filter)| *byte ^= of_filter);
+    bound
 }
 
 /// Ids of all threads below `root`; a loop of parents ends where it closes.

@@ -12,6 +12,7 @@ mod states;
 mod stopped;
 mod store;
 mod store_import;
+mod store_imports;
 mod store_reads;
 mod unread;
 mod unread_store;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use turnleaf::{
     Error, ErrorKind, ItemsRequest, ItemsView, Options, Order, Store, ThreadsRequest, TurnsRequest,
 };
-use turnleaf_format::{Ordinal, ThreadNumber};
+use turnleaf_format::{Ordinal, StoreId, ThreadNumber};
 use turnleaf_projector::index::{PageToken, Spot};
 
 use super::Bytes;
@@ -70,7 +70,7 @@ pub fn run(input: &[u8]) {
                 .1
                 .clone(),
             2 => changed(shop, &mut input),
-            _ => made(&mut input),
+            _ => made(&mut input, seed(list, order)),
         };
         check(shop, list, order, limit, &text);
     });
@@ -87,7 +87,7 @@ fn changed(shop: &Shop, input: &mut Bytes<'_>) -> String {
 }
 
 /// A token with a right checksum for a place that nobody may have named.
-fn made(input: &mut Bytes<'_>) -> String {
+fn made(input: &mut Bytes<'_>, seed: StoreId) -> String {
     let (scope, list, include) = (input.byte() % 3, input.byte(), input.byte() % 2 == 1);
     let mut number = || {
         let bytes: [u8; 8] = std::array::from_fn(|_| input.byte());
@@ -109,13 +109,22 @@ fn made(input: &mut Bytes<'_>) -> String {
             thread,
         },
     };
-    PageToken { spot, include }.to_text(STORE)
+    PageToken { spot, include }.to_text(seed)
+}
+
+/// What tokens of a list are checked against: those of threads are bound to filters and order.
+fn seed(list: List, order: Order) -> StoreId {
+    match list {
+        List::Threads => turnleaf::bound_to(STORE, &all_threads(), order),
+        List::Turns(_) | List::Items(_) => STORE,
+    }
 }
 
 fn check(shop: &Shop, list: List, order: Order, limit: usize, text: &str) {
-    let token = PageToken::parse(text, STORE);
+    let seed = seed(list, order);
+    let token = PageToken::parse(text, seed);
     if let Ok(token) = &token {
-        assert_eq!(token.to_text(STORE), text, "two texts of one token");
+        assert_eq!(token.to_text(seed), text, "two texts of one token");
     }
     let token = token.ok();
     let number = |at: usize| ThreadNumber(at as u64 + 1);
@@ -172,7 +181,7 @@ fn place_of(shop: &Shop, list: List, row: &Value) -> (i128, u64) {
             let number = shop.ids.iter().position(|known| known == id);
             let number = number.map_or(0, |at| at as u64 + 1);
             let made = shop.tokens.iter().find_map(|(of, text)| {
-                let token = PageToken::parse(text, STORE).ok()?;
+                let token = PageToken::parse(text, seed(list, Order::Descending)).ok()?;
                 match token.spot {
                     Spot::Threads { key, thread, .. } if *of == list => {
                         (thread.0 == number).then_some(key)
@@ -272,9 +281,10 @@ fn build() -> Shop {
             // The token that leads back names the row itself.
             let page = ask(&shop, *list, Order::Ascending, 1, cursor.as_deref()).expect("a row");
             let back = page.1.expect("a page has a way back");
-            let mut token = PageToken::parse(&back, STORE).expect("a token");
+            let leads_back = seed(*list, Order::Descending);
+            let mut token = PageToken::parse(&back, leads_back).expect("a token");
             token.include = false;
-            cursor = Some(token.to_text(STORE));
+            cursor = Some(token.to_text(seed(*list, Order::Ascending)));
             shop.tokens.push((*list, back));
         }
         shop.rows[at] = rows;

@@ -1,10 +1,12 @@
 //! Owns the search for sources: which files below the given paths are rollouts or name indexes.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::home;
 
 /// The file that holds thread names.
-const NAME_INDEX: &str = "session_index.jsonl";
+pub(super) const NAME_INDEX: &str = "session_index.jsonl";
 
 /// A file that may be a rollout.
 #[derive(Debug)]
@@ -20,58 +22,98 @@ pub(crate) struct Found {
     pub(crate) rollouts: Vec<Candidate>,
     pub(crate) name_indexes: Vec<PathBuf>,
     pub(crate) skipped: Vec<(String, String)>,
+    /// What is worth knowing and costs nothing.
+    pub(crate) remarks: Vec<(String, String)>,
+    seen: BTreeSet<PathBuf>,
 }
 
 /// Looks through the paths. A file that is named is taken whatever it is called; below a directory
-/// every .jsonl file is, packed or not.
+/// every .jsonl file is, packed or not. Of an agent's home only the threads and their names are.
 pub(crate) fn find(paths: &[PathBuf]) -> Found {
     let mut found = Found::default();
-    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for path in paths {
-        if !path.is_dir() {
-            add(&mut found, &mut seen, path.clone(), false);
-            continue;
+        if path.is_dir() {
+            found.walk(path);
+        } else {
+            found.add(path.clone(), false);
         }
-        for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+    }
+    found.prefer_plain()
+}
+
+/// Looks through agents' homes.
+pub(crate) fn find_in_homes(homes: &[PathBuf]) -> Found {
+    let mut found = Found::default();
+    for home in homes {
+        found.walk_home(home);
+    }
+    found.prefer_plain()
+}
+
+impl Found {
+    fn walk(&mut self, dir: &Path) {
+        let mut entries = walkdir::WalkDir::new(dir).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
             match entry {
-                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) if entry.file_type().is_dir() => {
+                    if home::is_home(entry.path()) {
+                        entries.skip_current_dir();
+                        self.walk_home(entry.path());
+                        let path = entry.path().display().to_string();
+                        self.remarks.push((path, home::READ_OF_IT.to_owned()));
+                    }
+                }
                 Ok(entry) => {
                     let name = entry.file_name().to_string_lossy();
                     if let Some(core) = core_of(&name) {
                         let guessed = !core.starts_with("rollout-");
-                        add(&mut found, &mut seen, entry.into_path(), guessed);
+                        self.add(entry.into_path(), guessed);
                     }
                 }
                 Err(error) => {
-                    let at = error.path().unwrap_or(path).display().to_string();
+                    let at = error.path().unwrap_or(dir).display().to_string();
                     let of_system = error.io_error().map(ToString::to_string);
                     let reason = of_system.unwrap_or_else(|| error.to_string());
-                    found.skipped.push((at, reason));
+                    self.skipped.push((at, reason));
                 }
             }
         }
     }
-    // A plain file wins over its packed sibling: it is the one that grows.
-    let packed = |found: &Candidate| {
-        let plain = found
-            .path
-            .to_string_lossy()
-            .strip_suffix(".zst")
-            .map(PathBuf::from);
-        plain.is_none_or(|plain| !seen.contains(&plain))
-    };
-    found.rollouts.retain(packed);
-    found
-}
 
-fn add(found: &mut Found, seen: &mut BTreeSet<PathBuf>, path: PathBuf, guessed: bool) {
-    if !seen.insert(path.clone()) {
-        return;
+    fn walk_home(&mut self, home: &Path) {
+        // Where a thread lies in both, the live one is imported last, and the thread is live.
+        for folder in [home::ARCHIVE, home::SESSIONS] {
+            let folder = home.join(folder);
+            if folder.is_dir() {
+                self.walk(&folder);
+            }
+        }
+        let names = home.join(NAME_INDEX);
+        if names.symlink_metadata().is_ok() {
+            self.add(names, false);
+        }
     }
-    if path.file_name().is_some_and(|name| name == NAME_INDEX) {
-        found.name_indexes.push(path);
-    } else {
-        found.rollouts.push(Candidate { path, guessed });
+
+    fn add(&mut self, path: PathBuf, guessed: bool) {
+        if !self.seen.insert(path.clone()) {
+            return;
+        }
+        if path.file_name().is_some_and(|name| name == NAME_INDEX) {
+            self.name_indexes.push(path);
+        } else {
+            self.rollouts.push(Candidate { path, guessed });
+        }
+    }
+
+    /// A plain file wins over its packed sibling: it is the one that grows.
+    fn prefer_plain(mut self) -> Found {
+        let seen = std::mem::take(&mut self.seen);
+        self.rollouts.retain(|found| {
+            let plain = found.path.to_string_lossy();
+            let plain = plain.strip_suffix(".zst").map(PathBuf::from);
+            plain.is_none_or(|plain| !seen.contains(&plain))
+        });
+        self
     }
 }
 

@@ -275,15 +275,18 @@ fn pieces_of_a_line_count_once() {
 fn our_own_records_change_the_name_only() {
     let records = [
         decode(HEAD.as_bytes()),
-        decode_metadata(br#"{"name":"My thread"}"#),
+        decode_metadata(br#"{"name":"My thread"}"#, 7),
     ];
     let state = check(&records, &[]);
     assert_eq!(
-        (state.meta.name.as_deref(), state.records),
-        (Some("My thread"), 1)
+        (state.meta.name.as_deref(), state.records, state.own_records),
+        (Some("My thread"), 1, 1)
     );
+    assert_eq!(state.meta.named_at_ms, Some(7), "when it was appended");
+    let dated = decode_metadata(br#"{"name":"x","at_ms":5}"#, 7);
+    assert_eq!(check(&[dated], &[]).meta.named_at_ms, Some(5));
     check(
-        &[decode_metadata(b"{")],
+        &[decode_metadata(b"{", 7)],
         &[(AnomalyKind::Rejected(Rejection::Payload), 1, 0)],
     );
 }

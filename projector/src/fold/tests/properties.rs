@@ -173,7 +173,7 @@ proptest! {
             }
         }
         let decoded = decode(&line);
-        let _ = (is_boundary(&line), decode_metadata(&line));
+        let _ = (is_boundary(&line), decode_metadata(&line, 0));
         let _ = decode_part(&line, Part { unterminated: true, head_bytes });
         for mut state in states() {
             let mut rows = MemRows::default();

@@ -1,0 +1,147 @@
+//! Owns what became of all sources of an import, and how that is told.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use turnleaf::{Imported, ThreadCounts};
+
+use super::NotImported;
+use super::find::Candidate;
+use crate::args::Global;
+use crate::exit::Failure;
+use crate::output::{print_json, print_line, size, warn};
+
+/// Threads that are listed by their ids.
+const LISTED_MAX: usize = 5;
+
+/// What became of all sources.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    pub(super) threads: BTreeSet<String>,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    pub(super) added_records: u64,
+    pub(super) skipped: Vec<(String, String)>,
+    /// What is worth knowing, and left nothing of the user's out.
+    pub(super) remarks: Vec<(String, String)>,
+    /// Of the threads, each once.
+    pub(super) records: u64,
+    pub(super) unknown: u64,
+    pub(super) odd: u64,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, candidate: &Candidate, imported: Imported) {
+        self.bytes += imported.bytes;
+        self.added_records += imported.added_records;
+        self.threads.insert(imported.thread);
+        if let Some(field) = imported.head_lacks {
+            let remark = format!(
+                "its session_meta has no {field}: imported all the same, that line counts as \
+                 malformed"
+            );
+            self.remark(candidate, remark);
+        }
+    }
+
+    fn remark(&mut self, candidate: &Candidate, remark: String) {
+        let path = candidate.path.display().to_string();
+        self.remarks.push((path, remark));
+    }
+
+    pub(super) fn skip(&mut self, candidate: &Candidate, why: NotImported) {
+        let reason = match why {
+            // A list of something else that lies beside rollouts.
+            NotImported::NoRollout(_) | NotImported::Nothing(_) if candidate.guessed => return,
+            NotImported::Nothing(remark) => return self.remark(candidate, remark),
+            NotImported::NoRollout(reason) | NotImported::Refused(reason) => reason,
+            NotImported::InPart(part, reason) => {
+                self.add(candidate, part);
+                reason
+            }
+        };
+        let path = candidate.path.display().to_string();
+        self.skipped.push((path, reason));
+    }
+
+    pub(super) fn count(&mut self, counts: &[ThreadCounts]) {
+        self.records = counts.iter().map(|thread| thread.records).sum();
+        self.unknown = counts.iter().map(|thread| thread.unknown).sum();
+        self.odd = counts.iter().map(|thread| thread.odd).sum();
+    }
+
+    pub(super) fn tell(
+        &self,
+        global: &Global,
+        elapsed_ms: u64,
+        dry_run: bool,
+    ) -> Result<(), Failure> {
+        if global.json {
+            return self.tell_json(elapsed_ms);
+        }
+        for (path, remark) in self.remarks.iter().filter(|_| !global.quiet) {
+            warn(format_args!("{path}: {remark}"));
+        }
+        let told = if dry_run { "would skip" } else { "skipped" };
+        for (path, reason) in self.skipped.iter().filter(|_| !global.quiet) {
+            warn(format_args!("{told} {path}: {reason}"));
+        }
+        if dry_run {
+            return print_line(&format!(
+                "would import {} files, {}",
+                self.files,
+                size(self.bytes)
+            ));
+        }
+        print_line(&format!(
+            "imported {} files into {} threads: {} records added, {} records of {} in all, {} ms",
+            self.files,
+            self.threads.len(),
+            self.added_records,
+            self.records,
+            size(self.bytes),
+            elapsed_ms
+        ))?;
+        if self.odd > 0 {
+            print_line(&format!(
+                "{} records are malformed or out of order (kept; `turnleaf doctor THREAD` says \
+                 why)",
+                self.odd
+            ))?;
+        }
+        if self.unknown > 0 {
+            print_line(&format!(
+                "{} records are of kinds or forms that this version does not know (kept)",
+                self.unknown
+            ))?;
+        }
+        for id in self.threads.iter().take(LISTED_MAX) {
+            print_line(&format!("  {id}"))?;
+        }
+        match self.threads.len().saturating_sub(LISTED_MAX) {
+            0 => Ok(()),
+            more => print_line(&format!(
+                "  and {more} more threads; `turnleaf threads` lists them"
+            )),
+        }
+    }
+
+    fn tell_json(&self, elapsed_ms: u64) -> Result<(), Failure> {
+        let listed = |rows: &[(String, String)]| -> Vec<_> {
+            let row = |(path, reason): &(String, String)| json!({ "path": path, "reason": reason });
+            rows.iter().map(row).collect()
+        };
+        print_json(&json!({
+            "threads": self.threads.len(),
+            "files": self.files,
+            "records": self.records,
+            "bytes": self.bytes,
+            "added_records": self.added_records,
+            "anomalies": self.odd + self.unknown,
+            "unknown": self.unknown,
+            "skipped": listed(&self.skipped),
+            "remarks": listed(&self.remarks),
+            "elapsed_ms": elapsed_ms,
+        }))
+    }
+}

@@ -1,0 +1,250 @@
+//! What lists show, and of whom.
+
+use super::*;
+
+/// A head with these fields beside the usual ones.
+fn head_with(thread: &str, cwd: &str, more: &str) -> String {
+    format!(
+        r#"{{"timestamp":"2026-01-01T00:00:00.000Z","type":"session_meta","payload":{{"id":"{thread}","timestamp":"2026-01-01T00:00:00.000Z","cwd":{},"originator":"t","cli_version":"0"{more}}}}}"#,
+        serde_json::json!(cwd)
+    )
+}
+
+fn id(number: u32) -> String {
+    format!("019c0000-0000-7000-8000-0000000000{number:02x}")
+}
+
+fn import(home: &Home, number: u32, cwd: &str, more: &str) {
+    let bytes = format!("{}\n{}\n", head_with(&id(number), cwd, more), message("hi"));
+    home.import(&home.write(&format!("{number}.jsonl"), bytes.as_bytes()), 0);
+}
+
+/// The numbers of the threads that are listed.
+fn listed(home: &Home, args: &[&str]) -> Vec<u32> {
+    let args = [&["threads", "--sort", "created", "--order", "asc"], args].concat();
+    let said = home.json(&args, 0);
+    let threads = said["threads"].as_array().unwrap().iter();
+    let number = |thread: &Value| {
+        let id = thread["id"].as_str().unwrap();
+        u32::from_str_radix(&id[id.len() - 2..], 16).unwrap()
+    };
+    threads.map(number).collect()
+}
+
+/// Files from before the field name their parent in the source alone.
+#[test]
+fn parents_and_kinds_are_those_of_the_source() {
+    let home = Home::new();
+    let parent = id(1);
+    let spawn = |of: &str| {
+        format!(
+            r#","source":{{"subagent":{{"thread_spawn":{{"parent_thread_id":"{of}","depth":1}}}}}}"#
+        )
+    };
+    let sources = [
+        (1, r#","source":"cli""#.to_owned()),
+        (2, spawn(&parent)),
+        (3, spawn(&id(2))),
+        (4, r#","source":"exec""#.to_owned()),
+        (5, r#","source":{"custom":"atlas"}"#.to_owned()),
+        (
+            6,
+            format!(
+                r#","parent_thread_id":"{parent}","source":{{"subagent":{{"other":"guardian"}}}}"#
+            ),
+        ),
+        (7, r#","source":{"subagent":"review"}"#.to_owned()),
+        (8, r#","source":"mcp""#.to_owned()),
+        (9, String::new()),
+    ];
+    for (number, source) in &sources {
+        import(&home, *number, "/w", source);
+    }
+    for (args, expect) in [
+        (vec!["--parent", parent.as_str()], vec![2, 6]),
+        (vec!["--ancestor", parent.as_str()], vec![2, 3, 6]),
+        (vec!["--source", "cli"], vec![1]),
+        (vec!["--source", "exec,custom"], vec![4, 5]),
+        (vec!["--source", "subAgent"], vec![2, 3, 6, 7]),
+        (vec!["--source", "subAgentThreadSpawn"], vec![2, 3]),
+        (
+            vec!["--source", "subAgentOther", "--source", "subAgentReview"],
+            vec![6, 7],
+        ),
+        (vec!["--source", "appServer"], vec![8]),
+        (vec!["--source", "vscode"], vec![9]),
+        (vec!["--no-subagents"], vec![1, 4, 5, 8, 9]),
+    ] {
+        assert_eq!(listed(&home, &args), expect, "{args:?}");
+    }
+    let shown = home.json(&["show", &id(2)], 0);
+    assert_eq!(shown["thread"]["parentThreadId"], parent);
+    let wrong = home.json(&["threads", "--source", "subgent"], 2);
+    let said = wrong["error"]["message"].as_str().unwrap();
+    assert!(said.contains("subAgentReview"), "{said}");
+}
+
+#[test]
+fn a_directory_is_found_by_any_of_its_names() {
+    let home = Home::new();
+    let real = home.path("").canonicalize().unwrap().join("real");
+    fs::create_dir_all(real.join("sub")).unwrap();
+    let link = home.path("link");
+    std::os::unix::fs::symlink("real", &link).unwrap();
+    let real = real.to_str().unwrap().to_owned();
+    for (number, cwd) in [
+        (1, real.clone()),
+        (2, link.to_str().unwrap().to_owned()),
+        (3, format!("{real}/")),
+        (4, format!("{real}/sub")),
+        (5, r"C:\Users\ada".to_owned()),
+        (6, r"c:\Users\ada\".to_owned()),
+        (7, r"\\?\C:\Users\ada".to_owned()),
+    ] {
+        import(&home, number, &cwd, "");
+    }
+    let of = |cwd: &str| {
+        let args = ["threads", "--order", "asc", "--json", "--cwd", cwd];
+        let mut command = home.command(&args);
+        let out = command.current_dir(&real).output().unwrap();
+        let said: Value = serde_json::from_slice(&out.stdout).unwrap();
+        said["threads"].as_array().unwrap().len()
+    };
+    for cwd in [
+        &real,
+        &format!("{real}/"),
+        ".",
+        "../link",
+        "../real//",
+        link.to_str().unwrap(),
+    ] {
+        assert_eq!(of(cwd), 3, "{cwd}");
+    }
+    for cwd in [
+        r"C:\Users\ada",
+        r"c:\Users\ada",
+        r"\\?\c:\Users\ada\",
+        "C:/Users/ada",
+    ] {
+        assert_eq!(of(cwd), 3, "{cwd}");
+    }
+    for (cwd, count) in [("sub", 1), ("./sub/..", 3), ("/nowhere", 0), ("..", 0)] {
+        assert_eq!(of(cwd), count, "{cwd}");
+    }
+}
+
+/// A cursor goes on where its list was: with another filter or in another order it is none.
+#[test]
+fn a_cursor_is_of_its_list() {
+    let home = Home::new();
+    for number in 1..=4 {
+        import(&home, number, "/w", r#","source":"cli""#);
+    }
+    let first = home.json(&["threads", "--limit", "2"], 0);
+    let next = first["nextCursor"].as_str().unwrap();
+    let back = first["backwardsCursor"].as_str().unwrap();
+    let rest = home.json(&["threads", "--limit", "1", "--cursor", next], 0);
+    assert_eq!(rest["threads"].as_array().unwrap().len(), 1);
+    let again = home.json(&["threads", "--order", "asc", "--cursor", back], 0);
+    assert_eq!(again["threads"][0]["id"], first["threads"][0]["id"]);
+    for other in [
+        vec!["--order", "asc"],
+        vec!["--sort", "created"],
+        vec!["--archived"],
+        vec!["--cwd", "/w"],
+        vec!["--source", "cli"],
+        vec!["--no-subagents"],
+        vec!["--parent", THREAD],
+        vec!["--search", "hi"],
+    ] {
+        let args = [&["threads", "--cursor", next][..], &other].concat();
+        assert_eq!(home.json(&args, 2)["error"]["code"], "invalid", "{other:?}");
+    }
+}
+
+/// Times are those of whoever looks, and say so; what is piped is not cut.
+#[test]
+fn times_say_their_zone_and_what_is_piped_is_whole() {
+    let home = Home::new();
+    let long = "word ".repeat(40);
+    let bytes = format!("{}\n{}\n", head(THREAD, "legacy"), message(long.trim()));
+    home.import(&home.write("a.jsonl", bytes.as_bytes()), 0);
+    let said = |args: &[&str], zone: &str| {
+        let out = home.command(args).env("TZ", zone).output().unwrap();
+        assert!(out.status.success());
+        String::from_utf8(out.stdout).unwrap()
+    };
+    for (zone, time) in [
+        ("JST-9", "2026-01-01 09:00 +09:00"),
+        ("EST5", "2025-12-31 19:00 -05:00"),
+        ("UTC0", "2026-01-01 00:00 UTC"),
+    ] {
+        for args in [&["threads"][..], &["show", THREAD], &["items", THREAD]] {
+            let table = said(args, zone);
+            assert!(table.contains(time), "{args:?} in {zone}: {table}");
+        }
+    }
+    for args in [&["threads", "--utc"][..], &["show", THREAD, "--utc"]] {
+        assert!(said(args, "JST-9").contains("2026-01-01 00:00 UTC"));
+    }
+    for args in [
+        &["threads"][..],
+        &["turns", THREAD],
+        &["items", THREAD],
+        &["show", THREAD],
+    ] {
+        assert!(said(args, "UTC0").contains(long.trim()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_thread_is_found_by_a_beginning_of_its_id() {
+    let home = Home::new();
+    import(&home, 0xb1, "/w", "");
+    import(&home, 0xb2, "/w", "");
+    let short = "other-thread";
+    home.import(&home.write("o.jsonl", rollout(short).as_bytes()), 0);
+    assert_eq!(home.json(&["show", "oth"], 0)["thread"]["id"], short);
+    assert_eq!(home.run(&["export", "o"]).stdout, rollout(short).as_bytes());
+    let several = home.json(&["turns", "019c"], 2);
+    let said = several["error"]["message"].as_str().unwrap();
+    assert!(
+        said.contains(&id(0xb1)) && said.contains(&id(0xb2)),
+        "{said}"
+    );
+    home.json(&["archive", "019c"], 2);
+    home.json(&["name", "other", "Tea"], 0);
+    assert_eq!(home.json(&["show", short], 0)["thread"]["name"], "Tea");
+    // An id that is the beginning of others is meant itself.
+    home.import(&home.write("p.jsonl", rollout("oth").as_bytes()), 0);
+    assert_eq!(home.json(&["show", "oth"], 0)["thread"]["id"], "oth");
+    home.json(&["show", "nobody"], 3);
+    home.json(&["show", ""], 2);
+}
+
+/// What is alike in many threads is told once.
+#[test]
+fn a_diagnosis_of_many_threads_is_short() {
+    let home = Home::new();
+    let dir = home.path("dir");
+    fs::create_dir(&dir).unwrap();
+    for number in 0..30 {
+        let bytes = format!("{}{{torn\n", rollout(&id(number)));
+        fs::write(dir.join(format!("{number}.jsonl")), bytes).unwrap();
+    }
+    home.import(&dir, 0);
+    for number in 0..30 {
+        fs::write(home.path(&format!("store/journal/stranger-{number}")), "x").unwrap();
+    }
+    let said = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
+    let many = format!(
+        "30 threads: rejected: not JSON (30 times, as at record 3 of thread {}",
+        id(0)
+    );
+    assert!(said.contains(&many), "{said}");
+    assert!(said.contains("and 10 more of these"), "{said}");
+    assert!(said.lines().count() < 30, "{said}");
+    let all = home.json(&["doctor"], 0);
+    let count = |key: &str| all[key].as_array().unwrap().len();
+    assert_eq!((count("threads"), count("foreign")), (30, 30));
+}

@@ -1,0 +1,95 @@
+//! Names: those of an agent's index and those given here.
+
+use super::*;
+
+fn index(home: &Home, rows: &[(&str, &str, &str)]) -> PathBuf {
+    let row = |(id, name, at): &(&str, &str, &str)| {
+        let row = serde_json::json!({ "id": id, "thread_name": name, "updated_at": at });
+        format!("{row}\n")
+    };
+    let rows: String = rows.iter().map(row).collect();
+    home.write("session_index.jsonl", rows.as_bytes())
+}
+
+fn name(home: &Home) -> Value {
+    home.json(&["show", THREAD], 0)["thread"]["name"].clone()
+}
+
+/// Of a name in the agent's index and one that was given here the newer is right.
+#[test]
+fn the_newer_name_wins() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    let past = [
+        (THREAD, "First", "2026-01-01T00:00:00Z"),
+        (THREAD, "Second", "2026-01-01T00:00:01Z"),
+    ];
+    let path = index(&home, &past);
+    home.import(&path, 0);
+    assert_eq!(name(&home), "Second");
+    home.json(&["name", THREAD, "Mine"], 0);
+    for _ in 0..2 {
+        home.import(&path, 0);
+        assert_eq!(name(&home), "Mine", "a name given here survives");
+    }
+    let undated = [(THREAD, "Undated", "not a date")];
+    home.import(&index(&home, &undated), 0);
+    assert_eq!(name(&home), "Mine");
+    let future = [past[0], past[1], (THREAD, "Newest", "2999-01-01T00:00:00Z")];
+    home.import(&index(&home, &future), 0);
+    assert_eq!(name(&home), "Newest");
+    // It is from then on, not from the import on.
+    let between = [(THREAD, "Between", "2998-01-01T00:00:00Z")];
+    home.import(&index(&home, &between), 0);
+    assert_eq!(name(&home), "Newest");
+    let cleared = [(THREAD, "", "2999-01-01T00:00:01Z")];
+    home.import(&index(&home, &cleared), 0);
+    assert_eq!(name(&home), Value::Null);
+    home.import(&index(&home, &future), 0);
+    assert_eq!(name(&home), Value::Null, "an older name does not come back");
+    // A name is also kept without an index to read it from.
+    home.json(&["rebuild-index"], 0);
+    assert_eq!(name(&home), Value::Null);
+    assert_eq!(
+        home.run(&["export", THREAD]).stdout,
+        rollout(THREAD).as_bytes()
+    );
+}
+
+#[test]
+fn an_undated_name_is_taken_where_there_is_none() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    home.import(&index(&home, &[(THREAD, "Undated", "not a date")]), 0);
+    assert_eq!(name(&home), "Undated");
+    home.import(&index(&home, &[(THREAD, "Another", "not a date")]), 0);
+    assert_eq!(name(&home), "Another");
+}
+
+/// Names may be imported before the threads that they are of.
+#[test]
+fn a_name_waits_for_its_thread() {
+    let home = Home::new();
+    let rows = [
+        (THREAD, "Tea", "2026-01-01T00:00:00Z"),
+        ("../up", "No id", "2026-01-01T00:00:00Z"),
+    ];
+    home.import(&index(&home, &rows), 0);
+    let listed = home.json(&["threads"], 0);
+    assert_eq!(listed["threads"], serde_json::json!([]), "{listed}");
+    let path = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    assert_eq!(home.import(&path, 0)["added_records"], 3);
+    assert_eq!(home.import(&path, 0)["added_records"], 0);
+    assert_eq!(name(&home), "Tea");
+    let listed = home.json(&["threads"], 0);
+    assert_eq!(listed["threads"][0]["preview"], "one");
+    let export = home.run(&["export", THREAD]).stdout;
+    assert_eq!(export, rollout(THREAD).as_bytes());
+    let context = home.run(&["context", THREAD]).stdout;
+    assert_eq!(context, rollout(THREAD).as_bytes());
+    assert_eq!(home.json(&["verify"], 0)["ok"], true);
+    // A thread that was deleted stays so.
+    home.json(&["delete", THREAD], 0);
+    home.import(&index(&home, &rows), 0);
+    home.json(&["show", THREAD], 3);
+}

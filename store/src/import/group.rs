@@ -1,0 +1,142 @@
+//! Owns what imports share a sync for. What a small source adds is staged and not waited for; so is
+//! that of the next ones, until [`Group::settle`] makes all of it durable with one sync, and then
+//! with a second one what the catalogue says of those sources.
+//!
+//! INVARIANT: that a source was imported is staged only when its records are durable. In one group
+//! the facts are written first: a torn write could keep a fact whose records it lost, and the
+//! source would never be read again.
+
+use std::collections::HashSet;
+
+use turnleaf_engine::format::catalogue::CatalogueRecord;
+use turnleaf_engine::format::{ThreadId, ThreadNumber};
+use turnleaf_engine::{AppendError, Log, Ticket};
+
+use crate::commit::{Shared, settle, wait_for_creation};
+use crate::error::Error;
+
+/// Sources that wait together at most.
+const SOURCES_MAX: usize = 1024;
+/// Bytes of their records that wait at most, and are held in memory.
+const BYTES_MAX: usize = 4 << 20;
+
+/// What is said of a source when its records are durable.
+pub(super) struct Said {
+    pub(super) thread: ThreadNumber,
+    /// Whether its thread is to be archived or not; `None` when that stays as it is.
+    pub(super) archived: Option<bool>,
+    /// How far it is imported; `None` where that is known already.
+    pub(super) import: Option<CatalogueRecord>,
+}
+
+/// Sources that wait for a sync.
+pub(super) struct Group<'s> {
+    pub(super) shared: &'s Shared,
+    tickets: Vec<Ticket>,
+    said: Vec<Said>,
+    threads: HashSet<ThreadNumber>,
+    bytes: usize,
+}
+
+impl<'s> Group<'s> {
+    pub(super) fn new(shared: &'s Shared) -> Group<'s> {
+        Group {
+            shared,
+            tickets: Vec::new(),
+            said: Vec::new(),
+            threads: HashSet::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The number of a thread that exists, or of a new one, whose creation is staged; says whether
+    /// it is new. What waits for an older thread of the same source is settled first.
+    pub(super) fn thread(&mut self, id: &ThreadId) -> Result<(ThreadNumber, bool), Error> {
+        let known = self.shared.lock().staged_thread(id);
+        if known.is_some_and(|number| self.threads.contains(&number)) {
+            self.settle()?;
+        }
+        let mut log = wait_for_creation(self.shared, self.shared.lock(), id);
+        if let Some(number) = log.state().thread_number(id) {
+            return Ok((number, false));
+        }
+        log.set_now(self.shared.now_ms());
+        let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
+            thread: id.to_string(),
+            reason,
+        })?;
+        self.tickets.push(ticket);
+        self.threads.insert(number);
+        Ok((number, true))
+    }
+
+    /// Notes a batch that was staged for a thread.
+    pub(super) fn staged(&mut self, thread: ThreadNumber, ticket: Ticket, bytes: usize) {
+        self.tickets.push(ticket);
+        self.threads.insert(thread);
+        self.bytes += bytes;
+    }
+
+    /// Says something of a source whose records are staged, and settles a group that is full.
+    pub(super) fn say(&mut self, said: Said) -> Result<(), Error> {
+        self.threads.insert(said.thread);
+        self.said.push(said);
+        if self.said.len() >= SOURCES_MAX || self.bytes >= BYTES_MAX {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable that waits.
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
+        self.threads.clear();
+        self.bytes = 0;
+        let said = std::mem::take(&mut self.said);
+        for ticket in std::mem::take(&mut self.tickets) {
+            settle(self.shared, self.shared.lock(), ticket)?;
+        }
+        if said.is_empty() {
+            return Ok(());
+        }
+        let mut log = self.shared.lock();
+        log.set_now(self.shared.now_ms());
+        let facts = facts_of(&log, said, self.shared.now_ms());
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let ticket = log.stage_catalogue(&facts);
+        settle(self.shared, log, ticket)
+    }
+}
+
+/// What the catalogue does not say yet. A thread may have been deleted meanwhile.
+fn facts_of(log: &Log, said: Vec<Said>, at_ms: i64) -> Vec<CatalogueRecord> {
+    let mut facts = Vec::new();
+    for said in said {
+        let thread = said.thread;
+        let Some(known) = log.state().thread(thread) else {
+            continue;
+        };
+        // The archive before the import: one that is known to be imported is not looked at again.
+        facts.extend(
+            said.archived
+                .filter(|archived| *archived != known.archived)
+                .map(|archived| CatalogueRecord::Archived {
+                    thread,
+                    at_ms,
+                    archived,
+                }),
+        );
+        facts.extend(said.import);
+    }
+    facts
+}
+
+/// What an import says of a batch that the log refused.
+pub(super) fn refused(id: &str) -> impl FnOnce(AppendError) -> Error + use<> {
+    let thread = id.to_owned();
+    move |reason| match reason {
+        AppendError::Conflict { .. } => Error::Overtaken(thread),
+        reason => Error::Append { thread, reason },
+    }
+}

@@ -1,0 +1,144 @@
+//! Owns what the index says of many threads at once, as after an import: where it lacks few records
+//! of each, those of many threads are taken into it together, because a batch of the index costs
+//! more than they do.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use turnleaf_engine::Reader;
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_projector::fold::{AnomalyClass, ThreadState};
+use turnleaf_projector::index::Index;
+
+use super::context::thread_state;
+use crate::error::Error;
+use crate::open::Store;
+
+/// Threads that are asked for under one hold of the index.
+const THREADS_MAX: usize = 512;
+/// Records that the index may lack of a thread that is taken together with others.
+const SHORT_RECORDS: u64 = 256;
+/// Records that enter the index in one batch.
+const RECORDS_MAX: u64 = 16_384;
+
+/// What the index says of a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadCounts {
+    /// The thread.
+    pub id: String,
+    /// Its records, without our own (its names).
+    pub records: u64,
+    /// Records of a kind or form that this version does not know; they are kept.
+    pub unknown: u64,
+    /// Records that are odd otherwise: malformed, or out of order.
+    pub odd: u64,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// When it was named, or its name taken away, Unix milliseconds; `None` when it never was.
+    pub named_at_ms: Option<i64>,
+}
+
+impl Store {
+    /// Counts the records of threads, caught up with the log. Threads that do not exist are passed
+    /// by.
+    ///
+    /// # Errors
+    /// Failures of the system.
+    pub fn counts(&self, ids: &[String]) -> Result<Vec<ThreadCounts>, Error> {
+        let mut counts = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(THREADS_MAX) {
+            counts.extend(self.leaves.with(|index| self.counts_of(index, ids))?);
+        }
+        Ok(counts)
+    }
+
+    fn counts_of(&self, index: &Index, ids: &[String]) -> Result<Vec<ThreadCounts>, Error> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.source.find(id) {
+                Ok((number, reader)) => found.push((id, number, reader)),
+                Err(Error::NoThread(_) | Error::BadThreadId(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let rows = index.reader()?;
+        let mut is_current = Vec::with_capacity(found.len());
+        let mut short = Vec::new();
+        let mut records = 0;
+        for (_, number, reader) in &found {
+            let row = rows.thread(*number)?.unwrap_or_default();
+            let end = reader.end();
+            is_current.push(row.applied_end == end && row.chain == reader.chain());
+            let from = row.applied_end;
+            let left = end.0.saturating_sub(from.0);
+            let continues = if from == Ordinal(0) {
+                row.rows == 0
+            } else {
+                reader.chain_at(from) == Some(row.chain)
+            };
+            if continues && (1..=SHORT_RECORDS).contains(&left) && records < RECORDS_MAX {
+                records += left;
+                short.push((*number, reader, from));
+            }
+        }
+        drop(rows);
+        // Where one of them is not taken, each is tried alone below, which knows what to do.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.take_short(index, &short)));
+        let mut counts = Vec::with_capacity(found.len());
+        for ((id, number, reader), is_current) in found.iter().zip(is_current) {
+            let end = if is_current {
+                reader.end()
+            } else {
+                match self.catch_up(index, id) {
+                    Ok(caught_up) => caught_up.reader.end(),
+                    // It was deleted since.
+                    Err(Error::NoThread(_)) => continue,
+                    Err(error) => return Err(error),
+                }
+            };
+            counts.push(counts_in(id, end, &thread_state(index, *number)?));
+        }
+        Ok(counts)
+    }
+
+    /// Takes the last records of threads into the index, in one batch, all or none.
+    fn take_short(&self, index: &Index, short: &[(ThreadNumber, &Reader, Ordinal)]) -> Option<()> {
+        if short.is_empty() {
+            return Some(());
+        }
+        let mut batch = index.writer().ok()?;
+        let mut bytes = 0;
+        for (number, reader, from) in short {
+            if *from > Ordinal(0) && self.leaves.is_first_use(*number) {
+                index.reader().ok()?.check_thread(*number).ok()?;
+            }
+            let mut from = *from;
+            while from < reader.end() {
+                let span = (from, reader.end());
+                let fed = self.feed_into(&mut batch, *number, reader, span, None);
+                let fed = fed.ok()?;
+                bytes += fed.bytes;
+                from = fed.end;
+            }
+        }
+        batch.commit(false).ok()?;
+        self.note_undurable(index, bytes).ok()
+    }
+}
+
+fn counts_in(id: &str, end: Ordinal, state: &ThreadState) -> ThreadCounts {
+    let (mut unknown, mut odd) = (0, 0);
+    for anomaly in &state.anomalies {
+        match anomaly.kind.class() {
+            AnomalyClass::Unknown => unknown += anomaly.count,
+            AnomalyClass::Malformed | AnomalyClass::OutOfOrder => odd += anomaly.count,
+        }
+    }
+    ThreadCounts {
+        id: id.to_owned(),
+        records: end.0.saturating_sub(state.own_records),
+        unknown,
+        odd,
+        name: state.meta.name.clone(),
+        named_at_ms: state.meta.named_at_ms,
+    }
+}
