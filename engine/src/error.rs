@@ -123,6 +123,8 @@ pub enum Cause {
     Length,
     /// The tables of a segment disagree with its blocks or with the catalogue.
     Tables,
+    /// A run holds more or fewer payload bytes than its row states; no record is lost by that.
+    RunBytes,
     /// Two journal files claim one generation.
     Doubled,
     /// A frame passes the place where its file is said to end.
@@ -147,6 +149,9 @@ impl fmt::Display for Cause {
             Cause::Missing => f.write_str("the bytes are not there"),
             Cause::Length => f.write_str("the file has another length than was stated"),
             Cause::Tables => f.write_str("the segment's tables disagree with what was published"),
+            Cause::RunBytes => {
+                f.write_str("a run holds other payload bytes than was stated (no record is lost)")
+            }
             Cause::Doubled => f.write_str("two journal files claim one generation"),
             Cause::Border => f.write_str("a frame passes the stated end of its file"),
             Cause::Epoch => f.write_str("two owners wrote at once"),
@@ -177,6 +182,12 @@ pub struct Damage {
 }
 
 impl Damage {
+    /// Whether the system did not read the bytes: then no repair gives them up.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.cause, Cause::Unreadable(_))
+    }
+
     /// What of it nobody could read. Then it says nothing about what stands there.
     pub(crate) fn unreadable(&self) -> Option<Unreadable> {
         match self.cause {

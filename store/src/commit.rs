@@ -30,12 +30,13 @@
 //! Lock order: what the index holds (`leaves/mod.rs`), then the log, then what the engine holds for
 //! a moment (open segments, inflated blocks). Nobody takes the index while it holds the log.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{Begin, Log, Outcome, Ticket};
 
 use crate::error::{Error, Part};
+use crate::listing::Listing;
 use crate::source::Clock;
 
 /// The log of an owner with what its threads of execution share.
@@ -43,6 +44,7 @@ use crate::source::Clock;
 pub(crate) struct Shared {
     log: Mutex<Log>,
     clock: Clock,
+    pub(crate) listing: Arc<Listing>,
     /// Wakes whoever waits for a commit, or for a thread that is being sealed or imported.
     settled: Condvar,
     /// Wakes the sealer.
@@ -50,10 +52,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(log: Log, clock: Clock) -> Shared {
+    pub(crate) fn new(log: Log, clock: Clock, listing: Arc<Listing>) -> Shared {
         Shared {
             log: Mutex::new(log),
             clock,
+            listing,
             settled: Condvar::new(),
             work: Condvar::new(),
         }

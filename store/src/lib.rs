@@ -28,6 +28,7 @@ mod error;
 mod import;
 mod index_file;
 mod leaves;
+mod listing;
 mod lives;
 mod open;
 mod repair;

@@ -9,13 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::StoreId;
 use turnleaf_engine::{
-    Damage, DiskFailure, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot, remember,
+    Damage, DiskFailure, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot,
     store_exists,
 };
 
 use crate::commit::Shared;
 use crate::error::{Error, Part};
 use crate::leaves::Leaves;
+use crate::listing::Listing;
 use crate::sealer;
 use crate::source::{Clock, Source, ThreadSummary};
 
@@ -32,8 +33,7 @@ pub struct Store {
     sealer: Option<JoinHandle<()>>,
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
     older_log_seen: Mutex<Vec<OlderLog>>,
-    /// Held by whoever writes the list of damage.
-    listing: Mutex<()>,
+    listing: Arc<Listing>,
     /// Whether this process owns the store, and so the index.
     pub(crate) is_owned: bool,
 }
@@ -103,7 +103,8 @@ impl Store {
         let (mut log, report) =
             Log::open(Arc::clone(&disk), options, owner, fresh_id(owner)).map_err(Error::Open)?;
         log.set_sealing(seals);
-        let shared = Arc::new(Shared::new(log, clock));
+        let listing = Listing::new(Arc::clone(&disk), log.state().store());
+        let shared = Arc::new(Shared::new(log, clock, Arc::clone(&listing)));
         if seals {
             sealer::make_room(&shared);
         }
@@ -121,7 +122,7 @@ impl Store {
             sealer,
             damage_seen,
             older_log_seen: Mutex::default(),
-            listing: Mutex::default(),
+            listing,
             is_owned: true,
         })
     }
@@ -173,6 +174,7 @@ impl Store {
         let report = snapshot.report().clone();
         let source = Source::Reader(Box::new(snapshot));
         let leaves = Leaves::new(Arc::clone(&disk), source.store(), is_owned);
+        let listing = Listing::new(Arc::clone(&disk), source.store());
         let damage_seen = Mutex::default();
         Store {
             disk,
@@ -182,7 +184,7 @@ impl Store {
             sealer: None,
             damage_seen,
             older_log_seen: Mutex::default(),
-            listing: Mutex::default(),
+            listing,
             is_owned,
         }
     }
@@ -225,6 +227,9 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if seen.contains(damage) {
+            drop(seen);
+            // What could not be listed then may be now.
+            self.list_damage(&[]);
             return;
         }
         tracing::warn!(%damage, "damage");
@@ -246,12 +251,11 @@ impl Store {
     /// opening met they meet, too. [R:seg-16]
     pub(crate) fn list_damage(&self, found: &[Damage]) {
         let is_new = |damage: &&Damage| !self.report.damage.contains(damage);
-        let found: Vec<Damage> = found.iter().filter(is_new).cloned().collect();
-        let one_at_a_time = self.listing.lock();
-        let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
-        if let Err(failure) = remember(&*self.disk, self.source.store(), &found) {
-            tracing::debug!(%failure, "who opens the store next does not know of the damage");
-        }
+        let found = found.iter().filter(is_new).cloned();
+        self.listing.add(found, || match &self.source {
+            Source::Owner(shared) => shared.lock().check_owned(),
+            Source::Reader(snapshot) => snapshot.check_owned(),
+        });
     }
 
     /// Damage that costs a thread records closes it to appends, also when a read met it first.

@@ -9,7 +9,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use turnleaf_engine::format::ThreadNumber;
-use turnleaf_engine::{DiskFailure, Log, ReadError, SealError, SealGoal, SealPlan, Unsealable};
+use turnleaf_engine::{
+    Damage, DiskFailure, Log, ReadError, SealError, SealGoal, SealPlan, Unsealable,
+};
 
 use crate::commit::{Shared, settle, wait_for};
 use crate::error::{Error, Part};
@@ -124,8 +126,8 @@ fn run(shared: &Shared) {
     }
 }
 
-/// One turn of the sealer: it does each of its works once, if anything is due, and says where it
-/// stands then. Under the lock that is handed back nothing has become due since.
+/// One turn of the sealer: it does each of its works once, if anything is due, and says where it stands then. Under
+/// the lock that is handed back nothing has become due since.
 pub(crate) fn turn(
     shared: &Shared,
     state: SealerState,
@@ -268,7 +270,13 @@ fn run_plan(shared: &Shared, plan: SealPlan) -> Result<Step, Error> {
         Err(SealError {
             thread: Some(thread),
             error,
-        }) => Ok(Step::LeftOut(thread, error)),
+        }) => {
+            if let ReadError::Damaged(damage) = &error {
+                let found = std::iter::once(Damage::clone(damage));
+                shared.listing.add(found, || shared.lock().check_owned());
+            }
+            Ok(Step::LeftOut(thread, error))
+        }
         Err(SealError {
             thread: None,
             error,

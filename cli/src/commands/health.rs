@@ -13,6 +13,10 @@ use crate::output::{print_json, print_line, size};
 
 /// Lines of one kind that are told one by one.
 const ALIKE_MAX: usize = 20;
+/// What ends damage that is none of the bytes.
+const UNREADABLE: &str = "what the device could not read is not given up: restore the file from \
+                          a backup, or copy the store to a good disk and run `turnleaf repair` \
+                          there; until then its threads can be read around it and exported";
 
 /// Every odd record of one thread.
 pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failure> {
@@ -283,6 +287,10 @@ fn as_lines(found: &Diagnosis) -> Vec<String> {
             .map_or_else(String::new, |id| format!("thread {id}: "));
         format!("damage: {whose}{damage}")
     })));
+    let mut damage = found.damage.iter();
+    if damage.any(|(_, damage)| damage.is_unreadable()) {
+        lines.push(UNREADABLE.to_owned());
+    }
     if found.closed {
         lines.push("the store can be read and takes no appends".to_owned());
     }

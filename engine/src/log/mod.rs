@@ -40,7 +40,7 @@ pub use staged::Ticket;
 use staged::{Queue, StagedThread};
 
 use crate::disk::Disk;
-use crate::error::Damage;
+use crate::error::{Damage, DiskFailure};
 use crate::journal::Journal;
 use crate::lock::Ownership;
 use crate::options::Options;
@@ -131,6 +131,14 @@ impl Log {
     /// The disk that it stands on.
     pub(crate) fn disk(&self) -> &dyn Disk {
         &*self.disk
+    }
+
+    /// Whether the directory is still the one whose lock is held. [R:owner-2]
+    ///
+    /// # Errors
+    /// When it is not, or when nobody can tell.
+    pub fn check_owned(&self) -> Result<(), DiskFailure> {
+        self.owned.check()
     }
 
     /// Tells the log the time, Unix milliseconds; it stamps catalogue records and file headers.

@@ -27,6 +27,9 @@ use crate::state::State;
 use crate::stretch::{Sizes, Stretches};
 use crate::view::{JournalFile, SegmentFile, ThreadView};
 
+/// How often a store is read at most, beside an owner, before what looks damaged is called so.
+const READINGS_MAX: u32 = 4;
+
 /// Why a store was not opened. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -100,7 +103,8 @@ enum Purpose {
     Accept,
 }
 
-/// A store that is read while nobody, or somebody else, owns it. Nothing is ever written.
+/// A store that is read while nobody, or somebody else, owns it. It writes nothing; who meets
+/// damage in reading may list it ([`crate::remember`]).
 #[derive(Debug)]
 pub struct Snapshot {
     state: State,
@@ -109,7 +113,7 @@ pub struct Snapshot {
     /// Where the store can be read again, if a checkpoint stood for records that were not read.
     unread: Option<(Arc<dyn Disk>, Options)>,
     /// Held for its lock, when the reader is the owner.
-    _owned: Option<Ownership>,
+    owned: Option<Ownership>,
 }
 
 impl Snapshot {
@@ -127,28 +131,42 @@ impl Snapshot {
             return Err(Refusal::NoStore.into());
         }
         let guard = take_lock(disk, owner)?;
-        let mut snapshot = Snapshot::open(disk, options)?;
-        snapshot._owned = Some(guard);
+        let mut snapshot = Snapshot::read(disk, options, CatalogueFrom::Checkpoint)?;
+        snapshot.owned = Some(guard);
         Ok(snapshot)
     }
 
-    /// Reads what stands there now.
+    /// Reads what stands there now, whoever owns it. An owner may recycle, publish and remove files
+    /// meanwhile: what looks damaged is read again, until two readings say the same.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open(disk: &Arc<dyn Disk>, options: &Options) -> Result<Snapshot, OpenError> {
-        Snapshot::open_from(disk, options, CatalogueFrom::Checkpoint)
+        let from = CatalogueFrom::Checkpoint;
+        let mut found = Snapshot::read(disk, options, from)?;
+        for _ in 1..READINGS_MAX {
+            if found.report.damage.is_empty() {
+                break;
+            }
+            let again = Snapshot::read(disk, options, from)?;
+            let agrees = again.report.damage == found.report.damage;
+            found = again;
+            if agrees {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// What the store is by all records of its catalogue; `None` where this snapshot read them all.
     pub(crate) fn without_checkpoint(&self) -> Result<Option<Snapshot>, OpenError> {
         let again = self.unread.as_ref();
         let again =
-            again.map(|(disk, options)| Snapshot::open_from(disk, options, CatalogueFrom::Records));
+            again.map(|(disk, options)| Snapshot::read(disk, options, CatalogueFrom::Records));
         again.transpose()
     }
 
-    fn open_from(
+    fn read(
         disk: &Arc<dyn Disk>,
         options: &Options,
         from: CatalogueFrom,
@@ -170,8 +188,16 @@ impl Snapshot {
             report,
             journal_bytes,
             unread: unread.then(|| (Arc::clone(disk), options.clone())),
-            _owned: None,
+            owned: None,
         })
+    }
+
+    /// Whether the directory is still the one whose lock is held, where it is. [R:owner-2]
+    ///
+    /// # Errors
+    /// When it is not, or when nobody can tell.
+    pub fn check_owned(&self) -> Result<(), DiskFailure> {
+        self.owned.as_ref().map_or(Ok(()), Ownership::check)
     }
 
     /// What was found.
@@ -295,7 +321,7 @@ impl Log {
         confirm(&*disk, &replayed)?;
         report.torn_copy = reserve::spent_for(&*disk, || keep_torn(&*disk, &replayed))?;
         tidy(&*disk, &survey, &replayed);
-        strike_off(&*disk, &mut replayed);
+        strike_off(&*disk, &replayed);
         let mut log = assemble(disk, options, owner, replayed, owned)?;
         log.checkpointed.is_wanted = purpose == Purpose::Append;
         log.announce(owner, created)?;
@@ -392,7 +418,7 @@ fn nothing(disk: &Arc<dyn Disk>, options: &Options, store: StoreId, survey: &Sur
             .iter()
             .map(|file| file.path.clone())
             .collect(),
-        still_bad: (Vec::new(), false),
+        not_bad: Vec::new(),
         findings: Findings::default(),
     }
 }

@@ -131,10 +131,10 @@ pub(super) fn keep_torn(
 }
 
 /// Removes what nothing can need: unfinished files, segments whose runs were all replaced, journal
-/// files that hold nothing and cannot be recycled. With damage in the store nothing is removed:
-/// what looks unused may be all that is left. [R:seg-11] [R:seg-13]
+/// files that hold nothing and cannot be recycled. With damage that costs records nothing is
+/// removed: what looks unused may be all that is left. [R:seg-11] [R:seg-13]
 pub(super) fn tidy(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
-    if !replayed.findings.damage.is_empty() {
+    if !replayed.findings.cost_no_record() {
         return;
     }
     let facts = &replayed.catalogue.segments;
@@ -154,13 +154,10 @@ pub(super) fn tidy(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
     }
 }
 
-/// Leaves on the list of damage only the places that are damaged still. [R:seg-16]
-pub(super) fn strike_off(disk: &dyn Disk, replayed: &mut Replayed) {
-    let (still_bad, is_outdated) = &mut replayed.still_bad;
-    if !*is_outdated {
-        return;
-    }
-    if let Err(failure) = damage_list::keep(disk, replayed.store, still_bad) {
-        tracing::warn!(%failure, "the list of damage stays as it is");
+/// Takes what is not damaged off the list of damage. [R:seg-16]
+pub(super) fn strike_off(disk: &dyn Disk, replayed: &Replayed) {
+    damage_list::tidy(disk);
+    if !replayed.not_bad.is_empty() {
+        damage_list::strike_off(disk, replayed.store, &replayed.not_bad);
     }
 }

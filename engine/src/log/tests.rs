@@ -2,10 +2,8 @@
 
 mod ahead;
 mod checkpoint;
-mod counts;
 mod held;
 mod lives;
-mod seals;
 mod short_runs;
 mod unfinished;
 

@@ -7,7 +7,8 @@ use turnleaf_format::record::Kind;
 use turnleaf_format::{DecodeError, Ordinal, ThreadNumber};
 
 use crate::catalogue::{Acceptance, Catalogue};
-use crate::error::{Damage, Unreadable};
+use crate::error::{Damage, SystemError, Unreadable};
+use crate::layout::SEGMENTS;
 
 /// Something odd that costs nothing and closes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,14 @@ pub enum Remark {
     Orphan {
         /// The segment file.
         file: String,
+    },
+    /// A segment in which somebody found damage, and that this opening did not look at again, or
+    /// not everywhere: nothing is concluded of it. [R:seg-16]
+    Unchecked {
+        /// The segment file.
+        file: String,
+        /// What the system said; `None` where the opening had read enough.
+        why: Option<SystemError>,
     },
     /// A catalogue record of a kind that this build does not know; it is kept. [R:cat-8]
     UnknownRecord {
@@ -50,6 +59,17 @@ impl fmt::Display for Remark {
                 f,
                 "{file}: no record of the store mentions this segment; it is kept and not read"
             ),
+            Remark::Unchecked { file, why } => {
+                write!(
+                    f,
+                    "{file}: damage that a read met here was not looked at again"
+                )?;
+                match why {
+                    Some(why) => write!(f, " ({why})")?,
+                    None => f.write_str(" (an opening reads only so much)")?,
+                }
+                f.write_str("; `turnleaf verify` reads it")
+            }
             Remark::UnknownRecord { ordinal, kind } => write!(
                 f,
                 "record {ordinal} of the catalogue has the unknown kind {}; it is kept",
@@ -68,6 +88,15 @@ pub struct Loss {
     pub damage: Damage,
     /// `None`: no repair is known.
     pub acceptance: Option<Acceptance>,
+}
+
+/// Whether all damage is within published segments and costs no record, as far as an opening knows:
+/// then what looks unused is not all that is left of something.
+pub(crate) fn costs_no_record(damage: &[Damage], losses: &[Loss]) -> bool {
+    let is_loss = |damage: &Damage| losses.iter().any(|loss| loss.damage == *damage);
+    let of_segment = |damage: &Damage| damage.file.starts_with(SEGMENTS);
+    let mut damage = damage.iter();
+    damage.all(|damage| of_segment(damage) && !is_loss(damage))
 }
 
 /// Everything that was found wrong or odd, and what it closes to appends. [R:quarantine]
@@ -139,19 +168,20 @@ impl Findings {
         });
     }
 
-    /// Damage of a segment that only a hint made this opening look at, and what it closes: nothing,
-    /// where it costs no record. Also where the device did not read it, because whoever writes does
-    /// not rely on what stands there. [R:seg-16]
-    pub(crate) fn by_hint(&mut self, closes: Option<ThreadNumber>, damage: Damage) {
+    /// Damage within a published segment, and the thread that it closes; `None` where it costs no
+    /// record. What the device does not read of it refuses no owner: who writes does not rely on
+    /// what stands there. [R:seg-16] [R:seg-17]
+    pub(crate) fn of_segment(&mut self, closes: Option<ThreadNumber>, damage: Damage) {
         if !self.damage.contains(&damage) {
             self.damage.push(damage.clone());
         }
-        if closes.is_some() {
-            self.losses.push(Loss {
-                closes,
-                damage,
-                acceptance: None,
-            });
+        let loss = Loss {
+            closes,
+            damage,
+            acceptance: None,
+        };
+        if closes.is_some() && !self.losses.contains(&loss) {
+            self.losses.push(loss);
         }
     }
 
@@ -201,6 +231,11 @@ impl Findings {
     pub(crate) fn of_the_store(&self) -> Option<&Damage> {
         let closing = |loss: &&Loss| loss.closes == Some(ThreadNumber::CATALOGUE);
         self.losses.iter().find(closing).map(|loss| &loss.damage)
+    }
+
+    /// As [`costs_no_record`], of all that was found.
+    pub(crate) fn cost_no_record(&self) -> bool {
+        costs_no_record(&self.damage, &self.losses)
     }
 
     /// What is closed; thread 0 is the store.

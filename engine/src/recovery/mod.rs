@@ -5,6 +5,7 @@ mod catalogue;
 mod checkpoint;
 mod findings;
 mod journal;
+mod listed;
 mod replay;
 mod segments;
 mod set;
@@ -13,7 +14,7 @@ mod threads;
 mod verdict;
 
 pub(crate) use catalogue::sum_of_records;
-pub(crate) use findings::Findings;
+pub(crate) use findings::{Findings, costs_no_record};
 pub use findings::{Loss, Remark};
 pub(crate) use replay::{CatalogueFrom, ReplayError, Replayed, replay};
 pub use set::Refusal;

@@ -12,7 +12,8 @@ use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, Thr
 use super::catalogue::Places;
 use super::findings::{Findings, Remark};
 use super::journal::{JournalRead, read_journal};
-use super::segments::{Suspects, read_again, suspects};
+use super::listed::{Known, read_again};
+use super::segments::{Budget, Suspects, suspects};
 use super::set::{FileSet, Refusal, choose_files};
 use super::survey::{FileEvidence, Survey};
 use super::threads::{Growing, PublishedRun};
@@ -70,8 +71,8 @@ pub(crate) struct Replayed {
     pub(crate) pinned: Vec<(ThreadNumber, Generation)>,
     /// Journal files that hold nothing and cannot be recycled.
     pub(crate) useless: Vec<String>,
-    /// The places of the list of damage that are damaged still, and whether others are on it.
-    pub(crate) still_bad: (Vec<Place>, bool),
+    /// Places of the list of damage that need not be listed any more.
+    pub(crate) not_bad: Vec<Place>,
     pub(crate) findings: Findings,
 }
 
@@ -141,26 +142,19 @@ pub(crate) fn replay(
         catalogue.saw_frames(thread, journal.epoch);
     }
     remark_orphans(&catalogue, &survey.segments, &mut findings);
-    let suspects = suspects(
-        &**disk,
-        &catalogue,
-        &segments,
-        &survey.segments,
-        &mut findings,
-    );
+    let mut budget = Budget::default();
+    let suspects = suspects(&**disk, &catalogue, &segments, &mut budget, &mut findings);
     let covers = thread_covers(&catalogue, &suspects, &mut findings);
     let mut threads = grow(&catalogue, covers, &frames, &journal, &mut findings);
     suspects.close_threads(&catalogue, &threads, &mut findings);
+    let known = Known {
+        suspects: &suspects,
+        catalogue: &catalogue,
+        segments: &segments,
+        threads: &threads,
+    };
     let listed = damage_list::listed(&**disk, store);
-    let still_bad = read_again(
-        &listed,
-        &suspects,
-        &catalogue,
-        &segments,
-        &threads,
-        &mut findings,
-    );
-    let is_outdated = still_bad.len() < listed.len();
+    let not_bad = read_again(&listed, &known, &mut budget, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, found.view);
     findings.settle(&catalogue);
     findings.keep_hope();
@@ -199,7 +193,7 @@ pub(crate) fn replay(
         cut: journal.cut,
         pinned,
         useless: free.useless,
-        still_bad: (still_bad, is_outdated),
+        not_bad,
         findings,
     })
 }

@@ -13,11 +13,11 @@ use crate::error::{Damage, ReadError, failed};
 use crate::layout::{CATALOGUE, CHECKPOINT, segment_path};
 use crate::log::{OpenError, OpenReport, Snapshot};
 use crate::read::Reader;
-use crate::recovery::Remark;
+use crate::recovery::{Remark, costs_no_record};
 use crate::state::State;
 use crate::view::is_covered;
 
-/// The repairs that opening a store shows to be due. Where anything is damaged no segment is taken
+/// The repairs that opening a store shows to be due. Where damage costs records no segment is taken
 /// away: it may be all that is left of something.
 #[must_use]
 pub fn repairs_for(report: &OpenReport, state: &State) -> Vec<Repair> {
@@ -30,7 +30,7 @@ pub fn repairs_for(report: &OpenReport, state: &State) -> Vec<Repair> {
             file: file.clone(),
             offset: *offset,
         }),
-        Remark::Orphan { .. } | Remark::UnknownRecord { .. } => None,
+        Remark::Orphan { .. } | Remark::Unchecked { .. } | Remark::UnknownRecord { .. } => None,
     };
     let mut due: Vec<Repair> = report.remarks.iter().filter_map(header).collect();
     due.extend(losses_of(report));
@@ -40,7 +40,7 @@ pub fn repairs_for(report: &OpenReport, state: &State) -> Vec<Repair> {
         due.retain(|repair| !orphan.holds(repair));
         match orphan.verdict {
             Verdict::Adopt if !closed => due.push(orphan.repair()),
-            Verdict::Reap if report.damage.is_empty() => {
+            Verdict::Reap if costs_no_record(&report.damage, &report.losses) => {
                 let file = orphan.file();
                 due.push(Repair::Reap { file });
             }

@@ -218,7 +218,7 @@ pub fn repair(
             }));
         }
     }
-    damage_list::strike_off(log.disk(), log.state());
+    damage_list::strike_off_unused(log.disk(), log.state());
     log.close()?;
     Ok(done)
 }

@@ -236,7 +236,7 @@ impl OpenSegment {
         let mut verified = Verified::default();
         self.odd.iter().cloned().for_each(&mut note);
         for run in &self.footer.runs {
-            self.verify_run(run, &mut verified, &mut note);
+            self.verify_run(run, &mut verified, &mut note)?;
             match self.notes(run) {
                 Ok(_) => {}
                 Err(ReadError::Damaged(damage)) => note(*damage),
@@ -258,58 +258,88 @@ impl OpenSegment {
         first.map_or(Ok(verified), |damage| Err(damage.into()))
     }
 
-    /// As [`OpenSegment::verify`], of the one structure that begins at `offset`, and of what the file
-    /// is known to be by its tables; 0 is the file as a whole. Where nothing begins, nothing is wrong.
+    /// As [`OpenSegment::verify`], of the blocks and notes that begin at `offset` alone. Where
+    /// nothing begins, nothing is wrong. Gives the bytes that were asked for.
     ///
     /// # Errors
-    /// For failures of the system that are not about the bytes.
+    /// For failures of the system that are not about the bytes; what was reported before counts.
     pub(crate) fn verify_at(
         &self,
         offset: u64,
         report: &mut dyn FnMut(&Damage),
-    ) -> Result<(), DiskFailure> {
-        let read = if let Some(index) = self.block_at(offset) {
+    ) -> Result<u64, DiskFailure> {
+        let mut bytes = 0;
+        let mut note = |damage: Damage| report(&damage);
+        // Rows of a damaged table may say one offset twice.
+        for (index, _) in self.rows_at(offset) {
             let run = self.run_of_block(index);
             let blocks = run.map_or(0..0, Self::blocks_of);
             // The chain of a block is that to which the one before it leads.
             let from = index.saturating_sub(1).max(blocks.start);
-            let (mut verified, chain) = (Verified::default(), None);
-            let mut note = |damage: Damage| report(&damage);
+            let wanted = from..index + 1;
+            let rows = &self.footer.blocks[wanted.clone()];
+            bytes += rows
+                .iter()
+                .map(|row| u64::from(row.stored_len))
+                .sum::<u64>();
             if let Some(run) = run {
-                self.verify_blocks(run, from..index + 1, chain, &mut verified, &mut note);
+                let chain = (from == blocks.start).then_some(run.chain_before);
+                self.verify_blocks(run, wanted, chain, &mut Verified::default(), &mut note)?;
             }
-            Ok(())
-        } else if offset == 0 && self.odd.is_empty() {
-            self.verify(report).map(drop)
-        } else {
-            let mut runs = self.footer.runs.iter();
-            let of_run = runs.find(|run| run.notes_len > 0 && run.notes_offset == offset);
-            of_run.map_or(Ok(()), |run| self.notes(run).map(drop))
-        };
-        match read {
-            Err(ReadError::Disk(failure)) => Err(failure),
-            // A verification of the whole has told it.
-            Err(ReadError::Damaged(damage)) if offset > 0 => {
-                report(&damage);
-                Ok(())
-            }
-            _ => Ok(()),
         }
+        let mut runs = self.footer.runs.iter();
+        let has_notes = |run: &&RunRow| run.notes_len > 0 && run.notes_offset == offset;
+        if let Some(run) = runs.find(has_notes) {
+            bytes += u64::from(run.notes_len);
+            match self.notes(run) {
+                Ok(_) => {}
+                Err(ReadError::Damaged(damage)) => note(*damage),
+                // Notes cost no record, whatever the device says.
+                Err(ReadError::Disk(failure)) => {
+                    let cause = Cause::Unreadable((&failure.source).into());
+                    let length = u64::from(run.notes_len);
+                    note(damage(&self.path, offset, length, cause));
+                }
+            }
+        }
+        Ok(bytes)
     }
 
-    fn block_at(&self, offset: u64) -> Option<usize> {
-        let mut blocks = self.footer.blocks.iter();
-        blocks.position(|row| row.offset == offset)
+    /// What tables that were made by a search know to be lost; nothing is read.
+    pub(crate) fn lost_blocks(&self) -> impl Iterator<Item = Damage> {
+        let rows = self.footer.blocks.iter().enumerate();
+        let lost = rows.filter(|(_, row)| row.entry_count == 0);
+        lost.map(|(index, _)| self.block_damage(index, Cause::Missing))
     }
 
-    fn verify_run(&self, run: &RunRow, verified: &mut Verified, note: &mut dyn FnMut(Damage)) {
+    /// Bytes that were read to open it: all of the file where its blocks had to be searched for.
+    pub(crate) fn bytes_to_open(&self, file_bytes: u64) -> u64 {
+        self.trailer
+            .map_or(file_bytes, |trailer| trailer.footer_len)
+    }
+
+    fn rows_at(&self, offset: u64) -> impl Iterator<Item = (usize, &BlockRow)> {
+        let rows = self.footer.blocks.iter().enumerate();
+        rows.filter(move |(_, row)| row.offset == offset)
+    }
+
+    fn verify_run(
+        &self,
+        run: &RunRow,
+        verified: &mut Verified,
+        note: &mut dyn FnMut(Damage),
+    ) -> Result<(), DiskFailure> {
         let before = verified.bytes;
         let chain = Some(run.chain_before);
-        let whole = self.verify_blocks(run, Self::blocks_of(run), chain, verified, note);
+        let whole = self.verify_blocks(run, Self::blocks_of(run), chain, verified, note)?;
         if whole && verified.bytes - before != run.payload_bytes {
             // [S:footer-2]
-            note(self.tables_damage());
+            note(Damage {
+                cause: Cause::RunBytes,
+                ..self.tables_damage()
+            });
         }
+        Ok(())
     }
 
     /// Checks neighbouring blocks of a run; says whether all of them are right. Without the chain
@@ -321,7 +351,7 @@ impl OpenSegment {
         mut chain: Option<ThreadChain>,
         verified: &mut Verified,
         note: &mut dyn FnMut(Damage),
-    ) -> bool {
+    ) -> Result<bool, DiskFailure> {
         let (mut whole, end) = (true, blocks.end);
         for index in blocks {
             let read = self.read_blocks(index..index + 1).pop();
@@ -330,13 +360,16 @@ impl OpenSegment {
                     chain = Some(block.header.chain);
                     Err(self.block_damage(index, Cause::Chain))
                 }
-                Some(Ok(block)) => chain_through(&block, verified)
-                    .map(|after| chain = Some(after))
-                    .map_err(|error| self.block_damage(index, Cause::Decode(error))),
+                Some(Ok(block)) => match through(&block, verified) {
+                    Ok((reached, after)) => {
+                        chain = Some(after);
+                        self.leads_on(run, index, reached)
+                    }
+                    Err(error) => Err(self.block_damage(index, Cause::Decode(error))),
+                },
                 Some(Err(ReadError::Damaged(damage))) => Err(*damage),
-                Some(Err(ReadError::Disk(failure))) => {
-                    Err(self.block_damage(index, Cause::Unreadable((&failure.source).into())))
-                }
+                // What the device did not read is damage of the block; this is not about bytes.
+                Some(Err(ReadError::Disk(failure))) => return Err(failure),
                 None => Err(self.block_damage(index, Cause::Missing)),
             };
             if let Err(damage) = checked {
@@ -352,7 +385,22 @@ impl OpenSegment {
         if end == Self::blocks_of(run).end && chain != Some(run.chain_after) {
             note(self.block_damage(end.saturating_sub(1), Cause::Chain));
         }
-        whole
+        Ok(whole)
+    }
+
+    /// Whether the records of the block at `index` lead to those of the next one, or to the end of
+    /// the run. [S:footer-5]
+    fn leads_on(&self, run: &RunRow, index: usize, reached: Ordinal) -> Result<(), Damage> {
+        let next = self.footer.blocks.get(index + 1);
+        let next = next.filter(|_| Self::blocks_of(run).contains(&(index + 1)));
+        let next = next.map_or(run.ordinal_end, |next| next.first_ordinal);
+        if reached >= next {
+            return Ok(());
+        }
+        Err(Damage {
+            ordinals: Some((reached, next)),
+            ..self.block_damage(index, Cause::Tables)
+        })
     }
 
     fn read_next(&self, run: &RunRow, index: usize) -> Option<Result<Block, ReadError>> {
@@ -426,8 +474,8 @@ pub(crate) struct Verified {
     pub(crate) bytes: u64,
 }
 
-/// The chain after a block's records; counts them.
-fn chain_through(block: &Block, verified: &mut Verified) -> Result<ThreadChain, DecodeError> {
+/// The ordinal and the chain behind a block's complete records; counts them.
+fn through(block: &Block, verified: &mut Verified) -> Result<(Ordinal, ThreadChain), DecodeError> {
     let mut chain = block.header.chain;
     let mut ordinal = block.header.first_ordinal;
     for entry in Entries::new(&block.raw, block.header.entry_count) {
@@ -446,7 +494,7 @@ fn chain_through(block: &Block, verified: &mut Verified) -> Result<ThreadChain, 
             verified.bytes += len;
         }
     }
-    Ok(chain)
+    Ok((ordinal, chain))
 }
 
 pub(super) fn damage(path: &str, offset: u64, length: u64, cause: Cause) -> Damage {

@@ -281,6 +281,3 @@ impl<B: StorageBackend> StorageBackend for Blocks<B> {
         written
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -72,6 +72,7 @@ fn try_look(disk: &SimDisk, truth: &Truth, newest: &(String, u64), seen: &mut Se
                 seen.place(file, *offset, journal::HEADER_BYTES as u64);
             }
             Remark::Orphan { file } => seen.place(file, 0, 0),
+            Remark::Unchecked { file, .. } => seen.place(file, 0, 0),
             Remark::UnknownRecord { .. } => seen.wrong += 1,
         }
     }

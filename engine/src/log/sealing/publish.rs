@@ -17,7 +17,8 @@ impl Log {
     /// with the next commit. A catalogue segment needs no commit.
     ///
     /// # Errors
-    /// The failure of the run.
+    /// The failure of the run. Damage in it is for the list of damage ([`crate::remember`]), which
+    /// is written without the log.
     pub fn finish_seal(
         &mut self,
         result: Result<SealedSegments, SealError>,

@@ -16,7 +16,6 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
 use super::SealGoal;
-use crate::damage_list::remember;
 use crate::error::{Damage, ReadError};
 use crate::log::Log;
 use crate::seal::{Part, Planned, SealError};
@@ -352,10 +351,6 @@ impl Log {
                         self.sealing.threads.remove(&thread);
                         self.quarantine(thread);
                         self.damage.push(Damage::clone(damage));
-                        let found = std::slice::from_ref(&**damage);
-                        if let Err(failure) = remember(&*self.disk, self.state.store, found) {
-                            tracing::warn!(%failure, "the next owner does not know of the damage");
-                        }
                     }
                     _ => {}
                 }

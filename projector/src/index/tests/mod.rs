@@ -2,7 +2,6 @@
 
 mod crash;
 mod damage;
-mod digest;
 mod failure;
 mod measure;
 mod model;
