@@ -37,7 +37,7 @@ pub use log::{
 pub use options::Options;
 pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};
 pub use recovery::{Loss, Refusal, Remark, TailVerdict, store_exists};
-pub use repair::{Repair, RepairError, Repaired, find_repairs, repair, repairs_for};
+pub use repair::{IdOf, Repair, RepairError, Repaired, find_repairs, repair, repairs_for};
 pub use seal::{Notes, RunWriter, SealError, SealPlan, SealedSegments};
 pub use state::{SegmentInfo, State, Totals};
 pub use turnleaf_format as format;

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use turnleaf_engine::disk::{Disk, OsDisk};
-use turnleaf_engine::format::ThreadNumber;
+use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{Options, Owner, Refusal, Repair, RepairError, Repaired, find_repairs};
+use turnleaf_projector::fold::{self, Effect};
 
 use crate::error::Error;
 use crate::open::{Store, no_store, system_owner};
@@ -111,7 +112,8 @@ impl Store {
             let due: Vec<Repair> = report.due.iter().map(|due| due.repair.clone()).collect();
             store.forget_rows(&due)?;
             drop(store);
-            let done = turnleaf_engine::repair(disk, options, owner, &due, &run_notes::make);
+            let (notes, id_of) = (&run_notes::make, &named_by);
+            let done = turnleaf_engine::repair(disk, options, owner, &due, notes, id_of);
             let done = done.map_err(of_repair)?;
             if done.is_empty() {
                 break;
@@ -140,6 +142,17 @@ impl Store {
             Ok(batch.commit(true)?)
         })
     }
+}
+
+/// The thread that a first record names.
+fn named_by(record: &[u8]) -> Option<ThreadId> {
+    let decoded = fold::decode(record);
+    let id = match &decoded.effect {
+        Effect::SessionMeta(meta) => &meta.id,
+        Effect::BareHead(head) => &head.id,
+        _ => return None,
+    };
+    ThreadId::parse(id).ok()
 }
 
 fn of_repair(error: RepairError) -> Error {

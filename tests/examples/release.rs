@@ -233,7 +233,15 @@ fn lose(root: &Path, disk: &Arc<dyn Disk>) {
     };
     let due = wanted(disk);
     assert!(!due.is_empty(), "a frame is damaged");
-    repair(disk, &options(), &owner(2), &due, &|_, _, _| Vec::new()).unwrap();
+    repair(
+        disk,
+        &options(),
+        &owner(2),
+        &due,
+        &|_, _, _| Vec::new(),
+        &|_| None,
+    )
+    .unwrap();
     assert_eq!(wanted(disk), []);
     let snapshot = Snapshot::open(disk, &options()).unwrap();
     let state = snapshot.state();
@@ -250,7 +258,15 @@ fn lose(root: &Path, disk: &Arc<dyn Disk>) {
     fs::write(&path, &bytes).unwrap();
     let due = wanted(disk);
     assert!(!due.is_empty(), "a block is damaged");
-    repair(disk, &options(), &owner(3), &due, &|_, _, _| Vec::new()).unwrap();
+    repair(
+        disk,
+        &options(),
+        &owner(3),
+        &due,
+        &|_, _, _| Vec::new(),
+        &|_| None,
+    )
+    .unwrap();
     assert_eq!(wanted(disk), []);
 }
 

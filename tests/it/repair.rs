@@ -66,10 +66,8 @@ fn due(disk: &SimDisk) -> Vec<turnleaf_engine::Repair> {
 fn repair_all(disk: &SimDisk) -> Option<Vec<Repaired>> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let wanted = due(disk);
-    repair(&shared, &options(), &owner(), &wanted, &|_, _, _| {
-        Vec::new()
-    })
-    .ok()
+    let notes = |_: &_, _, _| Vec::new();
+    repair(&shared, &options(), &owner(), &wanted, &notes, &|_| None).ok()
 }
 
 fn holds(disk: &SimDisk, path: &str) -> bool {

@@ -11,7 +11,7 @@ use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, Thr
 
 use super::catalogue::Places;
 use super::findings::{Findings, Remark};
-use super::journal::{JournalRead, read_journal};
+use super::journal::{JournalRead, LostFrame, read_journal};
 use super::listed::{Known, read_again};
 use super::segments::{Budget, Suspects, suspects};
 use super::set::{FileSet, Refusal, choose_files};
@@ -166,7 +166,11 @@ pub(crate) fn replay(
     // thread.
     let closed = findings.closed();
     let kept = journal.lost.iter();
-    let kept = kept.filter(|frame| closed.contains(&frame.header.thread));
+    let is_nameless = |thread| !catalogue.threads.contains_key(&thread);
+    let kept = kept.filter(|frame| {
+        let thread = frame.header.thread;
+        closed.contains(&thread) || is_nameless(thread)
+    });
     let pinned = kept
         .map(|frame| (frame.header.thread, frame.generation))
         .collect();
@@ -253,6 +257,7 @@ fn grow(
     journal: &JournalRead,
     findings: &mut Findings,
 ) -> HashMap<ThreadNumber, ThreadView> {
+    let mut nameless: BTreeMap<ThreadNumber, Nameless> = BTreeMap::new();
     for (file, frame) in frames {
         match covers.get_mut(&frame.header.thread) {
             Some(growing) => growing.push(file, frame, &journal.lost, findings),
@@ -261,10 +266,16 @@ fn grow(
             #[cfg(turnleaf_bugs)]
             None if crate::bugs::OrphanFramesIgnored.planted() => {}
             None => {
-                let unknown = Acceptance::Thread(frame.header.thread);
-                findings.of_store(orphan_frame(file, frame), Some(unknown));
+                let thread = frame.header.thread;
+                let new = || Nameless::new(thread, catalogue, orphan_frame(file, frame));
+                let known = nameless.entry(thread).or_insert_with(new);
+                known.push(file, frame, &journal.lost);
             }
         }
+    }
+    for (thread, known) in &nameless {
+        let unknown = Acceptance::Thread(*thread);
+        findings.of_store(known.damage.clone(), Some(unknown));
     }
     for frame in &journal.lost {
         let thread = frame.header.thread;
@@ -275,14 +286,51 @@ fn grow(
                 ..frame.damage.clone()
             };
             findings.costs_nothing_there(damage, frame.place());
-        } else if !covers.contains_key(&thread) {
+        } else if !covers.contains_key(&thread) && !nameless.contains_key(&thread) {
             findings.of_store(frame.damage.clone(), Some(Acceptance::Thread(thread)));
         }
     }
     let finish = |(thread, growing): (ThreadNumber, Growing)| {
         (thread, growing.finish(&journal.lost, findings))
     };
-    covers.into_iter().map(finish).collect()
+    let mut threads: HashMap<_, _> = covers.into_iter().map(finish).collect();
+    let unnamed = nameless.into_iter();
+    threads.extend(unnamed.map(|(thread, known)| (thread, known.finish(&journal.lost))));
+    threads
+}
+
+/// What the journal holds of a thread that no record of the catalogue names. It stays until the
+/// thread has a name; what is missing of it is judged then.
+struct Nameless {
+    growing: Growing,
+    /// All frames, told at the first.
+    damage: Damage,
+    later: Findings,
+}
+
+impl Nameless {
+    fn new(thread: ThreadNumber, catalogue: &Catalogue, damage: Damage) -> Nameless {
+        let mut later = Findings::default();
+        let given_up = catalogue.given_up(thread);
+        let growing = Growing::cover(thread, Vec::new(), given_up, &mut later);
+        Nameless {
+            growing,
+            damage,
+            later,
+        }
+    }
+
+    fn push(&mut self, file: &Arc<JournalFile>, frame: &ScannedFrame, lost: &[LostFrame]) {
+        let end = frame.header.first_ordinal.plus(frame.records);
+        if let Some((_, reached)) = &mut self.damage.ordinals {
+            *reached = end.max(*reached);
+        }
+        self.growing.push(file, frame, lost, &mut self.later);
+    }
+
+    fn finish(mut self, lost: &[LostFrame]) -> ThreadView {
+        self.growing.finish(lost, &mut self.later)
+    }
 }
 
 /// What becomes of journal files that hold nothing that is needed.

@@ -8,6 +8,7 @@ mod catalogue;
 mod deleted;
 mod frames;
 mod listed;
+mod names;
 mod repair;
 mod repaired;
 mod repeated;

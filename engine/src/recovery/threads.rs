@@ -203,16 +203,8 @@ impl Growing {
         if first > self.view.end {
             // [R:frame-7]
             self.drop_unfinished();
-            let missing = self.view.end..first;
-            let known = lost.iter().find(|frame| {
-                frame.header.thread == thread && missing.contains(&frame.header.first_ordinal)
-            });
-            let damage = Damage {
-                ordinals: Some((self.view.end, first)),
-                thread: Some(thread),
-                ..known.map_or_else(|| odd(Cause::Missing, None), |known| known.damage.clone())
-            };
-            self.hole(first, damage, header.thread_chain, findings);
+            let absent = odd(Cause::Missing, None);
+            self.missing((first, header.thread_chain), lost, absent, findings);
             let stated = self.view.chain_given_up(first);
             if stated.is_some_and(|stated| stated != header.thread_chain) {
                 findings.of_thread(thread, odd(Cause::Chain, None), broken);
@@ -236,6 +228,39 @@ impl Growing {
         }
         self.open_bytes = frame.bytes_after;
         self.view.push_frame(frame_ref);
+    }
+
+    /// Holes up to where the thread goes on: one for each damaged frame that held something of it,
+    /// or one where no frame is known to have.
+    fn missing(
+        &mut self,
+        goes_on: (Ordinal, ThreadChain),
+        lost: &[LostFrame],
+        absent: Damage,
+        findings: &mut Findings,
+    ) {
+        let (thread, missing) = (self.view.thread, self.view.end..goes_on.0);
+        let known = lost.iter().filter(|frame| {
+            frame.header.thread == thread && missing.contains(&frame.header.first_ordinal)
+        });
+        let known: Vec<&LostFrame> = known.collect();
+        let begins = known.iter().map(|frame| &frame.header);
+        let begins = begins.map(|header| (header.first_ordinal, header.thread_chain));
+        let ends = begins.skip(1).chain([goes_on]);
+        let mut holes: Vec<_> = ends.zip(known.iter().map(|frame| &frame.damage)).collect();
+        if holes.is_empty() {
+            holes.push((goes_on, &absent));
+        }
+        for ((end, chain), damage) in holes {
+            if self.view.end < end {
+                let damage = Damage {
+                    ordinals: Some((self.view.end, end)),
+                    thread: Some(thread),
+                    ..damage.clone()
+                };
+                self.hole(end, damage, chain, findings);
+            }
+        }
     }
 
     /// The finished view.
@@ -264,6 +289,10 @@ impl Growing {
                 };
                 self.hole(end, damage, frame.header.thread_chain, findings);
             } else if let Some(hole) = self.view.holes.iter().find(inside) {
+                let (told, damage) = (&hole.damage, &frame.damage);
+                if (&told.file, told.offset) == (&damage.file, damage.offset) {
+                    continue;
+                }
                 let acceptance = acceptance_of(thread, hole);
                 findings.of_thread(thread, frame.damage.clone(), acceptance);
             } else {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use turnleaf_format::ThreadNumber;
 use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost};
-use turnleaf_format::{ThreadId, ThreadNumber};
 
-use super::adopt::orphans;
+use super::adopt::{Orphan, orphans};
 use super::copy::keep;
 use super::due::unreadable;
+use super::names::Names;
 use super::{Repair, RepairError, Repaired, repairs_for};
 use crate::catalogue::Acceptance;
 use crate::disk::{Access, Disk};
@@ -23,6 +24,7 @@ pub(super) fn accept(
     options: &Options,
     owner: &Owner,
     wanted: &[Repair],
+    names: &mut Names<'_>,
 ) -> Result<Vec<Repaired>, RepairError> {
     let (mut log, report) = Log::open_to_accept(Arc::clone(disk), options.clone(), owner)?;
     let mut due = repairs_for(&report, log.state());
@@ -38,7 +40,7 @@ pub(super) fn accept(
         if let Repair::AcceptLoss { damage, acceptance } = &repair {
             let copy = keep_bytes(&**disk, damage)?;
             // Several damages may cost the same.
-            let fact = fact(&log, *acceptance, owner.since_ms);
+            let fact = fact(&log, *acceptance, names, &orphans, owner.since_ms);
             if !facts.contains(&fact) {
                 facts.push(fact);
             }
@@ -73,7 +75,13 @@ fn concerned(wanted: &[Repair]) -> Vec<ThreadNumber> {
     threads
 }
 
-fn fact(log: &Log, acceptance: Acceptance, at_ms: i64) -> CatalogueRecord {
+fn fact(
+    log: &Log,
+    acceptance: Acceptance,
+    names: &mut Names<'_>,
+    orphans: &[Orphan],
+    at_ms: i64,
+) -> CatalogueRecord {
     match acceptance {
         Acceptance::Ordinals {
             thread,
@@ -99,19 +107,10 @@ fn fact(log: &Log, acceptance: Acceptance, at_ms: i64) -> CatalogueRecord {
         }),
         Acceptance::Thread(thread) => CatalogueRecord::ThreadCreated {
             thread,
-            id: free_id(log, thread),
+            id: names.give(log, thread, orphans),
             at_ms,
         },
     }
-}
-
-/// An id for a thread whose own is lost.
-pub(super) fn free_id(log: &Log, thread: ThreadNumber) -> ThreadId {
-    let id = |suffix: u64| ThreadId::parse(&format!("recovered-{thread}-{suffix}"));
-    let mut ids = (0_u64..).filter_map(|suffix| id(suffix).ok());
-    // Ids of deleted threads are not given again either. [S:catalogue-6]
-    let free = ids.find(|id| !log.state().catalogue.numbers.contains_key(id));
-    free.expect("an id of letters, digits and '-' is valid")
 }
 
 /// The bytes of a part of the journal that is given up.

@@ -7,7 +7,8 @@ use turnleaf_format::catalogue::{CatalogueRecord, Run};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
-use super::accept::{free_id, state_facts};
+use super::accept::state_facts;
+use super::names::Names;
 use super::{Repair, RepairError, Repaired};
 use crate::catalogue::Acceptance;
 use crate::error::{ReadError, failed};
@@ -47,6 +48,13 @@ impl Orphan {
             Some(CatalogueRecord::SegmentPublished { runs, .. }) => runs,
             _ => &[],
         }
+    }
+
+    /// A reader of what it holds of a thread.
+    pub(super) fn reader(&self, state: &State, thread: ThreadNumber) -> Option<Reader> {
+        let mut runs = self.runs().iter();
+        let run = runs.find(|run| run.thread == thread)?;
+        Some(alone(state, self.segment, run))
     }
 
     pub(super) fn repair(&self) -> Repair {
@@ -199,12 +207,14 @@ pub(super) fn adopt(
     log: &mut Log,
     report: &OpenReport,
     wanted: &[Repair],
+    names: &mut Names<'_>,
     at_ms: i64,
 ) -> Result<Vec<Repaired>, RepairError> {
     let mut facts = Vec::new();
     let mut done = Vec::new();
     let mut created = BTreeSet::new();
-    for orphan in orphans(report, log.state()) {
+    let orphans = orphans(report, log.state());
+    for orphan in &orphans {
         let repair = orphan.repair();
         if orphan.verdict != Verdict::Adopt || !wanted.contains(&repair) {
             continue;
@@ -215,11 +225,11 @@ pub(super) fn adopt(
         for thread in unknown.into_iter().filter(|thread| created.insert(*thread)) {
             facts.push(CatalogueRecord::ThreadCreated {
                 thread,
-                id: free_id(log, thread),
+                id: names.give(log, thread, &orphans),
                 at_ms,
             });
         }
-        facts.extend(orphan.publication);
+        facts.extend(orphan.publication.clone());
         done.push(Repaired { repair, copy: None });
     }
     if facts.is_empty() {

@@ -6,6 +6,7 @@ mod adopt;
 mod copy;
 mod due;
 mod files;
+mod names;
 mod rebuild;
 
 use std::fmt;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
 pub use due::{find_repairs, repairs_for};
+pub use names::IdOf;
+use names::Names;
 
 use crate::catalogue::Acceptance;
 use crate::damage_list;
@@ -142,7 +145,7 @@ impl fmt::Display for Repair {
                     write!(f, ": go on without what stood there ({damage})")
                 }
                 Acceptance::Thread(thread) => {
-                    write!(f, ": give thread number {thread} a new id ({damage})")
+                    write!(f, ": give thread number {thread} an id again ({damage})")
                 }
             },
             Repair::RebuildSegment { file, .. } => {
@@ -183,7 +186,7 @@ impl From<DiskFailure> for RepairError {
 }
 
 /// Does those of the wanted repairs that the store still calls for, as its owner. `notes` makes the
-/// notes of runs that are written anew.
+/// notes of runs that are written anew, `id_of` says which thread a first record names.
 ///
 /// # Errors
 /// [`RepairError`].
@@ -193,12 +196,14 @@ pub fn repair(
     owner: &Owner,
     wanted: &[Repair],
     notes: Notes<'_>,
+    id_of: IdOf<'_>,
 ) -> Result<Vec<Repaired>, RepairError> {
+    let mut names = Names::new(id_of);
     let mut done = repair_files(disk, options, owner, wanted)?;
     let losses = |repair: &&Repair| matches!(repair, Repair::AcceptLoss { .. });
     let losses: Vec<Repair> = wanted.iter().filter(losses).cloned().collect();
     if !losses.is_empty() {
-        done.extend(accept::accept(disk, options, owner, &losses)?);
+        done.extend(accept::accept(disk, options, owner, &losses, &mut names)?);
     }
     let of_segments = |repair: &Repair| {
         let adopts = matches!(repair, Repair::AdoptSegment { .. });
@@ -208,7 +213,13 @@ pub fn repair(
         return Ok(done);
     }
     let (mut log, report) = Log::open_for_repair(Arc::clone(disk), options.clone(), owner)?;
-    done.extend(adopt::adopt(&mut log, &report, wanted, owner.since_ms)?);
+    done.extend(adopt::adopt(
+        &mut log,
+        &report,
+        wanted,
+        &mut names,
+        owner.since_ms,
+    )?);
     for repair in wanted {
         if let Repair::RebuildSegment { segment, .. } = repair {
             let rebuilt = rebuild::rebuild(&mut log, *segment, notes)?;

@@ -216,10 +216,9 @@ fn open_as(opener: Opener, disk: &SimDisk, truth: &mut Found) -> Told {
             let wanted = Snapshot::open(&wanted, &options()).unwrap();
             let wanted = find_repairs(&wanted, None).unwrap();
             drop(snapshot);
-            failed |= repair(&shared, &options(), &owner(), &wanted, &|_, _, _| {
-                Vec::new()
-            })
-            .is_err();
+            let notes = |_: &_, _, _| Vec::new();
+            let done = repair(&shared, &options(), &owner(), &wanted, &notes, &|_| None);
+            failed |= done.is_err();
         }
         Opener::Owner | Opener::Reader => {}
     }

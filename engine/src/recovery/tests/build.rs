@@ -347,6 +347,12 @@ fn name(cause: &Cause) -> String {
     text.split([' ', '(']).next().unwrap().to_owned()
 }
 
+/// What a first record of these tests says.
+fn named(record: &[u8]) -> Option<ThreadId> {
+    let text = std::str::from_utf8(record).ok()?;
+    ThreadId::parse(text.strip_prefix("I am ")?).ok()
+}
+
 impl Home {
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -369,7 +375,15 @@ impl Home {
     }
 
     pub(super) fn repair(&self, wanted: &[Repair]) -> Vec<Repaired> {
-        repair(&self.disk(), &self.options, &owner(), wanted, &no_notes).unwrap()
+        repair(
+            &self.disk(),
+            &self.options,
+            &owner(),
+            wanted,
+            &no_notes,
+            &named,
+        )
+        .unwrap()
     }
 
     /// Another store with the same files.
