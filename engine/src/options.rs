@@ -1,5 +1,8 @@
 //! Owns the sizes that shape a log; plain data.
 
+/// Largest journal file that is written, bytes; one that holds more is not read.
+pub(crate) const JOURNAL_FILE_BYTES_MAX: u64 = 1 << 30;
+
 /// Sizes of a log. The defaults are the product's; tests make them small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -68,6 +71,9 @@ impl Options {
         let smallest = turnleaf_format::journal::FRAMES_OFFSET + 4096;
         if self.journal_first_bytes < smallest || self.journal_file_bytes < smallest {
             return Err("a journal file needs room for its header and some frames (12 KiB)");
+        }
+        if self.journal_first_bytes.max(self.journal_file_bytes) > JOURNAL_FILE_BYTES_MAX {
+            return Err("a journal file has 1 GiB at most");
         }
         if self.journal_files_max < 2 {
             return Err("journal_files_max must be at least 2");

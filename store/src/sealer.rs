@@ -208,12 +208,24 @@ pub(crate) fn make_room(shared: &Shared) {
         return;
     }
     if shared.lock().journal_holds_little() {
-        while matches!(step(shared, SealGoal::Everything), Ok(Step::Sealed)) {}
+        while goes_on(step(shared, SealGoal::Everything)) {}
         if let Err(failure) = shared.lock().shrink_journal() {
             tracing::warn!(%failure, "the journal stays as large as it is");
         }
     }
-    while is_at_budget() && matches!(step(shared, SealGoal::Due), Ok(Step::Sealed)) {}
+    while is_at_budget() && goes_on(step(shared, SealGoal::Due)) {}
+}
+
+/// Whether more may be sealed. A thread that was left out rests, so the next plan is without it.
+fn goes_on(step: Result<Step, Error>) -> bool {
+    match step {
+        Ok(Step::Sealed) => true,
+        Ok(Step::LeftOut(thread, error)) => {
+            tracing::warn!(thread = thread.0, %error, "a thread is not sealed for now");
+            true
+        }
+        Ok(Step::Nothing) | Err(_) => false,
+    }
 }
 
 /// What a step came to.

@@ -1,5 +1,5 @@
-//! What one process reads damaged the next one knows, whichever way it was read, and whatever becomes
-//! of the list that says so.
+//! What one process reads damaged the next one knows, whichever way it was read, and whatever
+//! becomes of the list that says so.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

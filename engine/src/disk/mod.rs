@@ -180,6 +180,26 @@ pub trait DiskFile: Send + Sync + Debug {
     fn id(&self) -> io::Result<FileId>;
 }
 
+/// Bytes that are asked about at once when the end of a file's data is looked for.
+const PROBED_BYTES: u64 = 1 << 20;
+
+/// Where, between two offsets, the bytes end that may have been written, to within 1 MiB: what
+/// follows is zero, and a file of holes costs neither memory nor time.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn data_end(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<u64> {
+    let (mut at, mut reached) = (start, start);
+    while at < end {
+        match file.next_data(at)? {
+            Some(data) if data < end => at = data.saturating_add(PROBED_BYTES).min(end),
+            _ => break,
+        }
+        reached = at;
+    }
+    Ok(reached)
+}
+
 /// How often bytes are read again before nobody can say what they are.
 pub(crate) const REREADS_MAX: usize = 3;
 

@@ -1,5 +1,6 @@
 //! Owns the reading of a journal file from its first frame to its end, as evidence; judges nothing.
 
+use std::io;
 use std::ops::Range;
 
 use turnleaf_format::frame::{
@@ -10,9 +11,12 @@ use turnleaf_format::{DecodeError, Generation, JournalChain, Problem, StoreId};
 
 use super::frames::{ScannedFrame, summarise};
 use super::pieces::{Pieces, read_pieces};
-use crate::disk::{DiskFile, REREADS_MAX};
+use crate::disk::{DiskFile, REREADS_MAX, data_end};
 use crate::error::{DiskFailure, SystemError, failed};
+use crate::options::JOURNAL_FILE_BYTES_MAX;
 
+/// Larger files are asked where their data end before they are read.
+const LARGE_BYTES: u64 = 64 << 20;
 /// What is searched at once for frame headers.
 const SEARCHED_BYTES: u64 = 4 << 20;
 
@@ -109,7 +113,7 @@ pub(crate) fn scan_file(
     capacity: u64,
     limit: Option<u64>,
 ) -> Result<Scan, DiskFailure> {
-    let reach = limit.unwrap_or(capacity);
+    let reach = scanned_end(file, limit.unwrap_or(capacity)).map_err(failed("read", path))?;
     let mut pieces = read_pieces(file, path, FRAMES_OFFSET, reach)?;
     let look = |pieces: &Pieces| {
         let window = Window {
@@ -145,6 +149,18 @@ pub(crate) fn scan_file(
         });
     }
     Ok(scan)
+}
+
+/// Up to where a file is read: a header may state any capacity, and a file of holes have it.
+fn scanned_end(file: &dyn DiskFile, reach: u64) -> io::Result<u64> {
+    if reach <= LARGE_BYTES {
+        return Ok(reach);
+    }
+    let end = data_end(file, FRAMES_OFFSET, reach.min(file.len()?))?;
+    if end > JOURNAL_FILE_BYTES_MAX {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(end)
 }
 
 /// What frame headers stand in a file.

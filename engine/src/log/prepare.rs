@@ -7,7 +7,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
 use crate::damage_list;
-use crate::disk::{Access, Disk, read_agreed_at};
+use crate::disk::{Access, Disk, data_end, read_agreed_at};
 use crate::error::{DiskFailure, failed};
 use crate::layout::{CATALOGUE, QUARANTINE, TEMPORARY, segment_path, torn_path};
 use crate::recovery::{Replayed, Survey};
@@ -109,7 +109,8 @@ pub(super) fn keep_torn(
         return Ok(None);
     }
     let path = torn_path(file.generation, offset);
-    let len = usize::try_from(file.capacity.saturating_sub(offset)).unwrap_or(0);
+    let end = data_end(&*file.file, offset, file.capacity).map_err(failed("read", &file.path))?;
+    let len = usize::try_from(end.saturating_sub(offset)).unwrap_or(0);
     let mut bytes = read_agreed_at(&*file.file, offset, len).map_err(failed("read", &file.path))?;
     while bytes.last() == Some(&0) {
         bytes.pop();

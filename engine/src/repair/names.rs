@@ -1,5 +1,5 @@
-//! Owns the ids of threads whose record in the catalogue is lost: the one that the thread's own first
-//! record says, where it can be read and is free, else one that is made up. [R:frame-12]
+//! Owns the ids of threads whose record in the catalogue is lost: the one that the thread's own
+//! first record says, where it can be read and is free, else one that is made up. [R:frame-12]
 
 use std::collections::BTreeMap;
 

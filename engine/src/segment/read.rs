@@ -19,6 +19,11 @@ use crate::error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadabl
 /// Bytes read at once when a whole segment is digested.
 const DIGEST_BYTES: usize = 1 << 20;
 
+/// Bytes between blocks that are read along with them.
+const GAPS_BYTES_MAX: usize = 1 << 20;
+/// Largest notes that are read: far above what those of a segment come to.
+const NOTES_BYTES_MAX: usize = 64 << 20;
+
 /// An open segment with its tables.
 #[derive(Debug)]
 pub(crate) struct OpenSegment {
@@ -96,6 +101,10 @@ impl OpenSegment {
             return Ok(Vec::new());
         }
         let len = run.notes_len as usize;
+        if len > NOTES_BYTES_MAX {
+            let length = u64::from(run.notes_len);
+            return Err(damage(&self.path, run.notes_offset, length, Cause::Tables).into());
+        }
         let bytes = read(&*self.file, &self.path, run.notes_offset, len)?;
         if section_crc(&bytes) != run.notes_crc {
             let error = DecodeError {
@@ -117,6 +126,17 @@ impl OpenSegment {
         };
         let end = last.offset + BLOCK_HEADER_BYTES as u64 + u64::from(last.stored_len);
         let len = usize::try_from(end - first.offset).unwrap_or(usize::MAX);
+        // Rows that a search has made may be of blocks with anything between them.
+        let stored = rows
+            .iter()
+            .map(|row| row.stored_len as usize)
+            .sum::<usize>();
+        let gaps_max = (rows.len() + 1) * BLOCK_HEADER_BYTES + GAPS_BYTES_MAX;
+        if rows.len() > 1 && len > stored + gaps_max {
+            return wanted
+                .flat_map(|index| self.read_blocks(index..index + 1))
+                .collect();
+        }
         let bytes = match read(&*self.file, &self.path, first.offset, len) {
             Ok(bytes) => bytes,
             // One unreadable sector must cost one block: read them one by one.

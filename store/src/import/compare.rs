@@ -47,6 +47,8 @@ enum Ended {
 
 /// Where a comparison stands.
 struct Walk<'l, 's> {
+    /// Plain bytes of the source that are records, as the newest import said.
+    imported_bytes: Option<u64>,
     thread: ThreadNumber,
     id: &'l str,
     lines: &'l mut Lines<'s>,
@@ -69,7 +71,12 @@ impl Store {
         let Some(reader) = self.source.with(|state| state.reader(thread)) else {
             return Err(Error::NoThread(id.to_string()));
         };
+        let imported_bytes = self.source.with(|state| {
+            let import = state.thread(thread)?.import.as_ref();
+            Some(import?.source_bytes)
+        });
         let mut walk = Walk {
+            imported_bytes,
             thread,
             id: id.as_str(),
             lines,
@@ -102,10 +109,14 @@ impl Walk<'_, '_> {
         let mut at = Ordinal(0);
         for loss in joined(reader.losses()) {
             let ended = self.stored(reader, at, loss.first_ordinal, progress)?;
-            let ended = match ended {
-                ControlFlow::Continue(()) => self.given_up(&loss),
-                ended => ended,
-            };
+            if ended.is_break() {
+                return Ok(ended);
+            }
+            if self.is_not_of_the_source(reader, &loss)? {
+                (at, self.chain) = (loss.ordinal_end, loss.chain_after);
+                continue;
+            }
+            let ended = self.given_up(&loss);
             if ended.is_break() {
                 return Ok(ended);
             }
@@ -115,6 +126,31 @@ impl Walk<'_, '_> {
             (at, self.chain) = (loss.ordinal_end, loss.chain_after);
         }
         self.stored(reader, at, reader.end(), progress)
+    }
+
+    /// Whether what was given up came from no source: the source goes on with the line that stands
+    /// behind it; or no line does, and all that an import has brought stands before it.
+    fn is_not_of_the_source(&mut self, reader: &Reader, loss: &Lost) -> Result<bool, Error> {
+        let mut next: Option<Vec<u8>> = None;
+        let read = reader.entries(loss.ordinal_end, reader.end(), &mut |_, entry| {
+            if entry.kind != Kind::LINE {
+                return ControlFlow::Continue(());
+            }
+            let mut line = entry.bytes.to_vec();
+            if entry.completes() && !entry.flags.has(Flags::NO_LINE_FEED) {
+                line.push(b'\n');
+            }
+            next = Some(line);
+            ControlFlow::Break(())
+        });
+        read.map_err(Error::of_read(self.id))?;
+        let Some(next) = next else {
+            let all_before = |bytes| bytes > 0 && self.lines.at() >= bytes;
+            return Ok(self.imported_bytes.is_some_and(all_before));
+        };
+        // Where the source breaks off, reading it on says so.
+        let ahead = self.lines.ahead(next.len());
+        Ok(ahead.is_ok_and(|ahead| ahead == next))
     }
 
     /// Compares the records `from..end`, which the store holds.

@@ -170,6 +170,25 @@ impl<'a> Lines<'a> {
         Ok(Same::All)
     }
 
+    /// The next bytes without consuming them: as many as asked for, fewer at the end.
+    pub(super) fn ahead(&mut self, len: usize) -> io::Result<&[u8]> {
+        while self.end - self.start < len {
+            let mut held = self.buffer[self.start..self.end].to_vec();
+            self.start = self.end;
+            let filled = self.fill();
+            if matches!(filled, Ok(true)) {
+                held.extend_from_slice(&self.buffer[self.start..self.end]);
+            }
+            (self.start, self.end) = (0, held.len());
+            self.buffer = held;
+            if !filled? {
+                break;
+            }
+        }
+        let end = self.end.min(self.start + len);
+        Ok(&self.buffer[self.start..end])
+    }
+
     fn fill(&mut self) -> io::Result<bool> {
         if !self.again.is_empty() {
             self.buffer = std::mem::take(&mut self.again);

@@ -525,10 +525,15 @@ pub(crate) fn whole_line(reader: &Reader, record: Record<'static>) -> Result<Vec
     }))
 }
 
-/// The record that begins the line which the record `ordinal` goes on with.
+/// The record that begins the line which the record `ordinal` goes on with. What was given up ends
+/// it: nobody knows what of the line stood there.
 pub(crate) fn line_start(reader: &Reader, ordinal: Ordinal) -> Result<Ordinal, ReadError> {
-    let mut first = ordinal;
+    let (mut first, mut reached) = (ordinal, ordinal);
     reader.records_back(ordinal, &mut |record| {
+        if record.ordinal.plus(1) < reached {
+            return ControlFlow::Break(());
+        }
+        reached = record.ordinal;
         if record.kind != Kind::LINE {
             return ControlFlow::Continue(());
         }
@@ -542,15 +547,20 @@ pub(crate) fn line_start(reader: &Reader, ordinal: Ordinal) -> Result<Ordinal, R
     Ok(first)
 }
 
-/// The bytes of the records that `ordinal` continues; `None` when they are more than `bytes_max`.
+/// The bytes of the records that `ordinal` continues, as [`line_start`] has them; `None` when they
+/// are more than `bytes_max`.
 fn line_before(
     reader: &Reader,
     ordinal: Ordinal,
     bytes_max: usize,
 ) -> Result<Option<Vec<u8>>, ReadError> {
     let mut pieces: Vec<Vec<u8>> = Vec::new();
-    let mut room = Some(bytes_max);
+    let (mut room, mut reached) = (Some(bytes_max), ordinal);
     reader.records_back(ordinal, &mut |record| {
+        if record.ordinal.plus(1) < reached {
+            return ControlFlow::Break(());
+        }
+        reached = record.ordinal;
         if record.kind != Kind::LINE {
             return ControlFlow::Continue(());
         }

@@ -19,8 +19,9 @@ use crate::open::Store;
 pub struct ContextReport {
     /// Records that were written.
     pub records: u64,
-    /// Ordinals from the oldest of them on that a repair gave up: first and one past the last.
-    /// What is damaged and not given up is in [`Store::damage_seen`].
+    /// Ordinals that a repair gave up from the oldest of them on, and of the beginning of the
+    /// thread, where its head stood: first and one past the last. What is damaged and not given up
+    /// is in [`Store::damage_seen`].
     pub given_up: Vec<(u64, u64)>,
 }
 
@@ -74,10 +75,19 @@ impl Store {
         for (from, end) in spans.into_iter().chain([(start, resume.reader.end())]) {
             self.write_lines(&resume, (from, end), &mut report.records, out)?;
         }
+        // The head is needed wherever resuming begins, and all that the walk has looked for.
+        let needed_from = if resume.range.head_in_front {
+            start
+        } else {
+            Ordinal(0)
+        };
         let lost = resume.reader.given_up().into_iter();
-        let lost = lost.filter(|(_, end)| *end > start);
+        let lost = lost.filter(|(first, end)| *end > needed_from || *first == Ordinal(0));
         report.given_up = lost
-            .map(|(first, end)| (first.max(start).0, end.0))
+            .map(|(first, end)| match first {
+                Ordinal(0) => (0, end.0),
+                first => (first.max(needed_from).0, end.0),
+            })
             .collect();
         Ok(report)
     }
@@ -185,6 +195,9 @@ impl Store {
             }
         }
         let range = scan.finish();
+        if range.head_in_front && state.head_at.is_none() {
+            self.miss_head(reader)?;
+        }
         let head = state.head_at.filter(|_| range.head_in_front);
         let head = head.map(|at| at.0);
         Ok(Resume {
@@ -193,6 +206,17 @@ impl Store {
             head,
             unread,
         })
+    }
+
+    /// Takes note of why a thread has no head, where its first record is damaged.
+    fn miss_head(&self, reader: &Reader) -> Result<(), Error> {
+        let first = (Ordinal(0), Ordinal(1).min(reader.end()));
+        match reader.entries(first.0, first.1, &mut |_, _| ControlFlow::Break(())) {
+            Err(ReadError::Damaged(damage)) => self.saw_damage(&damage),
+            Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
+            Ok(()) => {}
+        }
+        Ok(())
     }
 
     /// Writes the exact bytes that were imported or appended, `from..end` of a thread's records.
@@ -214,6 +238,7 @@ impl Store {
             bytes: 0,
             next: Ordinal(from.unwrap_or(0)),
             part: 0,
+            is_open: false,
         };
         let mut looked_again_at = None;
         while written.next < end {
@@ -250,12 +275,15 @@ struct Written<'o> {
     next: Ordinal,
     /// Bytes of it that are.
     part: usize,
+    /// The line before ended without a line feed.
+    is_open: bool,
 }
 
 impl Written<'_> {
     /// Gives up the record that it stands in: what follows begins a line of its own.
     fn break_off(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.part) > 0 {
+        let is_open = std::mem::take(&mut self.is_open);
+        if std::mem::take(&mut self.part) > 0 || is_open {
             self.out.write_all(b"\n").map_err(refused)?;
             self.bytes += 1;
         }
@@ -267,6 +295,15 @@ impl Written<'_> {
         let mut refused: Option<io::Error> = None;
         let mut skip = std::mem::take(&mut self.part);
         let read = write_entries(reader, self.next, end, &mut |ordinal, part, completes| {
+            // What was given up is passed by, and ends the line before it.
+            if self.next < ordinal && std::mem::take(&mut self.is_open) {
+                if let Err(error) = self.out.write_all(b"\n") {
+                    refused = Some(error);
+                    return false;
+                }
+                self.bytes += 1;
+            }
+            self.next = self.next.max(ordinal);
             let (before, part) = part.split_at(skip.min(part.len()));
             self.part += before.len();
             skip -= before.len();
@@ -276,6 +313,9 @@ impl Written<'_> {
             }
             self.bytes += part.len() as u64;
             self.part += part.len();
+            if let Some(last) = part.last() {
+                self.is_open = *last != b'\n';
+            }
             if completes {
                 (self.next, self.part) = (ordinal.plus(1), 0);
             }

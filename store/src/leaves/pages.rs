@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{ReadError, Reader, Record};
 use turnleaf_projector::fold::short_id;
-use turnleaf_projector::index::{self, Order, Page, PageRequest, PageToken};
+use turnleaf_projector::index::{self, Anchor, Order, Page, PageRequest, PageToken};
 use turnleaf_projector::item;
 use turnleaf_projector::rows::{ItemRow, ItemTimes, TurnRow, TurnStatus};
 
@@ -33,7 +33,8 @@ pub enum ItemsView {
     NotLoaded,
     /// The first user message and the final agent message.
     Summary,
-    /// All.
+    /// All, up to 8 MiB of JSON. The items of a turn that has more end there, and its
+    /// `itemsNextCursor` goes on: it is a cursor of [`Store::items`] of that turn, oldest first.
     Full,
 }
 
@@ -133,20 +134,32 @@ impl Store {
             )?;
             let running = self.running_turn(&rows, number)?;
             let turns = fill(&mut page, |part| {
-                let mut shown = Vec::with_capacity(part.len());
-                for (_, turn) in part {
-                    shown.push(items_of_turn(&rows, number, turn, request.items)?);
+                let mut wanted = Vec::new();
+                for (at, (_, turn)) in part.iter().enumerate() {
+                    let items = items_of_turn(&rows, number, turn, request.items)?;
+                    wanted.extend(items.into_iter().map(|(first, row)| (first, (at, row))));
                 }
-                let rendered = self.render(reader, shown.iter().flatten(), part)?;
-                let turn_json = |((at, turn), items): (&TurnAt, &Vec<(Ordinal, ItemRow)>)| {
-                    let items: Vec<Value> = items
-                        .iter()
-                        .filter_map(|(at, _)| rendered.items.get(at).cloned())
-                        .collect();
+                let shown = self.items_of_turns(reader, wanted, request.items)?;
+                let errors = self.render(reader, std::iter::empty(), part)?.errors;
+                // The first turn of a part is shown in any case, one that does not fit alone.
+                let whole = shown.cut.map_or(part.len(), |(turn, _)| turn.max(1));
+                let mut turns = Vec::with_capacity(whole);
+                let mut items = shown.items.into_iter().peekable();
+                for (index, (at, turn)) in part.iter().enumerate().take(whole) {
+                    let mut here = Vec::new();
+                    while let Some((_, item)) = items.next_if(|(turn, _)| *turn == index) {
+                        here.push(item);
+                    }
                     let status = status(turn, running == Some(*at));
-                    Some(turn_value(turn, status, &rendered, items, request.items))
-                };
-                Ok(part.iter().zip(&shown).map(turn_json).collect())
+                    let mut value = turn_value(turn, status, &errors, here, request.items);
+                    let cut = shown.cut.filter(|(turn, _)| *turn == index);
+                    if let Some((_, anchor)) = cut {
+                        let next = PageToken::items(number, anchor).to_text(self.source.store());
+                        value["itemsNextCursor"] = json!(next);
+                    }
+                    turns.push(Some(value));
+                }
+                Ok(turns)
             })?;
             let text = |anchor| PageToken::turns(number, anchor).to_text(self.source.store());
             Ok(TurnsPage {
@@ -194,7 +207,8 @@ impl Store {
             let items = fill(&mut page, |part| {
                 let (called, items): (Vec<_>, Vec<_>) =
                     part.iter().partition(|(at, _)| calls.has(*at));
-                let mut rendered = self.render(reader, items.iter().copied(), &[])?;
+                let plain = items.iter().map(|(first, row)| (*first, row));
+                let mut rendered = self.render(reader, plain, &[])?;
                 self.render_calls(reader, &calls, &called, &mut rendered)?;
                 let mut shown = Vec::with_capacity(part.len());
                 for (first, row) in part {
@@ -241,6 +255,38 @@ impl Store {
         Ok(page.rows.first().map(|(at, _)| *at))
     }
 
+    /// What is shown of the items of some turns, up to [`PAGE_BYTES_MAX`] where all of them are.
+    fn items_of_turns(
+        &self,
+        reader: &Reader,
+        rows: Vec<(Ordinal, (usize, ItemRow))>,
+        view: ItemsView,
+    ) -> Result<ShownItems, Error> {
+        let owners: Vec<usize> = rows.iter().map(|(_, (turn, _))| *turn).collect();
+        let mut owners_shown = Vec::with_capacity(rows.len());
+        let mut render = |part: &[(Ordinal, (usize, ItemRow))]| {
+            let items = part.iter().map(|(first, (_, row))| (*first, row));
+            let mut rendered = self.render(reader, items, &[])?;
+            let mut take = |(first, (turn, _)): &(Ordinal, (usize, ItemRow))| {
+                let item = rendered.items.remove(first)?;
+                owners_shown.push(*turn);
+                Some(item)
+            };
+            Ok(part.iter().map(&mut take).collect::<Vec<_>>())
+        };
+        let mut page = Page { rows, more: false };
+        let values: Vec<Value> = if view == ItemsView::Full {
+            fill(&mut page, &mut render)?
+        } else {
+            render(&page.rows)?.into_iter().flatten().collect()
+        };
+        let next = owners.get(page.rows.len()).copied().zip(page.next());
+        Ok(ShownItems {
+            items: owners_shown.into_iter().zip(values).collect(),
+            cut: next,
+        })
+    }
+
     fn token(&self, cursor: Option<&str>) -> Result<Option<PageToken>, Error> {
         let parse = |text: &str| {
             PageToken::parse(text, self.source.store()).map_err(Error::of_cursor(text))
@@ -252,7 +298,7 @@ impl Store {
     fn render<'r>(
         &self,
         reader: &Reader,
-        items: impl Iterator<Item = &'r ItemAt> + Clone,
+        items: impl Iterator<Item = (Ordinal, &'r ItemRow)> + Clone,
         turns: &[(Ordinal, TurnRow)],
     ) -> Result<Rendered, Error> {
         let sources = items
@@ -270,7 +316,7 @@ impl Store {
                 .collect();
             if let Some(mut value) = bytes.and_then(|bytes| item::render(&row.id, &bytes)) {
                 add_times(&mut value, row.times);
-                rendered.items.insert(*first, value);
+                rendered.items.insert(first, value);
             }
         }
         for at in turns.iter().filter_map(|(_, turn)| turn.error_at) {
@@ -326,12 +372,18 @@ fn add_times(item: &mut Value, times: ItemTimes) {
 
 /// An item with its key.
 type ItemAt = (Ordinal, ItemRow);
-/// A turn with its key.
-type TurnAt = (Ordinal, TurnRow);
+
+/// What is shown of the items of some turns.
+struct ShownItems {
+    /// The turn of each, by its place among them, ascending.
+    items: Vec<(usize, Value)>,
+    /// The turn of the first one that is not shown because of the bytes, and where its items go on.
+    cut: Option<(usize, Anchor)>,
+}
 
 /// Makes what a page shows of its rows, in parts of which only one is held besides it, until
 /// [`PAGE_BYTES_MAX`] is reached; the rows behind that are left to the next page. `render` gives
-/// for each row what is shown of it, if anything.
+/// for each row what is shown of it, if anything; of some rows at the beginning, one at least.
 fn fill<T>(
     page: &mut Page<T>,
     mut render: impl FnMut(&[(Ordinal, T)]) -> Result<Vec<Option<Value>>, Error>,
@@ -435,7 +487,7 @@ fn status(turn: &TurnRow, is_running: bool) -> &'static str {
 fn turn_value(
     turn: &TurnRow,
     status: &str,
-    rendered: &Rendered,
+    errors: &HashMap<Ordinal, Value>,
     items: Vec<Value>,
     view: ItemsView,
 ) -> Value {
@@ -449,7 +501,7 @@ fn turn_value(
         "items": items,
         "itemsView": view,
         "status": status,
-        "error": turn.error_at.and_then(|at| rendered.errors.get(&at)),
+        "error": turn.error_at.and_then(|at| errors.get(&at)),
         "startedAt": turn.started_at,
         "completedAt": turn.completed_at,
         "durationMs": turn.duration_ms,

@@ -366,11 +366,11 @@ impl Log {
                 continue;
             };
             let more: u64 = moved.iter().map(|part| part.bytes).sum();
-            // A segment has one run of a thread.
+            // A segment has one run of a thread, and a run one chain.
             let joins = |part: &Part| {
-                parts
-                    .get(&part.thread())
-                    .is_none_or(|at| at.end == part.from)
+                let broken = part.reader.view.chain_given_up(part.from).is_some();
+                let before = parts.get(&part.thread());
+                before.is_none_or(|at| at.end == part.from && !broken)
             };
             let fits = bytes + more <= self.options.segment_bytes_max
                 && parts.len() + moved.len() <= PARTS_MAX;

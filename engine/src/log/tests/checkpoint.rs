@@ -386,7 +386,10 @@ fn a_verification_compares_the_checkpoint_with_the_records() {
 fn repaired(home: &Home) -> Vec<Repair> {
     let due = find_repairs(&home.snapshot(), None).unwrap();
     let notes = |_: &Reader, _, _| b"notes".to_vec();
-    let done = repair(&home.disk(), &home.options, &owner(), &due, &notes).unwrap();
+    let done = repair(&home.disk(), &home.options, &owner(), &due, &notes, &|_| {
+        None
+    })
+    .unwrap();
     assert_eq!(done.len(), due.len());
     due
 }

@@ -3,9 +3,12 @@
 
 use std::fs::{self, File};
 
-use turnleaf_format::{Generation, ThreadId};
+use turnleaf_format::record::Entry;
+use turnleaf_format::segment::{BlockHeader, Class};
+use turnleaf_format::{Generation, ThreadId, ThreadNumber};
 
-use super::build::{File as JournalFile, Home, four, home, texts};
+use super::build::{File as JournalFile, Home, STORE, founded, four, home, line, texts};
+use super::sealed::Segment;
 use crate::recovery::Refusal;
 use crate::repair::find_repairs;
 use crate::{NewRecord, OpenError, Outcome, SealGoal};
@@ -183,4 +186,59 @@ fn a_sparse_file_without_a_header_costs_no_memory() {
         file.set_len(64 << 30).unwrap();
         goes_on(&home, name);
     }
+}
+
+/// A header may state any capacity, and a file of holes have it.
+#[test]
+fn a_sparse_file_with_a_large_capacity_costs_no_memory() {
+    let mut journal = four();
+    journal.file.header.capacity = 64 << 30;
+    journal.file.state();
+    let home = home(&[&journal.file]);
+    let path = home.path("journal/00000000.tlj");
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_len(64 << 30).unwrap();
+    let snapshot = home.snapshot().unwrap();
+    assert_eq!(snapshot.report().damage, []);
+    assert_eq!(texts(snapshot.state(), "a"), ["a0", "a1"]);
+    assert_eq!(texts(snapshot.state(), "b"), ["b0", "b1"]);
+    // What is torn in it is copied without its holes.
+    let mut torn = journal.clone();
+    torn.a("a2");
+    let place = usize::try_from(*torn.file.places.last().unwrap()).unwrap();
+    torn.file.bytes[place + 100] ^= 1;
+    home.write("journal/00000000.tlj", &torn.file.bytes);
+    let path = home.path("journal/00000000.tlj");
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_len(64 << 30).unwrap();
+    drop(home.open().unwrap());
+    assert_eq!(texts(home.snapshot().unwrap().state(), "a"), ["a0", "a1"]);
+}
+
+/// Blocks are looked for in a file of another length, and may stand anywhere in it.
+#[test]
+fn blocks_that_stand_far_apart_cost_no_memory() {
+    let mut journal = founded();
+    let lines = ["a0", "a1", "a2", "a3"].map(line);
+    let parts: Vec<&[Entry<'_>]> = lines.chunks(2).collect();
+    let parts = &mut [(&mut journal.a, &parts[..])];
+    let segment = Segment::build(1, Class::Run, parts, &|_, _| {});
+    journal.facts(&[segment.published()]);
+    let home = home(&[&journal.file]);
+    let far = (64_u64 << 30) - 4096;
+    let (at, end) = (segment.stored_at(1), segment.footer_at);
+    let offset = at as u64 - 64;
+    let mut header =
+        BlockHeader::decode(&segment.bytes[at - 64..], STORE, segment.id, offset).unwrap();
+    header.offset = far;
+    let mut block = header.encode(STORE, segment.id).to_vec();
+    block.extend_from_slice(&segment.bytes[at..end]);
+    home.write(&segment.name(), &segment.bytes[..at - 64]);
+    let path = home.path(&segment.name());
+    let file = File::options().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &block, far).unwrap();
+    file.set_len(64 << 30).unwrap();
+    let snapshot = home.snapshot().unwrap();
+    assert_eq!(texts(snapshot.state(), "a"), ["a0", "a1", "a2", "a3"]);
+    assert_eq!(snapshot.report().closed, [ThreadNumber(1)]);
 }

@@ -1,5 +1,7 @@
 //! Contexts and exports of damaged threads, and beside an owner.
 
+mod losses;
+
 use std::fs;
 use std::io::{Cursor, Read, Write, repeat};
 use std::path::Path;

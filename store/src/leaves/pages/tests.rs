@@ -196,3 +196,42 @@ fn every_turn_has_a_beginning() {
     back.heads.reverse();
     assert_eq!(back.heads, page.heads);
 }
+
+/// One turn has no more bytes than a page, too: its items go on behind a cursor of its own.
+#[test]
+fn the_items_of_a_turn_end_at_the_bytes_of_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = thread(dir.path(), &[10]);
+    for at in 0..20 {
+        let text = format!("{at:06}{}", "x".repeat(900_000));
+        let payload = format!(r#"{{"type":"agent_message","message":"{text}"}}"#);
+        let line = format!(
+            r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#
+        );
+        store.append("a", None, &[line.as_bytes()]).unwrap();
+    }
+    let (shown, next) = turns(&store, None, 10, Order::Descending);
+    assert!(shown.len() == 1 && next.is_none());
+    assert!(shown[0].to_string().len() <= PAGE_BYTES_MAX + 1000);
+    let mut all = shown[0]["items"].as_array().unwrap().clone();
+    let mut cursor = shown[0]["itemsNextCursor"].as_str().map(str::to_owned);
+    assert!(cursor.is_some() && all.len() > 5);
+    while let Some(from) = cursor {
+        let request = ItemsRequest {
+            thread: "a".into(),
+            turn: shown[0]["id"].as_str().map(str::to_owned),
+            cursor: Some(from),
+            limit: 1000,
+            order: Order::Ascending,
+            all: false,
+        };
+        let page = store.items(&request).unwrap();
+        all.extend(page.items.iter().map(|item| item["item"].clone()));
+        cursor = page.next_cursor;
+    }
+    let (one_by_one, _) = items(&store, None, 1000, Order::Ascending);
+    assert!(one_by_one.len() < 21, "they are more than a page");
+    let one_by_one = follow(&store, items, 1, Order::Ascending).concat();
+    let expect: Vec<Value> = one_by_one.iter().map(|row| row["item"].clone()).collect();
+    assert!(all == expect, "all items, each once");
+}
