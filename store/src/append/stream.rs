@@ -189,3 +189,6 @@ fn check_head(thread: &str, line: &[u8]) -> Result<(), StreamError> {
     }
     Err(StreamError::OtherHead(id.to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What happens while an import is under way.
 
+mod heads;
+
 use std::io::Read;
 
 use crate::*;

@@ -1,5 +1,7 @@
 //! Section 8 of RECOVERY.md: what an index means that is not where the log is.
 
+mod amounts;
+
 use std::fs;
 use std::path::Path;
 
