@@ -30,7 +30,7 @@
 //! Lock order: what the index holds (`leaves/mod.rs`), then the log, then what the engine holds for
 //! a moment (open segments, inflated blocks). Nobody takes the index while it holds the log.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{Begin, Log, Outcome, Ticket};
@@ -38,6 +38,7 @@ use turnleaf_engine::{Begin, Log, Outcome, Ticket};
 use crate::error::{Error, Part};
 use crate::listing::Listing;
 use crate::source::Clock;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The log of an owner with what its threads of execution share.
 #[derive(Debug)]
@@ -217,5 +218,7 @@ pub(crate) fn find_or_create(shared: &Shared, id: &ThreadId) -> Result<ThreadNum
     Ok(number)
 }
 
+#[cfg(all(test, turnleaf_orders))]
+mod orders;
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,7 @@ mod repair;
 mod run_notes;
 mod sealer;
 mod source;
+mod sync;
 mod verify;
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use turnleaf_engine::disk::{Disk, OsDisk};
@@ -19,6 +18,7 @@ use crate::leaves::Leaves;
 use crate::listing::Listing;
 use crate::sealer;
 use crate::source::{Clock, Source, ThreadSummary};
+use crate::sync::JoinHandle;
 
 /// A store of thread history.
 ///

@@ -4,8 +4,7 @@
 //!
 //! `commit.rs` says how it meets those who append.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use turnleaf_engine::format::ThreadNumber;
@@ -17,6 +16,7 @@ use crate::commit::{Shared, settle, wait_for};
 use crate::error::{Error, Part};
 use crate::open::Store;
 use crate::run_notes;
+use crate::sync::{JoinHandle, MutexGuard, thread};
 
 /// Recycled journal files that are kept for the next burst.
 pub(crate) const FREE_FILES: usize = 2;
