@@ -1,6 +1,6 @@
-//! Who waits for whom, in orders of steps that a scheduler chooses: whatever the order, nobody waits
-//! for ever, and what was acknowledged is there. Every lock and every wait of the protocol is a
-//! step; a wait that nobody ends is a failure at once, with the order that led there.
+//! Who waits for whom, in orders of steps that a scheduler chooses: whatever the order, nobody
+//! waits for ever, and what was acknowledged is there. Every lock and every wait of the protocol is
+//! a step; a wait that nobody ends is a failure at once, with the order that led there.
 //!
 //! `RUSTFLAGS="--cfg turnleaf_orders" cargo test -p turnleaf --lib commit::orders`
 
