@@ -158,9 +158,15 @@ impl Log {
 
     /// Moves the end past a group that became durable. After a failure the active file is retired
     /// for ever and the group is written to a fresh one; when that fails too, it and everything
-    /// staged behind it has failed, and nothing of it will ever be seen.
+    /// staged behind it has failed, and nothing of it will ever be seen. A group that was in flight
+    /// when the log was stopped stays failed, whatever became of it.
     pub fn finish_commit(&mut self, commit: Commit, result: Result<(), DiskFailure>) {
         self.in_flight = false;
+        if self.stopped {
+            // Its frames have failed with the others. Counted once more, they would stand for
+            // frames that are staged later, which would be called durable.
+            return;
+        }
         let point = self.catalogue_point();
         let durable = match result {
             Ok(()) => Ok(commit.group),

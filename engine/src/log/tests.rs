@@ -2,8 +2,10 @@
 
 mod ahead;
 mod checkpoint;
+mod counts;
 mod held;
 mod lives;
+mod seals;
 mod short_runs;
 mod unfinished;
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::ReadError;
 
 /// Lines that do not shrink, so that their segments have the length that is asked for.
-fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let byte = |_| {
         state ^= state << 13;
