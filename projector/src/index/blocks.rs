@@ -281,3 +281,6 @@ impl<B: StorageBackend> StorageBackend for Blocks<B> {
         written
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod digest;
 mod failure;
 mod measure;
 mod model;
