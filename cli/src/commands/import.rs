@@ -33,6 +33,8 @@ enum NotImported {
 pub(crate) fn run(global: &Global, args: &ImportArgs) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let mut found = sources(args)?;
+    // Where a thread lies in both, the live one is imported first, and the thread is live.
+    found.rollouts.sort_by_key(|found| is_archived(&found.path));
     let mut sum = Sum {
         skipped: std::mem::take(&mut found.skipped),
         remarks: std::mem::take(&mut found.remarks),
@@ -86,7 +88,9 @@ fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> R
     };
     let lengths = found.rollouts.iter().map(|found| length(&found.path));
     let bar = progress(lengths.sum(), is_hidden, "import");
-    let mut importer = store.importer()?;
+    let places: Vec<String> = found.rollouts.iter().map(|f| shown(&f.path)).collect();
+    let places = places.iter().map(String::as_str);
+    let mut importer = store.importer()?.of_places(places);
     let mut done = 0;
     for candidate in &found.rollouts {
         let path = &candidate.path;
@@ -123,6 +127,22 @@ fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> R
     Ok(())
 }
 
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The name of a source in the store.
+fn shown(path: &Path) -> String {
+    absolute(path).display().to_string()
+}
+
+/// Whether a source lies among archived ones.
+fn is_archived(path: &Path) -> bool {
+    let absolute = absolute(path);
+    let mut parts = absolute.components();
+    parts.any(|part| part.as_os_str() == home::ARCHIVE)
+}
+
 fn import_one(
     importer: &mut Importer<'_>,
     path: &Path,
@@ -132,8 +152,7 @@ fn import_one(
         Ok(opened) => opened,
         Err(why) => return Ok(Err(why)),
     };
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let shown = absolute.display().to_string();
+    let shown = shown(path);
     let (file_bytes, modified_ns) = (opened.bytes, opened.changed_ns);
     if let Some(current) = importer.is_current(&shown, file_bytes, modified_ns) {
         return Ok(Ok(current));
@@ -144,14 +163,13 @@ fn import_one(
         Err(why) => return Ok(Err(why)),
     };
     let hint = find::thread_of_name(&name);
-    let mut parts = absolute.components();
     let source = ImportSource {
         path: &shown,
         thread_hint: hint.as_deref(),
         plain: &mut plain,
         file_bytes,
         modified_ns,
-        archived: parts.any(|part| part.as_os_str() == home::ARCHIVE),
+        archived: is_archived(path),
     };
     match importer.import(source, told) {
         Ok(outcome) => Ok(outcome.map_err(why)),

@@ -89,6 +89,52 @@ fn an_archive_is_known_from_within() {
     assert_eq!(home.json(&["show", THREAD], 0)["archived"], true);
 }
 
+/// The same bytes may lie in both folders: upstream moves files, and others copy them. The thread is
+/// live then, whatever is imported again; what a user set in the store stays; and a file that does
+/// move takes its thread along.
+#[test]
+fn a_copy_in_the_archive_archives_nothing() {
+    let home = Home::new();
+    let agent = home.path(".codex");
+    let (live, archive) = (agent.join("sessions"), agent.join("archived_sessions"));
+    fs::create_dir_all(&live).unwrap();
+    fs::create_dir_all(&archive).unwrap();
+    let name = format!("rollout-2026-01-01T00-00-00-{THREAD}.jsonl");
+    for dir in [&live, &archive] {
+        fs::write(dir.join(&name), rollout(THREAD)).unwrap();
+    }
+    // A file this young is not called imported.
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    let is_archived = || home.json(&["show", THREAD], 0)["archived"].clone();
+    let paths = [&live, &archive].map(|dir| dir.to_str().unwrap());
+    let import = || home.json(&["import"], 0);
+    let import_other_way = || home.json(&["import", paths[1], paths[0]], 0);
+    for time in 1..=3 {
+        import();
+        assert_eq!(is_archived(), false, "import {time}");
+        import_other_way();
+        assert_eq!(
+            is_archived(),
+            false,
+            "import {time}, the archive named first"
+        );
+    }
+    for (command, archived) in [("archive", true), ("unarchive", false), ("archive", true)] {
+        home.json(&[command, THREAD], 0);
+        for _ in 0..2 {
+            import();
+            assert_eq!(is_archived(), archived, "after {command}");
+        }
+    }
+    home.json(&["unarchive", THREAD], 0);
+    fs::remove_file(live.join(&name)).unwrap();
+    import();
+    assert_eq!(is_archived(), true, "the live file is gone");
+    fs::rename(archive.join(&name), live.join(&name)).unwrap();
+    import();
+    assert_eq!(is_archived(), false, "the file moved back");
+}
+
 /// What a repair gave up does not come back, and the original that still has it is told from one
 /// that has nothing more.
 #[test]

@@ -53,7 +53,7 @@ impl<'s> Group<'s> {
     /// it is new. What waits for an older thread of the same source is settled first.
     pub(super) fn thread(&mut self, id: &ThreadId) -> Result<(ThreadNumber, bool), Error> {
         let known = self.shared.lock().staged_thread(id);
-        if known.is_some_and(|number| self.threads.contains(&number)) {
+        if known.is_some_and(|number| self.holds(number)) {
             self.settle()?;
         }
         let mut log = wait_for_creation(self.shared, self.shared.lock(), id);
@@ -68,6 +68,11 @@ impl<'s> Group<'s> {
         self.tickets.push(ticket);
         self.threads.insert(number);
         Ok((number, true))
+    }
+
+    /// Whether anything of the thread waits for a sync.
+    pub(super) fn holds(&self, thread: ThreadNumber) -> bool {
+        self.threads.contains(&thread)
     }
 
     /// Notes a batch that was staged for a thread.

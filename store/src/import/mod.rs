@@ -12,7 +12,7 @@ mod identify;
 mod lines;
 mod sink;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
@@ -269,14 +269,15 @@ impl Store {
             store: self,
             group: Group::new(shared),
             known,
+            places: HashSet::new(),
         })
     }
 
-    /// Whether the newest import into a thread was from the same place.
-    fn was_imported_from(&self, thread: ThreadNumber, path: &str) -> bool {
+    /// Where a thread was imported from last.
+    fn place_of(&self, thread: ThreadNumber) -> Option<String> {
         self.source.with(|state| {
-            let import = state.thread(thread).and_then(|fact| fact.import.as_ref());
-            import.is_some_and(|import| import.path == path)
+            let import = state.thread(thread)?.import.as_ref()?;
+            Some(import.path.clone())
         })
     }
 }
@@ -290,6 +291,8 @@ pub struct Importer<'s> {
     group: Group<'s>,
     /// Where threads were imported from last, as hashes: what they lead to is looked at again.
     known: HashMap<u64, ThreadNumber>,
+    /// Where sources of this import lie, as hashes.
+    places: HashSet<u64>,
 }
 
 impl fmt::Debug for Importer<'_> {
@@ -299,10 +302,22 @@ impl fmt::Debug for Importer<'_> {
 }
 
 impl Importer<'_> {
+    /// Says where the sources of this import lie. A thread of which one of these places was
+    /// imported last has not moved: another place with the same bytes is a copy, and changes
+    /// nothing.
+    pub fn of_places<'p>(mut self, paths: impl IntoIterator<Item = &'p str>) -> Self {
+        self.places.extend(paths.into_iter().map(hash));
+        self
+    }
+
     /// As [`Store::import_is_current`], at a cost that does not grow with the store.
     #[must_use]
     pub fn is_current(&self, path: &str, file_bytes: u64, modified_ns: i64) -> Option<Imported> {
         let number = *self.known.get(&hash(path))?;
+        if self.group.holds(number) {
+            // What waits for a sync may say otherwise.
+            return None;
+        }
         let look = |state: &State| current(state, number, path, file_bytes, modified_ns);
         self.store.source.with(look)
     }
@@ -366,12 +381,15 @@ impl Importer<'_> {
                 Compared::Skip(skip) => return Ok(Err(skip)),
             }
         };
-        let is_moved = !self.store.was_imported_from(number, source.path);
+        let place = self.store.place_of(number);
+        let is_moved = place.as_deref() != Some(source.path);
+        let is_known_elsewhere =
+            is_moved && place.is_some_and(|place| self.places.contains(&hash(&place)));
         let end = Ordinal(known.records);
         let mut sink = Sink::new(&mut self.group, number, &id, end, source.path);
         sink.describe(source.file_bytes, source.modified_ns);
         if is_moved {
-            sink.moved(source.archived);
+            sink.moved(source.archived, is_known_elsewhere);
         }
         let broken = add(&mut lines, &mut sink, known.unterminated, progress);
         let (after, ended) = (lines.at(), self.store.noting(broken)?);

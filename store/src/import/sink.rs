@@ -51,6 +51,8 @@ pub(super) struct Sink<'g, 's> {
     whole: bool,
     /// Whether the thread is to be archived or not; `None` when that stays as it is.
     archived: Option<bool>,
+    /// Whether the place that was imported last is a source of this import, too.
+    is_known_elsewhere: bool,
     held: Vec<Held>,
     held_bytes: usize,
     run: Option<RunWriter>,
@@ -82,6 +84,7 @@ impl<'g, 's> Sink<'g, 's> {
             identity: (0, 0),
             whole: false,
             archived: None,
+            is_known_elsewhere: false,
             held: Vec::new(),
             held_bytes: 0,
             run: None,
@@ -98,9 +101,11 @@ impl<'g, 's> Sink<'g, 's> {
         self.identity = (file_bytes, modified_ns);
     }
 
-    /// Says that the source is in another place than the one imported last, archived or not.
-    pub(super) fn moved(&mut self, archived: bool) {
+    /// Says that the source is in another place than the one imported last, archived or not, and
+    /// whether that one is a source of this import, too.
+    pub(super) fn moved(&mut self, archived: bool, is_known_elsewhere: bool) {
         self.archived = Some(archived);
+        self.is_known_elsewhere = is_known_elsewhere;
     }
 
     /// Takes a line or a piece of one.
@@ -174,7 +179,8 @@ impl<'g, 's> Sink<'g, 's> {
     }
 
     /// Whether the catalogue learns anything from the fact: a source that adds nothing is noted
-    /// once, and an earlier capture of the same thread not at all.
+    /// once, an earlier capture of the same thread not at all, and neither is a copy of what lies
+    /// where it was imported from last.
     fn says_more(&self, fact: &CatalogueRecord) -> bool {
         let log = self.shared.lock();
         let known = log
@@ -195,7 +201,8 @@ impl<'g, 's> Sink<'g, 's> {
         };
         let same = known.path == self.path
             && (known.file_bytes, known.modified_ns) == (*file_bytes, *modified_ns);
-        self.added > 0 || (!same && *source_bytes >= known.source_bytes)
+        let least = known.source_bytes + u64::from(self.is_known_elsewhere);
+        self.added > 0 || (!same && *source_bytes >= least)
     }
 
     fn progress(&self, end: Option<u64>) -> CatalogueRecord {

@@ -81,8 +81,7 @@ impl Found {
     }
 
     fn walk_home(&mut self, home: &Path) {
-        // Where a thread lies in both, the live one is imported last, and the thread is live.
-        for folder in [home::ARCHIVE, home::SESSIONS] {
+        for folder in [home::SESSIONS, home::ARCHIVE] {
             let folder = home.join(folder);
             if folder.is_dir() {
                 self.walk(&folder);
