@@ -163,8 +163,8 @@ impl Places<'_> {
         }
     }
 
-    /// Where the catalogue's records are, the segments of it whose names may not be durable, and the
-    /// first ordinal that a segment holds which is not in use.
+    /// Where the catalogue's records are, the segments of it whose names may not be durable, and
+    /// the first ordinal that a segment holds which is not in use.
     fn view(
         self,
         files: &[SegmentId],
