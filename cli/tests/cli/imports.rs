@@ -183,38 +183,41 @@ fn an_original_that_has_what_a_repair_gave_up_is_skipped_in_part() {
     assert_eq!(home.json(&args, 0)["added_records"], 4_002);
 }
 
-/// A file that changed is read, also where its length and its time are those that were seen: a
-/// program can set the time of a file back.
+/// A file that did not change is not read. One that changed is, also where its length and its time
+/// are those that were seen: a program can set the time of a file back.
 #[test]
 fn a_file_of_another_time_is_read_again() {
     use std::time::{Duration, SystemTime};
     let home = Home::new();
     let seen = SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000);
+    // Whoever reads the file remarks that its head lacks a field.
+    let head = rollout(THREAD).replacen(r#","cwd":"/w""#, "", 1);
     let write = |text: &str, modified: SystemTime| {
-        let bytes = format!("{}{}\n", rollout(THREAD), message(text));
+        let bytes = format!("{head}{}\n", message(text));
         let path = home.write("a.jsonl", bytes.as_bytes());
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(modified).unwrap();
+        // The time of a change this young does not tell the next one.
+        std::thread::sleep(Duration::from_millis(150));
         path
     };
-    home.import(&write("three", seen), 0);
     for modified in [
         seen,
         seen + Duration::from_nanos(1),
-        seen - Duration::from_nanos(1),
-        seen + Duration::from_secs(1),
         SystemTime::UNIX_EPOCH,
         // Later than nanoseconds in 64 bits can say.
         SystemTime::UNIX_EPOCH + Duration::from_secs(10_000_000_000),
     ] {
+        // The same bytes may be there already, whatever their time.
+        let path = write("three", seen);
+        let was_read = [(); 3].map(|()| {
+            let said = home.import(&path, 0);
+            !said["remarks"].as_array().unwrap().is_empty()
+        });
+        assert_eq!(was_read, [true, false, false], "{modified:?}");
         let said = home.import(&write("other", modified), 6);
         let reason = &skipped(&said)[0].1;
         assert!(reason.contains("differs"), "{modified:?}: {reason}");
-        // The same bytes are there already, whatever their time.
-        assert_eq!(
-            home.import(&write("three", modified), 0)["added_records"],
-            0
-        );
     }
 }
 
