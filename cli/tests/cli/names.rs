@@ -66,6 +66,54 @@ fn an_undated_name_is_taken_where_there_is_none() {
     assert_eq!(name(&home), "Another");
 }
 
+/// Of several indexes the newest name is right, whatever order they are given in; within one the
+/// last line, which its writer reads.
+#[test]
+fn of_several_indexes_the_newest_name_wins() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    let index_in = |dir: &str, rows: &[(&str, &str, &str)]| {
+        let path = home.path(dir);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::rename(index(&home, rows), path.join("session_index.jsonl")).unwrap();
+        path
+    };
+    let new = [
+        (THREAD, "Passing", "2026-01-09T00:00:00Z"),
+        (THREAD, "New", "2026-01-03T00:00:00Z"),
+    ];
+    let new = index_in("new", &new);
+    let old = index_in("old", &[(THREAD, "Old", "2026-01-02T00:00:00Z")]);
+    let (new, old) = (new.to_str().unwrap(), old.to_str().unwrap());
+    for paths in [[new, old], [old, new]] {
+        home.json(&["import", paths[0], paths[1]], 0);
+        assert_eq!(name(&home), "New", "{paths:?}");
+    }
+}
+
+/// A name that is said again is as new as when it was said last. The same index again adds nothing.
+#[test]
+fn an_affirmed_name_is_not_replaced_by_one_between() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    let import = |name: &str, at: &str| {
+        home.import(&index(&home, &[(THREAD, name, at)]), 0);
+    };
+    let end = || {
+        let said = home.json(&["verify"], 0);
+        said["records"].as_u64().unwrap()
+    };
+    import("Tea", "2026-01-01T00:00:00Z");
+    import("Tea", "2026-01-03T00:00:00Z");
+    let before = end();
+    import("Tea", "2026-01-03T00:00:00Z");
+    import("Coffee", "2026-01-02T00:00:00Z");
+    assert_eq!(name(&home), "Tea");
+    assert_eq!(end(), before, "nothing was added");
+    import("Coffee", "2026-01-04T00:00:00Z");
+    assert_eq!(name(&home), "Coffee");
+}
+
 /// Names may be imported before the threads that they are of.
 #[test]
 fn a_name_waits_for_its_thread() {

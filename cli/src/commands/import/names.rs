@@ -1,5 +1,6 @@
-//! Owns the names of threads in `session_index.jsonl` files: the newest line of an id decides, and
-//! between that and a name given in the store the newer of the two.
+//! Owns the names of threads in `session_index.jsonl` files: of the lines of an id the last one of a
+//! file decides, as its writer has it; between files, and between them and a name given in the
+//! store, the newest.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ pub(crate) fn apply(
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for path in indexes {
         match std::fs::read(path) {
-            Ok(bytes) => rows.extend(bytes.split(|byte| *byte == b'\n').filter_map(row_of)),
+            Ok(bytes) => keep_newest(&mut rows, &bytes),
             Err(error) => skipped.push((path.display().to_string(), error.to_string())),
         }
     }
@@ -39,11 +40,7 @@ pub(crate) fn apply(
         .collect();
     let mut importer = store.importer()?;
     for (id, row) in &rows {
-        let thread = known.get(id.as_str());
-        let name = thread.and_then(|thread| thread.name.as_deref());
-        let named_at_ms = thread.and_then(|thread| thread.named_at_ms);
-        let is_older = named_at_ms.is_some_and(|at_ms| row.at_ms < at_ms);
-        if is_older || name.unwrap_or_default() == row.name {
+        if !row.says_more(known.get(id.as_str()).copied()) {
             continue;
         }
         match importer.name(id, &row.name, row.at_ms) {
@@ -56,6 +53,31 @@ pub(crate) fn apply(
         }
     }
     Ok(importer.finish()?)
+}
+
+impl Row {
+    /// Whether it names a thread otherwise, or since a later time: a name that is affirmed is newer
+    /// than any that was given before.
+    fn says_more(&self, thread: Option<&ThreadCounts>) -> bool {
+        let name = thread.and_then(|thread| thread.name.as_deref());
+        let is_other = name.unwrap_or_default() != self.name;
+        match thread.and_then(|thread| thread.named_at_ms) {
+            Some(at_ms) => self.at_ms > at_ms || (self.at_ms == at_ms && is_other),
+            None => is_other,
+        }
+    }
+}
+
+/// Takes the last row of each thread in a file, unless another file has a newer one.
+fn keep_newest(rows: &mut BTreeMap<String, Row>, file: &[u8]) {
+    let lines = file.split(|byte| *byte == b'\n');
+    let last: BTreeMap<String, Row> = lines.filter_map(row_of).collect();
+    for (id, row) in last {
+        let is_older = |known: &Row| row.at_ms < known.at_ms;
+        if !rows.get(&id).is_some_and(is_older) {
+            rows.insert(id, row);
+        }
+    }
 }
 
 fn row_of(line: &[u8]) -> Option<(String, Row)> {
