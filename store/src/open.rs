@@ -285,8 +285,10 @@ impl Store {
         self.source.summaries()
     }
 
-    /// Ids of threads that begin with a text, ascending, at most `limit`; where the text itself is
-    /// one, that one alone, and none for an empty text.
+    /// Ids that a text may stand for, ascending, at most `limit`: itself where it is one, else the
+    /// UUIDs that begin with it. Other ids are names that somebody chose: one of them may begin
+    /// with another one, also with one that is deleted, so they have no short form. None for an
+    /// empty text.
     #[must_use]
     pub fn thread_ids(&self, beginning: &str, limit: usize) -> Vec<String> {
         if beginning.is_empty() || self.source.find(beginning).is_ok() {
@@ -297,9 +299,8 @@ impl Store {
         }
         let mut ids: Vec<String> = self.source.with(|state| {
             let ids = state.threads().map(|(_, fact)| fact.id.as_str());
-            ids.filter(|id| id.starts_with(beginning))
-                .map(str::to_owned)
-                .collect()
+            let ids = ids.filter(|id| id.len() > beginning.len() && id.starts_with(beginning));
+            ids.filter(|id| is_uuid(id)).map(str::to_owned).collect()
         });
         ids.sort_unstable();
         ids.truncate(limit);
@@ -405,4 +406,13 @@ fn fresh_id(owner: &Owner) -> StoreId {
     id[..8].copy_from_slice(&random(0).to_le_bytes());
     id[8..].copy_from_slice(&random(1).to_le_bytes());
     StoreId(id)
+}
+
+/// Whether an id is a UUID as upstream writes it.
+fn is_uuid(id: &str) -> bool {
+    let fits = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    id.len() == 36 && id.bytes().enumerate().all(fits)
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use turnleaf::Store;
 
 use crate::args::Global;
-use crate::commands::{closing, open_existing, thread_id};
+use crate::commands::{closing, open_existing, thread_id, whole_id};
 use crate::exit::{Failure, Outcome};
 use crate::output::{print_json, print_line};
 
@@ -25,7 +25,7 @@ pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<O
 
 pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     closing(open_existing(global)?, |store| {
-        let thread = &thread_id(store, thread)?;
+        let thread = &whole_id(store, thread)?;
         // What it was, before it is gone; also of a thread that is damaged.
         let shown = described(store, thread);
         store.delete(thread)?;

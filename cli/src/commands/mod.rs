@@ -162,6 +162,17 @@ pub(crate) fn thread_id(store: &Store, given: &str) -> Result<String, Failure> {
     }
 }
 
+/// The id of a thread that is given by nothing less: what is done to it is for good.
+pub(crate) fn whole_id(store: &Store, given: &str) -> Result<String, Failure> {
+    let id = thread_id(store, given)?;
+    if id == given {
+        return Ok(id);
+    }
+    Err(Failure::Usage(format!(
+        "{given:?} is the beginning of {id}; a deletion is for good: give the whole id"
+    )))
+}
+
 /// Does something to the store in a directory; where it cannot be opened, the directory is named.
 pub(crate) fn at<T>(
     dir: &Path,

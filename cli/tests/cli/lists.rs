@@ -204,8 +204,6 @@ fn a_thread_is_found_by_a_beginning_of_its_id() {
     import(&home, 0xb2, "/w", "");
     let short = "other-thread";
     home.import(&home.write("o.jsonl", rollout(short).as_bytes()), 0);
-    assert_eq!(home.json(&["show", "oth"], 0)["thread"]["id"], short);
-    assert_eq!(home.run(&["export", "o"]).stdout, rollout(short).as_bytes());
     let several = home.json(&["turns", "019c"], 2);
     let said = several["error"]["message"].as_str().unwrap();
     assert!(
@@ -213,11 +211,38 @@ fn a_thread_is_found_by_a_beginning_of_its_id() {
         "{said}"
     );
     home.json(&["archive", "019c"], 2);
-    home.json(&["name", "other", "Tea"], 0);
-    assert_eq!(home.json(&["show", short], 0)["thread"]["name"], "Tea");
-    // An id that is the beginning of others is meant itself.
-    home.import(&home.write("p.jsonl", rollout("oth").as_bytes()), 0);
-    assert_eq!(home.json(&["show", "oth"], 0)["thread"]["id"], "oth");
+    // Ids that somebody chose have no short form: one may be the beginning of another.
+    home.json(&["show", "other"], 3);
+    home.import(
+        &home.write("p.jsonl", rollout("other-thread-2").as_bytes()),
+        0,
+    );
+    home.json(&["delete", short], 0);
+    home.json(&["delete", short], 3);
+    home.json(&["show", "other-thread-2"], 0);
+
+    let alone = id(0xc1).replace("019c", "029c");
+    home.import(&home.write("q.jsonl", rollout(&alone).as_bytes()), 0);
+    assert_eq!(
+        home.json(&["show", "029"], 0)["thread"]["id"],
+        alone.as_str()
+    );
+    assert_eq!(home.run(&["export", "0"]).status.code(), Some(2));
+    assert_eq!(
+        home.run(&["export", "02"]).stdout,
+        rollout(&alone).as_bytes()
+    );
+    home.json(&["name", "029c", "Tea"], 0);
+    assert_eq!(home.json(&["show", &alone], 0)["thread"]["name"], "Tea");
+    // A deletion is for good.
+    let refused = home.json(&["delete", "029c"], 2);
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains(&alone)
+    );
+    home.json(&["delete", &alone], 0);
     home.json(&["show", "nobody"], 3);
     home.json(&["show", ""], 2);
 }

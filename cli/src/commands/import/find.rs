@@ -41,11 +41,23 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
     found.prefer_plain()
 }
 
+/// What is said of a home that holds no threads.
+const NOTHING: &str = "an agent's home without threads: it holds neither a rollout in sessions or \
+                       archived_sessions nor session_index.jsonl";
+
 /// Looks through agents' homes.
 pub(crate) fn find_in_homes(homes: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for home in homes {
+        let before = found.seen.len();
         found.walk_home(home);
+        let at = home.display().to_string();
+        // Without this one that may not be looked into counts as one that holds nothing.
+        match home.read_dir() {
+            Err(error) => found.skipped.push((at, error.to_string())),
+            Ok(_) if found.seen.len() == before => found.remarks.push((at, NOTHING.to_owned())),
+            Ok(_) => {}
+        }
     }
     found.prefer_plain()
 }
@@ -104,13 +116,15 @@ impl Found {
         }
     }
 
-    /// A plain file wins over its packed sibling: it is the one that grows.
+    /// A plain file wins over its packed sibling: it is the one that grows. One that holds nothing,
+    /// or cannot be asked, does not.
     fn prefer_plain(mut self) -> Found {
         let seen = std::mem::take(&mut self.seen);
         self.rollouts.retain(|found| {
             let plain = found.path.to_string_lossy();
             let plain = plain.strip_suffix(".zst").map(PathBuf::from);
-            plain.is_none_or(|plain| !seen.contains(&plain))
+            let wins = |plain: &Path| plain.metadata().is_ok_and(|plain| plain.len() > 0);
+            plain.is_none_or(|plain| !seen.contains(&plain) || !wins(&plain))
         });
         self
     }

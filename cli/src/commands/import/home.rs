@@ -1,6 +1,7 @@
 //! Owns what an agent's home is and where it lies. Of a home only the threads and their names are
 //! read: work trees and the like below it may hold rollouts that are nobody's history.
 
+use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
@@ -15,9 +16,30 @@ pub(super) const READ_OF_IT: &str = "an agent's home: of it only sessions, archi
                                      session_index.jsonl are read; name other folders to import \
                                      them, too";
 
-/// Whether a directory is an agent's home.
+/// What upstream keeps in a home beside the threads.
+const MARKS: [&str; 4] = [
+    "session_index.jsonl",
+    "config.toml",
+    "auth.json",
+    "history.jsonl",
+];
+
+/// Whether a directory is an agent's home: it holds threads, and something else that only a home
+/// holds, or it is named like one. A folder of sessions alone may be anybody's, and all of what lies
+/// beside it is looked through.
 pub(super) fn is_home(dir: &Path) -> bool {
-    dir.join(SESSIONS).is_dir() || dir.join(ARCHIVE).is_dir()
+    let holds = |folder| dir.join(folder).is_dir();
+    let named = || dir.file_name().is_some_and(|name| name == ".codex");
+    let marked = || MARKS.iter().any(|mark| dir.join(mark).exists());
+    match (holds(SESSIONS), holds(ARCHIVE)) {
+        (true, true) => true,
+        (false, false) => false,
+        _ => named() || marked() || is_users(dir),
+    }
+}
+
+fn is_users(dir: &Path) -> bool {
+    std::env::var_os("CODEX_HOME").is_some_and(|home| Path::new(&home) == dir)
 }
 
 /// The home of this user's agent: `$CODEX_HOME`, else `~/.codex`.
@@ -27,6 +49,8 @@ pub(crate) fn of_user() -> Result<PathBuf, Failure> {
     let home = home.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".codex")));
     match home {
         Some(home) if home.is_dir() => Ok(home),
+        // One that cannot be looked at is there all the same.
+        Some(home) if home.metadata().is_err_and(|error| error.kind() != NotFound) => Ok(home),
         Some(home) => Err(Failure::Usage(format!(
             "there is no agent's home at {}: name files or directories to import, \
              or set CODEX_HOME",
@@ -47,13 +71,19 @@ pub(crate) fn around(path: &Path) -> Result<PathBuf, Failure> {
     let real = path
         .canonicalize()
         .map_err(Failure::io(format_args!("find {shown}")))?;
-    real.ancestors()
-        .find(|dir| is_home(dir))
-        .map(Path::to_owned)
-        .ok_or_else(|| {
-            Failure::Usage(format!(
-                "{shown} is in no agent's home: neither it nor a directory above it holds \
+    // Of a folder of threads the home is what holds it, whatever else that holds.
+    let of_threads = |dir: &Path| {
+        let name = dir.file_name();
+        name.is_some_and(|name| name == SESSIONS || name == ARCHIVE)
+    };
+    let above = |dir: &Path| match of_threads(dir) {
+        true => dir.parent().map(Path::to_owned),
+        false => is_home(dir).then(|| dir.to_owned()),
+    };
+    real.ancestors().find_map(above).ok_or_else(|| {
+        Failure::Usage(format!(
+            "{shown} is in no agent's home: neither it nor a directory above it holds \
                  {SESSIONS} or {ARCHIVE}"
-            ))
-        })
+        ))
+    })
 }
