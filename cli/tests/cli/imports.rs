@@ -375,3 +375,35 @@ fn of_a_home_its_threads_are_imported_and_nothing_else() {
     let said = String::from_utf8(out.stderr).unwrap();
     assert!(said.contains("nowhere"), "{said}");
 }
+
+/// A plain file wins over its packed sibling, because it grows; one that holds nothing does not.
+#[test]
+fn an_empty_file_hides_no_packed_one() {
+    let home = Home::new();
+    let packed = zstd::encode_all(rollout(THREAD).as_bytes(), 3).unwrap();
+    home.write("rollout-a.jsonl.zst", &packed);
+    home.write("rollout-a.jsonl", b"");
+    let dir = home.path("");
+    assert_eq!(home.import(&dir, 0)["threads"], 1);
+    let out = home.run(&["export", THREAD]);
+    assert_eq!(out.stdout, rollout(THREAD).as_bytes());
+}
+
+/// A folder is an agent's home if something only a home has lies beside its sessions; else all of
+/// it is looked through.
+#[test]
+fn a_folder_with_sessions_alone_is_imported_whole() {
+    let home = Home::new();
+    let dir = home.path("backup");
+    let other = "019c0000-0000-7000-8000-0000000000cd";
+    for (folder, id) in [("sessions", THREAD), ("sessions-old", other)] {
+        fs::create_dir_all(dir.join(folder)).unwrap();
+        fs::write(dir.join(folder).join("rollout-a.jsonl"), rollout(id)).unwrap();
+    }
+    assert_eq!(home.import(&dir, 0)["threads"], 2);
+    let home = Home::new();
+    fs::write(dir.join("session_index.jsonl"), "").unwrap();
+    let said = home.import(&dir, 0);
+    assert_eq!(said["threads"], 1);
+    assert_eq!(said["remarks"].as_array().unwrap().len(), 1, "{said}");
+}
