@@ -126,8 +126,8 @@ fn run(shared: &Shared) {
     }
 }
 
-/// One turn of the sealer: it does each of its works once, if anything is due, and says where it stands then. Under
-/// the lock that is handed back nothing has become due since.
+/// One turn of the sealer: it does each of its works once, if anything is due, and says where it
+/// stands then. Under the lock that is handed back nothing has become due since.
 pub(crate) fn turn(
     shared: &Shared,
     state: SealerState,

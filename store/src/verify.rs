@@ -76,7 +76,7 @@ pub struct Stats {
 impl Store {
     /// Reads every byte of the log (or of one thread) and checks every checksum, chain and digest;
     /// then folds it again and compares the index with that, where this process owns the store.
-    /// Writes nothing but the list of damage, for those who open the store later. `progress` is told
+    /// Writes nothing but the list of damage, for who opens the store later. `progress` is told
     /// the payload bytes read so far. Appends go on meanwhile.
     ///
     /// # Errors

@@ -449,7 +449,7 @@ impl Journal {
         }
     }
 
-    /// Removes free files beyond `keep`, and where that is 0 the one that is ready, too. A file that
+    /// Removes free files beyond `keep`, and where that is 0 the one that is ready, too. One that
     /// cannot be removed is kept for the next call.
     /// Returns whether any was removed.
     pub(crate) fn trim(&mut self, keep: usize) -> Result<bool, DiskFailure> {

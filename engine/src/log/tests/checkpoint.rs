@@ -394,8 +394,8 @@ fn repaired(home: &Home) -> Vec<Repair> {
     due
 }
 
-/// What was given up of the catalogue does not come back with a checkpoint that was written while it
-/// was there. [S:catalogue-11]
+/// What was given up of the catalogue does not come back with a checkpoint that was written while
+/// it was there. [S:catalogue-11]
 #[test]
 fn what_was_given_up_of_the_catalogue_stays_given_up() {
     let home = blocks_of_the_catalogue();
