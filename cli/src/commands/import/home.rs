@@ -25,7 +25,7 @@ const MARKS: [&str; 4] = [
 ];
 
 /// Whether a directory is an agent's home: it holds threads, and something else that only a home
-/// holds, or it is named like one. A folder of sessions alone may be anybody's, and all of what lies
+/// holds, or it is named like one. A folder of sessions alone may be anybody's, and all that lies
 /// beside it is looked through.
 pub(super) fn is_home(dir: &Path) -> bool {
     let holds = |folder| dir.join(folder).is_dir();
