@@ -38,8 +38,8 @@ pub struct ThreadCounts {
 }
 
 impl Store {
-    /// Counts the records of threads, caught up with the log. Threads that do not exist are passed
-    /// by.
+    /// Counts the records of threads, caught up with the log, also of those that have nothing but
+    /// names. Threads that do not exist are passed by.
     ///
     /// # Errors
     /// Failures of the system.
@@ -54,7 +54,7 @@ impl Store {
     fn counts_of(&self, index: &Index, ids: &[String]) -> Result<Vec<ThreadCounts>, Error> {
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            match self.source.find(id) {
+            match self.source.find_any(id) {
                 Ok((number, reader)) => found.push((id, number, reader)),
                 Err(Error::NoThread(_) | Error::BadThreadId(_)) => {}
                 Err(error) => return Err(error),
@@ -88,7 +88,7 @@ impl Store {
             let end = if is_current {
                 reader.end()
             } else {
-                match self.catch_up(index, id) {
+                match self.catch_up_any(index, id) {
                     Ok(caught_up) => caught_up.reader.end(),
                     // It was deleted since.
                     Err(Error::NoThread(_)) => continue,
