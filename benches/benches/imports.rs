@@ -78,7 +78,7 @@ fn import_all(dir: &Path, files: &[PathBuf]) -> u64 {
     let ids: Vec<String> = (0..files.len())
         .map(|number| format!("thread-{number}"))
         .collect();
-    assert_eq!(store.counts(&ids).expect("counts").len(), files.len());
+    assert_eq!(store.counts(&ids).counted.len(), files.len());
     store.close().expect("a clean close");
     added
 }

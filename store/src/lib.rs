@@ -46,9 +46,9 @@ pub use doctor::Diagnosis;
 pub use error::{Error, ErrorKind, Part};
 pub use import::{ImportProgress, ImportSource, Imported, Importer, Skip};
 pub use leaves::{
-    AnomalyCount, ContextReport, ItemsPage, ItemsRequest, ItemsView, RebuildReport, ShowThread,
-    SortKey, SourceKind, ThreadCounts, ThreadHealth, ThreadsPage, ThreadsRequest, TurnHead,
-    TurnsPage, TurnsRequest, bound_to, same_directory,
+    AnomalyCount, ContextReport, Counts, ItemsPage, ItemsRequest, ItemsView, RebuildReport,
+    ShowThread, SortKey, SourceKind, ThreadCounts, ThreadHealth, ThreadsPage, ThreadsRequest,
+    TurnHead, TurnsPage, TurnsRequest, bound_to, same_directory,
 };
 pub use open::{OlderLog, Store, system_owner};
 pub use repair::{NamedRepair, RepairReport};

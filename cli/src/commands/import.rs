@@ -107,7 +107,7 @@ fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> R
     }
     importer.finish()?;
     bar.finish_and_clear();
-    names::apply(store, &found.name_indexes, &mut sum.skipped)?;
+    names::apply(store, &found.name_indexes, &mut sum.skipped);
     if sum.added_records > 0
         && let Err(error) = store.seal_all()
     {
@@ -118,12 +118,7 @@ fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> R
     }
     // Counting folds the new records into the index, so that the first page need not.
     let threads: Vec<String> = sum.threads.iter().cloned().collect();
-    match store.counts(&threads) {
-        Ok(counts) => sum.count(&counts),
-        Err(error) => warn(format_args!(
-            "what was imported is kept, but not counted: {error}"
-        )),
-    }
+    sum.count(&store.counts(&threads));
     Ok(())
 }
 

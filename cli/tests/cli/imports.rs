@@ -298,6 +298,36 @@ fn records_are_those_of_the_file() {
     assert_eq!(home.json(&["show", THREAD], 0)["records"], 3);
 }
 
+/// Where the index cannot be had, what was imported is kept, and the summary says what it lacks.
+#[test]
+fn what_cannot_be_counted_is_no_number() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout("thread-1").as_bytes()), 0);
+    let index = home.path("store/index.redb");
+    fs::remove_file(&index).unwrap();
+    fs::create_dir_all(index.join("in-the-way")).unwrap();
+    let row = "{\"id\":\"thread-1\",\"thread_name\":\"Tea\"}\n";
+    let dir = home.path("dir");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("session_index.jsonl"), row).unwrap();
+    fs::write(dir.join("b.jsonl"), rollout("thread-2")).unwrap();
+    let said = home.import(&dir, 6);
+    let numbers = (&said["records"], &said["anomalies"], &said["unknown"]);
+    assert_eq!(
+        numbers,
+        (&Value::Null, &Value::Null, &Value::Null),
+        "{said}"
+    );
+    assert_eq!(said["added_records"], 3, "{said}");
+    let skipped = skipped(&said);
+    let of = |id: &str, what: &str| {
+        let named = |(path, reason): &(String, String)| path.contains(id) && reason.contains(what);
+        assert!(skipped.iter().any(named), "{said}");
+    };
+    of("thread-1", "name was not taken");
+    of("thread-2", "not counted");
+}
+
 #[test]
 fn an_import_says_how_many_more_threads_there_are() {
     let home = Home::new();

@@ -37,18 +37,36 @@ pub struct ThreadCounts {
     pub named_at_ms: Option<i64>,
 }
 
+/// What came of counting threads.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Those that were counted, in the order of their ids as they were given.
+    pub counted: Vec<ThreadCounts>,
+    /// Ids of those that could not be, and why.
+    pub uncounted: Vec<(String, Error)>,
+}
+
 impl Store {
     /// Counts the records of threads, caught up with the log, also of those that have nothing but
     /// names. Threads that do not exist are passed by.
     ///
-    /// # Errors
-    /// Failures of the system.
-    pub fn counts(&self, ids: &[String]) -> Result<Vec<ThreadCounts>, Error> {
-        let mut counts = Vec::with_capacity(ids.len());
+    /// One that cannot be counted costs the others nothing: its id comes with the reason.
+    pub fn counts(&self, ids: &[String]) -> Counts {
+        let mut counts = Counts::default();
         for ids in ids.chunks(THREADS_MAX) {
-            counts.extend(self.leaves.with(|index| self.counts_of(index, ids))?);
+            let count = |ids: &[String]| self.leaves.with(|index| self.counts_of(index, ids));
+            if let Ok(counted) = count(ids) {
+                counts.counted.extend(counted);
+                continue;
+            }
+            for id in ids {
+                match count(std::slice::from_ref(id)) {
+                    Ok(counted) => counts.counted.extend(counted),
+                    Err(error) => counts.uncounted.push((id.clone(), error)),
+                }
+            }
         }
-        Ok(counts)
+        counts
     }
 
     fn counts_of(&self, index: &Index, ids: &[String]) -> Result<Vec<ThreadCounts>, Error> {

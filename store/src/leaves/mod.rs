@@ -24,7 +24,7 @@ use turnleaf_projector::index::{Index, IndexError};
 pub use catch_up::RebuildReport;
 pub(crate) use catch_up::decoded;
 pub use context::ContextReport;
-pub use counts::ThreadCounts;
+pub use counts::{Counts, ThreadCounts};
 pub use filter::{SourceKind, same_directory};
 pub use health::ThreadHealth;
 pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnHead, TurnsPage, TurnsRequest};

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use turnleaf::{ErrorKind, Store, ThreadCounts};
-
-use crate::exit::Failure;
+use turnleaf::{Error, ErrorKind, Store, ThreadCounts};
 
 /// What an index says of a thread.
 struct Row {
@@ -19,12 +17,8 @@ struct Row {
 
 /// Names the threads that the indexes name otherwise, since a later time. Of threads that are not
 /// in the store the names are kept for them. Lines that are none are passed by, as their writer
-/// does.
-pub(crate) fn apply(
-    store: &Store,
-    indexes: &[PathBuf],
-    skipped: &mut Vec<(String, String)>,
-) -> Result<(), Failure> {
+/// does. A name that cannot be given is skipped, and costs the others nothing.
+pub(crate) fn apply(store: &Store, indexes: &[PathBuf], skipped: &mut Vec<(String, String)>) {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for path in indexes {
         match std::fs::read(path) {
@@ -33,26 +27,51 @@ pub(crate) fn apply(
         }
     }
     let ids: Vec<String> = rows.keys().cloned().collect();
-    let counts = store.counts(&ids)?;
-    let known: BTreeMap<&str, &ThreadCounts> = counts
-        .iter()
-        .map(|thread| (thread.id.as_str(), thread))
-        .collect();
+    let counts = store.counts(&ids);
+    // Whose name is not known may have a newer one.
+    for (id, error) in counts.uncounted {
+        rows.remove(&id);
+        skipped.push(unnamed(&id, &error));
+    }
+    let known = counts.counted.iter();
+    let known: BTreeMap<&str, &ThreadCounts> =
+        known.map(|thread| (thread.id.as_str(), thread)).collect();
+    if let Err(error) = give(store, &rows, &known, skipped) {
+        let reason = format!("not all of its names were taken: {error}; import it again");
+        let of_indexes = indexes.iter().map(|path| path.display().to_string());
+        skipped.extend(of_indexes.map(|path| (path, reason.clone())));
+    }
+}
+
+/// Gives the names that say more than what is known.
+fn give(
+    store: &Store,
+    rows: &BTreeMap<String, Row>,
+    known: &BTreeMap<&str, &ThreadCounts>,
+    skipped: &mut Vec<(String, String)>,
+) -> Result<(), Error> {
     let mut importer = store.importer()?;
-    for (id, row) in &rows {
+    for (id, row) in rows {
         if !row.says_more(known.get(id.as_str()).copied()) {
             continue;
         }
         match importer.name(id, &row.name, row.at_ms) {
             Ok(()) => {}
-            // No id, or that of a thread that was deleted here, is damaged, or is being imported.
             Err(error) => match error.kind() {
-                ErrorKind::Invalid | ErrorKind::Damaged | ErrorKind::Busy => {}
-                _ => return Err(error.into()),
+                // No id, or that of a thread that was deleted here.
+                ErrorKind::Invalid => {}
+                ErrorKind::Damaged | ErrorKind::Busy => skipped.push(unnamed(id, &error)),
+                _ => return Err(error),
             },
         }
     }
-    Ok(importer.finish()?)
+    importer.finish()
+}
+
+/// What is told of a thread that an index names in vain.
+fn unnamed(id: &str, error: &Error) -> (String, String) {
+    let reason = format!("its name was not taken: {error}; import the index again");
+    (format!("thread {id}"), reason)
 }
 
 impl Row {

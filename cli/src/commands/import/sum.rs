@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use turnleaf::{Imported, ThreadCounts};
+use turnleaf::{Counts, Imported};
 
 use super::NotImported;
 use super::find::Candidate;
@@ -28,6 +28,8 @@ pub(super) struct Sum {
     pub(super) records: u64,
     pub(super) unknown: u64,
     pub(super) odd: u64,
+    /// None of the threads could be counted: the three numbers above say nothing.
+    pub(super) is_uncounted: bool,
 }
 
 impl Sum {
@@ -64,10 +66,18 @@ impl Sum {
         self.skipped.push((path, reason));
     }
 
-    pub(super) fn count(&mut self, counts: &[ThreadCounts]) {
-        self.records = counts.iter().map(|thread| thread.records).sum();
-        self.unknown = counts.iter().map(|thread| thread.unknown).sum();
-        self.odd = counts.iter().map(|thread| thread.odd).sum();
+    /// Adds up the threads that were counted; of the others it says why they were not.
+    pub(super) fn count(&mut self, counts: &Counts) {
+        let counted = &counts.counted;
+        self.records = counted.iter().map(|thread| thread.records).sum();
+        self.unknown = counted.iter().map(|thread| thread.unknown).sum();
+        self.odd = counted.iter().map(|thread| thread.odd).sum();
+        self.is_uncounted = counted.is_empty() && !counts.uncounted.is_empty();
+        let why = |(id, error): &(String, turnleaf::Error)| {
+            let reason = format!("what was imported is kept, but not counted: {error}");
+            (format!("thread {id}"), reason)
+        };
+        self.skipped.extend(counts.uncounted.iter().map(why));
     }
 
     pub(super) fn tell(
@@ -93,12 +103,15 @@ impl Sum {
                 size(self.bytes)
             ));
         }
+        let records = match self.is_uncounted {
+            true => "uncounted records".to_owned(),
+            false => format!("{} records", self.records),
+        };
         print_line(&format!(
-            "imported {} files into {} threads: {} records added, {} records of {} in all, {} ms",
+            "imported {} files into {} threads: {} records added, {records} of {} in all, {} ms",
             self.files,
             self.threads.len(),
             self.added_records,
-            self.records,
             size(self.bytes),
             elapsed_ms
         ))?;
@@ -131,14 +144,15 @@ impl Sum {
             let row = |(path, reason): &(String, String)| json!({ "path": path, "reason": reason });
             rows.iter().map(row).collect()
         };
+        let counted = |number: u64| (!self.is_uncounted).then_some(number);
         print_json(&json!({
             "threads": self.threads.len(),
             "files": self.files,
-            "records": self.records,
+            "records": counted(self.records),
             "bytes": self.bytes,
             "added_records": self.added_records,
-            "anomalies": self.odd + self.unknown,
-            "unknown": self.unknown,
+            "anomalies": counted(self.odd + self.unknown),
+            "unknown": counted(self.unknown),
             "skipped": listed(&self.skipped),
             "remarks": listed(&self.remarks),
             "elapsed_ms": elapsed_ms,
