@@ -1,6 +1,6 @@
-//! Owns the names of threads in `session_index.jsonl` files: of the lines of an id the last one of a
-//! file decides, as its writer has it; between files, and between them and a name given in the
-//! store, the newest.
+//! Owns the names of threads in `session_index.jsonl` files. Of the lines of an id the last one of a
+//! file decides, as its writer reads it; between files, and between them and a name given in the
+//! store, the newest decides.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
