@@ -89,9 +89,9 @@ fn an_archive_is_known_from_within() {
     assert_eq!(home.json(&["show", THREAD], 0)["archived"], true);
 }
 
-/// The same bytes may lie in both folders: upstream moves files, and others copy them. The thread is
-/// live then, whatever is imported again; what a user set in the store stays; and a file that does
-/// move takes its thread along.
+/// The same bytes may lie in both folders: upstream moves files, and others copy them. The thread
+/// is live then, whatever is imported again; what a user set in the store stays; and a file that
+/// does move takes its thread along.
 #[test]
 fn a_copy_in_the_archive_archives_nothing() {
     let home = Home::new();

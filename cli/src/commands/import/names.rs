@@ -1,5 +1,5 @@
-//! Owns the names of threads in `session_index.jsonl` files. Of the lines of an id the last one of a
-//! file decides, as its writer reads it; between files, and between them and a name given in the
+//! Owns the names of threads in `session_index.jsonl` files. Of the lines of an id the last one of
+//! a file decides, as its writer reads it; between files, and between them and a name given in the
 //! store, the newest decides.
 
 use std::collections::BTreeMap;
