@@ -64,7 +64,7 @@ impl Store {
             // What is in the way may be this batch, from a try that is not acknowledged yet.
             let end = self.durable_end(id)?;
             if self.stands_at(id, expected, lines)? {
-                self.leaves.appended_to(self.source.find_any(id)?.0);
+                self.leaves.appended_to(self.source.find(id)?.0);
                 return Ok(Appended {
                     first: expected.0,
                     end: expected.plus(lines.len() as u64).0,
@@ -82,11 +82,8 @@ impl Store {
     /// leave it out.
     ///
     /// # Errors
-    /// As [`Store::append`]; a thread that has nothing but names is not there yet.
+    /// As [`Store::append`].
     pub fn set_name(&self, id: &str, name: &str) -> Result<Appended, Error> {
-        if self.source.find_any(id).is_ok() {
-            self.source.find(id)?;
-        }
         let timestamp_ms = self.source.owner()?.now_ms();
         let patch = name_patch(name, timestamp_ms);
         let (kind, flags) = (Kind::METADATA, Flags::NONE);
@@ -133,7 +130,7 @@ impl Store {
 
     /// Where the thread ends once what is staged of it now is durable or failed.
     fn durable_end(&self, id: &str) -> Result<Ordinal, Error> {
-        let (number, _) = self.source.find_any(id)?;
+        let (number, _) = self.source.find(id)?;
         let shared = self.source.owner()?;
         let log = wait_for_staged(shared, shared.lock(), number);
         let reader = log.state().reader(number);
@@ -144,7 +141,7 @@ impl Store {
 
     /// Whether the lines stand in the thread from `first` on, byte for byte.
     fn stands_at(&self, id: &str, first: Ordinal, lines: &[Line<'_>]) -> Result<bool, Error> {
-        let (_, reader) = self.source.find_any(id)?;
+        let (_, reader) = self.source.find(id)?;
         let end = first.plus(lines.len() as u64);
         #[cfg(turnleaf_bugs)]
         if crate::bugs::RetryNotRecognised.planted() {

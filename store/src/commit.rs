@@ -30,7 +30,6 @@
 //! Lock order: what the index holds (`leaves/mod.rs`), then the log, then what the engine holds for
 //! a moment (open segments, inflated blocks). Nobody takes the index while it holds the log.
 
-use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
@@ -47,8 +46,6 @@ pub(crate) struct Shared {
     log: Mutex<Log>,
     clock: Clock,
     pub(crate) listing: Arc<Listing>,
-    /// Threads that are known to have lines: it need not be looked up again.
-    pub(crate) with_lines: Mutex<HashSet<ThreadNumber>>,
     /// Wakes whoever waits for a commit, or for a thread that is being sealed or imported.
     settled: Condvar,
     /// Wakes the sealer.
@@ -61,7 +58,6 @@ impl Shared {
             log: Mutex::new(log),
             clock,
             listing,
-            with_lines: Mutex::default(),
             settled: Condvar::new(),
             work: Condvar::new(),
         }

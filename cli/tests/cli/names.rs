@@ -125,27 +125,8 @@ fn a_name_waits_for_its_thread() {
     home.import(&index(&home, &rows), 0);
     let listed = home.json(&["threads"], 0);
     assert_eq!(listed["threads"], serde_json::json!([]), "{listed}");
-    // Until then it is nowhere.
-    for args in [
-        &["show", THREAD][..],
-        &["turns", THREAD],
-        &["export", THREAD],
-        &["show", &THREAD[..20]],
-        &["name", THREAD, "Mine"],
-        &["archive", THREAD],
-        &["delete", THREAD],
-        &["verify", THREAD],
-    ] {
-        home.json(args, 3);
-    }
-    assert_eq!(home.json(&["verify"], 0)["threads"], 0);
-    assert_eq!(home.json(&["stats"], 0)["threads"], 0);
-    let before = home.json(&["verify"], 0)["records"].clone();
-    home.import(&home.path("session_index.jsonl"), 0);
-    assert_eq!(home.json(&["verify"], 0)["records"], before, "named once");
     let path = home.write("a.jsonl", rollout(THREAD).as_bytes());
     assert_eq!(home.import(&path, 0)["added_records"], 3);
-    assert_eq!(home.json(&["stats"], 0)["threads"], 1);
     assert_eq!(home.import(&path, 0)["added_records"], 0);
     assert_eq!(name(&home), "Tea");
     let listed = home.json(&["threads"], 0);
@@ -159,29 +140,4 @@ fn a_name_waits_for_its_thread() {
     home.json(&["delete", THREAD], 0);
     home.import(&index(&home, &rows), 0);
     home.json(&["show", THREAD], 3);
-}
-
-/// A thread that has a name alone is created as any other: its first line must be its head.
-#[test]
-fn a_thread_with_a_name_alone_is_created_by_its_head() {
-    let home = Home::new();
-    home.import(&index(&home, &[(THREAD, "Tea", "2026-01-01T00:00:00Z")]), 0);
-    let append = |create: bool, lines: &str| {
-        let flags: &[&str] = if create { &["--create"] } else { &[] };
-        let mut command = home.command(&[&["append", THREAD][..], flags].concat());
-        command.stdin(std::process::Stdio::piped());
-        command.stdout(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let _ = std::io::Write::write_all(&mut input, lines.as_bytes());
-        drop(input);
-        child.wait_with_output().unwrap().status.code()
-    };
-    assert_eq!(append(false, &rollout(THREAD)), Some(3));
-    assert_eq!(append(true, &message("one")), Some(2));
-    home.json(&["show", THREAD], 3);
-    assert_eq!(append(true, &rollout(THREAD)), Some(0));
-    assert_eq!(name(&home), "Tea");
-    let export = home.run(&["export", THREAD]).stdout;
-    assert_eq!(export, rollout(THREAD).as_bytes());
 }

@@ -323,8 +323,8 @@ impl Importer<'_> {
     }
 
     /// Names a thread, since `named_at_ms` (Unix milliseconds); an empty name takes the name away.
-    /// A name of a thread that does not exist is kept for it: until the thread has a line it is not
-    /// there for whoever reads, and has its name once it is created.
+    /// A name of a thread that does not exist is kept for it: the thread has that record alone, and
+    /// is not listed, until it is imported.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Invalid`] for an id that is none or was that of a thread that is

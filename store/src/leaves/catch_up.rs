@@ -87,20 +87,7 @@ impl Store {
     /// INVARIANT: the end of the log is looked up by whoever holds the index, here. One that was
     /// looked up before lies behind what others applied meanwhile, and would show a loss.
     pub(crate) fn catch_up(&self, index: &Index, id: &str) -> Result<CaughtUp, Error> {
-        self.catch_up_with(index, id, self.source.find(id)?)
-    }
-
-    /// As [`Store::catch_up`], also a thread that has nothing but names.
-    pub(super) fn catch_up_any(&self, index: &Index, id: &str) -> Result<CaughtUp, Error> {
-        self.catch_up_with(index, id, self.source.find_any(id)?)
-    }
-
-    fn catch_up_with(
-        &self,
-        index: &Index,
-        id: &str,
-        (number, reader): (ThreadNumber, Reader),
-    ) -> Result<CaughtUp, Error> {
+        let (number, reader) = self.source.find(id)?;
         let bytes = self.apply_rest(index, id, number, &reader)?;
         Ok(CaughtUp {
             number,

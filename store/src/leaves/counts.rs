@@ -47,8 +47,8 @@ pub struct Counts {
 }
 
 impl Store {
-    /// Counts the records of threads, caught up with the log, also of those that have nothing but
-    /// names. Threads that do not exist are passed by.
+    /// Counts the records of threads, caught up with the log. Threads that do not exist are passed
+    /// by.
     ///
     /// One that cannot be counted costs the others nothing: its id comes with the reason.
     pub fn counts(&self, ids: &[String]) -> Counts {
@@ -72,7 +72,7 @@ impl Store {
     fn counts_of(&self, index: &Index, ids: &[String]) -> Result<Vec<ThreadCounts>, Error> {
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            match self.source.find_any(id) {
+            match self.source.find(id) {
                 Ok((number, reader)) => found.push((id, number, reader)),
                 Err(Error::NoThread(_) | Error::BadThreadId(_)) => {}
                 Err(error) => return Err(error),
@@ -106,7 +106,7 @@ impl Store {
             let end = if is_current {
                 reader.end()
             } else {
-                match self.catch_up_any(index, id) {
+                match self.catch_up(index, id) {
                     Ok(caught_up) => caught_up.reader.end(),
                     // It was deleted since.
                     Err(Error::NoThread(_)) => continue,

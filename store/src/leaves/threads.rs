@@ -205,6 +205,10 @@ impl Store {
         };
         let kept = all
             .into_iter()
+            // One that is known by a name alone is listed once it has a record.
+            .filter(|(summary, _, state)| {
+                summary.records != state.own_records || summary.records == 0
+            })
             .filter(|(summary, _, state)| passes(&summary.id, summary.archived, state));
         Ok(kept
             .map(|(summary, number, state)| {
