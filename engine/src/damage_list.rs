@@ -6,14 +6,14 @@
 //! may not write it goes on without. [R:seg-16]
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
+use std::io::ErrorKind;
 
 use turnleaf_format::segment::section_crc;
 use turnleaf_format::{SegmentId, StoreId, ThreadNumber};
 
 use crate::disk::{Access, Disk, read_exact_at};
 use crate::error::{Cause, Damage, DiskFailure, failed};
-use crate::layout::{DAMAGE, SEGMENTS, TEMPORARY, segment_name, segment_of};
+use crate::layout::{CATALOGUE, DAMAGE, SEGMENTS, TEMPORARY, segment_name, segment_of};
 use crate::state::State;
 
 /// Places that are listed at most: a store with more is no worse known, and reading them again is
@@ -22,11 +22,11 @@ const PLACES_MAX: usize = 256;
 /// Places of one thread in one segment that are listed at most: one of them closes the thread.
 const PLACES_OF_ONE: usize = 4;
 /// Most bytes of a list: longer ones are none.
-const LIST_BYTES_MAX: u64 = 16 << 10;
+const LIST_BYTES_MAX: usize = 16 << 10;
 /// What a list begins with, before the store and the checksum of the lines.
 const TITLE: &str = "turnleaf-damage-1";
 
-/// Where something within a segment began that was damaged.
+/// Where something within a segment began that was damaged, also in one of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) segment: SegmentId,
@@ -43,7 +43,10 @@ impl Place {
         if matches!(damage.cause, Cause::Digest | Cause::RunBytes) {
             return None;
         }
-        let name = damage.file.strip_prefix(SEGMENTS)?.strip_prefix('/')?;
+        let (dir, name) = damage.file.split_once('/')?;
+        if dir != SEGMENTS && dir != CATALOGUE {
+            return None;
+        }
         let costs = damage.ordinals.is_some_and(|(first, end)| first < end);
         Some(Place {
             segment: segment_of(name)?,
@@ -75,8 +78,9 @@ impl Place {
 }
 
 /// Adds places of segments to the list of the store on the disk. Of more than there is room for,
-/// those stay that cost records, of as many threads as possible. Damage of other files is passed
-/// by: an opening meets it without a hint. Nothing is written where the list is another store's.
+/// those stay that cost records, of as many threads as possible. Damage of the journal is passed
+/// by: an opening meets it without a hint. Nothing is written where the list is another store's, or
+/// where it cannot be read: it may hold more.
 ///
 /// Atomic: after a crash the list is the old or the new one, or none. Of two processes that write
 /// at once one may win.
@@ -88,7 +92,7 @@ pub fn remember(disk: &dyn Disk, store: StoreId, found: &[Damage]) -> Result<(),
     if found.peek().is_none() {
         return Ok(());
     }
-    let known = match read(disk) {
+    let known = match read(disk)? {
         Some((of, _)) if of != store => return Ok(()),
         known => known.map_or_else(Vec::new, |(_, places)| places),
     };
@@ -124,9 +128,12 @@ fn fitting(places: impl Iterator<Item = Place>) -> Vec<Place> {
 }
 
 /// The places on the list, ascending; none where there is no list, or none that can be used.
-pub(crate) fn listed(disk: &dyn Disk, store: StoreId) -> Vec<Place> {
-    let known = read(disk).filter(|(of, _)| *of == store);
-    known.map_or_else(Vec::new, |(_, places)| places)
+///
+/// # Errors
+/// When there may be one: it is not read.
+pub(crate) fn listed(disk: &dyn Disk, store: StoreId) -> Result<Vec<Place>, DiskFailure> {
+    let known = read(disk)?.filter(|(of, _)| *of == store);
+    Ok(known.map_or_else(Vec::new, |(_, places)| places))
 }
 
 /// Takes places off the list at which nothing is wrong; what was added meanwhile stays.
@@ -137,13 +144,18 @@ pub(crate) fn strike_off(disk: &dyn Disk, store: StoreId, good: &[Place]) {
 /// Leaves on the list only places of segments that are in use: a repair has done its work.
 pub(crate) fn strike_off_unused(disk: &dyn Disk, state: &State) {
     let facts = &state.catalogue.segments;
+    let catalogue = state.threads.get(&ThreadNumber::CATALOGUE);
+    let runs = catalogue.map_or(&[][..], |view| &view.runs);
+    let of_catalogue = |segment| runs.iter().any(|run| run.file.segment == segment);
     leave(disk, state.store, |place| {
-        facts.get(place.segment).is_some()
+        facts.get(place.segment).is_some() || of_catalogue(place.segment)
     });
 }
 
 fn leave(disk: &dyn Disk, store: StoreId, stays: impl Fn(&Place) -> bool) {
-    let listed = listed(disk, store);
+    let Ok(listed) = listed(disk, store) else {
+        return;
+    };
     let left: Vec<Place> = listed
         .iter()
         .filter(|place| stays(place))
@@ -193,16 +205,35 @@ fn keep(disk: &dyn Disk, store: StoreId, places: &[Place]) -> Result<(), DiskFai
 
 fn remove(disk: &dyn Disk, path: &str) -> Result<(), DiskFailure> {
     match disk.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
     }
 }
 
 /// The list, and of which store it is; `None` where there is none, or none that is whole.
-fn read(disk: &dyn Disk) -> Option<(StoreId, Vec<Place>)> {
-    let file = disk.open(DAMAGE, Access::Read).ok()?;
-    let len = file.len().ok().filter(|len| *len <= LIST_BYTES_MAX)?;
-    parse(&read_exact_at(&*file, 0, usize::try_from(len).ok()?).ok()?)
+///
+/// # Errors
+/// When there is one that the system does not open, or the device does not read.
+fn read(disk: &dyn Disk) -> Result<Option<(StoreId, Vec<Place>)>, DiskFailure> {
+    let file = match disk.open(DAMAGE, Access::Read) {
+        // There is none, or something that is no file.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+            return Ok(None);
+        }
+        file => file.map_err(failed("open", DAMAGE))?,
+    };
+    let len = file.len().map_err(failed("measure", DAMAGE))?;
+    let Some(len) = usize::try_from(len)
+        .ok()
+        .filter(|len| *len <= LIST_BYTES_MAX)
+    else {
+        return Ok(None);
+    };
+    match read_exact_at(&*file, 0, len) {
+        // It was cut meanwhile.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        bytes => Ok(parse(&bytes.map_err(failed("read", DAMAGE))?)),
+    }
 }
 
 /// `turnleaf-damage-1 <store> <checksum of the rest>`, then a line for each place: segment, offset,

@@ -42,32 +42,36 @@ fn place(segment: u64, offset: u64) -> Place {
 fn places_of_segments_are_remembered_once_and_can_be_struck_off() {
     let home = tempfile::tempdir().unwrap();
     let disk = OsDisk::new(home.path());
-    assert_eq!(listed(&disk, STORE), []);
+    assert_eq!(listed(&disk, STORE).unwrap(), []);
     let found = [
         damage("segments/000000000000001f.tls", 4096),
         damage("journal/00000000.tlj", 8192),
-        damage("catalogue/0000000000000001.tls", 128),
+        damage("quarantine/0000000000000001.tls", 128),
         damage("segments/1f.tls", 4096),
         damage("", 0),
     ];
     remember(&disk, STORE, &found).unwrap();
-    assert_eq!(listed(&disk, STORE), [place(31, 4096)]);
+    assert_eq!(listed(&disk, STORE).unwrap(), [place(31, 4096)]);
     let more = [
         damage("segments/0000000000000002.tls", u64::MAX),
         found[0].clone(),
     ];
     remember(&disk, STORE, &more).unwrap();
     let both = [place(2, u64::MAX), place(31, 4096)];
-    assert_eq!(listed(&disk, STORE), both);
-    assert_eq!(listed(&disk, StoreId([8; 16])), [], "another store's");
+    assert_eq!(listed(&disk, STORE).unwrap(), both);
+    assert_eq!(
+        listed(&disk, StoreId([8; 16])).unwrap(),
+        [],
+        "another store's"
+    );
     strike_off(&disk, STORE, &both[..1]);
-    assert_eq!(listed(&disk, STORE), [place(31, 4096)]);
+    assert_eq!(listed(&disk, STORE).unwrap(), [place(31, 4096)]);
     // What others listed since stays.
     remember(&disk, STORE, &[loss(9, 8, 7)]).unwrap();
     strike_off(&disk, STORE, &both);
     let thread = Some(ThreadNumber(7));
     assert_eq!(
-        listed(&disk, STORE),
+        listed(&disk, STORE).unwrap(),
         [Place {
             thread,
             ..place(9, 8)
@@ -87,11 +91,11 @@ fn there_is_a_most_of_places() {
         .map(|at| damage(&format!("segments/{:016x}.tls", u64::MAX - at), u64::MAX))
         .collect();
     remember(&disk, STORE, &many).unwrap();
-    assert_eq!(listed(&disk, STORE).len(), PLACES_MAX);
+    assert_eq!(listed(&disk, STORE).unwrap().len(), PLACES_MAX);
     let of_one = (0..1000).map(|at| loss(5, at, 1));
     let of_one: Vec<Damage> = of_one.chain((0..1000).map(|at| loss(at, 1, 2))).collect();
     remember(&disk, STORE, &of_one).unwrap();
-    let known = listed(&disk, STORE);
+    let known = listed(&disk, STORE).unwrap();
     let of = |thread: u64| move |place: &&Place| place.thread == Some(ThreadNumber(thread));
     assert_eq!(known.iter().filter(of(1)).count(), PLACES_OF_ONE);
     assert_eq!(
@@ -100,7 +104,7 @@ fn there_is_a_most_of_places() {
     );
     let others: Vec<Damage> = (3..200).map(|thread| loss(6, thread, thread)).collect();
     remember(&disk, STORE, &others).unwrap();
-    let known = listed(&disk, STORE);
+    let known = listed(&disk, STORE).unwrap();
     assert_eq!(known.len(), PLACES_MAX);
     for thread in 1..200 {
         assert!(known.iter().filter(of(thread)).count() > 0, "{thread}");
@@ -110,7 +114,7 @@ fn there_is_a_most_of_places() {
     let far: Vec<Damage> = (0..2 * PLACES_MAX as u64).map(far).collect();
     keep(&disk, STORE, &[]).unwrap();
     remember(&disk, STORE, &far).unwrap();
-    assert_eq!(listed(&disk, STORE).len(), PLACES_MAX);
+    assert_eq!(listed(&disk, STORE).unwrap().len(), PLACES_MAX);
 }
 
 /// Places that are listed twice are read once, and what a reading of a whole segment alone shows is
@@ -131,7 +135,7 @@ fn a_list_asks_for_little() {
     .unwrap();
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     keep(&disk, STORE, &[place(1, 8), place(1, 8), place(1, 8)]).unwrap();
-    assert_eq!(listed(&disk, STORE), [place(1, 8)]);
+    assert_eq!(listed(&disk, STORE).unwrap(), [place(1, 8)]);
 }
 
 /// A directory that took the place of the store's: its list is its own.
@@ -166,16 +170,16 @@ fn what_is_not_a_list_says_nothing() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << bit;
             fs::write(&path, bytes).unwrap();
-            assert_eq!(listed(&disk, STORE), [], "bit {bit} of byte {at}");
+            assert_eq!(listed(&disk, STORE).unwrap(), [], "bit {bit} of byte {at}");
         }
         fs::write(&path, &whole[..at]).unwrap();
-        assert_eq!(listed(&disk, STORE), [], "cut at {at}");
+        assert_eq!(listed(&disk, STORE).unwrap(), [], "cut at {at}");
     }
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-    assert_eq!(listed(&disk, STORE), []);
+    assert_eq!(listed(&disk, STORE).unwrap(), []);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert_eq!(listed(&disk, STORE), []);
+    assert_eq!(listed(&disk, STORE).unwrap(), []);
     let refused = remember(&disk, STORE, &[damage("segments/000000000000001f.tls", 1)]);
     assert!(refused.is_err());
     assert_eq!(
@@ -183,4 +187,16 @@ fn what_is_not_a_list_says_nothing() {
         1,
         "nothing is left behind"
     );
+}
+
+/// What it lists is not known, and stays: nobody writes over a list that cannot be read.
+#[test]
+fn a_list_that_is_not_read_is_not_written_over() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = OsDisk::new(home.path());
+    let path = home.path().join("damage");
+    std::os::unix::fs::symlink("damage", &path).unwrap();
+    assert!(listed(&disk, STORE).is_err());
+    assert!(remember(&disk, STORE, &[loss(1, 2, 3)]).is_err());
+    assert!(path.symlink_metadata().unwrap().is_symlink());
 }

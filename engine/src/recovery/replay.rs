@@ -114,15 +114,31 @@ pub(crate) fn replay(
     let frames = std::mem::take(&mut journal.frames).into_iter();
     let (of_catalogue, frames): (Vec<_>, Vec<_>) =
         frames.partition(|(_, frame)| frame.header.thread == ThreadNumber::CATALOGUE);
+    let listed = damage_list::listed(&**disk, store);
+    let of_catalogue_is_listed = match &listed {
+        Ok(places) => places
+            .iter()
+            .any(|place| survey.catalogue.contains(&place.segment)),
+        // What it lists is not known.
+        Err(_) => true,
+    };
+    let listed = listed.unwrap_or_else(|failure| {
+        let file = failure.path.clone();
+        let why = Some((&failure.source).into());
+        findings.remark(Remark::Unchecked { file, why });
+        Vec::new()
+    });
     let places = Places {
         disk,
         store,
         segments: &segments,
         frames: &of_catalogue,
         stated,
-        // Beside damage of the journal nobody knows what the catalogue lacks.
+        // Beside damage of the journal nobody knows what the catalogue lacks, and what somebody
+        // read damaged of it is met where all of it is read.
         checkpoint: survey.checkpoint.as_deref().filter(|_| {
-            from == CatalogueFrom::Checkpoint && findings.is_sound() && journal.lost.is_empty()
+            let is_sound = findings.is_sound() && journal.lost.is_empty();
+            from == CatalogueFrom::Checkpoint && is_sound && !of_catalogue_is_listed
         }),
     };
     free.extend(journal.void);
@@ -153,7 +169,6 @@ pub(crate) fn replay(
         segments: &segments,
         threads: &threads,
     };
-    let listed = damage_list::listed(&**disk, store);
     let not_bad = read_again(&listed, &known, &mut budget, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, found.view);
     findings.settle(&catalogue);

@@ -394,6 +394,25 @@ fn repaired(home: &Home) -> Vec<Repair> {
     due
 }
 
+/// Damage of the catalogue that somebody read is known to who opens the store next: all records are
+/// read then. [R:seg-16] [R:cat-9]
+#[test]
+fn a_checkpoint_hides_no_damage_that_was_read() {
+    let home = blocks_of_the_catalogue();
+    flip(&catalogue_segment(&home), 300);
+    assert!(home.snapshot().report().damage.is_empty());
+    let mut found = Vec::new();
+    let mut tell = |damage: &Damage| found.push(damage.clone());
+    let verified = home.snapshot().state().verify_catalogue(&mut tell);
+    verified.unwrap();
+    crate::remember(&*home.disk(), StoreId([7; 16]), &found).unwrap();
+    assert!(!home.check());
+    assert!(!home.snapshot().report().damage.is_empty());
+    flip(&catalogue_segment(&home), 300);
+    home.open().close().unwrap();
+    assert!(home.check() && !home.path("damage").exists());
+}
+
 /// What was given up of the catalogue does not come back with a checkpoint that was written while
 /// it was there. [S:catalogue-11]
 #[test]

@@ -68,7 +68,7 @@ fn a_listed_block_closes_its_thread_and_a_repair_ends_that() {
             ..FINE
         };
         home.check("listed", &told);
-        assert_eq!(listed(&*home.disk(), STORE).len(), 1);
+        assert_eq!(listed(&*home.disk(), STORE).unwrap().len(), 1);
     }
 }
 
@@ -120,7 +120,7 @@ fn a_place_that_reads_well_is_struck_off() {
         &[0, 7, block, segment.footer_at, usize::MAX],
     );
     list(&home, "segments/00000000000000ff.tls", &[0, 128]);
-    assert_eq!(listed(&*home.disk(), STORE).len(), 6);
+    assert_eq!(listed(&*home.disk(), STORE).unwrap().len(), 6);
     home.check("stale", &FINE);
     assert!(!home.path("damage").exists(), "the owner took it away");
     for wrong in [&b""[..], b"turnleaf-damage-1", &[0xff; 300]] {
@@ -268,7 +268,7 @@ fn an_opening_reads_only_so_much() {
         segments: &replayed.segments,
         threads: &replayed.threads,
     };
-    let places = listed(&*disk, STORE);
+    let places = listed(&*disk, STORE).unwrap();
     let tables = first.footer.encode().len() as u64;
     for (bytes, closed) in [(0, 0), (1, 0), (tables, 0), (tables + 1, 1), (u64::MAX, 2)] {
         let mut findings = Findings::default();
@@ -295,7 +295,7 @@ fn damage_that_costs_nothing_stops_no_removal() {
     drop(home.open().unwrap());
     assert!(!home.path("segments/00000000000000aa.tls.tmp").exists());
     assert!(!home.path("damage.tmp").exists());
-    assert_eq!(listed(&*home.disk(), STORE).len(), 1);
+    assert_eq!(listed(&*home.disk(), STORE).unwrap().len(), 1);
     let (home, segment) = store(|segment| {
         let at = segment.stored_at(1);
         segment.bytes[at] ^= 1;
