@@ -437,3 +437,14 @@ fn a_folder_with_sessions_alone_is_imported_whole() {
     assert_eq!(said["threads"], 1);
     assert_eq!(said["remarks"].as_array().unwrap().len(), 1, "{said}");
 }
+
+/// A part of a home that cannot be looked at is told, and not taken for one that is not there.
+#[test]
+fn a_folder_of_a_home_that_cannot_be_looked_at_is_skipped() {
+    let home = Home::new();
+    let agent = home.path(".codex");
+    fs::create_dir_all(agent.join("archived_sessions")).unwrap();
+    std::os::unix::fs::symlink("sessions", agent.join("sessions")).unwrap();
+    let said = home.import(&agent, 6);
+    assert!(skipped(&said)[0].0.ends_with("sessions"), "{said}");
+}

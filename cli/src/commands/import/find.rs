@@ -1,6 +1,8 @@
 //! Owns the search for sources: which files below the given paths are rollouts or name indexes.
 
 use std::collections::BTreeSet;
+use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::home;
@@ -49,14 +51,11 @@ const NOTHING: &str = "an agent's home without threads: it holds neither a rollo
 pub(crate) fn find_in_homes(homes: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for home in homes {
-        let before = found.seen.len();
+        let before = (found.seen.len(), found.skipped.len());
         found.walk_home(home);
-        let at = home.display().to_string();
-        // Without this one that may not be looked into counts as one that holds nothing.
-        match home.read_dir() {
-            Err(error) => found.skipped.push((at, error.to_string())),
-            Ok(_) if found.seen.len() == before => found.remarks.push((at, NOTHING.to_owned())),
-            Ok(_) => {}
+        if (found.seen.len(), found.skipped.len()) == before {
+            let at = home.display().to_string();
+            found.remarks.push((at, NOTHING.to_owned()));
         }
     }
     found.prefer_plain()
@@ -95,13 +94,26 @@ impl Found {
     fn walk_home(&mut self, home: &Path) {
         for folder in [home::SESSIONS, home::ARCHIVE] {
             let folder = home.join(folder);
-            if folder.is_dir() {
+            if self.is_there(&folder, Path::metadata) {
                 self.walk(&folder);
             }
         }
         let names = home.join(NAME_INDEX);
-        if names.symlink_metadata().is_ok() {
+        if self.is_there(&names, Path::symlink_metadata) {
             self.add(names, false);
+        }
+    }
+
+    /// Whether a part of a home is there. What cannot be looked at is not taken for absent.
+    fn is_there(&mut self, path: &Path, look: impl Fn(&Path) -> io::Result<Metadata>) -> bool {
+        match look(path) {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => {
+                let at = path.display().to_string();
+                self.skipped.push((at, error.to_string()));
+                false
+            }
         }
     }
 
