@@ -10,10 +10,10 @@ mod damage;
 mod exports;
 #[path = "cli/imports.rs"]
 mod imports;
+#[path = "cli/lifecycle.rs"]
+mod lifecycle;
 #[path = "cli/lists.rs"]
 mod lists;
-#[path = "cli/lives.rs"]
-mod lives;
 #[path = "cli/names.rs"]
 mod names;
 #[path = "cli/stores.rs"]

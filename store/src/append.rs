@@ -7,7 +7,6 @@ use turnleaf_engine::format::{Ordinal, ThreadId};
 use turnleaf_engine::{AppendError, NewRecord};
 use turnleaf_projector::fold;
 
-use crate::commit::{settle, wait_for_staged};
 use crate::error::Error;
 use crate::import::LINE_BYTES_MAX;
 use crate::open::Store;
@@ -64,7 +63,7 @@ impl Store {
             // What is in the way may be this batch, from a try that is not acknowledged yet.
             let end = self.durable_end(id)?;
             if self.stands_at(id, expected, lines)? {
-                self.leaves.appended_to(self.source.find(id)?.0);
+                self.index.appended_to(self.source.find(id)?.0);
                 return Ok(Appended {
                     first: expected.0,
                     end: expected.plus(lines.len() as u64).0,
@@ -103,8 +102,8 @@ impl Store {
         records: &[NewRecord<'_>],
     ) -> Result<Appended, Error> {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
-        let shared = self.source.owner()?;
-        let mut log = shared.lock();
+        let committer = self.source.owner()?;
+        let mut log = committer.lock();
         let refused = |reason| Error::Append {
             thread: id.to_owned(),
             reason,
@@ -118,9 +117,9 @@ impl Store {
         // Before the batch can be seen: else its turn would be shown as given up for a moment. A
         // record of our own, a name for example, is no work on the thread.
         if records.iter().any(|record| record.kind == Kind::LINE) {
-            self.leaves.appended_to(number);
+            self.index.appended_to(number);
         }
-        settle(shared, log, staged.ticket)?;
+        committer.settle(log, staged.ticket)?;
         Ok(Appended {
             first: staged.first.0,
             end: staged.end.0,
@@ -131,8 +130,8 @@ impl Store {
     /// Where the thread ends once what is staged of it now is durable or failed.
     fn durable_end(&self, id: &str) -> Result<Ordinal, Error> {
         let (number, _) = self.source.find(id)?;
-        let shared = self.source.owner()?;
-        let log = wait_for_staged(shared, shared.lock(), number);
+        let committer = self.source.owner()?;
+        let log = committer.wait_for_staged(committer.lock(), number);
         let reader = log.state().reader(number);
         reader
             .map(|reader| reader.end())

@@ -1,10 +1,10 @@
 //! Owns the protocol of all who change a log together: who commits, who waits, who is woken, and
 //! what becomes of the others when one of them panics.
 //!
-//! The log is a plain value behind one mutex ([`Shared`]). Three parties meet there.
+//! The log is a plain value behind one mutex ([`Committer`]). Three parties meet there.
 //!
 //! - A *follower* staged a batch or a fact under the lock and waits for its outcome, or for
-//!   something else that a commit brings about ([`wait_for`]). It sleeps on `settled`.
+//!   something else that a commit brings about ([`Committer::wait_for`]). It sleeps on `settled`.
 //! - The *leader* is whoever of them finds something staged and no group being written. It takes
 //!   the whole staged group under the lock, writes and syncs it without, while others stage the
 //!   next, and moves the end under the lock again. Then it wakes all followers, and the first that
@@ -27,7 +27,7 @@
 //! is opened anew. A sealer that panics is not replaced: imports and archives go on, appends go on
 //! while the journal has room for them within its budget, and are refused after that.
 //!
-//! Lock order: what the index holds (`leaves/mod.rs`), then the log, then what the engine holds for
+//! Lock order: the index (`index/slot.rs`), then the log, then what the engine holds for
 //! a moment (open segments, inflated blocks). Nobody takes the index while it holds the log.
 
 use std::sync::{Arc, PoisonError};
@@ -35,29 +35,31 @@ use std::sync::{Arc, PoisonError};
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{Begin, Log, Outcome, Ticket};
 
+use crate::damage_list::DamageList;
 use crate::error::{Error, Part};
-use crate::listing::Listing;
-use crate::source::Clock;
 use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// Tells the time as Unix milliseconds. What it says is data: nothing is decided by it.
+pub type Clock = fn() -> i64;
 
 /// The log of an owner with what its threads of execution share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Committer {
     log: Mutex<Log>,
     clock: Clock,
-    pub(crate) listing: Arc<Listing>,
+    pub(crate) damage_list: Arc<DamageList>,
     /// Wakes whoever waits for a commit, or for a thread that is being sealed or imported.
     settled: Condvar,
     /// Wakes the sealer.
     pub(crate) work: Condvar,
 }
 
-impl Shared {
-    pub(crate) fn new(log: Log, clock: Clock, listing: Arc<Listing>) -> Shared {
-        Shared {
+impl Committer {
+    pub(crate) fn new(log: Log, clock: Clock, damage_list: Arc<DamageList>) -> Committer {
+        Committer {
             log: Mutex::new(log),
             clock,
-            listing,
+            damage_list,
             settled: Condvar::new(),
             work: Condvar::new(),
         }
@@ -83,19 +85,121 @@ impl Shared {
         let woken = self.settled.wait(log);
         woken.unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Waits until `look` finds what is waited for, and leads commits meanwhile where nobody else does.
+    /// `look` must find something once nothing is staged, sealed or leased any more.
+    pub(crate) fn wait_for<'s, T>(
+        &'s self,
+        mut log: MutexGuard<'s, Log>,
+        mut look: impl FnMut(&Log) -> Option<T>,
+    ) -> (MutexGuard<'s, Log>, T) {
+        loop {
+            if let Some(found) = look(&log) {
+                return (log, found);
+            }
+            // It outlives the lock, which a panic gives back first.
+            let leading = Leading::begin(self);
+            log = self.lead_or_wait(log);
+            leading.end();
+        }
+    }
+
+    /// Leads one commit, or sleeps until something happened.
+    fn lead_or_wait<'s>(&'s self, mut log: MutexGuard<'s, Log>) -> MutexGuard<'s, Log> {
+        // A commit may begin a journal file, whose header says when.
+        log.set_now(self.now_ms());
+        match log.begin_commit() {
+            Begin::Commit(commit) => {
+                drop(log);
+                let result = commit.run();
+                log = self.lock();
+                log.finish_commit(commit, result);
+                self.wake();
+                if log.seal_is_due() || log.file_is_due() {
+                    self.work.notify_all();
+                }
+                log
+            }
+            Begin::Failed => {
+                self.wake();
+                log
+            }
+            Begin::Idle => self.wait(log),
+            Begin::OverBudget => {
+                self.work.notify_all();
+                self.wait(log)
+            }
+        }
+    }
+
+    /// Waits until the outcome of a staged batch is known.
+    pub(crate) fn settle<'s>(
+        &'s self,
+        log: MutexGuard<'s, Log>,
+        ticket: Ticket,
+    ) -> Result<(), Error> {
+        let (log, outcome) = self.wait_for(log, |log| match log.outcome(ticket) {
+            Outcome::Pending => None,
+            known => Some(known),
+        });
+        match outcome {
+            Outcome::Failed(_) if log.is_stopped() => Err(Error::Stopped(Part::Commit)),
+            Outcome::Failed(failure) => Err(Error::NotDurable(failure)),
+            Outcome::Refused => Err(Error::Stopped(Part::Sealer)),
+            Outcome::Durable | Outcome::Pending => Ok(()),
+        }
+    }
+
+    /// Waits until nothing of a thread is staged that was when this was called.
+    pub(crate) fn wait_for_staged<'s>(
+        &'s self,
+        log: MutexGuard<'s, Log>,
+        thread: ThreadNumber,
+    ) -> MutexGuard<'s, Log> {
+        let Some(ticket) = log.staged_of(thread) else {
+            return log;
+        };
+        let is_known = |log: &Log| !matches!(log.outcome(ticket), Outcome::Pending);
+        self.wait_for(log, |log| is_known(log).then_some(())).0
+    }
+
+    /// Waits until the creation of a thread of this id, if one is staged, became durable or failed.
+    pub(crate) fn wait_for_creation<'s>(
+        &'s self,
+        log: MutexGuard<'s, Log>,
+        id: &ThreadId,
+    ) -> MutexGuard<'s, Log> {
+        let is_known = |log: &Log| log.staged_creation(id).is_none();
+        self.wait_for(log, |log| is_known(log).then_some(())).0
+    }
+
+    /// Number of a thread that exists, or a new thread's; durable when this returns.
+    pub(crate) fn find_or_create(&self, id: &ThreadId) -> Result<ThreadNumber, Error> {
+        let mut log = self.wait_for_creation(self.lock(), id);
+        if let Some(number) = log.state().thread_number(id) {
+            return Ok(number);
+        }
+        log.set_now(self.now_ms());
+        let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
+            thread: id.to_string(),
+            reason,
+        })?;
+        self.settle(log, ticket)?;
+        Ok(number)
+    }
 }
 
 /// Stops the log when it is dropped by a panic: whoever leads has one from before it takes the
 /// group until that is settled.
 struct Leading<'s> {
-    shared: &'s Shared,
+    committer: &'s Committer,
     is_over: bool,
 }
 
 impl<'s> Leading<'s> {
-    fn begin(shared: &'s Shared) -> Leading<'s> {
+    fn begin(committer: &'s Committer) -> Leading<'s> {
         Leading {
-            shared,
+            committer,
             is_over: false,
         }
     }
@@ -109,113 +213,11 @@ impl Drop for Leading<'_> {
     fn drop(&mut self) {
         if !self.is_over {
             tracing::error!("a commit panicked; nothing is written until the store is opened anew");
-            self.shared.lock().stop();
-            self.shared.wake();
-            self.shared.work.notify_all();
+            self.committer.lock().stop();
+            self.committer.wake();
+            self.committer.work.notify_all();
         }
     }
-}
-
-/// Waits until `look` finds what is waited for, and leads commits meanwhile where nobody else does.
-/// `look` must find something once nothing is staged, sealed or leased any more.
-pub(crate) fn wait_for<'s, T>(
-    shared: &'s Shared,
-    mut log: MutexGuard<'s, Log>,
-    mut look: impl FnMut(&Log) -> Option<T>,
-) -> (MutexGuard<'s, Log>, T) {
-    loop {
-        if let Some(found) = look(&log) {
-            return (log, found);
-        }
-        // It outlives the lock, which a panic gives back first.
-        let leading = Leading::begin(shared);
-        log = lead_or_wait(shared, log);
-        leading.end();
-    }
-}
-
-/// Leads one commit, or sleeps until something happened.
-fn lead_or_wait<'s>(shared: &'s Shared, mut log: MutexGuard<'s, Log>) -> MutexGuard<'s, Log> {
-    // A commit may begin a journal file, whose header says when.
-    log.set_now(shared.now_ms());
-    match log.begin_commit() {
-        Begin::Commit(commit) => {
-            drop(log);
-            let result = commit.run();
-            log = shared.lock();
-            log.finish_commit(commit, result);
-            shared.wake();
-            if log.seal_is_due() || log.file_is_due() {
-                shared.work.notify_all();
-            }
-            log
-        }
-        Begin::Failed => {
-            shared.wake();
-            log
-        }
-        Begin::Idle => shared.wait(log),
-        Begin::OverBudget => {
-            shared.work.notify_all();
-            shared.wait(log)
-        }
-    }
-}
-
-/// Waits until the outcome of a staged batch is known.
-pub(crate) fn settle<'s>(
-    shared: &'s Shared,
-    log: MutexGuard<'s, Log>,
-    ticket: Ticket,
-) -> Result<(), Error> {
-    let (log, outcome) = wait_for(shared, log, |log| match log.outcome(ticket) {
-        Outcome::Pending => None,
-        known => Some(known),
-    });
-    match outcome {
-        Outcome::Failed(_) if log.is_stopped() => Err(Error::Stopped(Part::Commit)),
-        Outcome::Failed(failure) => Err(Error::NotDurable(failure)),
-        Outcome::Refused => Err(Error::Stopped(Part::Sealer)),
-        Outcome::Durable | Outcome::Pending => Ok(()),
-    }
-}
-
-/// Waits until nothing of a thread is staged that was when this was called.
-pub(crate) fn wait_for_staged<'s>(
-    shared: &'s Shared,
-    log: MutexGuard<'s, Log>,
-    thread: ThreadNumber,
-) -> MutexGuard<'s, Log> {
-    let Some(ticket) = log.staged_of(thread) else {
-        return log;
-    };
-    let is_known = |log: &Log| !matches!(log.outcome(ticket), Outcome::Pending);
-    wait_for(shared, log, |log| is_known(log).then_some(())).0
-}
-
-/// Waits until the creation of a thread of this id, if one is staged, became durable or failed.
-pub(crate) fn wait_for_creation<'s>(
-    shared: &'s Shared,
-    log: MutexGuard<'s, Log>,
-    id: &ThreadId,
-) -> MutexGuard<'s, Log> {
-    let is_known = |log: &Log| log.staged_creation(id).is_none();
-    wait_for(shared, log, |log| is_known(log).then_some(())).0
-}
-
-/// Number of a thread that exists, or a new thread's; durable when this returns.
-pub(crate) fn find_or_create(shared: &Shared, id: &ThreadId) -> Result<ThreadNumber, Error> {
-    let mut log = wait_for_creation(shared, shared.lock(), id);
-    if let Some(number) = log.state().thread_number(id) {
-        return Ok(number);
-    }
-    log.set_now(shared.now_ms());
-    let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
-        thread: id.to_string(),
-        reason,
-    })?;
-    settle(shared, log, ticket)?;
-    Ok(number)
 }
 
 #[cfg(all(test, turnleaf_orders))]

@@ -1,7 +1,7 @@
 //! Owns the one error of the facade and what a caller can do about it.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use turnleaf_engine::{AppendError, Damage, DiskFailure, OpenError, Owner, ReadError, Refusal};
 use turnleaf_projector::index::{IndexError, InvalidToken};
@@ -126,6 +126,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Of an output that refuses what is written to it.
+    pub(crate) fn of_output(source: io::Error) -> Error {
+        Error::Source {
+            path: "the output".into(),
+            source,
+        }
+    }
+
     /// What a caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

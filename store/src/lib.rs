@@ -23,37 +23,45 @@ mod append;
 #[path = "../../tests/zoo/bugs.rs"]
 mod bugs;
 mod commit;
-mod doctor;
+mod damage;
+mod damage_list;
 mod error;
+mod health;
 mod import;
-mod index_file;
-mod leaves;
-mod listing;
-mod lives;
+mod index;
+mod lifecycle;
+mod lines;
+mod notes;
+mod older_log;
 mod open;
-mod repair;
-mod run_notes;
+mod reads;
+mod seal_all;
 mod sealer;
 mod source;
 mod sync;
-mod verify;
 
 #[cfg(test)]
 mod tests;
 
 pub use append::{AppendStream, Appended, Line, StreamError};
-pub use doctor::Diagnosis;
+pub use commit::Clock;
 pub use error::{Error, ErrorKind, Part};
-pub use import::{ImportProgress, ImportSource, Imported, Importer, Skip};
-pub use leaves::{
-    AnomalyCount, ContextReport, Counts, ItemsPage, ItemsRequest, ItemsView, RebuildReport,
-    ShowThread, SortKey, SourceKind, ThreadCounts, ThreadHealth, ThreadsPage, ThreadsRequest,
-    TurnHead, TurnsPage, TurnsRequest, bound_to, same_directory,
+pub use health::{
+    AnomalyCount, Diagnosis, IndexState, NamedRepair, RepairReport, Stats, ThreadHealth,
+    VerifyReport,
 };
-pub use open::{OlderLog, Store, system_owner};
-pub use repair::{NamedRepair, RepairReport};
-pub use sealer::{SealReport, SealerState, Woken};
-pub use source::{Clock, ThreadSummary};
+pub use import::{ImportProgress, ImportSource, Imported, Importer, Skip};
+pub use index::RebuildReport;
+pub use older_log::OlderLog;
+pub use open::{Store, system_owner};
+pub use reads::{
+    ContextReport, Counts, ItemsPage, ItemsRequest, ItemsView, ShowThread, SortKey, SourceKind,
+    ThreadCounts, ThreadsPage, ThreadsRequest, TurnHead, TurnsPage, TurnsRequest, bound_to,
+    same_directory,
+};
+pub use seal_all::SealReport;
+pub use sealer::{SealerState, Woken};
+pub use source::ThreadSummary;
 pub use turnleaf_engine::{
     Acceptance, Damage, Footprint, OpenReport, Options, Owner, Remark, Repair, SegmentInfo,
     TailVerdict, Unsealable,
@@ -62,4 +70,3 @@ pub use turnleaf_projector::fold::AnomalyClass;
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::item::user_title;
 pub use turnleaf_projector::world_state::WorldState;
-pub use verify::{IndexState, Stats, VerifyReport};

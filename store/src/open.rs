@@ -1,8 +1,7 @@
 //! Owns the store: opening it as its writer or for reading, and closing it.
 
-use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use turnleaf_engine::disk::{Disk, OsDisk};
@@ -12,12 +11,13 @@ use turnleaf_engine::{
     store_exists,
 };
 
-use crate::commit::Shared;
+use crate::commit::{Clock, Committer};
+use crate::damage_list::DamageList;
 use crate::error::{Error, Part};
-use crate::leaves::Leaves;
-use crate::listing::Listing;
+use crate::index::slot::IndexSlot;
+use crate::older_log::OlderLog;
 use crate::sealer;
-use crate::source::{Clock, Source, ThreadSummary};
+use crate::source::{Source, ThreadSummary};
 use crate::sync::JoinHandle;
 
 /// A store of thread history.
@@ -28,38 +28,14 @@ use crate::sync::JoinHandle;
 pub struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) source: Source,
-    pub(crate) leaves: Leaves,
-    report: OpenReport,
+    pub(crate) index: IndexSlot,
+    pub(crate) report: OpenReport,
     sealer: Option<JoinHandle<()>>,
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
-    older_log_seen: Mutex<Vec<OlderLog>>,
-    listing: Arc<Listing>,
+    pub(crate) older_log_seen: Mutex<Vec<OlderLog>>,
+    pub(crate) damage_list: Arc<DamageList>,
     /// Whether this process owns the store, and so the index.
     pub(crate) is_owned: bool,
-}
-
-/// A log that lacks records which an index of it has applied: an older copy of it, or one that lost
-/// what was acknowledged. The log decides what is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OlderLog {
-    /// The thread.
-    pub thread: String,
-    /// Records that the log holds.
-    pub log_end: u64,
-    /// Records that the index knew.
-    pub index_end: u64,
-}
-
-impl fmt::Display for OlderLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (self.log_end, self.index_end.saturating_sub(1));
-        write!(
-            f,
-            "thread {}: the index knew records {first} to {last}, which the log does not have: the \
-             log is an older copy, or lost them; the index was made anew from the log",
-            self.thread
-        )
-    }
 }
 
 impl Store {
@@ -103,26 +79,26 @@ impl Store {
         let (mut log, report) =
             Log::open(Arc::clone(&disk), options, owner, fresh_id(owner)).map_err(Error::Open)?;
         log.set_sealing(seals);
-        let listing = Listing::new(Arc::clone(&disk), log.state().store());
-        let shared = Arc::new(Shared::new(log, clock, Arc::clone(&listing)));
+        let damage_list = DamageList::new(Arc::clone(&disk), log.state().store());
+        let committer = Arc::new(Committer::new(log, clock, Arc::clone(&damage_list)));
         if seals {
-            sealer::make_room(&shared);
+            sealer::make_room(&committer);
         }
         let sealer = seals
-            .then(|| sealer::spawn(Arc::clone(&shared)))
+            .then(|| sealer::spawn(Arc::clone(&committer)))
             .transpose()?;
-        let source = Source::Owner(shared);
-        let leaves = Leaves::new(Arc::clone(&disk), source.store(), true);
+        let source = Source::Owner(committer);
+        let index = IndexSlot::new(Arc::clone(&disk), source.store(), true);
         let damage_seen = Mutex::default();
         Ok(Store {
             disk,
             source,
-            leaves,
+            index,
             report,
             sealer,
             damage_seen,
             older_log_seen: Mutex::default(),
-            listing,
+            damage_list,
             is_owned: true,
         })
     }
@@ -173,18 +149,18 @@ impl Store {
     fn of_snapshot(disk: Arc<dyn Disk>, snapshot: Snapshot, is_owned: bool) -> Store {
         let report = snapshot.report().clone();
         let source = Source::Reader(Box::new(snapshot));
-        let leaves = Leaves::new(Arc::clone(&disk), source.store(), is_owned);
-        let listing = Listing::new(Arc::clone(&disk), source.store());
+        let index = IndexSlot::new(Arc::clone(&disk), source.store(), is_owned);
+        let damage_list = DamageList::new(Arc::clone(&disk), source.store());
         let damage_seen = Mutex::default();
         Store {
             disk,
             source,
-            leaves,
+            index,
             report,
             sealer: None,
             damage_seen,
             older_log_seen: Mutex::default(),
-            listing,
+            damage_list,
             is_owned,
         }
     }
@@ -193,90 +169,6 @@ impl Store {
     #[must_use]
     pub fn report(&self) -> &OpenReport {
         &self.report
-    }
-
-    /// Damage that reads have met since the store was opened; they went on around it.
-    #[must_use]
-    pub fn damage_seen(&self) -> Vec<Damage> {
-        self.damage_seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Threads whose log held more when the index was last made, since the store was opened. Their
-    /// rows were made anew, so each is told once.
-    #[must_use]
-    pub fn older_log_seen(&self) -> Vec<OlderLog> {
-        let seen = self.older_log_seen.lock();
-        seen.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn saw_older_log(&self, older: OlderLog) {
-        tracing::warn!(%older, "an older log");
-        let seen = self.older_log_seen.lock();
-        let mut seen = seen.unwrap_or_else(PoisonError::into_inner);
-        if !seen.contains(&older) {
-            seen.push(older);
-        }
-    }
-
-    pub(crate) fn saw_damage(&self, damage: &Damage) {
-        let mut seen = self
-            .damage_seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if seen.contains(damage) {
-            drop(seen);
-            // What could not be listed then may be now.
-            self.list_damage(&[]);
-            return;
-        }
-        tracing::warn!(%damage, "damage");
-        seen.push(damage.clone());
-        drop(seen);
-        self.close_damaged(std::slice::from_ref(damage));
-        self.list_damage(std::slice::from_ref(damage));
-    }
-
-    /// Takes note of damage that ended a call.
-    pub(crate) fn noting<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
-        if let Err(Error::Damaged { damage, .. }) = &done {
-            self.saw_damage(damage);
-        }
-        done
-    }
-
-    /// Lists damage for those who open the store later, if this process may write there. What the
-    /// opening met they meet, too. [R:seg-16]
-    pub(crate) fn list_damage(&self, found: &[Damage]) {
-        let is_new = |damage: &&Damage| !self.report.damage.contains(damage);
-        let found = found.iter().filter(is_new).cloned();
-        self.listing.add(found, || match &self.source {
-            Source::Owner(shared) => shared.lock().check_owned(),
-            Source::Reader(snapshot) => snapshot.check_owned(),
-        });
-    }
-
-    /// Damage that costs a thread records closes it to appends, also when a read met it first.
-    pub(crate) fn close_damaged(&self, found: &[Damage]) {
-        let Source::Owner(shared) = &self.source else {
-            return;
-        };
-        let costs = |damage: &&Damage| damage.ordinals.is_some_and(|(first, end)| first < end);
-        let threads = found
-            .iter()
-            .filter(costs)
-            .filter_map(|damage| damage.thread);
-        let mut any = false;
-        for thread in threads {
-            shared.lock().quarantine(thread);
-            any = true;
-        }
-        if any {
-            // Who waits for room does not get it from a thread that is closed now.
-            shared.wake();
-        }
     }
 
     /// All threads as the log knows them, by number.
@@ -316,8 +208,8 @@ impl Store {
     /// sealer had panicked, and the store is closed all the same.
     pub fn close(mut self) -> Result<(), Error> {
         let sealed = self.stop_sealer();
-        if let Source::Owner(shared) = &self.source {
-            let mut log = shared.lock();
+        if let Source::Owner(committer) = &self.source {
+            let mut log = committer.lock();
             log.commit_all();
             let cleaned = log.clean_up(0);
             let is_oversized = cleaned.is_ok() && log.journal_is_oversized();
@@ -328,16 +220,16 @@ impl Store {
             if is_oversized && let Err(error) = self.seal_all() {
                 tracing::warn!(%error, "the journal stays as large as it is");
             }
-            sealer::checkpoint(shared);
-            shared.lock().mark()?;
+            sealer::checkpoint(committer);
+            committer.lock().mark()?;
         }
         sealed
     }
 
     /// Waits until the sealer has ended; an error says that it had panicked before.
     fn stop_sealer(&mut self) -> Result<(), Error> {
-        if let (Some(handle), Source::Owner(shared)) = (self.sealer.take(), &self.source) {
-            sealer::stop(shared);
+        if let (Some(handle), Source::Owner(committer)) = (self.sealer.take(), &self.source) {
+            sealer::stop(committer);
             return handle.join().map_err(|_| Error::Stopped(Part::Sealer));
         }
         Ok(())

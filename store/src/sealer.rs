@@ -8,14 +8,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use turnleaf_engine::format::ThreadNumber;
-use turnleaf_engine::{
-    Damage, DiskFailure, Log, ReadError, SealError, SealGoal, SealPlan, Unsealable,
-};
+use turnleaf_engine::{Damage, DiskFailure, Log, ReadError, SealError, SealGoal, SealPlan};
 
-use crate::commit::{Shared, settle, wait_for};
-use crate::error::{Error, Part};
-use crate::open::Store;
-use crate::run_notes;
+use crate::commit::Committer;
+use crate::error::Error;
+use crate::notes;
 use crate::sync::{JoinHandle, MutexGuard, thread};
 
 /// Recycled journal files that are kept for the next burst.
@@ -25,15 +22,6 @@ pub(crate) const FREE_FILES: usize = 2;
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a rest is after a failure; the engine says how many of them.
 const REST: Duration = Duration::from_millis(200);
-
-/// What a sealing of everything came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SealReport {
-    /// Segments that were written.
-    pub segments: u64,
-    /// Threads of which the journal keeps records that cannot be sealed for now, with the reason.
-    pub left: Vec<(String, Unsealable)>,
-}
 
 /// Where the sealer stands between two turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,11 +59,11 @@ impl SealerState {
     }
 }
 
-pub(crate) fn spawn(shared: Arc<Shared>) -> Result<JoinHandle<()>, Error> {
+pub(crate) fn spawn(committer: Arc<Committer>) -> Result<JoinHandle<()>, Error> {
     let spawned = thread::Builder::new()
         .name("turnleaf-sealer".into())
         .spawn(move || {
-            run(&shared);
+            run(&committer);
         });
     spawned.map_err(|source| Error::Source {
         path: "a new thread of execution".into(),
@@ -84,13 +72,13 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> Result<JoinHandle<()>, Error> {
 }
 
 /// Asks the sealer to end.
-pub(crate) fn stop(shared: &Shared) {
-    shared.lock().set_sealing(false);
-    shared.work.notify_all();
+pub(crate) fn stop(committer: &Committer) {
+    committer.lock().set_sealing(false);
+    committer.work.notify_all();
 }
 
 /// Says that the sealer is no more when it is dropped by a panic.
-struct Alive<'s>(&'s Shared);
+struct Alive<'s>(&'s Committer);
 
 impl Drop for Alive<'_> {
     fn drop(&mut self) {
@@ -104,18 +92,18 @@ impl Drop for Alive<'_> {
     }
 }
 
-fn run(shared: &Shared) {
-    let _alive = Alive(shared);
+fn run(committer: &Committer) {
+    let _alive = Alive(committer);
     let (mut state, mut woken) = (SealerState::Ready, Woken::ByWork);
     loop {
         let log;
-        (state, log) = turn(shared, state, woken);
+        (state, log) = turn(committer, state, woken);
         woken = Woken::ByWork;
         match state {
             SealerState::Ready => {}
             SealerState::Closed => return,
             SealerState::Waits { .. } => {
-                let waited = shared.work.wait_timeout(log, state.pause());
+                let waited = committer.work.wait_timeout(log, state.pause());
                 let (log, waited) = waited.unwrap_or_else(PoisonError::into_inner);
                 drop(log);
                 if waited.timed_out() {
@@ -129,13 +117,13 @@ fn run(shared: &Shared) {
 /// One turn of the sealer: it does each of its works once, if anything is due, and says where it
 /// stands then. Under the lock that is handed back nothing has become due since.
 pub(crate) fn turn(
-    shared: &Shared,
+    committer: &Committer,
     state: SealerState,
     woken: Woken,
 ) -> (SealerState, MutexGuard<'_, Log>) {
     let mut quiet = Duration::ZERO;
     if let (SealerState::Waits { .. }, Woken::ByTime) = (state, woken) {
-        let mut log = shared.lock();
+        let mut log = committer.lock();
         if let SealerState::Waits {
             rests,
             quiet: before,
@@ -154,8 +142,8 @@ pub(crate) fn turn(
             tracing::warn!(%failure, "the journal is not marked");
         }
     }
-    make_file_ready(shared);
-    let sealed = match step(shared, SealGoal::Due) {
+    make_file_ready(committer);
+    let sealed = match step(committer, SealGoal::Due) {
         Ok(Step::Nothing) => false,
         Ok(Step::Sealed) => true,
         Ok(Step::LeftOut(thread, error)) => {
@@ -167,8 +155,8 @@ pub(crate) fn turn(
             false
         }
     };
-    checkpoint(shared);
-    let log = shared.lock();
+    checkpoint(committer);
+    let log = committer.lock();
     let next = if !log.is_sealing() {
         SealerState::Closed
     } else if log.seal_is_due() || log.file_is_due() {
@@ -183,37 +171,37 @@ pub(crate) fn turn(
 }
 
 /// Makes the next journal file ready, where an append would have to, without the log.
-fn make_file_ready(shared: &Shared) {
-    let plan = shared.lock().plan_file();
+fn make_file_ready(committer: &Committer) {
+    let plan = committer.lock().plan_file();
     if let Some(plan) = plan {
         let made = plan.run();
-        shared.lock().finish_file(made);
+        committer.lock().finish_file(made);
     }
 }
 
 /// Writes the catalogue's checkpoint, where one is worth it, without the log: appends go on.
-pub(crate) fn checkpoint(shared: &Shared) {
-    let plan = shared.lock().plan_checkpoint();
+pub(crate) fn checkpoint(committer: &Committer) {
+    let plan = committer.lock().plan_checkpoint();
     if let Some(plan) = plan {
         let result = plan.run();
-        shared.lock().finish_checkpoint(result);
+        committer.lock().finish_checkpoint(result);
     }
 }
 
 /// Brings the journal below its budget before an owner begins: those before it may have been killed
 /// one after the other, each with a file of its own.
-pub(crate) fn make_room(shared: &Shared) {
-    let is_at_budget = || shared.lock().journal_is_at_budget();
+pub(crate) fn make_room(committer: &Committer) {
+    let is_at_budget = || committer.lock().journal_is_at_budget();
     if !is_at_budget() {
         return;
     }
-    if shared.lock().journal_holds_little() {
-        while goes_on(step(shared, SealGoal::Everything)) {}
-        if let Err(failure) = shared.lock().shrink_journal() {
+    if committer.lock().journal_holds_little() {
+        while goes_on(step(committer, SealGoal::Everything)) {}
+        if let Err(failure) = committer.lock().shrink_journal() {
             tracing::warn!(%failure, "the journal stays as large as it is");
         }
     }
-    while is_at_budget() && goes_on(step(shared, SealGoal::Due)) {}
+    while is_at_budget() && goes_on(step(committer, SealGoal::Due)) {}
 }
 
 /// Whether more may be sealed. A thread that was left out rests, so the next plan is without it.
@@ -238,46 +226,48 @@ pub(crate) enum Step {
 }
 
 /// Seals once, if anything is to be sealed.
-fn step(shared: &Shared, goal: SealGoal) -> Result<Step, Error> {
-    let mut log = shared.lock();
+fn step(committer: &Committer, goal: SealGoal) -> Result<Step, Error> {
+    let mut log = committer.lock();
     let plan = log.plan_seal(goal);
     let is_idle = plan.is_none() && !log.is_sealing_now();
     drop(log);
     if is_idle {
         // Who waits for room may have lost the hope for it since: an import or damage took the
         // thread that could have been sealed.
-        shared.wake();
+        committer.wake();
     }
-    plan.map_or(Ok(Step::Nothing), |plan| run_plan(shared, plan))
+    plan.map_or(Ok(Step::Nothing), |plan| run_plan(committer, plan))
 }
 
 /// Takes a plan back when it is dropped by a panic: no thread stays reserved for it.
 struct Planned<'s> {
-    shared: &'s Shared,
+    committer: &'s Committer,
     is_over: bool,
 }
 
 impl Drop for Planned<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.shared.lock().abandon_seal();
-            self.shared.wake();
+            self.committer.lock().abandon_seal();
+            self.committer.wake();
         }
     }
 }
 
-fn run_plan(shared: &Shared, plan: SealPlan) -> Result<Step, Error> {
+pub(crate) fn run_plan(committer: &Committer, plan: SealPlan) -> Result<Step, Error> {
     let mut planned = Planned {
-        shared,
+        committer,
         is_over: false,
     };
     // The segment is written without the log: appends go on meanwhile.
-    let done = plan.run(&run_notes::make);
+    let done = plan.run(&notes::make);
     drop(plan);
-    let finished = shared.lock().finish_seal(done);
+    let finished = committer.lock().finish_seal(done);
     planned.is_over = true;
     let settled = match finished {
-        Ok(Some(ticket)) => settle(shared, shared.lock(), ticket).map(|()| Step::Sealed),
+        Ok(Some(ticket)) => committer
+            .settle(committer.lock(), ticket)
+            .map(|()| Step::Sealed),
         Ok(None) => Ok(Step::Sealed),
         Err(SealError {
             thread: Some(thread),
@@ -285,7 +275,9 @@ fn run_plan(shared: &Shared, plan: SealPlan) -> Result<Step, Error> {
         }) => {
             if let ReadError::Damaged(damage) = &error {
                 let found = std::iter::once(Damage::clone(damage));
-                shared.listing.add(found, || shared.lock().check_owned());
+                committer
+                    .damage_list
+                    .add(found, || committer.lock().check_owned());
             }
             Ok(Step::LeftOut(thread, error))
         }
@@ -294,12 +286,12 @@ fn run_plan(shared: &Shared, plan: SealPlan) -> Result<Step, Error> {
             error,
         }) => Err(Error::Disk(not_written(error))),
     };
-    if let Err(failure) = shared.lock().clean_up(FREE_FILES) {
+    if let Err(failure) = committer.lock().clean_up(FREE_FILES) {
         tracing::warn!(%failure, "an unneeded file stays");
     }
-    shared.wake();
+    committer.wake();
     // Whoever found this seal under way may plan the next.
-    shared.work.notify_all();
+    committer.work.notify_all();
     settled
 }
 
@@ -312,89 +304,5 @@ fn not_written(error: ReadError) -> DiskFailure {
             source: std::io::Error::other(damage.cause.to_string()),
             path: damage.file,
         },
-    }
-}
-
-impl Store {
-    /// Seals everything that the journal holds and gives its space back: worth it after an import
-    /// of many small files. A seal that is under way is waited for. What is appended meanwhile may
-    /// stay in the journal. A thread that cannot be sealed keeps none of the others from it, and is
-    /// reported.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Unsupported`] for a store open for reading;
-    /// [`crate::ErrorKind::Stopped`] after a panic of the sealer or of a commit; I/O, where a
-    /// segment could not be written or published: what was sealed before stays sealed.
-    pub fn seal_all(&self) -> Result<SealReport, Error> {
-        let shared = self.source.owner()?;
-        let mut segments = 0;
-        let records = shared.lock().journal_end();
-        let mut facts = records;
-        loop {
-            let idle = |log: &Log| (!log.is_sealing_now()).then_some(());
-            let (mut log, ()) = wait_for(shared, shared.lock(), idle);
-            if log.is_stopped() {
-                return Err(Error::Stopped(Part::Commit));
-            }
-            if log.has_no_sealer() {
-                return Err(Error::Stopped(Part::Sealer));
-            }
-            let Some(plan) = log.plan_seal(SealGoal::Before { records, facts }) else {
-                let left = log.unsealable();
-                log.clean_up(FREE_FILES)?;
-                log.shrink_journal()?;
-                drop(log);
-                return Ok(SealReport {
-                    segments,
-                    left: self.ids_of(&left),
-                });
-            };
-            drop(log);
-            let is_published = !plan.is_of_catalogue();
-            match run_plan(shared, plan)? {
-                Step::Sealed => {
-                    segments += 1;
-                    if is_published {
-                        // The publication is to be sealed, too.
-                        facts = shared.lock().journal_end();
-                    }
-                }
-                Step::Nothing => {}
-                Step::LeftOut(thread, error) => {
-                    tracing::warn!(thread = thread.0, %error, "a thread is not sealed for now");
-                }
-            }
-        }
-    }
-
-    /// Ids for numbers; the catalogue is called by its name.
-    fn ids_of(&self, left: &[(ThreadNumber, Unsealable)]) -> Vec<(String, Unsealable)> {
-        let name = |thread: ThreadNumber| {
-            self.source.with(|state| {
-                let fact = state.thread(thread);
-                fact.map_or_else(|| "the catalogue".to_owned(), |fact| fact.id.to_string())
-            })
-        };
-        left.iter().map(|(at, why)| (name(*at), *why)).collect()
-    }
-
-    /// Lets the caller do what the thread that seals does, turn by turn, in a store that was opened
-    /// without one: tests drive it at every point with it.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
-    #[doc(hidden)]
-    pub fn seal_by_turns(&self) -> Result<SealerState, Error> {
-        self.source.owner()?.lock().set_sealing(true);
-        Ok(SealerState::Ready)
-    }
-
-    /// One turn of the sealer on the caller's thread, after [`Store::seal_by_turns`].
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
-    #[doc(hidden)]
-    pub fn sealer_turn(&self, state: SealerState, woken: Woken) -> Result<SealerState, Error> {
-        Ok(turn(self.source.owner()?, state, woken).0)
     }
 }

@@ -3,11 +3,8 @@
 use turnleaf_engine::format::{StoreId, ThreadId, ThreadNumber};
 use turnleaf_engine::{Reader, Snapshot, State};
 
-use crate::commit::Shared;
+use crate::commit::Committer;
 use crate::error::Error;
-
-/// Tells the time as Unix milliseconds. What it says is data: nothing is decided by it.
-pub type Clock = fn() -> i64;
 
 /// What the log says of a thread, without the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +28,7 @@ pub struct ThreadSummary {
 /// Where records come from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    Owner(std::sync::Arc<Shared>),
+    Owner(std::sync::Arc<Committer>),
     Reader(Box<Snapshot>),
 }
 
@@ -39,7 +36,7 @@ impl Source {
     /// Looks at the state of the log.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         match self {
-            Source::Owner(shared) => look(shared.lock().state()),
+            Source::Owner(committer) => look(committer.lock().state()),
             Source::Reader(snapshot) => look(snapshot.state()),
         }
     }
@@ -48,10 +45,10 @@ impl Source {
         self.with(State::store)
     }
 
-    /// The shared log, for writing.
-    pub(crate) fn owner(&self) -> Result<&std::sync::Arc<Shared>, Error> {
+    /// The committer log, for writing.
+    pub(crate) fn owner(&self) -> Result<&std::sync::Arc<Committer>, Error> {
         match self {
-            Source::Owner(shared) => Ok(shared),
+            Source::Owner(committer) => Ok(committer),
             Source::Reader(_) => Err(Error::ReadOnly),
         }
     }

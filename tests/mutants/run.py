@@ -42,9 +42,9 @@ ROOMS = [
     ("recovery", "turnleaf-engine", ["engine/src/recovery/*.rs", "engine/src/journal/scan.rs"]),
     ("catalogue", "turnleaf-engine", ["engine/src/catalogue.rs", "engine/src/state.rs",
                                       "engine/src/view.rs"]),
-    ("catch-up", "turnleaf", ["store/src/leaves/catch_up.rs", "store/src/leaves/mod.rs"]),
+    ("catch-up", "turnleaf", ["store/src/index/catch_up.rs", "store/src/index/slot.rs", "store/src/lines.rs"]),
     ("paging", "turnleaf-projector", ["projector/src/index/*.rs"]),
-    ("paging", "turnleaf", ["store/src/leaves/pages.rs", "store/src/leaves/threads.rs"]),
+    ("paging", "turnleaf", ["store/src/reads/pages.rs", "store/src/reads/threads.rs"]),
     ("import", "turnleaf", ["store/src/import/*.rs"]),
 ]
 NAMES = list(dict.fromkeys(room[0] for room in ROOMS))

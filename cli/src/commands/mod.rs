@@ -4,7 +4,7 @@ mod append;
 mod export;
 mod health;
 mod import;
-mod lives;
+mod lifecycle;
 mod pages;
 mod upkeep;
 
@@ -65,9 +65,9 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Show { thread, .. } => pages::show(&global, &thread),
         Command::Context { thread, ordinals } => export::context(&global, &thread, ordinals),
         Command::Name { thread, text } => upkeep::name(&global, &thread, &text),
-        Command::Archive { thread } => lives::archive(&global, &thread, true),
-        Command::Unarchive { thread } => lives::archive(&global, &thread, false),
-        Command::Delete { thread } => lives::delete(&global, &thread),
+        Command::Archive { thread } => lifecycle::archive(&global, &thread, true),
+        Command::Unarchive { thread } => lifecycle::archive(&global, &thread, false),
+        Command::Delete { thread } => lifecycle::delete(&global, &thread),
         Command::RebuildIndex => upkeep::rebuild_index(&global),
         Command::Completions { shell } => {
             let mut script = Vec::new();

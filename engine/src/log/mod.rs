@@ -11,7 +11,7 @@ mod ahead;
 mod checkpoint;
 mod commit;
 mod footprint;
-mod lives;
+mod lifecycle;
 mod open;
 mod prepare;
 mod sealing;

@@ -4,7 +4,7 @@ mod ahead;
 mod checkpoint;
 mod counts;
 mod held;
-mod lives;
+mod lifecycle;
 mod seals;
 mod short_runs;
 mod unfinished;

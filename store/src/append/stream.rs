@@ -9,7 +9,6 @@ use turnleaf_engine::BATCH_BYTES_MAX;
 use turnleaf_engine::format::ThreadId;
 
 use super::Appended;
-use crate::commit::find_or_create;
 use crate::error::Error;
 use crate::import::LINE_BYTES_MAX;
 use crate::open::Store;
@@ -120,7 +119,7 @@ impl Store {
             let id = ThreadId::parse(thread);
             let id = id.map_err(|_| Error::BadThreadId(thread.to_owned()))?;
             // Another caller may have created it meanwhile.
-            find_or_create(self.source.owner()?, &id)?;
+            self.source.owner()?.find_or_create(&id)?;
         }
         let lines: Vec<&[u8]> = batch.lines.iter().map(Vec::as_slice).collect();
         #[cfg(turnleaf_bugs)]

@@ -12,7 +12,7 @@ use turnleaf_engine::Begin;
 use turnleaf_engine::disk::OsDisk;
 use turnleaf_engine::format::ThreadId;
 
-use super::{Shared, find_or_create};
+use super::{Committer, find_or_create};
 use crate::sync::thread;
 use crate::*;
 
@@ -97,8 +97,8 @@ fn two_sealings_of_everything_end_beside_appends() {
 }
 
 /// Leads the next commit, if there is one; it fails over.
-fn fail_one(shared: &Shared) {
-    let begun = shared.lock().begin_commit();
+fn fail_one(committer: &Committer) {
+    let begun = committer.lock().begin_commit();
     if let Begin::Commit(commit) = begun {
         let result = commit.run();
         let source = std::io::Error::other("planted");
@@ -107,8 +107,8 @@ fn fail_one(shared: &Shared) {
             path: "journal".into(),
             source,
         }));
-        shared.lock().finish_commit(commit, failed);
-        shared.wake();
+        committer.lock().finish_commit(commit, failed);
+        committer.wake();
     }
 }
 
@@ -117,9 +117,9 @@ fn commits_that_fail_over_keep_nobody_waiting() {
     in_all_orders(|| {
         with_store(true, |store| {
             store.create_thread("a").unwrap();
-            let shared = store.source.owner().unwrap();
+            let committer = store.source.owner().unwrap();
             thread::scope(|scope| {
-                scope.spawn(|| (0..3).for_each(|_| fail_one(shared)));
+                scope.spawn(|| (0..3).for_each(|_| fail_one(committer)));
                 for _ in 0..2 {
                     scope.spawn(|| store.append("a", None, &[&LINE]).unwrap());
                 }
@@ -136,8 +136,8 @@ fn who_waits_for_room_learns_that_nobody_makes_it() {
         with_store(false, |store| {
             let ids = ["a", "b"];
             ids.iter().for_each(|id| store.create_thread(id).unwrap());
-            let shared = store.source.owner().unwrap();
-            shared.lock().set_sealing(true);
+            let committer = store.source.owner().unwrap();
+            committer.lock().set_sealing(true);
             thread::scope(|scope| {
                 for id in ids {
                     scope.spawn(move || {
@@ -146,11 +146,11 @@ fn who_waits_for_room_learns_that_nobody_makes_it() {
                     });
                 }
                 scope.spawn(|| {
-                    shared.lock().sealer_died();
-                    shared.wake();
+                    committer.lock().sealer_died();
+                    committer.wake();
                 });
             });
-            shared.lock().set_sealing(false);
+            committer.lock().set_sealing(false);
         });
     });
 }
@@ -160,7 +160,7 @@ fn who_stops_the_log_stops_all_who_wait() {
     in_all_orders(|| {
         with_store(true, |store| {
             store.create_thread("a").unwrap();
-            let shared = store.source.owner().unwrap();
+            let committer = store.source.owner().unwrap();
             thread::scope(|scope| {
                 for _ in 0..2 {
                     scope.spawn(|| {
@@ -172,7 +172,7 @@ fn who_stops_the_log_stops_all_who_wait() {
                     });
                 }
                 // As a leader that panics does.
-                scope.spawn(|| drop(super::Leading::begin(shared)));
+                scope.spawn(|| drop(super::Leading::begin(committer)));
             });
             let refused = store.append("a", None, &[b"x"]).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Stopped);
@@ -184,9 +184,9 @@ fn who_stops_the_log_stops_all_who_wait() {
 fn all_who_create_a_thread_get_the_same() {
     in_all_orders(|| {
         with_store(true, |store| {
-            let shared = store.source.owner().unwrap();
+            let committer = store.source.owner().unwrap();
             let id = ThreadId::parse("a").unwrap();
-            let create = || find_or_create(shared, &id).unwrap();
+            let create = || committer.find_or_create(&id).unwrap();
             let found = thread::scope(|scope| {
                 let callers = [(); 3].map(|()| scope.spawn(create));
                 callers.map(|caller| caller.join().unwrap())

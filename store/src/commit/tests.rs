@@ -6,7 +6,7 @@ use turnleaf_engine::format::ThreadId;
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::{Begin, Commit, NewRecord};
 
-use super::Shared;
+use super::Committer;
 use crate::*;
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -15,14 +15,14 @@ fn store() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
-fn begin(shared: &Shared) -> Commit {
-    match shared.lock().begin_commit() {
+fn begin(committer: &Committer) -> Commit {
+    match committer.lock().begin_commit() {
         Begin::Commit(commit) => commit,
         other => panic!("{other:?}"),
     }
 }
 
-fn end(shared: &Shared, commit: Commit, fails: bool) {
+fn end(committer: &Committer, commit: Commit, fails: bool) {
     let result = commit.run();
     let result = if fails {
         let source = std::io::Error::other("planted");
@@ -34,8 +34,8 @@ fn end(shared: &Shared, commit: Commit, fails: bool) {
     } else {
         result
     };
-    shared.lock().finish_commit(commit, result);
-    shared.wake();
+    committer.lock().finish_commit(commit, result);
+    committer.wake();
 }
 
 /// Whether a call ended although what it waits for did not.
@@ -46,7 +46,7 @@ fn ends_early<T>(call: &ScopedJoinHandle<'_, T>) -> bool {
     })
 }
 
-fn stage(shared: &Shared, id: &str, lines: &[&[u8]]) {
+fn stage(committer: &Committer, id: &str, lines: &[&[u8]]) {
     let record = |bytes| NewRecord {
         kind: Kind::LINE,
         flags: Flags::NONE,
@@ -54,7 +54,7 @@ fn stage(shared: &Shared, id: &str, lines: &[&[u8]]) {
         bytes,
     };
     let records: Vec<_> = lines.iter().map(|bytes| record(*bytes)).collect();
-    let mut log = shared.lock();
+    let mut log = committer.lock();
     let thread = log.staged_thread(&ThreadId::parse(id).unwrap()).unwrap();
     log.stage(thread, None, &records).unwrap();
 }
@@ -63,9 +63,9 @@ fn stage(shared: &Shared, id: &str, lines: &[&[u8]]) {
 fn a_retry_that_overtakes_its_first_try_waits_for_it() {
     let (_dir, store) = store();
     store.create_thread("a").unwrap();
-    let shared = store.source.owner().unwrap();
-    stage(shared, "a", &[b"one", b"two"]);
-    let first = begin(shared);
+    let committer = store.source.owner().unwrap();
+    stage(committer, "a", &[b"one", b"two"]);
+    let first = begin(committer);
     let duplicate = Appended {
         first: 0,
         end: 2,
@@ -75,7 +75,7 @@ fn a_retry_that_overtakes_its_first_try_waits_for_it() {
         let same = scope.spawn(|| store.append("a", Some(0), &[b"one", b"two"]));
         let other = scope.spawn(|| store.append("a", Some(0), &[b"one", b"other"]));
         assert!(!ends_early(&same) && !ends_early(&other));
-        end(shared, first, false);
+        end(committer, first, false);
         assert_eq!(same.join().unwrap().unwrap(), duplicate);
         let other = other.join().unwrap().unwrap_err();
         assert_eq!(other.kind(), ErrorKind::Invalid, "{other}");
@@ -87,15 +87,15 @@ fn a_retry_that_overtakes_its_first_try_waits_for_it() {
 fn a_retry_waits_also_for_a_try_that_fails_over() {
     let (_dir, store) = store();
     store.create_thread("a").unwrap();
-    let shared = store.source.owner().unwrap();
-    stage(shared, "a", &[b"one"]);
-    let first = begin(shared);
-    stage(shared, "a", &[b"behind"]);
+    let committer = store.source.owner().unwrap();
+    stage(committer, "a", &[b"one"]);
+    let first = begin(committer);
+    stage(committer, "a", &[b"behind"]);
     thread::scope(|scope| {
         let same = scope.spawn(|| store.append("a", Some(0), &[b"one"]));
         assert!(!ends_early(&same));
         // A commit that fails over is durable all the same.
-        end(shared, first, true);
+        end(committer, first, true);
         let appended = same.join().unwrap().unwrap();
         assert!(appended.duplicate);
     });
@@ -107,15 +107,15 @@ fn a_retry_waits_also_for_a_try_that_fails_over() {
 #[test]
 fn two_importers_of_a_new_thread_find_the_same() {
     let (_dir, store) = store();
-    let shared = store.source.owner().unwrap();
+    let committer = store.source.owner().unwrap();
     let id = ThreadId::parse("a").unwrap();
-    let (number, _) = shared.lock().stage_thread(&id).unwrap();
-    let first = begin(shared);
+    let (number, _) = committer.lock().stage_thread(&id).unwrap();
+    let first = begin(committer);
     thread::scope(|scope| {
-        let second = scope.spawn(|| super::find_or_create(shared, &id));
+        let second = scope.spawn(|| committer.find_or_create(&id));
         let creator = scope.spawn(|| store.create_thread("a"));
         assert!(!ends_early(&second) && !ends_early(&creator));
-        end(shared, first, false);
+        end(committer, first, false);
         assert_eq!(second.join().unwrap().unwrap(), number);
         let refused = creator.join().unwrap().unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Invalid, "it exists: {refused}");
@@ -128,19 +128,19 @@ fn an_import_waits_for_what_is_staged_of_its_thread_alone() {
     let (_dir, store) = store();
     store.create_thread("a").unwrap();
     store.create_thread("b").unwrap();
-    let shared = store.source.owner().unwrap();
+    let committer = store.source.owner().unwrap();
     let a = ThreadId::parse("a").unwrap();
-    let number = super::find_or_create(shared, &a).unwrap();
-    stage(shared, "a", &[b"one"]);
-    let first = begin(shared);
-    stage(shared, "b", &[b"two"]);
-    assert!(shared.lock().lease(number).is_err(), "its own is staged");
-    end(shared, first, false);
-    let second = begin(shared);
-    assert!(shared.lock().staged_of(number).is_none());
-    assert_eq!(shared.lock().lease(number), Ok(()));
-    shared.lock().return_lease(number);
-    end(shared, second, false);
+    let number = committer.find_or_create(&a).unwrap();
+    stage(committer, "a", &[b"one"]);
+    let first = begin(committer);
+    stage(committer, "b", &[b"two"]);
+    assert!(committer.lock().lease(number).is_err(), "its own is staged");
+    end(committer, first, false);
+    let second = begin(committer);
+    assert!(committer.lock().staged_of(number).is_none());
+    assert_eq!(committer.lock().lease(number), Ok(()));
+    committer.lock().return_lease(number);
+    end(committer, second, false);
 }
 
 /// Does something that a missing wake-up would hold up for ever, and says so instead of hanging.
@@ -168,11 +168,11 @@ fn followers_are_woken_by_the_end_of_a_commit() {
         for id in ["a", "b", "c"] {
             store.create_thread(id).unwrap();
         }
-        let shared = store.source.owner().unwrap();
+        let committer = store.source.owner().unwrap();
         for _ in 0..20 {
             thread::scope(|scope| {
-                stage(shared, "a", &[b"led by the test"]);
-                let first = begin(shared);
+                stage(committer, "a", &[b"led by the test"]);
+                let first = begin(committer);
                 let followers =
                     ["a", "b", "c"].map(|id| scope.spawn(|| store.append(id, None, &[b"follows"])));
                 for follower in &followers {
@@ -180,7 +180,7 @@ fn followers_are_woken_by_the_end_of_a_commit() {
                 }
                 // The followers' records are in one group now: one of them leads, the others follow
                 // again.
-                end(shared, first, false);
+                end(committer, first, false);
                 for follower in followers {
                     follower.join().unwrap().unwrap();
                 }

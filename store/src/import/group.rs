@@ -12,7 +12,7 @@ use turnleaf_engine::format::catalogue::CatalogueRecord;
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{AppendError, Log, Ticket};
 
-use crate::commit::{Shared, settle, wait_for_creation};
+use crate::commit::Committer;
 use crate::error::Error;
 
 /// Sources that wait together at most.
@@ -31,7 +31,7 @@ pub(super) struct Said {
 
 /// Sources that wait for a sync.
 pub(super) struct Group<'s> {
-    pub(super) shared: &'s Shared,
+    pub(super) committer: &'s Committer,
     tickets: Vec<Ticket>,
     said: Vec<Said>,
     threads: HashSet<ThreadNumber>,
@@ -39,9 +39,9 @@ pub(super) struct Group<'s> {
 }
 
 impl<'s> Group<'s> {
-    pub(super) fn new(shared: &'s Shared) -> Group<'s> {
+    pub(super) fn new(committer: &'s Committer) -> Group<'s> {
         Group {
-            shared,
+            committer,
             tickets: Vec::new(),
             said: Vec::new(),
             threads: HashSet::new(),
@@ -52,15 +52,15 @@ impl<'s> Group<'s> {
     /// The number of a thread that exists, or of a new one, whose creation is staged; says whether
     /// it is new. What waits for an older thread of the same source is settled first.
     pub(super) fn thread(&mut self, id: &ThreadId) -> Result<(ThreadNumber, bool), Error> {
-        let known = self.shared.lock().staged_thread(id);
+        let known = self.committer.lock().staged_thread(id);
         if known.is_some_and(|number| self.holds(number)) {
             self.settle()?;
         }
-        let mut log = wait_for_creation(self.shared, self.shared.lock(), id);
+        let mut log = self.committer.wait_for_creation(self.committer.lock(), id);
         if let Some(number) = log.state().thread_number(id) {
             return Ok((number, false));
         }
-        log.set_now(self.shared.now_ms());
+        log.set_now(self.committer.now_ms());
         let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
             thread: id.to_string(),
             reason,
@@ -98,19 +98,19 @@ impl<'s> Group<'s> {
         self.bytes = 0;
         let said = std::mem::take(&mut self.said);
         for ticket in std::mem::take(&mut self.tickets) {
-            settle(self.shared, self.shared.lock(), ticket)?;
+            self.committer.settle(self.committer.lock(), ticket)?;
         }
         if said.is_empty() {
             return Ok(());
         }
-        let mut log = self.shared.lock();
-        log.set_now(self.shared.now_ms());
-        let facts = facts_of(&log, said, self.shared.now_ms());
+        let mut log = self.committer.lock();
+        log.set_now(self.committer.now_ms());
+        let facts = facts_of(&log, said, self.committer.now_ms());
         if facts.is_empty() {
             return Ok(());
         }
         let ticket = log.stage_catalogue(&facts);
-        settle(self.shared, log, ticket)
+        self.committer.settle(log, ticket)
     }
 }
 

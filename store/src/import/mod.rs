@@ -257,7 +257,7 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
     pub fn importer(&self) -> Result<Importer<'_>, Error> {
-        let shared = self.source.owner()?;
+        let committer = self.source.owner()?;
         let known = self.source.with(|state| {
             let path = |(number, fact): (ThreadNumber, &ThreadFact)| {
                 let import = fact.import.as_ref()?;
@@ -267,7 +267,7 @@ impl Store {
         });
         Ok(Importer {
             store: self,
-            group: Group::new(shared),
+            group: Group::new(committer),
             known,
             places: HashSet::new(),
         })
@@ -336,10 +336,10 @@ impl Importer<'_> {
         let record = NewRecord {
             kind: Kind::METADATA,
             flags: Flags::NONE,
-            timestamp_ms: self.group.shared.now_ms(),
+            timestamp_ms: self.group.committer.now_ms(),
             bytes: patch.as_bytes(),
         };
-        let staged = self.group.shared.lock().stage(number, None, &[record]);
+        let staged = self.group.committer.lock().stage(number, None, &[record]);
         let staged = staged.map_err(group::refused(id))?;
         self.group.staged(number, staged.ticket, patch.len());
         self.group.say(Said {

@@ -11,9 +11,9 @@ use turnleaf_projector::notes::Notes;
 use super::group::{Group, Said, refused};
 use super::lines::Piece;
 use crate::append::boundary_flag;
-use crate::commit::{Shared, settle, wait_for};
+use crate::commit::Committer;
 use crate::error::Error;
-use crate::run_notes;
+use crate::notes;
 
 /// New bytes above which an import writes segments itself.
 const RUN_BYTES_MIN: usize = 1 << 20;
@@ -38,7 +38,7 @@ struct Partial {
 /// Takes the lines of one import.
 pub(super) struct Sink<'g, 's> {
     group: &'g mut Group<'s>,
-    shared: &'s Shared,
+    committer: &'s Committer,
     thread: ThreadNumber,
     id: String,
     /// Where the thread must end: behind what the source was compared with, and what was added.
@@ -73,10 +73,10 @@ impl<'g, 's> Sink<'g, 's> {
         end: Ordinal,
         path: &str,
     ) -> Sink<'g, 's> {
-        let shared = group.shared;
+        let committer = group.committer;
         Sink {
             group,
-            shared,
+            committer,
             thread,
             id: id.to_string(),
             end,
@@ -170,9 +170,9 @@ impl<'g, 's> Sink<'g, 's> {
         let Some(archived) = self.archived.take() else {
             return Ok(());
         };
-        let mut log = self.shared.lock();
+        let mut log = self.committer.lock();
         match log.stage_archive(self.thread, archived) {
-            Ok(Some(ticket)) => settle(self.shared, log, ticket),
+            Ok(Some(ticket)) => self.committer.settle(log, ticket),
             Ok(None) => Ok(()),
             Err(reason) => Err(refused(&self.id)(reason)),
         }
@@ -182,7 +182,7 @@ impl<'g, 's> Sink<'g, 's> {
     /// once, an earlier capture of the same thread not at all, and neither is a copy of what lies
     /// where it was imported from last.
     fn says_more(&self, fact: &CatalogueRecord) -> bool {
-        let log = self.shared.lock();
+        let log = self.committer.lock();
         let known = log
             .state()
             .thread(self.thread)
@@ -207,7 +207,7 @@ impl<'g, 's> Sink<'g, 's> {
 
     fn progress(&self, end: Option<u64>) -> CatalogueRecord {
         let end = end.unwrap_or_else(|| {
-            self.shared
+            self.committer
                 .lock()
                 .staged_end(self.thread)
                 .map_or(0, |end| end.0)
@@ -228,7 +228,7 @@ impl<'g, 's> Sink<'g, 's> {
 
     fn append_held(&mut self) -> Result<(), Error> {
         let held = std::mem::take(&mut self.held);
-        let timestamp_ms = self.shared.now_ms();
+        let timestamp_ms = self.committer.now_ms();
         let mut rest = held.as_slice();
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -246,7 +246,7 @@ impl<'g, 's> Sink<'g, 's> {
                     bytes: &line.bytes,
                 })
                 .collect();
-            let mut log = self.shared.lock();
+            let mut log = self.committer.lock();
             let staged = log
                 .stage(self.thread, Some(self.end), &records)
                 .map_err(refused(&self.id))?;
@@ -267,8 +267,8 @@ impl<'g, 's> Sink<'g, 's> {
             // The thread may be new, and exists when its creation is durable.
             self.group.settle()?;
         }
-        let mut log = self.shared.lock();
-        log.set_now(self.shared.now_ms());
+        let mut log = self.committer.lock();
+        log.set_now(self.committer.now_ms());
         if !self.leased {
             // A batch that is staged may fail, one that is durable stays.
             let (thread, end) = (self.thread, self.end);
@@ -277,7 +277,10 @@ impl<'g, 's> Sink<'g, 's> {
                 let is_used = log.is_being_sealed(thread) || log.staged_of(thread).is_some();
                 is_used && durable_end(log) == Some(end)
             };
-            log = wait_for(self.shared, log, |log| (!waits(log)).then_some(())).0;
+            log = self
+                .committer
+                .wait_for(log, |log| (!waits(log)).then_some(()))
+                .0;
             if durable_end(&log).is_some_and(|durable| durable != end) {
                 return Err(Error::Overtaken(self.id.clone()));
             }
@@ -288,8 +291,8 @@ impl<'g, 's> Sink<'g, 's> {
         // What the journal holds of stretches that are closed does not belong to this segment.
         while let Some(plan) = log.plan_closed(self.thread) {
             drop(log);
-            let done = plan.run(&run_notes::make);
-            log = self.shared.lock();
+            let done = plan.run(&notes::make);
+            log = self.committer.lock();
             let ticket = match done {
                 Ok(done) => log.stage_segment(&done, &[]),
                 Err(failure) => {
@@ -298,8 +301,8 @@ impl<'g, 's> Sink<'g, 's> {
                 }
             };
             drop(plan);
-            settle(self.shared, log, ticket)?;
-            log = self.shared.lock();
+            self.committer.settle(log, ticket)?;
+            log = self.committer.lock();
         }
         let run = log
             .begin_run(self.thread)
@@ -308,7 +311,7 @@ impl<'g, 's> Sink<'g, 's> {
         // What the segment takes over from the journal belongs to its notes too.
         let (reader, from, end) = run.taken_over();
         let mut notes = Notes::default();
-        self.notes = run_notes::add(&mut notes, reader, from, end).then_some(notes);
+        self.notes = notes::add(&mut notes, reader, from, end).then_some(notes);
         self.run = Some(run);
         for line in std::mem::take(&mut self.held) {
             self.push_run(&line.bytes, line.flags)?;
@@ -334,7 +337,7 @@ impl<'g, 's> Sink<'g, 's> {
             return self.entry(&Entry::inline(
                 Kind::LINE,
                 flags,
-                self.shared.now_ms(),
+                self.committer.now_ms(),
                 bytes,
             ));
         }
@@ -400,7 +403,7 @@ impl<'g, 's> Sink<'g, 's> {
         self.entry(&Entry {
             kind: Kind::LINE,
             flags,
-            timestamp_ms: self.shared.now_ms(),
+            timestamp_ms: self.committer.now_ms(),
             chunk: Some(Chunk { offset, last }),
             crc: payload_crc(bytes),
             bytes,
@@ -421,15 +424,15 @@ impl<'g, 's> Sink<'g, 's> {
             return Ok(());
         };
         let end = run.next().0;
-        let notes = self.notes.take().map(run_notes::pack).unwrap_or_default();
+        let notes = self.notes.take().map(notes::pack).unwrap_or_default();
         let done = run
             .finish(&notes, closed)
             .map_err(Error::of_read(&self.id))?;
         let fact = self.progress(Some(end));
-        let mut log = self.shared.lock();
+        let mut log = self.committer.lock();
         let ticket = log.stage_segment(&done, &[fact]);
         self.run = None;
-        settle(self.shared, log, ticket)
+        self.committer.settle(log, ticket)
     }
 }
 
@@ -437,12 +440,12 @@ impl Drop for Sink<'_, '_> {
     fn drop(&mut self) {
         let run = self.run.take();
         if self.leased {
-            let mut log = self.shared.lock();
+            let mut log = self.committer.lock();
             if let Some(run) = run {
                 log.abandon_run(run);
             }
             log.return_lease(self.thread);
-            self.shared.wake();
+            self.committer.wake();
         }
     }
 }

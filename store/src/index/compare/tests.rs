@@ -35,7 +35,7 @@ fn rows_that_the_log_does_not_make_are_found() {
     // An item is told of another record, with all checksums, counts and digests right.
     let (number, _) = store.source.find("a").unwrap();
     store
-        .leaves
+        .index
         .with(|index| {
             let mut batch = index.writer()?;
             let mut rows = batch.thread(number)?;

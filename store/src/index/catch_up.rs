@@ -5,16 +5,17 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
-use turnleaf_engine::{Payload, ReadError, Reader, Record};
-use turnleaf_projector::fold::{self, Decoded, Effect, LargeLine, OPAQUE_BYTES, Part, ThreadState};
+use turnleaf_engine::{ReadError, Reader};
+use turnleaf_projector::fold::{self, Decoded, ThreadState};
 use turnleaf_projector::index::{Batch, Index, IndexError};
 use turnleaf_projector::notes::NotesReader;
 
 use crate::error::Error;
-use crate::open::{OlderLog, Store};
-use crate::run_notes::NOTES_BYTES_MAX;
+use crate::lines::decoded;
+use crate::notes::NOTES_BYTES_MAX;
+use crate::older_log::OlderLog;
+use crate::open::Store;
 
 /// Records that one batch of the index takes; larger batches cost memory, smaller ones time.
 const BATCH_RECORDS: u64 = 16_384;
@@ -28,17 +29,6 @@ const DURABLE_BYTES_ANEW: u64 = 128 << 20;
 /// A thread with so few rows is checked against their digest on its first use: a fraction of what
 /// opening the index costs. Larger ones are checked by a verification.
 const CHEAP_ROWS: u64 = 1024;
-
-/// What a rebuild did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RebuildReport {
-    /// Threads in the index now.
-    pub threads: u64,
-    /// Records that were applied.
-    pub records: u64,
-    /// Their payload bytes.
-    pub bytes: u64,
-}
 
 /// A thread whose rows are those of the log.
 pub(crate) struct CaughtUp {
@@ -81,6 +71,18 @@ pub(super) struct Fed {
 }
 
 impl Store {
+    /// Works with the index after the thread's rows have caught up with the log.
+    pub(crate) fn with_thread<T>(
+        &self,
+        id: &str,
+        work: impl Fn(&Index, ThreadNumber, &Reader) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.index.with(|index| {
+            let now = self.catch_up(index, id)?;
+            work(index, now.number, &now.reader)
+        })
+    }
+
     /// Applies what the log holds of the thread beyond the index's watermark. Every append that was
     /// acknowledged before the call is visible after it.
     ///
@@ -104,7 +106,7 @@ impl Store {
         reader: &Reader,
     ) -> Result<u64, Error> {
         let row = index.reader()?.thread(number)?.unwrap_or_default();
-        if row.rows <= CHEAP_ROWS && self.leaves.is_first_use(number) {
+        if row.rows <= CHEAP_ROWS && self.index.is_first_use(number) {
             index.reader()?.check_thread(number)?;
         }
         let mut applied = row.applied_end;
@@ -148,7 +150,7 @@ impl Store {
     /// Notes bytes that were applied and are not durable in the index: many small calls come to as
     /// much as a large one.
     pub(super) fn note_undurable(&self, index: &Index, bytes: u64) -> Result<(), Error> {
-        let all = &self.leaves.undurable_bytes;
+        let all = &self.index.undurable_bytes;
         if all.fetch_add(bytes, Ordering::Relaxed) + bytes >= DURABLE_BYTES {
             index.writer()?.commit(true)?;
             all.store(0, Ordering::Relaxed);
@@ -365,31 +367,6 @@ impl Store {
         rows.put_watermark(fed.end, chain, &state)?;
         Ok(fed)
     }
-
-    /// Deletes the index and builds it again from the log. `progress` is told the payload bytes
-    /// applied so far.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Unsupported`] where another process may own the store; failures of the
-    /// system. Damage costs the records that it names.
-    pub fn rebuild_index(&self, progress: &mut dyn FnMut(u64)) -> Result<RebuildReport, Error> {
-        self.leaves.discard()?;
-        let mut report = RebuildReport::default();
-        for summary in self.log_threads() {
-            let done = match self.leaves.with(|index| self.catch_up(index, &summary.id)) {
-                // It was deleted since.
-                Err(Error::NoThread(_)) => continue,
-                done => done?,
-            };
-            report.bytes += done.bytes;
-            report.threads += 1;
-            report.records += done.reader.end().0;
-            progress(report.bytes);
-        }
-        self.leaves
-            .with(|index| Ok(index.writer()?.commit(true)?))?;
-        Ok(report)
-    }
 }
 
 /// Applies the next records of a run by its notes, in one batch; `None` when something is in the
@@ -420,160 +397,12 @@ fn apply_notes(
     batch.commit(false).ok()
 }
 
-/// Decodes a record of any kind and hands it on. A record that continues the line before it is
-/// decoded together with what it continues; a line that is too large to be held is read in pieces.
-pub(crate) fn decoded<T>(
-    reader: &Reader,
-    record: &Record<'_>,
-    take: impl FnOnce(&Decoded<'_>) -> T,
-) -> Result<T, ReadError> {
-    match record.kind {
-        Kind::LINE => {}
-        Kind::METADATA => {
-            let bytes = record.bytes().unwrap_or_default();
-            return Ok(take(&fold::decode_metadata(bytes, record.timestamp_ms)));
-        }
-        // Other kinds say nothing to the fold.
-        _ => return Ok(take(&fold::decode(b""))),
+/// What the fold knows of a thread that has caught up.
+pub(crate) fn thread_state(index: &Index, number: ThreadNumber) -> Result<ThreadState, Error> {
+    match index.reader()?.thread(number)? {
+        Some(row) if !row.state.is_empty() => Ok(row.fold_state(number)?),
+        _ => Ok(ThreadState::default()),
     }
-    let unterminated = record.flags.has(Flags::NO_LINE_FEED);
-    let continues = record.flags.has(Flags::CONTINUES);
-    if let Some(bytes) = record.bytes() {
-        let before = if continues {
-            line_before(reader, record.ordinal, OPAQUE_BYTES - bytes.len())?
-        } else {
-            Some(Vec::new())
-        };
-        if let Some(mut joined) = before {
-            let head_bytes = joined.len();
-            let part = Part {
-                unterminated,
-                head_bytes,
-            };
-            if head_bytes == 0 {
-                return Ok(take(&fold::decode_part(bytes, part)));
-            }
-            joined.extend_from_slice(bytes);
-            return Ok(take(&fold::decode_part(&joined, part)));
-        }
-    }
-    let first = if continues {
-        line_start(reader, record.ordinal)?
-    } else {
-        record.ordinal
-    };
-    let line = large_line(reader, first, record.ordinal, unterminated)?;
-    Ok(take(&line))
-}
-
-/// Decodes the line that begins with the record `first`, up to and with the record `last`: what
-/// [`fold::decode_part`] says of a line that is held.
-fn large_line(
-    reader: &Reader,
-    first: Ordinal,
-    last: Ordinal,
-    unterminated: bool,
-) -> Result<Decoded<'static>, ReadError> {
-    let mut line = LargeLine::new();
-    let (mut was_complete, mut is_blank) = (false, true);
-    reader.entries(first, last.plus(1), &mut |ordinal, entry| {
-        if entry.kind == Kind::LINE {
-            if first < ordinal && ordinal == last && entry.begins() {
-                was_complete = line.clone().finish().is_accepted();
-            }
-            is_blank &= ordinal < last || entry.bytes.iter().all(u8::is_ascii_whitespace);
-            line.push(entry.bytes);
-        }
-        ControlFlow::Continue(())
-    })?;
-    let mut decoded = line.finish();
-    let is_no_record = matches!(decoded.effect, Effect::Rejected(_));
-    if was_complete {
-        let effect = if is_blank {
-            Effect::Blank
-        } else {
-            Effect::Continued
-        };
-        decoded = Decoded {
-            effect,
-            ..fold::decode(b"")
-        };
-    } else if unterminated && is_no_record {
-        let effect = Effect::Pending;
-        decoded = Decoded {
-            effect,
-            ..fold::decode(b"")
-        };
-    }
-    Ok(decoded)
-}
-
-/// The bytes of a line whose last record is this one: its own, behind those it continues. None of a
-/// line that is too large to be held.
-pub(crate) fn whole_line(reader: &Reader, record: Record<'static>) -> Result<Vec<u8>, ReadError> {
-    let (at, continues) = (record.ordinal, record.flags.has(Flags::CONTINUES));
-    let Payload::Whole(bytes) = record.payload else {
-        return Ok(Vec::new());
-    };
-    if !continues {
-        return Ok(bytes.into_owned());
-    }
-    let before = line_before(reader, at, OPAQUE_BYTES - bytes.len())?;
-    Ok(before.map_or_else(Vec::new, |mut line| {
-        line.extend_from_slice(&bytes);
-        line
-    }))
-}
-
-/// The record that begins the line which the record `ordinal` goes on with. What was given up ends
-/// it: nobody knows what of the line stood there.
-pub(crate) fn line_start(reader: &Reader, ordinal: Ordinal) -> Result<Ordinal, ReadError> {
-    let (mut first, mut reached) = (ordinal, ordinal);
-    reader.records_back(ordinal, &mut |record| {
-        if record.ordinal.plus(1) < reached {
-            return ControlFlow::Break(());
-        }
-        reached = record.ordinal;
-        if record.kind != Kind::LINE {
-            return ControlFlow::Continue(());
-        }
-        first = record.ordinal;
-        if record.flags.has(Flags::CONTINUES) {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    })?;
-    Ok(first)
-}
-
-/// The bytes of the records that `ordinal` continues, as [`line_start`] has them; `None` when they
-/// are more than `bytes_max`.
-fn line_before(
-    reader: &Reader,
-    ordinal: Ordinal,
-    bytes_max: usize,
-) -> Result<Option<Vec<u8>>, ReadError> {
-    let mut pieces: Vec<Vec<u8>> = Vec::new();
-    let (mut room, mut reached) = (Some(bytes_max), ordinal);
-    reader.records_back(ordinal, &mut |record| {
-        if record.ordinal.plus(1) < reached {
-            return ControlFlow::Break(());
-        }
-        reached = record.ordinal;
-        if record.kind != Kind::LINE {
-            return ControlFlow::Continue(());
-        }
-        let bytes = record.bytes();
-        room = room.and_then(|room| room.checked_sub(bytes?.len()));
-        pieces.push(bytes.unwrap_or_default().to_vec());
-        if room.is_some() && record.flags.has(Flags::CONTINUES) {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    })?;
-    Ok(room.map(|_| pieces.into_iter().rev().flatten().collect()))
 }
 
 #[cfg(test)]

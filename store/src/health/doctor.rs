@@ -3,8 +3,8 @@
 use turnleaf_engine::format::ThreadNumber;
 use turnleaf_engine::{Damage, Remark, TailVerdict, ThreadFact, repairs_for};
 
+use super::repair::NamedRepair;
 use crate::open::Store;
-use crate::repair::NamedRepair;
 
 /// What opening a store found. Blocks of segments are not read for it; a verification does that.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use turnleaf_engine::Reader;
 use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::notes::Notes;
 
-use crate::leaves::decoded;
+use crate::lines::decoded;
 
 /// zstd level of notes: they are small, and read as a whole.
 const LEVEL: i32 = 3;

@@ -1,17 +1,5 @@
-//! Owns the index beside the log: opening it, catching up with the log, rebuilding it when it
-//! cannot be trusted, and the pages that are read from it.
-
-mod catch_up;
-mod compare;
-mod context;
-mod counts;
-mod deleted;
-mod filter;
-mod health;
-mod pages;
-mod show;
-mod threads;
-mod world_state;
+//! Owns the index of an open store: which file or memory holds it, opening it, and what is done
+//! when it cannot be trusted.
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
@@ -21,25 +9,14 @@ use turnleaf_engine::disk::Disk;
 use turnleaf_engine::format::{StoreId, ThreadNumber};
 use turnleaf_projector::index::{Index, IndexError};
 
-pub use catch_up::RebuildReport;
-pub(crate) use catch_up::decoded;
-pub use context::ContextReport;
-pub use counts::{Counts, ThreadCounts};
-pub use filter::{SourceKind, same_directory};
-pub use health::ThreadHealth;
-pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnHead, TurnsPage, TurnsRequest};
-pub use show::{AnomalyCount, ShowThread};
-pub use threads::{SortKey, ThreadsPage, ThreadsRequest, bound_to};
-
+use super::file;
 use crate::error::Error;
-use crate::index_file;
-use crate::open::Store;
 
 /// How often the index in memory serves before the disk is asked again.
 const SPARE_USES: u32 = 64;
 
 /// The index, opened on first use.
-pub(crate) struct Leaves {
+pub(crate) struct IndexSlot {
     disk: Arc<dyn Disk>,
     store: StoreId,
     /// Whether the file may be touched: it is that of the process that owns the store.
@@ -50,22 +27,22 @@ pub(crate) struct Leaves {
     /// Threads that were used since the index was opened.
     used: Mutex<HashSet<ThreadNumber>>,
     /// Log bytes that were applied since the index was durable.
-    undurable_bytes: AtomicU64,
+    pub(super) undurable_bytes: AtomicU64,
     /// Threads that took appends since the store was opened.
     live: Mutex<HashSet<ThreadNumber>>,
 }
 
-impl std::fmt::Debug for Leaves {
+impl std::fmt::Debug for IndexSlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leaves")
+        f.debug_struct("IndexSlot")
             .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }
 
-impl Leaves {
-    pub(crate) fn new(disk: Arc<dyn Disk>, store: StoreId, is_owned: bool) -> Leaves {
-        Leaves {
+impl IndexSlot {
+    pub(crate) fn new(disk: Arc<dyn Disk>, store: StoreId, is_owned: bool) -> IndexSlot {
+        IndexSlot {
             disk,
             store,
             is_owned,
@@ -83,13 +60,13 @@ impl Leaves {
     }
 
     /// Nobody works on the thread any more: it was archived or deleted.
-    pub(crate) fn put_down(&self, thread: ThreadNumber) {
+    pub(crate) fn end_work_on(&self, thread: ThreadNumber) {
         self.live().remove(&thread);
     }
 
     /// Whether this process may still be at work on the thread. An import says nothing about that:
     /// what it brings was written by somebody else.
-    fn is_live(&self, thread: ThreadNumber) -> bool {
+    pub(crate) fn is_live(&self, thread: ThreadNumber) -> bool {
         self.live().contains(&thread)
     }
 
@@ -98,7 +75,7 @@ impl Leaves {
     }
 
     /// Whether the thread was not used before, since the index was opened.
-    fn is_first_use(&self, thread: ThreadNumber) -> bool {
+    pub(crate) fn is_first_use(&self, thread: ThreadNumber) -> bool {
         self.used().insert(thread)
     }
 
@@ -107,7 +84,7 @@ impl Leaves {
     }
 
     /// Works with the index as it is, if there is one; what is wrong with it stays.
-    pub(crate) fn look<T>(
+    pub(crate) fn peek<T>(
         &self,
         work: impl Fn(&Index) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
@@ -115,7 +92,7 @@ impl Leaves {
             return Ok(None);
         }
         let mut held = self.lock();
-        if held.is_none() && index_file::bytes(&*self.disk)? == 0 {
+        if held.is_none() && file::bytes(&*self.disk)? == 0 {
             return Ok(None);
         }
         self.attempt(&mut held, work).map(Some)
@@ -175,7 +152,7 @@ impl Leaves {
         }
         tracing::warn!(%error, "the index is moved aside and made anew");
         *held = None;
-        index_file::move_aside(&*self.disk);
+        file::move_aside(&*self.disk);
         self.attempt(&mut held, work)
     }
 
@@ -188,7 +165,7 @@ impl Leaves {
             Some(index) => index,
             None => {
                 self.used().clear();
-                held.insert(index_file::open(&*self.disk, self.store)?)
+                held.insert(file::open(&*self.disk, self.store)?)
             }
         };
         work(index)
@@ -202,7 +179,7 @@ impl Leaves {
         *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut held = self.lock();
         *held = None;
-        Ok(index_file::remove(&*self.disk)?)
+        Ok(file::remove(&*self.disk)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Index>> {
@@ -216,20 +193,3 @@ impl Leaves {
             })
     }
 }
-
-impl Store {
-    /// Works with the index after the thread's rows have caught up with the log.
-    pub(crate) fn with_thread<T>(
-        &self,
-        id: &str,
-        work: impl Fn(&Index, ThreadNumber, &turnleaf_engine::Reader) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.leaves.with(|index| {
-            let now = self.catch_up(index, id)?;
-            work(index, now.number, &now.reader)
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests;

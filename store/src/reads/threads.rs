@@ -7,10 +7,10 @@ use turnleaf_engine::format::{StoreId, ThreadNumber};
 use turnleaf_projector::fold::{ThreadState, short_id, short_text};
 use turnleaf_projector::index::{Order, PageToken, Spot};
 
-use super::context::thread_state;
 use super::filter::{SourceKind, same_directory};
 use super::pages::page_limit;
 use crate::error::Error;
+use crate::index::catch_up::thread_state;
 use crate::open::Store;
 
 /// What a list of threads is sorted by; threads of equal time come in the order of their numbers.
@@ -146,7 +146,7 @@ impl Store {
         let mut all = Vec::new();
         self.drop_rows_of_deleted()?;
         for summary in self.log_threads() {
-            let found = self.leaves.with(|index| {
+            let found = self.index.with(|index| {
                 let number = self.catch_up(index, &summary.id)?.number;
                 Ok((number, thread_state(index, number)?))
             });

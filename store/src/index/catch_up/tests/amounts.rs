@@ -4,7 +4,7 @@ use super::*;
 
 /// Payload bytes that the index applies of the thread.
 fn applied(store: &Store) -> u64 {
-    let done = store.leaves.with(|index| store.catch_up(index, "a"));
+    let done = store.index.with(|index| store.catch_up(index, "a"));
     done.unwrap().bytes
 }
 

@@ -4,13 +4,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use turnleaf_engine::Reader;
-use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::fold::{AnomalyClass, ThreadState};
 use turnleaf_projector::index::Index;
 
-use super::context::thread_state;
 use crate::error::Error;
+use crate::index::catch_up::thread_state;
 use crate::open::Store;
 
 /// Threads that are asked for under one hold of the index.
@@ -54,7 +53,7 @@ impl Store {
     pub fn counts(&self, ids: &[String]) -> Counts {
         let mut counts = Counts::default();
         for ids in ids.chunks(THREADS_MAX) {
-            let count = |ids: &[String]| self.leaves.with(|index| self.counts_of(index, ids));
+            let count = |ids: &[String]| self.index.with(|index| self.counts_of(index, ids));
             if let Ok(counted) = count(ids) {
                 counts.counted.extend(counted);
                 continue;
@@ -116,30 +115,6 @@ impl Store {
             counts.push(counts_in(id, end, &thread_state(index, *number)?));
         }
         Ok(counts)
-    }
-
-    /// Takes the last records of threads into the index, in one batch, all or none.
-    fn take_short(&self, index: &Index, short: &[(ThreadNumber, &Reader, Ordinal)]) -> Option<()> {
-        if short.is_empty() {
-            return Some(());
-        }
-        let mut batch = index.writer().ok()?;
-        let mut bytes = 0;
-        for (number, reader, from) in short {
-            if *from > Ordinal(0) && self.leaves.is_first_use(*number) {
-                index.reader().ok()?.check_thread(*number).ok()?;
-            }
-            let mut from = *from;
-            while from < reader.end() {
-                let span = (from, reader.end());
-                let fed = self.feed_into(&mut batch, *number, reader, span, None);
-                let fed = fed.ok()?;
-                bytes += fed.bytes;
-                from = fed.end;
-            }
-        }
-        batch.commit(false).ok()?;
-        self.note_undurable(index, bytes).ok()
     }
 }
 

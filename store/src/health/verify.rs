@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnleaf_engine::{Damage, Footprint, SegmentInfo};
+use turnleaf_engine::{Damage, SegmentInfo};
 
 use crate::error::Error;
 use crate::open::Store;
@@ -52,27 +52,6 @@ impl VerifyReport {
     }
 }
 
-/// Sizes of a store, in bytes unless it says otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Threads.
-    pub threads: u64,
-    /// Records.
-    pub records: u64,
-    /// Journal files, recycled ones included.
-    pub journal_bytes: u64,
-    /// Record bytes that only the journal holds.
-    pub unsealed_bytes: u64,
-    /// Segment files.
-    pub segment_bytes: u64,
-    /// Payloads in segments.
-    pub payload_bytes: u64,
-    /// The index file.
-    pub index_bytes: u64,
-    /// Segments in use.
-    pub segments: Vec<SegmentInfo>,
-}
-
 impl Store {
     /// Reads every byte of the log (or of one thread) and checks every checksum, chain and digest;
     /// then folds it again and compares the index with that, where this process owns the store.
@@ -94,8 +73,8 @@ impl Store {
                 let known = &snapshot.report().damage;
                 self.verify_state(snapshot.state(), number, progress, known)?
             }
-            Source::Owner(shared) => {
-                let log = shared.lock();
+            Source::Owner(committer) => {
+                let log = committer.lock();
                 let (state, known) = (log.state().clone(), log.damage().to_vec());
                 drop(log);
                 self.verify_state(&state, number, progress, &known)?
@@ -183,60 +162,4 @@ impl Store {
             .collect();
         Ok(report)
     }
-
-    /// What the log of an owner holds in memory and in open files.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
-    pub fn footprint(&self) -> Result<Footprint, Error> {
-        Ok(self.source.owner()?.lock().footprint())
-    }
-
-    /// Sizes of what is stored.
-    ///
-    /// # Errors
-    /// For failures of the system.
-    pub fn stats(&self) -> Result<Stats, Error> {
-        let mut stats = match &self.source {
-            Source::Reader(snapshot) => {
-                let journal_bytes = snapshot.journal_bytes();
-                Stats {
-                    journal_bytes,
-                    ..stats_of(snapshot.state())
-                }
-            }
-            Source::Owner(shared) => {
-                let log = shared.lock();
-                Stats {
-                    journal_bytes: log.journal_size().0,
-                    ..stats_of(log.state())
-                }
-            }
-        };
-        stats.index_bytes = crate::index_file::bytes(&*self.disk)?;
-        Ok(stats)
-    }
-}
-
-fn stats_of(state: &turnleaf_engine::State) -> Stats {
-    let mut stats = Stats {
-        segments: state.segments(),
-        ..Stats::default()
-    };
-    for (number, _) in state.threads() {
-        stats.threads += 1;
-        stats.records += state.reader(number).map_or(0, |reader| reader.end().0);
-        stats.unsealed_bytes += state.journal_bytes(number);
-    }
-    stats.segment_bytes = stats
-        .segments
-        .iter()
-        .map(|segment| segment.file_bytes)
-        .sum();
-    stats.payload_bytes = stats
-        .segments
-        .iter()
-        .map(|segment| segment.payload_bytes)
-        .sum();
-    stats
 }

@@ -9,8 +9,8 @@ use turnleaf_engine::{Options, Owner, Refusal, Repair, RepairError, Repaired, fi
 use turnleaf_projector::fold::{self, Effect};
 
 use crate::error::Error;
+use crate::notes;
 use crate::open::{Store, no_store, system_owner};
-use crate::run_notes;
 use crate::source::Source;
 
 /// A repair may show what the next one has to do: with the catalogue's records come threads.
@@ -112,7 +112,7 @@ impl Store {
             let due: Vec<Repair> = report.due.iter().map(|due| due.repair.clone()).collect();
             store.forget_rows(&due)?;
             drop(store);
-            let (notes, id_of) = (&run_notes::make, &named_by);
+            let (notes, id_of) = (&notes::make, &named_by);
             let done = turnleaf_engine::repair(disk, options, owner, &due, notes, id_of);
             let done = done.map_err(of_repair)?;
             if done.is_empty() {
@@ -134,7 +134,7 @@ impl Store {
         if threads.is_empty() {
             return Ok(());
         }
-        self.leaves.with(|index| {
+        self.index.with(|index| {
             let mut batch = index.writer()?;
             for thread in &threads {
                 batch.remove_thread(*thread);

@@ -3,7 +3,6 @@
 use turnleaf_engine::AppendError;
 use turnleaf_engine::format::ThreadId;
 
-use crate::commit::{settle, wait_for_creation};
 use crate::error::Error;
 use crate::open::Store;
 use crate::sealer::FREE_FILES;
@@ -16,12 +15,12 @@ impl Store {
     /// is deleted; I/O.
     pub fn create_thread(&self, id: &str) -> Result<(), Error> {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
-        let shared = self.source.owner()?;
+        let committer = self.source.owner()?;
         // Whether the id is taken is known once a creation that waits is durable or failed.
-        let mut log = wait_for_creation(shared, shared.lock(), &parsed);
-        log.set_now(shared.now_ms());
+        let mut log = committer.wait_for_creation(committer.lock(), &parsed);
+        log.set_now(committer.now_ms());
         let (_, ticket) = log.stage_thread(&parsed).map_err(refused(id))?;
-        settle(shared, log, ticket)
+        committer.settle(log, ticket)
     }
 
     /// Archives a thread: it is listed among the archived ones, and else as it was. Durable when
@@ -43,15 +42,15 @@ impl Store {
 
     fn set_archived(&self, id: &str, archived: bool) -> Result<(), Error> {
         let (number, _) = self.source.find(id)?;
-        let shared = self.source.owner()?;
-        let mut log = shared.lock();
-        log.set_now(shared.now_ms());
+        let committer = self.source.owner()?;
+        let mut log = committer.lock();
+        log.set_now(committer.now_ms());
         match log.stage_archive(number, archived).map_err(refused(id))? {
-            Some(ticket) => settle(shared, log, ticket)?,
+            Some(ticket) => committer.settle(log, ticket)?,
             None => return Ok(()),
         }
         if archived {
-            self.leaves.put_down(number);
+            self.index.end_work_on(number);
         }
         Ok(())
     }
@@ -66,15 +65,15 @@ impl Store {
     /// I/O.
     pub fn delete(&self, id: &str) -> Result<(), Error> {
         let (number, _) = self.source.find(id)?;
-        let shared = self.source.owner()?;
-        let mut log = shared.lock();
-        log.set_now(shared.now_ms());
+        let committer = self.source.owner()?;
+        let mut log = committer.lock();
+        log.set_now(committer.now_ms());
         let ticket = log.stage_deletion(number).map_err(refused(id))?;
-        settle(shared, log, ticket)?;
-        if let Err(failure) = shared.lock().clean_up(FREE_FILES) {
+        committer.settle(log, ticket)?;
+        if let Err(failure) = committer.lock().clean_up(FREE_FILES) {
             tracing::warn!(%failure, "an unneeded file stays");
         }
-        self.leaves.put_down(number);
+        self.index.end_work_on(number);
         self.drop_rows(&[number]);
         Ok(())
     }

@@ -1,17 +1,17 @@
-//! Owns what leaves the store as lines: the model's context, and exports.
+//! Owns what the model needs to resume a thread.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 
 use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Entry, Flags, Kind};
-use turnleaf_engine::{Options, ReadError, Reader, Snapshot};
+use turnleaf_engine::{ReadError, Reader};
 use turnleaf_projector::context::{ContextRange, ContextScan};
 use turnleaf_projector::fold::{self, ThreadState};
-use turnleaf_projector::index::Index;
 
-use super::catch_up::{decoded, line_start};
 use crate::error::Error;
+use crate::index::catch_up::thread_state;
+use crate::lines::{decoded, line_start};
 use crate::open::Store;
 
 /// What was written of a thread's context.
@@ -111,10 +111,10 @@ impl Store {
                 if entry.begins() && entry.flags.has(Flags::CONTINUES) {
                     write_line_before(reader, ordinal, out)?;
                 }
-                out.write_all(entry.bytes).map_err(refused)?;
+                out.write_all(entry.bytes).map_err(Error::of_output)?;
                 is_within = !entry.completes();
                 if entry.completes() {
-                    out.write_all(b"\n").map_err(refused)?;
+                    out.write_all(b"\n").map_err(Error::of_output)?;
                     *records += 1;
                     from = ordinal.plus(1);
                 }
@@ -144,7 +144,7 @@ impl Store {
             }
             // What follows a record that breaks off begins a line of its own.
             if is_within {
-                out.write_all(b"\n").map_err(refused)?;
+                out.write_all(b"\n").map_err(Error::of_output)?;
             }
         }
         Ok(())
@@ -218,171 +218,12 @@ impl Store {
         }
         Ok(())
     }
-
-    /// Writes the exact bytes that were imported or appended, `from..end` of a thread's records.
-    /// Records of our own are left out. Damage is passed by and noted in [`Store::damage_seen`].
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::NotFound`]; failures of the system, of `out` too.
-    pub fn export(
-        &self,
-        id: &str,
-        from: Option<u64>,
-        end: Option<u64>,
-        out: &mut dyn Write,
-    ) -> Result<u64, Error> {
-        let (number, mut reader) = self.source.find(id)?;
-        let end = end.map_or(reader.end(), Ordinal).min(reader.end());
-        let mut written = Written {
-            out,
-            bytes: 0,
-            next: Ordinal(from.unwrap_or(0)),
-            part: 0,
-            is_open: false,
-        };
-        let mut looked_again_at = None;
-        while written.next < end {
-            match written.go_on(&reader, end)? {
-                Ok(()) => break,
-                Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-                Err(ReadError::Damaged(damage)) => {
-                    // The owner may have sealed the records and recycled their file meanwhile: what
-                    // is really damaged still is when it is looked up anew.
-                    if !self.is_owned && looked_again_at != Some(written.next) {
-                        looked_again_at = Some(written.next);
-                        let now = Snapshot::open(&self.disk, &Options::default());
-                        if let Some(found) = now.ok().and_then(|now| now.state().reader(number)) {
-                            reader = found;
-                            continue;
-                        }
-                    }
-                    self.saw_damage(&damage);
-                    let resume = damage.ordinals.map_or(end, |(_, after)| after);
-                    written.next = resume.max(written.next.plus(1));
-                    written.break_off()?;
-                }
-            }
-        }
-        Ok(written.bytes)
-    }
-}
-
-/// How far an export came.
-struct Written<'o> {
-    out: &'o mut dyn Write,
-    bytes: u64,
-    /// The first record that is not written as a whole.
-    next: Ordinal,
-    /// Bytes of it that are.
-    part: usize,
-    /// The line before ended without a line feed.
-    is_open: bool,
-}
-
-impl Written<'_> {
-    /// Gives up the record that it stands in: what follows begins a line of its own.
-    fn break_off(&mut self) -> Result<(), Error> {
-        let is_open = std::mem::take(&mut self.is_open);
-        if std::mem::take(&mut self.part) > 0 || is_open {
-            self.out.write_all(b"\n").map_err(refused)?;
-            self.bytes += 1;
-        }
-        Ok(())
-    }
-
-    /// Writes on from where it stands.
-    fn go_on(&mut self, reader: &Reader, end: Ordinal) -> Result<Result<(), ReadError>, Error> {
-        let mut refused: Option<io::Error> = None;
-        let mut skip = std::mem::take(&mut self.part);
-        let read = write_entries(reader, self.next, end, &mut |ordinal, part, completes| {
-            // What was given up is passed by, and ends the line before it.
-            if self.next < ordinal && std::mem::take(&mut self.is_open) {
-                if let Err(error) = self.out.write_all(b"\n") {
-                    refused = Some(error);
-                    return false;
-                }
-                self.bytes += 1;
-            }
-            self.next = self.next.max(ordinal);
-            let (before, part) = part.split_at(skip.min(part.len()));
-            self.part += before.len();
-            skip -= before.len();
-            if let Err(error) = self.out.write_all(part) {
-                refused = Some(error);
-                return false;
-            }
-            self.bytes += part.len() as u64;
-            self.part += part.len();
-            if let Some(last) = part.last() {
-                self.is_open = *last != b'\n';
-            }
-            if completes {
-                (self.next, self.part) = (ordinal.plus(1), 0);
-            }
-            true
-        });
-        match refused {
-            Some(source) => Err(Error::Source {
-                path: "the output".into(),
-                source,
-            }),
-            None => Ok(read),
-        }
-    }
-}
-
-/// Hands on the bytes of lines, record by record or chunk by chunk, and whether they complete their
-/// record; its line feed comes with the last of them. `take` says whether to go on.
-fn write_entries(
-    reader: &Reader,
-    from: Ordinal,
-    end: Ordinal,
-    take: &mut dyn FnMut(Ordinal, &[u8], bool) -> bool,
-) -> Result<(), ReadError> {
-    reader.entries(from, end, &mut |ordinal, entry| {
-        let completes = entry.completes();
-        if entry.kind != Kind::LINE {
-            return flow(take(ordinal, b"", completes));
-        }
-        let feed = completes && !entry.flags.has(Flags::NO_LINE_FEED);
-        #[cfg(turnleaf_bugs)]
-        let feed = feed || completes && crate::bugs::LineFeedAdded.planted();
-        flow(
-            take(ordinal, entry.bytes, completes && !feed) && (!feed || take(ordinal, b"\n", true)),
-        )
-    })
-}
-
-fn flow(goes_on: bool) -> ControlFlow<()> {
-    if goes_on {
-        ControlFlow::Continue(())
-    } else {
-        ControlFlow::Break(())
-    }
-}
-
-/// What the fold knows of a thread that has caught up.
-pub(crate) fn thread_state(
-    index: &Index,
-    number: turnleaf_engine::format::ThreadNumber,
-) -> Result<ThreadState, Error> {
-    match index.reader()?.thread(number)? {
-        Some(row) if !row.state.is_empty() => Ok(row.fold_state(number)?),
-        _ => Ok(ThreadState::default()),
-    }
 }
 
 impl Resume {
     /// Whether a record is none for the model.
     fn skips(&self, ordinal: Ordinal) -> bool {
         self.range.skipped.binary_search(&ordinal).is_ok()
-    }
-}
-
-fn refused(source: io::Error) -> Error {
-    Error::Source {
-        path: "the output".into(),
-        source,
     }
 }
 
@@ -402,7 +243,7 @@ fn write_line_before(reader: &Reader, ordinal: Ordinal, out: &mut dyn Write) -> 
             }
         }
     });
-    failed.map_or(Ok(()), Err).map_err(refused)?;
+    failed.map_or(Ok(()), Err).map_err(Error::of_output)?;
     read.map_err(Error::of_read(""))
 }
 

@@ -63,7 +63,7 @@ fn store() -> (tempfile::TempDir, Store) {
 
 fn index_rows(store: &Store) -> usize {
     let rows = store
-        .leaves
+        .index
         .with(|index| Ok(index.reader()?.threads(None, 10)?.len()));
     rows.unwrap()
 }
@@ -124,13 +124,13 @@ fn a_deleted_thread_is_nowhere() {
 fn rows_of_a_deleted_thread_go_when_threads_are_listed() {
     let (dir, store) = store();
     assert_eq!(listed(&store, false).len(), 2);
-    let shared = store.source.owner().unwrap();
-    let mut log = shared.lock();
+    let committer = store.source.owner().unwrap();
+    let mut log = committer.lock();
     let number = log
         .state()
         .thread_number(&turnleaf_engine::format::ThreadId::parse(A).unwrap());
     let ticket = log.stage_deletion(number.unwrap()).unwrap();
-    crate::commit::settle(shared, log, ticket).unwrap();
+    committer.settle(log, ticket).unwrap();
     store.close().unwrap();
     let store = Store::open(&dir.path().join("store")).unwrap();
     assert_eq!(index_rows(&store), 2);

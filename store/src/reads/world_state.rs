@@ -6,8 +6,8 @@ use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_projector::world_state::{WorldState, WorldStateScan};
 
-use super::catch_up::whole_line;
 use crate::error::Error;
+use crate::lines::whole_line;
 use crate::open::Store;
 
 impl Store {

@@ -13,8 +13,8 @@ use turnleaf_projector::item;
 use turnleaf_projector::rows::{ItemRow, ItemTimes, TurnRow, TurnStatus};
 
 use self::calls::Calls;
-use super::catch_up::whole_line;
 use crate::error::Error;
+use crate::lines::whole_line;
 use crate::open::Store;
 
 /// Most rows of a page.
@@ -243,7 +243,7 @@ impl Store {
         rows: &index::Reader,
         thread: ThreadNumber,
     ) -> Result<Option<Ordinal>, Error> {
-        if !self.leaves.is_live(thread) {
+        if !self.index.is_live(thread) {
             return Ok(None);
         }
         let newest = PageRequest {

@@ -15,7 +15,7 @@ impl Store {
         if crate::bugs::DeletedRowsKept.planted() {
             return;
         }
-        let dropped = self.leaves.look(|index| {
+        let dropped = self.index.peek(|index| {
             let mut batch = index.writer()?;
             for thread in threads {
                 batch.remove_thread(*thread);
@@ -28,14 +28,14 @@ impl Store {
     }
 
     /// Removes what is left in the index of threads that are deleted.
-    pub(super) fn drop_rows_of_deleted(&self) -> Result<(), Error> {
+    pub(crate) fn drop_rows_of_deleted(&self) -> Result<(), Error> {
         let numbers = |state: &State| state.deleted().map(|(number, _)| number).collect();
         let mut deleted: Vec<ThreadNumber> = self.source.with(numbers);
-        deleted.retain(|thread| self.leaves.is_first_use(*thread));
+        deleted.retain(|thread| self.index.is_first_use(*thread));
         if deleted.is_empty() {
             return Ok(());
         }
-        let left = self.leaves.with(|index| {
+        let left = self.index.with(|index| {
             let reader = index.reader()?;
             let mut left = Vec::new();
             for thread in &deleted {

@@ -6,9 +6,9 @@ use turnleaf_engine::ReadError;
 use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::fold::{self, AnomalyClass, MemRows, ThreadState};
 
-use super::catch_up::decoded;
-use super::show::{AnomalyCount, anomaly_count};
+use super::anomalies::{AnomalyCount, anomaly_count};
 use crate::error::Error;
+use crate::lines::decoded;
 use crate::open::Store;
 
 /// What is odd about one thread.
@@ -96,7 +96,7 @@ impl Store {
                 Err(Error::NoThread(_)) => continue,
                 found => found?,
             };
-            let row = self.leaves.look(|index| {
+            let row = self.index.peek(|index| {
                 let Some(row) = index.reader()?.thread(number)? else {
                     return Ok(None);
                 };

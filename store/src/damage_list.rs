@@ -12,16 +12,16 @@ const WAITING_MAX: usize = 256;
 
 /// The list of damage, as this process writes it. [R:seg-16]
 #[derive(Debug)]
-pub(crate) struct Listing {
+pub(crate) struct DamageList {
     disk: Arc<dyn Disk>,
     store: StoreId,
     /// What is not written yet; held by whoever writes.
     waiting: Mutex<Vec<Damage>>,
 }
 
-impl Listing {
-    pub(crate) fn new(disk: Arc<dyn Disk>, store: StoreId) -> Arc<Listing> {
-        Arc::new(Listing {
+impl DamageList {
+    pub(crate) fn new(disk: Arc<dyn Disk>, store: StoreId) -> Arc<DamageList> {
+        Arc::new(DamageList {
             disk,
             store,
             waiting: Mutex::default(),

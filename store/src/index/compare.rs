@@ -17,7 +17,7 @@ impl Store {
     /// [`crate::ErrorKind::NotFound`]; an index that cannot be used; failures of the system.
     pub fn index_difference(&self, id: &str) -> Result<Option<String>, Error> {
         self.source.find(id)?;
-        let looked = self.leaves.look(|index| {
+        let looked = self.index.peek(|index| {
             // Anew: while this waited for the index, others may have applied more.
             let (number, reader) = self.source.find(id)?;
             self.difference(index, number, &reader)

@@ -1,0 +1,97 @@
+//! Owns what becomes of damage that this process met: it is kept for the caller, closes its thread
+//! to appends, and is listed for those who open the store later.
+
+use std::sync::PoisonError;
+
+use turnleaf_engine::Damage;
+
+use crate::error::Error;
+use crate::older_log::OlderLog;
+use crate::open::Store;
+use crate::source::Source;
+
+impl Store {
+    /// Damage that reads have met since the store was opened; they went on around it.
+    #[must_use]
+    pub fn damage_seen(&self) -> Vec<Damage> {
+        self.damage_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Threads whose log held more when the index was last made, since the store was opened. Their
+    /// rows were made anew, so each is told once.
+    #[must_use]
+    pub fn older_log_seen(&self) -> Vec<OlderLog> {
+        let seen = self.older_log_seen.lock();
+        seen.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn saw_older_log(&self, older: OlderLog) {
+        tracing::warn!(%older, "an older log");
+        let seen = self.older_log_seen.lock();
+        let mut seen = seen.unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains(&older) {
+            seen.push(older);
+        }
+    }
+
+    pub(crate) fn saw_damage(&self, damage: &Damage) {
+        let mut seen = self
+            .damage_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if seen.contains(damage) {
+            drop(seen);
+            // What could not be listed then may be now.
+            self.list_damage(&[]);
+            return;
+        }
+        tracing::warn!(%damage, "damage");
+        seen.push(damage.clone());
+        drop(seen);
+        self.close_damaged(std::slice::from_ref(damage));
+        self.list_damage(std::slice::from_ref(damage));
+    }
+
+    /// Takes note of damage that ended a call.
+    pub(crate) fn noting<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Damaged { damage, .. }) = &done {
+            self.saw_damage(damage);
+        }
+        done
+    }
+
+    /// Lists damage for those who open the store later, if this process may write there. What the
+    /// opening met they meet, too. [R:seg-16]
+    pub(crate) fn list_damage(&self, found: &[Damage]) {
+        let is_new = |damage: &&Damage| !self.report.damage.contains(damage);
+        let found = found.iter().filter(is_new).cloned();
+        self.damage_list.add(found, || match &self.source {
+            Source::Owner(committer) => committer.lock().check_owned(),
+            Source::Reader(snapshot) => snapshot.check_owned(),
+        });
+    }
+
+    /// Damage that costs a thread records closes it to appends, also when a read met it first.
+    pub(crate) fn close_damaged(&self, found: &[Damage]) {
+        let Source::Owner(committer) = &self.source else {
+            return;
+        };
+        let costs = |damage: &&Damage| damage.ordinals.is_some_and(|(first, end)| first < end);
+        let threads = found
+            .iter()
+            .filter(costs)
+            .filter_map(|damage| damage.thread);
+        let mut any = false;
+        for thread in threads {
+            committer.lock().quarantine(thread);
+            any = true;
+        }
+        if any {
+            // Who waits for room does not get it from a thread that is closed now.
+            committer.wake();
+        }
+    }
+}

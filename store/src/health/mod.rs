@@ -1,0 +1,15 @@
+//! Owns what is said of the state of a store and its threads, and the repairs of damage.
+
+pub(crate) mod anomalies;
+mod doctor;
+mod repair;
+mod stats;
+mod threads;
+mod verify;
+
+pub use anomalies::AnomalyCount;
+pub use doctor::Diagnosis;
+pub use repair::{NamedRepair, RepairReport};
+pub use stats::Stats;
+pub use threads::ThreadHealth;
+pub use verify::{IndexState, VerifyReport};

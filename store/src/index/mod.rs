@@ -1,0 +1,15 @@
+//! Owns the index beside the log: its file, catching up with the log, rebuilding and comparing it.
+//! What is read from it is in `reads/`.
+
+pub(crate) mod catch_up;
+mod compare;
+mod deleted;
+pub(crate) mod file;
+mod rebuild;
+pub(crate) mod slot;
+mod together;
+
+pub use rebuild::RebuildReport;
+
+#[cfg(test)]
+mod tests;

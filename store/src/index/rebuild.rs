@@ -1,0 +1,41 @@
+//! Owns the rebuild of the whole index from the log.
+
+use crate::error::Error;
+use crate::open::Store;
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RebuildReport {
+    /// Threads in the index now.
+    pub threads: u64,
+    /// Records that were applied.
+    pub records: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Deletes the index and builds it again from the log. `progress` is told the payload bytes
+    /// applied so far.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] where another process may own the store; failures of the
+    /// system. Damage costs the records that it names.
+    pub fn rebuild_index(&self, progress: &mut dyn FnMut(u64)) -> Result<RebuildReport, Error> {
+        self.index.discard()?;
+        let mut report = RebuildReport::default();
+        for summary in self.log_threads() {
+            let done = match self.index.with(|index| self.catch_up(index, &summary.id)) {
+                // It was deleted since.
+                Err(Error::NoThread(_)) => continue,
+                done => done?,
+            };
+            report.bytes += done.bytes;
+            report.threads += 1;
+            report.records += done.reader.end().0;
+            progress(report.bytes);
+        }
+        self.index.with(|index| Ok(index.writer()?.commit(true)?))?;
+        Ok(report)
+    }
+}
