@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 const BUFFER_BYTES: usize = 1 << 20;
 /// Links are followed by the system; these are only those that lead to no file yet.

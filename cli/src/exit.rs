@@ -1,13 +1,11 @@
 //! Owns exit codes and the form of errors, as scripts rely on them.
 
-use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use turnleaf::{Damage, Error, ErrorKind};
+use turnleaf::Damage;
 
+use crate::failure::Failure;
 use crate::output::{print_json, warn};
 
 /// How a command ended that did not fail.
@@ -20,65 +18,7 @@ pub(crate) enum Outcome {
     Damaged,
 }
 
-/// Why a command failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Store(Error),
-    /// The store in this directory could not be opened.
-    Opening {
-        dir: PathBuf,
-        error: Error,
-    },
-    /// An argument that cannot be.
-    Usage(String),
-    /// The system refused something outside the store.
-    Io {
-        what: String,
-        source: io::Error,
-    },
-    /// Standard output was closed by its reader.
-    BrokenPipe,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        match &error {
-            Error::Source { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
-                Failure::BrokenPipe
-            }
-            _ => Failure::Store(error),
-        }
-    }
-}
-
 impl Failure {
-    pub(crate) fn usage(message: &str) -> Failure {
-        Failure::Usage(message.to_owned())
-    }
-
-    pub(crate) fn io(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
-        let what = what.to_string();
-        move |source| match source.kind() {
-            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
-            _ => Failure::Io { what, source },
-        }
-    }
-
-    fn code(&self) -> (&'static str, u8) {
-        match self {
-            Failure::Usage(_) => ("invalid", 2),
-            Failure::Io { .. } | Failure::BrokenPipe => ("io", 1),
-            Failure::Store(error) | Failure::Opening { error, .. } => match error.kind() {
-                ErrorKind::NotFound => ("not_found", 3),
-                ErrorKind::Invalid => ("invalid", 2),
-                ErrorKind::Damaged => ("damaged", 4),
-                ErrorKind::Busy => ("busy", 5),
-                ErrorKind::Unsupported => ("unsupported", 1),
-                _ => ("io", 1),
-            },
-        }
-    }
-
     /// Prints the error in the form that was asked for and gives the exit code.
     pub(crate) fn report(&self, as_json: bool) -> ExitCode {
         let (code, exit) = self.code();

@@ -4,12 +4,14 @@ mod args;
 mod commands;
 mod destination;
 mod exit;
+mod failure;
 mod output;
 
 use clap::Parser;
 
 use args::Cli;
-use exit::{Failure, Outcome};
+use exit::Outcome;
+use failure::Failure;
 
 fn main() -> std::process::ExitCode {
     let wants_json = std::env::args().any(|arg| arg == "--json");

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::args::Global;
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// Prints one JSON object on a line.
 pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {

@@ -22,9 +22,17 @@ pub struct DiskFailure {
 impl DiskFailure {
     /// Whether the disk, or the quota on it, is full.
     #[must_use]
-    pub fn is_of_room(&self) -> bool {
-        crate::reserve::is_of_room(self.source.kind())
+    pub fn is_disk_full(&self) -> bool {
+        is_disk_full(self.source.kind())
     }
+}
+
+/// Whether an error says that the disk is full.
+pub(crate) fn is_disk_full(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Names the operation and the file of an I/O error.

@@ -13,6 +13,7 @@ pub mod disk;
 mod error;
 mod journal;
 mod layout;
+mod lengths;
 mod lock;
 mod log;
 mod options;
@@ -20,7 +21,6 @@ mod read;
 mod recovery;
 mod repair;
 mod reserve;
-mod seal;
 mod segment;
 mod state;
 mod stretch;
@@ -32,12 +32,12 @@ pub use error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadable};
 pub use lock::Owner;
 pub use log::{
     AppendError, BATCH_BYTES_MAX, Begin, CheckpointPlan, Commit, FileMade, FilePlan, Footprint,
-    Log, NewRecord, OpenError, OpenReport, Outcome, SealGoal, Snapshot, Staged, Ticket, Unsealable,
+    Log, NewRecord, Notes, OpenError, OpenReport, Outcome, RunWriter, SealError, SealGoal,
+    SealPlan, SealedSegments, Snapshot, Staged, Ticket, Unsealable,
 };
 pub use options::Options;
-pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes};
+pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes, Totals};
 pub use recovery::{Loss, Refusal, Remark, TailVerdict, store_exists};
 pub use repair::{IdOf, Repair, RepairError, Repaired, find_repairs, repair, repairs_for};
-pub use seal::{Notes, RunWriter, SealError, SealPlan, SealedSegments};
-pub use state::{SegmentInfo, State, Totals};
+pub use state::{SegmentInfo, State};
 pub use turnleaf_format as format;

@@ -137,7 +137,7 @@ fn take(disk: &dyn Disk, owner: &Owner) -> Result<Arc<dyn DiskFile>, LockError> 
     };
     match write().map_err(failed("write", LOCK)) {
         // The text is information only: a full disk is no reason not to own the store.
-        Err(failure) if failure.is_of_room() => {
+        Err(failure) if failure.is_disk_full() => {
             tracing::warn!(%failure, "nobody is told who owns the store");
             let _ = file.set_len(0);
         }

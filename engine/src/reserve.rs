@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind};
 
 use crate::disk::{Access, Disk, read_exact_at};
-use crate::error::{DiskFailure, failed};
+use crate::error::{DiskFailure, failed, is_disk_full};
 use crate::layout::{RESERVE, TEMPORARY};
 
 /// The file grows by writes of this size.
@@ -21,7 +21,7 @@ pub(crate) fn spent_for<T>(
     mut work: impl FnMut() -> Result<T, DiskFailure>,
 ) -> Result<T, DiskFailure> {
     match work() {
-        Err(failure) if failure.is_of_room() && spend(disk) => work(),
+        Err(failure) if failure.is_disk_full() && spend(disk) => work(),
         done => done,
     }
 }
@@ -83,7 +83,7 @@ pub(crate) fn hold(disk: &dyn Disk, bytes: u64) -> Result<(), DiskFailure> {
             noise.fill(&mut piece);
             let len = PIECE_BYTES.min(usize::try_from(bytes - at).unwrap_or(PIECE_BYTES));
             match file.write_at(at, &piece[..len]) {
-                Err(error) if is_of_room(error.kind()) && at > 0 => break,
+                Err(error) if is_disk_full(error.kind()) && at > 0 => break,
                 written => written?,
             }
             at += len as u64;
@@ -94,15 +94,10 @@ pub(crate) fn hold(disk: &dyn Disk, bytes: u64) -> Result<(), DiskFailure> {
         disk.sync_dir("")
     };
     match fill() {
-        Err(error) if is_of_room(error.kind()) => {
+        Err(error) if is_disk_full(error.kind()) => {
             let _ = disk.remove(&temporary);
             Ok(())
         }
         filled => filled.map_err(failed("fill", RESERVE)),
     }
-}
-
-/// Whether an error says that the disk is full.
-pub(crate) fn is_of_room(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

@@ -10,7 +10,7 @@ use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
 use crate::catalogue::{Catalogue, ThreadFact};
 use crate::error::{Cause, Damage, ReadError};
 use crate::layout::CHECKPOINT;
-use crate::read::Reader;
+use crate::read::{Reader, Totals};
 use crate::recovery::sum_of_records;
 use crate::segment::{OpenSegment, Segments};
 use crate::view::ThreadView;
@@ -39,15 +39,6 @@ pub struct SegmentInfo {
     pub payload_bytes: u64,
     /// Runs in use: thread, first ordinal, one past the last.
     pub runs: Vec<(ThreadNumber, Ordinal, Ordinal)>,
-}
-
-/// What a verification has read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Records.
-    pub records: u64,
-    /// Their payload bytes.
-    pub bytes: u64,
 }
 
 impl State {

@@ -10,7 +10,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
 use crate::disk::DiskFile;
-use crate::stretch::Lengths;
+use crate::lengths::Lengths;
 
 /// A journal file that readers may hold; it is recycled only when nobody does.
 #[derive(Debug)]

@@ -5,10 +5,9 @@ mod stream;
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadId};
 use turnleaf_engine::{AppendError, NewRecord};
-use turnleaf_projector::fold;
 
 use crate::error::Error;
-use crate::import::LINE_BYTES_MAX;
+use crate::lines::boundary_flag;
 use crate::open::Store;
 
 pub use stream::{AppendStream, StreamError};
@@ -158,16 +157,6 @@ impl Store {
         self.noting(read.map_err(Error::of_read(id)))?;
         // What a repair gave up is passed by: it stands there no more.
         Ok(same && rest.next().is_none())
-    }
-}
-
-/// The flag of a usable compaction, so that a segment can begin there: the same whichever way the
-/// line comes. One that is too long for an import to hold it whole has none.
-pub(crate) fn boundary_flag(line: &[u8]) -> Flags {
-    if line.len() <= LINE_BYTES_MAX && fold::is_boundary(line) {
-        Flags::BOUNDARY
-    } else {
-        Flags::NONE
     }
 }
 

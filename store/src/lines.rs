@@ -1,5 +1,5 @@
-//! Owns what a line is where its records are several: a line that came in parts, or that is too
-//! large to be held.
+//! Owns what is known of a line by its bytes, also where it came in parts or is too large to be
+//! held.
 
 use std::ops::ControlFlow;
 
@@ -7,6 +7,20 @@ use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::{Payload, ReadError, Reader, Record};
 use turnleaf_projector::fold::{self, Decoded, Effect, LargeLine, OPAQUE_BYTES, Part};
+
+/// Lines up to this length are held whole; a longer one comes in pieces and is never parsed as it
+/// comes.
+pub(crate) const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// The flag of a usable compaction, so that a segment can begin there: the same whichever way the
+/// line comes. One that is too long for an import to hold it whole has none.
+pub(crate) fn boundary_flag(line: &[u8]) -> Flags {
+    if line.len() <= LINE_BYTES_MAX && fold::is_boundary(line) {
+        Flags::BOUNDARY
+    } else {
+        Flags::NONE
+    }
+}
 
 /// Decodes a record of any kind and hands it on. A record that continues the line before it is
 /// decoded together with what it continues; a line that is too large to be held is read in pieces.

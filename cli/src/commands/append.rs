@@ -6,7 +6,8 @@ use turnleaf::{AppendStream, Appended, StreamError};
 
 use crate::args::Global;
 use crate::commands::{closing, open, open_existing, thread_id};
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
+use crate::failure::Failure;
 
 pub(crate) fn run(
     global: &Global,

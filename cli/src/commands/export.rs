@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::args::Global;
 use crate::commands::{directory, met, open_log, open_to_read, thread_id};
 use crate::destination::Destination;
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::warn;
 
 pub(crate) fn run(

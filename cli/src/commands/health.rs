@@ -8,7 +8,8 @@ use turnleaf::{
 
 use crate::args::Global;
 use crate::commands::{NOT_OWNED, at, directory, met, open_log, open_what_is_free, thread_id};
-use crate::exit::{Failure, Outcome, damage_json};
+use crate::exit::{Outcome, damage_json};
+use crate::failure::Failure;
 use crate::output::{print_json, print_line, size};
 
 /// Lines of one kind that are told one by one.

@@ -13,7 +13,8 @@ use turnleaf::{ErrorKind, ImportSource, Imported, Importer, Skip, Store};
 
 use crate::args::{Global, ImportArgs};
 use crate::commands::{closing, open};
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::{progress, warn};
 use find::{Candidate, Found};
 use sum::Sum;

@@ -5,7 +5,8 @@ use turnleaf::Store;
 
 use crate::args::Global;
 use crate::commands::{closing, open_existing, thread_id, whole_id};
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::{print_json, print_line};
 
 pub(crate) fn archive(global: &Global, thread: &str, archived: bool) -> Result<Outcome, Failure> {

@@ -14,7 +14,8 @@ use clap::CommandFactory;
 use turnleaf::{ErrorKind, Store};
 
 use crate::args::{Cli, Command, Global};
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::{print_bytes, warn};
 
 /// Why the index of a store is not looked at.

@@ -7,7 +7,8 @@ use turnleaf::{ItemsRequest, ItemsView, SortKey, Store, ThreadsRequest, TurnsReq
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
 use crate::commands::{met, open_log, open_to_read, thread_id};
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::{Times, print_json, print_line, short, size, table, warn, whole};
 
 /// Characters of a text in a table.

@@ -7,7 +7,8 @@ use crate::args::Global;
 use crate::commands::{
     NOT_OWNED, closing, open_existing, open_log, open_to_read, open_what_is_free, thread_id,
 };
-use crate::exit::{Failure, Outcome, damage_json};
+use crate::exit::{Outcome, damage_json};
+use crate::failure::Failure;
 use crate::output::{print_json, print_line, progress, size, table, warn};
 
 pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, Failure> {

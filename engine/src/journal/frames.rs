@@ -5,7 +5,7 @@ use turnleaf_format::frame::FrameHeader;
 use turnleaf_format::record::{Entries, Entry, Flags};
 use turnleaf_format::{DecodeError, Problem, ThreadChain, ThreadNumber};
 
-use crate::stretch::{Length, Lengths, LengthsOf};
+use crate::lengths::{Length, Lengths, LengthsOf};
 
 /// A frame whose checksums, place and chain are right.
 #[derive(Debug, Clone)]

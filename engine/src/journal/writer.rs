@@ -16,9 +16,9 @@ use self::begin::Size;
 use crate::disk::Disk;
 use crate::error::{DiskFailure, failed};
 use crate::layout::JOURNAL;
+use crate::lengths::Lengths;
 use crate::options::Options;
 use crate::reserve;
-use crate::stretch::Lengths;
 use crate::view::JournalFile;
 
 /// Body bytes that one write and sync carry, unless a single frame is larger.

@@ -9,7 +9,7 @@ use turnleaf_format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
 
 use super::{Log, NewRecord, StagedThread, Ticket};
 use crate::journal::NewFrame;
-use crate::stretch::{Length, LengthsOf};
+use crate::lengths::{Length, LengthsOf};
 
 /// Largest atomic batch in payload bytes. A single larger record is not atomic, but becomes
 /// visible as a whole all the same. [S:record-7]

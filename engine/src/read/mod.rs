@@ -4,9 +4,11 @@
 //! Every byte that is returned was checked: a block or frame by its checksum, an entry by its own.
 
 mod assemble;
+mod fetch;
 mod repeated;
-mod units;
+mod unit;
 mod verify;
+mod walk;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,8 +19,11 @@ use turnleaf_format::{Ordinal, ThreadChain};
 
 use assemble::Assembler;
 pub use assemble::{PARSED_BYTES_MAX, Payload, Record};
-use units::{Unit, Units};
+use fetch::listed;
+use unit::Unit;
+pub use verify::Totals;
 pub(crate) use verify::verify;
+use walk::Units;
 
 use crate::error::{Cause, Damage, ReadError};
 use crate::segment::Segments;
@@ -83,7 +88,7 @@ impl Reader {
             return Ok(chain);
         }
         let thread = self.view.thread;
-        let first = Units::listed(self, &[ordinal]).into_iter().next();
+        let first = listed(self, &[ordinal]).into_iter().next();
         let unit = first.unwrap_or_else(|| Err(self.absent(ordinal).into()))?;
         let mut chain = unit.chain;
         for entry in unit.all_entries() {
@@ -223,7 +228,7 @@ impl Reader {
             found.push(record.to_owned_record());
             ControlFlow::Continue(())
         };
-        for unit in Units::listed(self, &sorted) {
+        for unit in listed(self, &sorted) {
             for entry in unit?.entries(&self.view) {
                 let (ordinal, entry) = entry?;
                 if sorted.binary_search(&ordinal).is_ok() {

@@ -4,7 +4,7 @@
 use turnleaf_format::{Ordinal, ThreadChain};
 
 use super::Reader;
-use super::units::{Unit, frame_unit};
+use super::unit::{Unit, frame_unit};
 use crate::error::ReadError;
 use crate::view::FrameRef;
 

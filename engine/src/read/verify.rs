@@ -7,7 +7,15 @@ use turnleaf_format::{Ordinal, ThreadChain};
 
 use super::Reader;
 use crate::error::{Cause, Damage, ReadError};
-use crate::state::Totals;
+
+/// What a verification has read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records.
+    pub records: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+}
 
 /// Reads every record, hands every damage to `report`, and goes on behind it.
 pub(crate) fn verify(

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use turnleaf_format::ThreadNumber;
 use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost};
 
-use super::adopt::{Orphan, orphans};
 use super::copy::keep;
 use super::due::unreadable;
+use super::facts::state_facts;
 use super::names::Names;
+use super::orphan::{Orphan, orphans};
 use super::{Repair, RepairError, Repaired, repairs_for};
 use crate::catalogue::Acceptance;
 use crate::disk::{Access, Disk};
 use crate::error::{Damage, DiskFailure, failed};
 use crate::layout::{JOURNAL, QUARANTINE};
 use crate::lock::Owner;
-use crate::log::{Log, Outcome};
+use crate::log::Log;
 use crate::options::Options;
 
 /// States those of the wanted losses that are losses still: what can be read now is not given up.
@@ -55,16 +56,6 @@ pub(super) fn accept(
     state_facts(&mut log, &facts)?;
     log.close()?;
     Ok(done)
-}
-
-/// Makes facts durable, all or none.
-pub(super) fn state_facts(log: &mut Log, facts: &[CatalogueRecord]) -> Result<(), RepairError> {
-    let ticket = log.stage_catalogue(facts);
-    log.commit_all();
-    match log.outcome(ticket) {
-        Outcome::Failed(failure) => Err(RepairError::NotWritten(failure)),
-        _ => Ok(()),
-    }
 }
 
 /// Threads of which ordinals are to be given up.

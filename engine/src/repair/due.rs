@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use turnleaf_format::{Ordinal, ThreadNumber};
 
 use super::Repair;
-use super::adopt::{Verdict, orphans};
+use super::orphan::{Verdict, orphans};
 use crate::catalogue::Acceptance;
 use crate::error::{Damage, ReadError, failed};
 use crate::layout::{CATALOGUE, CHECKPOINT, segment_path};

@@ -5,8 +5,10 @@ mod accept;
 mod adopt;
 mod copy;
 mod due;
+mod facts;
 mod files;
 mod names;
+mod orphan;
 mod rebuild;
 
 use std::fmt;
@@ -23,10 +25,9 @@ use crate::damage_list;
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, ReadError};
 use crate::lock::Owner;
-use crate::log::{Log, OpenError, Snapshot};
+use crate::log::{Log, Notes, OpenError, Snapshot};
 use crate::options::Options;
 use crate::recovery::Refusal;
-use crate::seal::Notes;
 
 /// A repair that a store calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use turnleaf_format::record::Kind;
 use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
 
-use super::adopt::Orphan;
+use super::orphan::Orphan;
 use crate::log::Log;
 use crate::read::Reader;
 use crate::state::State;

@@ -8,13 +8,13 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, ThreadNumber};
 
 use super::RepairError;
-use super::accept::state_facts;
 use super::copy::keep;
+use super::facts::state_facts;
 use crate::disk::{Access, Disk};
 use crate::error::{Cause, Damage, DiskFailure, ReadError, failed};
 use crate::layout::{QUARANTINE, segment_path};
 use crate::log::Log;
-use crate::seal::{Notes, Part, SealedSegments};
+use crate::log::{Notes, Part, SealedSegments};
 use crate::view::{ThreadView, ranges_of};
 
 /// Publishes new segments in place of one; `None` when it is not in use. The inner option is where

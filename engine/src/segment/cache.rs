@@ -3,42 +3,16 @@
 //! here.
 
 use std::collections::HashMap;
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, StoreId};
-use zstd::bulk::Decompressor;
 
 use super::read::{Block, OpenSegment};
 use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::view::SegmentFile;
-
-/// Contexts of inflation kept for the next read: as many as read at once, within reason.
-const INFLATERS_MAX: usize = 8;
-
-/// Contexts of inflation that wait for the next read, of whatever store: they know nothing of what
-/// they inflated, and setting one up costs more than inflating a small block (40 % of the time of
-/// opening and reading a small store, measured; `cpuid` traps on virtual machines).
-static WAITING: Mutex<Vec<Decompressor<'static>>> = Mutex::new(Vec::new());
-
-pub(super) fn take_inflater() -> io::Result<Decompressor<'static>> {
-    let kept = waiting().pop();
-    kept.map_or_else(Decompressor::new, Ok)
-}
-
-pub(super) fn give_back_inflater(inflater: Decompressor<'static>) {
-    let mut waiting = waiting();
-    if waiting.len() < INFLATERS_MAX {
-        waiting.push(inflater);
-    }
-}
-
-fn waiting() -> MutexGuard<'static, Vec<Decompressor<'static>>> {
-    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Opens segments on demand and keeps the most recently used ones.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! must not know which records belong in which segment.
 
 mod cache;
+mod inflate;
 mod open;
 mod read;
 mod scan;

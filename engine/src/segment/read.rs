@@ -12,7 +12,7 @@ use turnleaf_format::segment::{
 use turnleaf_format::{DecodeError, Ordinal, Problem, SegmentId, StoreId, ThreadChain};
 use zstd::zstd_safe::find_frame_compressed_size;
 
-use super::cache::{give_back_inflater, take_inflater};
+use super::inflate::{give_back_inflater, take_inflater};
 use crate::disk::{DiskFile, read_exact_at};
 use crate::error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadable};
 

@@ -128,7 +128,7 @@ impl IndexError {
 
     /// Whether the disk takes no more bytes, or none at all: what is read from it may be right.
     #[must_use]
-    pub fn is_of_room(&self) -> bool {
+    pub fn is_disk_full(&self) -> bool {
         use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let kinds = [
             StorageFull,

@@ -4,7 +4,15 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::events::ErrorEvent;
+use super::wire::Str;
+
+/// An error as its event says it.
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+pub(super) struct ErrorEvent<'a> {
+    pub(super) message: Str<'a>,
+    pub(super) codex_error_info: Option<ErrorInfo>,
+}
 
 /// What kind of error ended a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::collab::{CollabEvent, collab_event};
-use super::error::ErrorInfo;
+use super::error::ErrorEvent;
 use super::paths::Place;
 use super::shapes::{
     ActivityKind, Changes, EndStatus, ExecSource, ImageDetail, MemoryCitation, MessagePhase,
@@ -446,11 +446,4 @@ pub(super) struct ItemCompleted<'a> {
     pub(super) started_at_ms: Option<i64>,
     #[serde(default)]
     pub(super) completed_at_ms: i64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub(super) struct ErrorEvent<'a> {
-    pub(super) message: Str<'a>,
-    pub(super) codex_error_info: Option<ErrorInfo>,
 }

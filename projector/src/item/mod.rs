@@ -21,6 +21,7 @@ mod serve_event;
 mod serve_item;
 mod served;
 mod shapes;
+mod text;
 mod turn_item;
 mod wire;
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::wire::Text;
+use super::text::Text;
 
 /// A place in a file system as payloads write it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error;
-use super::events::{ErrorEvent, Event, event};
+use super::error::ErrorEvent;
+use super::events::{Event, event};
 use super::wire::split_fields;
 use super::{hook, scan, serve_event, served};
 use crate::repeats::without_repeats;

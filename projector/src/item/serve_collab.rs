@@ -6,7 +6,6 @@ use super::collab::{
     AgentBegin, AgentEnd, CollabEvent, InteractionBegin, InteractionEnd, SpawnBegin, SpawnEnd,
     WaitingBegin, WaitingEnd,
 };
-use super::serve_event::completed_if;
 use super::served::{self, CollabCall};
 use super::shapes::{AgentStatus, CallStatus};
 use super::turn_item::CollabTool;
@@ -59,7 +58,7 @@ fn spawn_begin(id: &str, event: &SpawnBegin<'_>) -> Value {
 fn spawn_end(id: &str, event: &SpawnEnd<'_>) -> Value {
     let agent = event.new_thread_id.as_ref();
     served::collab_call(&CollabCall {
-        status: completed_if(agent.is_some() && !agent_failed(&event.status)),
+        status: CallStatus::ended(agent.is_some() && !agent_failed(&event.status)),
         receivers: agent.into_iter().collect(),
         prompt: Some(event.prompt),
         model: Some(event.model),
@@ -82,7 +81,7 @@ fn interaction_begin(id: &str, event: &InteractionBegin<'_>) -> Value {
 
 fn interaction_end(id: &str, event: &InteractionEnd<'_>) -> Value {
     served::collab_call(&CollabCall {
-        status: completed_if(!agent_failed(&event.status)),
+        status: CallStatus::ended(!agent_failed(&event.status)),
         receivers: vec![&event.receiver_thread_id],
         prompt: Some(event.prompt),
         states: vec![(&event.receiver_thread_id, &event.status)],
@@ -103,7 +102,7 @@ fn waiting_end(id: &str, event: &WaitingEnd<'_>) -> Value {
     receivers.sort();
     receivers.dedup();
     served::collab_call(&CollabCall {
-        status: completed_if(!states.iter().any(|(_, status)| agent_failed(status))),
+        status: CallStatus::ended(!states.iter().any(|(_, status)| agent_failed(status))),
         receivers,
         states,
         ..bare_call(id, CollabTool::Wait, &event.sender_thread_id)
@@ -119,7 +118,7 @@ fn agent_begin(id: &str, tool: CollabTool, event: &AgentBegin<'_>) -> Value {
 
 fn agent_end(id: &str, tool: CollabTool, event: &AgentEnd<'_>) -> Value {
     served::collab_call(&CollabCall {
-        status: completed_if(!agent_failed(&event.status)),
+        status: CallStatus::ended(!agent_failed(&event.status)),
         receivers: vec![&event.receiver_thread_id],
         states: vec![(&event.receiver_thread_id, &event.status)],
         ..bare_call(id, tool, &event.sender_thread_id)

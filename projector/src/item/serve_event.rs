@@ -166,19 +166,11 @@ fn dynamic_response(id: &str, event: &DynamicResponse<'_>) -> Value {
         namespace: event.namespace,
         tool: event.tool,
         arguments: event.arguments,
-        status: completed_if(event.success),
+        status: CallStatus::ended(event.success),
         content_items: Some(&event.content_items),
         success: Some(event.success),
         duration: Some(event.duration),
     })
-}
-
-/// State of a call that ended.
-pub(super) fn completed_if(is_success: bool) -> CallStatus {
-    match is_success {
-        true => CallStatus::Completed,
-        false => CallStatus::Failed,
-    }
 }
 
 fn mcp_begin(id: &str, event: &McpBegin<'_>) -> Value {
@@ -212,7 +204,7 @@ fn mcp_end(id: &str, event: &McpEnd<'_>) -> Value {
         id,
         server: event.invocation.server,
         tool: event.invocation.tool,
-        status: completed_if(is_success),
+        status: CallStatus::ended(is_success),
         arguments: event.invocation.arguments,
         app: McpApp {
             connector_id: event.connector_id,

@@ -34,6 +34,16 @@ pub(super) enum CallStatus {
     Failed,
 }
 
+impl CallStatus {
+    /// Status of a call that ended.
+    pub(super) fn ended(is_success: bool) -> CallStatus {
+        match is_success {
+            true => CallStatus::Completed,
+            false => CallStatus::Failed,
+        }
+    }
+}
+
 /// State of an MCP call, which alone is written in camel case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,7 +10,7 @@ use turnleaf_engine::format::ThreadId;
 
 use super::Appended;
 use crate::error::Error;
-use crate::import::LINE_BYTES_MAX;
+use crate::lines::LINE_BYTES_MAX;
 use crate::open::Store;
 
 /// What to append, and where.

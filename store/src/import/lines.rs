@@ -3,10 +3,10 @@
 
 use std::io::{self, ErrorKind, Read};
 
+use crate::lines::LINE_BYTES_MAX;
+
 /// Bytes read from the source at once.
 const READ_BYTES: usize = 256 << 10;
-/// Lines up to this length are held whole; a longer one comes in pieces and is never parsed here.
-pub(crate) const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// A line, or a piece of a very long one.
 #[derive(Debug, Clone, PartialEq, Eq)]

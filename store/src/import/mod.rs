@@ -29,7 +29,6 @@ use crate::open::Store;
 use compare::{Compared, Known};
 use group::{Group, Said};
 use identify::{Head, identify};
-pub(crate) use lines::LINE_BYTES_MAX;
 use lines::Lines;
 use sink::Sink;
 

@@ -10,9 +10,9 @@ use turnleaf_projector::notes::Notes;
 
 use super::group::{Group, Said, refused};
 use super::lines::Piece;
-use crate::append::boundary_flag;
 use crate::commit::Committer;
 use crate::error::Error;
+use crate::lines::boundary_flag;
 use crate::notes;
 
 /// New bytes above which an import writes segments itself.

@@ -116,7 +116,7 @@ impl IndexSlot {
             return work(index);
         }
         let error = match self.with_file(&work) {
-            Err(Error::Index(error)) if error.is_of_room() => error,
+            Err(Error::Index(error)) if error.is_disk_full() => error,
             done => {
                 *spare = None;
                 return done;

@@ -4,7 +4,7 @@
 use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// The directory in which upstream keeps threads.
 pub(super) const SESSIONS: &str = "sessions";

@@ -8,7 +8,7 @@ use turnleaf::{Counts, Imported};
 use super::NotImported;
 use super::find::Candidate;
 use crate::args::Global;
-use crate::exit::Failure;
+use crate::failure::Failure;
 use crate::output::{print_json, print_line, size, warn};
 
 /// Threads that are listed by their ids.

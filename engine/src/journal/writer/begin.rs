@@ -103,7 +103,7 @@ impl Journal {
         point: CataloguePoint,
     ) -> Result<(), DiskFailure> {
         match self.begin_with_room(begun, size, point) {
-            Err(failure) if failure.is_of_room() && size.vital => {}
+            Err(failure) if failure.is_disk_full() && size.vital => {}
             done => {
                 self.reserved &= done.is_err();
                 return done;
@@ -134,7 +134,7 @@ impl Journal {
         let Err(failure) = self.begin_sized(begun, standing.unwrap_or(size.wanted), point) else {
             return Ok(());
         };
-        if !failure.is_of_room() {
+        if !failure.is_disk_full() {
             return Err(failure);
         }
         if self.stands(size.least) {

@@ -3,9 +3,9 @@
 use turnleaf_format::ThreadNumber;
 use turnleaf_format::segment::Class;
 
+use super::write::RunWriter;
 use crate::error::ReadError;
 use crate::log::{AppendError, Log};
-use crate::seal::RunWriter;
 use crate::stretch::Sizes;
 
 impl Log {

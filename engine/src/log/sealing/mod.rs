@@ -5,11 +5,14 @@ mod lease;
 mod plan;
 mod publish;
 mod state;
+mod write;
 
 use turnleaf_format::frame::Position;
 
 pub(super) use state::SealState;
 pub use state::Unsealable;
+pub(crate) use write::Part;
+pub use write::{Notes, RunWriter, SealError, SealPlan, SealedSegments};
 
 /// How much a sealing step takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

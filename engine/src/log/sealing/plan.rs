@@ -13,10 +13,10 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadNumber};
 
 use super::SealGoal;
+use super::write::{Part, Planned, SealPlan};
 use crate::journal::NewFrame;
 use crate::log::Log;
 use crate::read::Reader;
-use crate::seal::{Part, Planned, SealPlan};
 use crate::stretch::{Sizes, Stretch, Stretches, weight_of};
 use crate::view::{RunRef, ThreadView};
 

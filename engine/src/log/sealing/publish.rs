@@ -7,8 +7,8 @@ use turnleaf_format::ThreadNumber;
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::segment::Class;
 
+use super::write::{SealError, SealedSegments};
 use crate::log::{Log, Ticket};
-use crate::seal::{SealError, SealedSegments};
 use crate::segment::Sealed;
 use crate::view::{RunRef, SegmentFile};
 

@@ -16,9 +16,9 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
 use super::SealGoal;
+use super::write::{Part, Planned, SealError};
 use crate::error::{Damage, ReadError};
 use crate::log::Log;
-use crate::seal::{Part, Planned, SealError};
 
 /// Rests between two tries of what failed again and again.
 const RESTS_MAX: u64 = 256;
