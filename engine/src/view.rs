@@ -306,3 +306,6 @@ pub(crate) fn is_covered(
     }
     first < end && reached >= end
 }
+
+#[cfg(test)]
+mod tests;

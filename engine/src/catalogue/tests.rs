@@ -2,7 +2,7 @@ use turnleaf_format::catalogue::{CatalogueRecord, Run};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
 
-use super::Catalogue;
+use super::{Acceptance, Catalogue};
 
 fn created(thread: u64) -> CatalogueRecord {
     CatalogueRecord::ThreadCreated {
@@ -13,13 +13,22 @@ fn created(thread: u64) -> CatalogueRecord {
 }
 
 fn published(segment: u64, class: Class, runs: &[(u64, u64)]) -> CatalogueRecord {
-    let run = |(thread, records): &(u64, u64)| Run {
+    let runs: Vec<_> = runs
+        .iter()
+        .map(|(thread, end)| (*thread, 0, *end))
+        .collect();
+    published_from(segment, class, &runs)
+}
+
+/// Runs by thread, first ordinal and end.
+fn published_from(segment: u64, class: Class, runs: &[(u64, u64, u64)]) -> CatalogueRecord {
+    let run = |(thread, first, end): &(u64, u64, u64)| Run {
         thread: ThreadNumber(*thread),
-        first_ordinal: Ordinal(0),
-        ordinal_end: Ordinal(*records),
-        chain_before: ThreadChain::START,
-        chain_after: ThreadChain(*records),
-        payload_bytes: 100 * records,
+        first_ordinal: Ordinal(*first),
+        ordinal_end: Ordinal(*end),
+        chain_before: ThreadChain(*first),
+        chain_after: ThreadChain(*end),
+        payload_bytes: 100 * (end - first),
     };
     CatalogueRecord::SegmentPublished {
         segment: SegmentId(segment),
@@ -129,6 +138,117 @@ fn packs_are_sparse_while_less_than_a_half_is_in_use() {
     assert!(catalogue.apply(&replaced(1, 3, 4)));
     assert_eq!(sparse(&catalogue), []);
     assert_eq!(in_use(&catalogue), [2, 3, 4]);
+}
+
+/// Runs count by what they weigh; a pack of which a half is in use stays.
+#[test]
+fn a_pack_is_sparse_by_what_its_runs_weigh() {
+    let check = |runs: &[(u64, u64)], replaced_thread: u64, is_sparse: bool| {
+        let whole = published(1, Class::Pack, runs);
+        let new = published(2, Class::Run, &[(replaced_thread, 10)]);
+        let replaced = replaced(1, replaced_thread, 2);
+        let catalogue = of(&[created(1), created(2), whole, new, replaced]);
+        let sparse = catalogue.segments.sparse().count() == 1;
+        assert_eq!(sparse, is_sparse, "{runs:?} without {replaced_thread}");
+    };
+    check(&[(1, 10), (2, 2)], 1, true);
+    check(&[(1, 2), (2, 10)], 1, false);
+    check(&[(1, 10), (2, 10)], 1, false);
+    check(&[(1, 10), (2, 9)], 1, true);
+}
+
+/// A run is out of use only where others hold all of it, or what they lack was given up.
+/// [S:catalogue-8]
+#[test]
+fn a_run_is_replaced_by_what_holds_all_of_it() {
+    let run = |segment, first, end| published_from(segment, Class::Run, &[(1, first, end)]);
+    let given_up = CatalogueRecord::Lost(turnleaf_format::catalogue::Lost {
+        thread: ThreadNumber(1),
+        first_ordinal: Ordinal(4),
+        ordinal_end: Ordinal(10),
+        chain_after: ThreadChain(10),
+        at_ms: 8,
+    });
+    let check = |others: &[CatalogueRecord], by: u64, agrees: bool| {
+        let mut catalogue = of(&[created(1), run(1, 0, 10)]);
+        for other in others {
+            assert!(catalogue.apply(other), "{other:?}");
+        }
+        let done = catalogue.apply(&replaced(1, 1, by));
+        assert_eq!(done, agrees, "{others:?}, by {by}");
+        let is_in_use = in_use(&catalogue).contains(&1);
+        assert_eq!(is_in_use, !agrees, "{others:?}, by {by}");
+    };
+    check(&[run(2, 0, 10)], 2, true);
+    check(&[run(2, 0, 12)], 2, true);
+    // Its first or last ordinals are nowhere else.
+    check(&[run(2, 2, 10)], 2, false);
+    check(&[run(2, 2, 12)], 2, false);
+    check(&[run(2, 0, 8)], 2, false);
+    check(&[run(2, 10, 12)], 2, false);
+    // Several together hold them, and so does what was given up.
+    check(&[run(2, 0, 6), run(3, 4, 10)], 3, true);
+    check(&[run(2, 0, 5), run(3, 6, 10)], 3, false);
+    check(&[run(2, 0, 6), given_up.clone()], 2, true);
+    // By none: it was given up, or others hold it.
+    check(&[], 0, false);
+    check(&[run(2, 0, 4)], 0, false);
+    check(&[run(2, 0, 4), given_up], 0, true);
+    // By itself, or by a segment that is not there.
+    check(&[run(2, 0, 10)], 1, false);
+    check(&[run(2, 0, 10)], 9, false);
+}
+
+/// Nobody could follow the last number that there is. [R:frame-11]
+#[test]
+fn an_epoch_follows_the_one_before_and_leaves_one_to_follow() {
+    let epoch = |epoch| CatalogueRecord::Epoch {
+        epoch,
+        at_ms: 3,
+        pid: 9,
+        host: "there".into(),
+    };
+    let mut catalogue = of(&[epoch(3)]);
+    for (next, follows) in [(3, false), (u64::MAX, false), (u64::MAX - 1, true)] {
+        assert_eq!(catalogue.apply(&epoch(next)), follows, "{next}");
+    }
+    assert_eq!(catalogue.epoch, u64::MAX - 1);
+}
+
+/// What the journal shows to be taken is not given again, whatever became of the record that says
+/// so.
+#[test]
+fn what_frames_show_is_taken() {
+    let mut catalogue = of(&[created(1)]);
+    catalogue.saw_frames(ThreadNumber(7), 4);
+    catalogue.saw_frames(ThreadNumber(3), 2);
+    assert_eq!(catalogue.epoch, 4);
+    assert_eq!(catalogue.next_thread(), ThreadNumber(8));
+}
+
+/// A part of the journal that was given up may have held a record of the catalogue; a place of it
+/// that only said something wrong held none. [S:catalogue-12]
+#[test]
+fn the_catalogue_may_lack_what_stood_in_a_part_that_was_given_up() {
+    let check = |end, may_lack| {
+        let lost = turnleaf_format::catalogue::JournalLost {
+            generation: turnleaf_format::Generation(2),
+            offset: 8192,
+            end,
+            at_ms: 8,
+        };
+        let catalogue = of(&[CatalogueRecord::JournalLost(lost)]);
+        assert_eq!(catalogue.may_lack_records(), may_lack, "up to {end}");
+        let place = |offset, end| Acceptance::Journal {
+            generation: lost.generation,
+            offset,
+            end,
+        };
+        assert!(catalogue.has_accepted(place(8192, end)));
+        assert!(!catalogue.has_accepted(place(8192, end + 1)));
+    };
+    check(8192, false);
+    check(8193, true);
 }
 
 /// A checkpoint gives back the same sum, whatever stood in the records.

@@ -7,7 +7,7 @@
 
 mod os;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt::Debug;
 use std::io;

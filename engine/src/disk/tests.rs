@@ -1,5 +1,7 @@
 //! The operating system's disk stays below its root and keeps the names that it makes.
 
+pub(crate) mod hooked;
+
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::Path;

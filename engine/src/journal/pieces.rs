@@ -96,3 +96,6 @@ pub(crate) fn read_pieces(
     }
     Ok(pieces)
 }
+
+#[cfg(test)]
+mod tests;

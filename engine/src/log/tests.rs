@@ -3,6 +3,7 @@
 mod ahead;
 mod checkpoint;
 mod counts;
+mod disks;
 mod held;
 mod lifecycle;
 mod seals;

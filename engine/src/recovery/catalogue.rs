@@ -455,3 +455,6 @@ fn of_catalogue(path: &str, ordinals: Option<(Ordinal, Ordinal)>, cause: Cause) 
         cause,
     }
 }
+
+#[cfg(test)]
+mod tests;

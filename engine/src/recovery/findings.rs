@@ -274,3 +274,6 @@ impl Findings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ mod names;
 mod repair;
 mod repaired;
 mod repeated;
+mod scans;
 mod sealed;
 mod segments;
 mod set;

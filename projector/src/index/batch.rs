@@ -93,9 +93,8 @@ impl Batch {
             threads,
             removed,
         } = self;
-        let is_empty = removed.is_empty()
-            && view.is_unchanged()
-            && !threads.values().any(|open| open.is_changed);
+        // INVARIANT: whatever changes a row marks its thread.
+        let is_empty = removed.is_empty() && !threads.values().any(|open| open.is_changed);
         if is_empty && !durable {
             return Ok(());
         }

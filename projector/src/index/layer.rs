@@ -203,10 +203,6 @@ impl<const N: usize, V: Sealed, R: Row> Layer<N, V, R> {
         self.changes
     }
 
-    pub(super) fn is_unchanged(&self) -> bool {
-        self.changes.is_empty()
-    }
-
     /// Writes a row.
     pub(super) fn put(&mut self, key: [u8; N], row: R) -> Result<(), IndexError> {
         row.check(self.schema.place("write", &key), &key)?;

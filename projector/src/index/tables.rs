@@ -201,7 +201,7 @@ impl Row for TurnItems {
     }
 
     fn bytes_bound(&self) -> usize {
-        ROW_BYTES + self.numbers() * NUMBER_BYTES
+        ROW_BYTES + TurnItems::NUMBERS_MAX * NUMBER_BYTES
     }
 }
 
@@ -212,10 +212,6 @@ impl Row for ThreadRow {
 
     fn decode(_: &[u8], body: &[u8]) -> Result<Self, Malformed> {
         codec::decode(body)
-    }
-
-    fn bytes_bound(&self) -> usize {
-        ROW_BYTES + self.state.len()
     }
 }
 

@@ -51,6 +51,9 @@ impl Class {
 }
 
 impl TurnItems {
+    /// Numbers in full lists.
+    pub(super) const NUMBERS_MAX: usize = 2 * (SPANS_MAX + IDS_MAX);
+
     /// The parts of `low..=high` in which items of the turn can stand, ascending.
     pub(super) fn within(&self, low: Ordinal, high: Ordinal) -> Vec<(Ordinal, Ordinal)> {
         let cut = move |(first, last): &(u64, u64)| {
@@ -58,11 +61,6 @@ impl TurnItems {
             (first <= last).then_some((Ordinal(first), Ordinal(last)))
         };
         self.spans.iter().filter_map(cut).collect()
-    }
-
-    /// Numbers in the lists.
-    pub(super) fn numbers(&self) -> usize {
-        2 * (self.spans.len() + self.ids.len())
     }
 
     /// Keeps the id of an item; `false` when it must be kept elsewhere.
@@ -191,6 +189,22 @@ mod tests {
         assert_eq!((keys.len(), more), (IDS_MAX - 1, true));
         assert!(items.keep_id(9, Ordinal(70)));
         assert_eq!(items.keys_of(9).0, [Ordinal(70)]);
+    }
+
+    /// A turn whose items are scattered keeps the places apart that are farthest from each other.
+    #[test]
+    fn of_too_many_spans_the_nearest_two_are_joined() {
+        for near in [0, 20, SPANS_MAX - 1] {
+            let mut keys: Vec<u64> = (0..=SPANS_MAX as u64).map(|at| 100 * at).collect();
+            keys[near] += 80;
+            let mut items = TurnItems::default();
+            for key in &keys {
+                items.add(Ordinal(*key), Class::Other, u64::MAX);
+            }
+            let mut expect: Vec<(u64, u64)> = keys.iter().map(|key| (*key, *key)).collect();
+            expect[near].1 = expect.remove(near + 1).1;
+            assert_eq!(spans(&items), expect);
+        }
     }
 
     proptest! {

@@ -58,16 +58,6 @@ impl View {
         }
     }
 
-    pub(super) fn is_unchanged(&self) -> bool {
-        self.turns.is_unchanged()
-            && self.items.is_unchanged()
-            && self.calls.is_unchanged()
-            && self.numbers.is_unchanged()
-            && self.names.is_unchanged()
-            && self.item_ids.is_unchanged()
-            && self.turn_items.is_unchanged()
-    }
-
     /// Forgets the changes of a thread.
     pub(super) fn forget(&mut self, thread: u64) {
         self.turns.forget(thread);

@@ -203,3 +203,116 @@ fn nothing_is_acknowledged_once_the_log_was_stopped() {
     assert!(matches!(log.outcome(staged.ticket), Outcome::Failed(_)));
     assert_eq!(all(&log.state().reader(a).unwrap()), [b"one"]);
 }
+
+/// A home in which nothing is sealed, with files from 64 KiB to 1 MiB.
+fn unsealed() -> Home {
+    let mut home = home();
+    home.options.journal_first_bytes = 64 << 10;
+    home.options.journal_file_bytes = 1 << 20;
+    home.options.journal_files_max = 100;
+    home.options.seal_bytes_min = 1 << 30;
+    home.options.segment_bytes_max = 1 << 30;
+    home.options.segment_boundary_bytes = 1 << 30;
+    home
+}
+
+/// Appends until one file more is in use; returns how many bytes the journal took up for it.
+fn next_file(log: &mut Log, thread: ThreadNumber) -> u64 {
+    let (bytes, files) = log.journal_size();
+    while log.journal_size().1 == files {
+        append(log, thread, &[&vec![b'x'; 40 << 10]]);
+    }
+    log.journal_size().0 - bytes
+}
+
+/// A free file is used again where it is at least half as large as the one that is wanted.
+#[test]
+fn a_growing_journal_takes_no_small_file() {
+    let home = unsealed();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    assert_eq!(next_file(&mut log, a), 64 << 10);
+    assert_eq!(next_file(&mut log, a), 256 << 10);
+    seal(&mut log, SealGoal::Everything);
+    log.clean_up(usize::MAX).unwrap();
+    assert_eq!(log.journal_size(), (384 << 10, 1), "two are free");
+    // The header of the next one does without them.
+    assert_eq!(next_file(&mut log, a), 1 << 20);
+    assert_eq!(next_file(&mut log, a), 1 << 20);
+    seal(&mut log, SealGoal::Everything);
+    log.clean_up(usize::MAX).unwrap();
+    assert_eq!(next_file(&mut log, a), 1 << 20);
+    assert_eq!(next_file(&mut log, a), 0, "the first large one is free");
+}
+
+/// The first file behind an opening is small, the next as large as what the journal holds.
+#[test]
+fn an_owner_that_finds_much_in_the_journal_begins_a_large_file() {
+    let home = unsealed();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    for expect in [64 << 10, 256 << 10] {
+        assert_eq!(next_file(&mut log, a), expect);
+    }
+    for _ in 0..4 {
+        append(&mut log, a, &[&vec![b'x'; 40 << 10]]);
+    }
+    drop(log);
+    let mut log = home.open();
+    assert_eq!(log.journal_size(), (448 << 10, 4));
+    assert_eq!(next_file(&mut log, a), 256 << 10);
+}
+
+/// A journal is made smaller where that takes no more files than it needs.
+#[test]
+fn a_journal_shrinks_to_two_small_files() {
+    let mut home = unsealed();
+    let mut log = home.open();
+    thread(&mut log, "a");
+    let end = log.journal_end();
+    seal(&mut log, SealGoal::Everything);
+    log.shrink_journal().unwrap();
+    assert_eq!(log.journal_size(), (64 << 10, 1), "it is small");
+    assert_eq!(log.journal_end(), end);
+    drop(log);
+    // The one file of a store whose owner had others in mind.
+    home.dir = tempfile::tempdir().unwrap();
+    home.options.journal_first_bytes = 256 << 10;
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[b"one"]);
+    seal(&mut log, SealGoal::Everything);
+    log.close().unwrap();
+    home.options.journal_first_bytes = 64 << 10;
+    let mut log = home.open();
+    assert_eq!(log.journal_size(), (256 << 10, 1));
+    seal(&mut log, SealGoal::Everything);
+    log.shrink_journal().unwrap();
+    assert_eq!(log.journal_size(), (128 << 10, 1));
+    assert_eq!(all(&log.state().reader(a).unwrap()), [b"one"]);
+}
+
+/// What an owner that was killed leaves free the next one uses again.
+#[test]
+fn free_files_are_used_again_behind_a_kill() {
+    use std::os::unix::fs::MetadataExt;
+    let home = unsealed();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    next_file(&mut log, a);
+    next_file(&mut log, a);
+    seal(&mut log, SealGoal::Everything);
+    next_file(&mut log, a);
+    drop(log);
+    let files = || {
+        let files = std::fs::read_dir(home.dir.path().join("store/journal")).unwrap();
+        let files = files.map(|file| file.unwrap().metadata().unwrap().ino());
+        files.collect::<std::collections::BTreeSet<u64>>()
+    };
+    let before = files();
+    assert_eq!(before.len(), 4);
+    let log = home.open();
+    assert!(files().is_subset(&before));
+    assert_eq!(log.journal_size().1, 3, "two are in use, and one begun");
+    drop(log);
+}

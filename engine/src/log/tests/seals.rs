@@ -9,7 +9,7 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     super::held::noise(seed, bytes)
 }
 
-fn segment_files(home: &Home) -> Vec<String> {
+pub(super) fn segment_files(home: &Home) -> Vec<String> {
     let files = std::fs::read_dir(home.dir.path().join("store/segments")).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.collect();
@@ -364,4 +364,142 @@ fn segments_are_as_large_as_their_records_shrink_to() {
     let (large, files) = segment_bytes(&mut log, b, &noise(1, 600_000));
     assert!((480_000..610_000).contains(&large) && files == 1, "{large}");
     assert_eq!(all(&log.state().reader(a).unwrap()), [[b'x'; 600_000]]);
+}
+
+/// A stretch that ends where a batch does takes nothing of the next batch along.
+#[test]
+fn a_closed_stretch_leaves_the_next_batch_in_the_journal() {
+    let mut home = home();
+    home.options.journal_first_bytes = 1 << 20;
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[&noise(1, 600 << 10)]);
+    append(&mut log, a, &[b"next"]);
+    let held = |log: &Log| (packs(log).len(), log.state().journal_bytes(a) > 0);
+    assert_eq!(seal(&mut log, SealGoal::Due), 1);
+    assert_eq!(held(&log), (0, true));
+    // One that ends within a batch takes the rest of the batch along. [S:thread-1]
+    append(&mut log, a, &[&noise(2, 600 << 10), b"rest"]);
+    assert_eq!(seal(&mut log, SealGoal::Due), 1);
+    assert_eq!(held(&log), (1, false));
+    assert_eq!(all(&log.state().reader(a).unwrap()).len(), 4);
+}
+
+/// What is left of packs that are hardly used goes into few new ones, none larger than a segment.
+#[test]
+fn what_is_left_of_packs_is_put_together() {
+    let check = |packs_of: &[(u64, usize, usize)], expect: &[usize]| {
+        let mut home = home();
+        home.options.seal_bytes_min = 1 << 20;
+        home.options.segment_boundary_bytes = 1 << 20;
+        home.options.segment_bytes_max = 100_000;
+        home.options.journal_first_bytes = 4 << 20;
+        home.options.journal_file_bytes = 4 << 20;
+        let mut log = home.open();
+        let mut heavy = Vec::new();
+        for (number, (kept, bytes, dropped)) in packs_of.iter().enumerate() {
+            let threads = (0..*kept).map(|at| format!("t{number}-{at}"));
+            for id in threads {
+                let id = ThreadId::parse(&id).unwrap();
+                let (thread, _) = log.stage_thread(&id).unwrap();
+                log.stage(thread, None, &[line(&vec![b'x'; *bytes])])
+                    .unwrap();
+            }
+            let thread = thread(&mut log, &format!("heavy-{number}"));
+            append(&mut log, thread, &[&vec![b'x'; *dropped]]);
+            heavy.push(thread);
+            seal(&mut log, SealGoal::Everything);
+        }
+        assert_eq!(packs(&log).len(), packs_of.len());
+        heavy.iter().for_each(|thread| delete(&mut log, *thread));
+        seal(&mut log, SealGoal::Everything);
+        let threads: Vec<usize> = packs(&log).iter().map(Vec::len).collect();
+        assert_eq!(threads, expect, "{packs_of:?}");
+    };
+    check(&[(1, 30_000, 50_000), (1, 30_000, 50_000)], &[2]);
+    check(&[(1, 40_000, 50_000); 3], &[2, 1]);
+    // Many threads with next to nothing.
+    check(&[(130, 1, 50_000); 2], &[260]);
+}
+
+/// Nothing is sealed of a record before all of it is there, and what was sealed before it stays as
+/// it is.
+#[test]
+fn the_first_frames_of_a_record_are_not_sealed() {
+    let mut home = home();
+    home.options.journal_file_bytes = 64 << 20;
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[b"one"]);
+    seal(&mut log, SealGoal::Everything);
+    assert_eq!(packs(&log), [[a]]);
+    log.stage(a, None, &[line(&vec![b'x'; 17 << 20])]).unwrap();
+    let Begin::Commit(first) = log.begin_commit() else {
+        panic!("it is staged");
+    };
+    let result = first.run();
+    log.finish_commit(first, result);
+    assert!(log.state().journal_bytes(a) > 0 && log.has_staged());
+    assert!(log.plan_seal(SealGoal::Everything).is_none());
+    log.commit_all();
+    assert!(seal(&mut log, SealGoal::Everything) > 0);
+    assert_eq!(log.state().journal_bytes(a), 0);
+}
+
+/// What is to be sealed is known of threads of which the journal holds anything, and of no other.
+#[test]
+fn nothing_is_known_of_threads_that_are_sealed() {
+    let home = home();
+    let mut log = home.open();
+    let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
+    append(&mut log, a, &[b"one"]);
+    append(&mut log, b, &[&noise(1, 600 << 10)]);
+    assert_eq!(log.stretches.len(), 2);
+    assert_eq!(seal(&mut log, SealGoal::Due), 1);
+    assert_eq!(log.stretches.keys().collect::<Vec<_>>(), [&a]);
+    seal(&mut log, SealGoal::Everything);
+    assert!(log.stretches.is_empty());
+    append(&mut log, b, &[b"two"]);
+    assert_eq!(log.stretches.keys().collect::<Vec<_>>(), [&b]);
+}
+
+/// The catalogue is sealed where it keeps the oldest file, and not while it rests.
+#[test]
+fn the_catalogue_is_left_alone_where_it_frees_nothing() {
+    let home = home();
+    let mut log = home.open();
+    let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
+    append(&mut log, a, &[b"kept"]);
+    log.quarantine(a);
+    for seed in 0..12 {
+        append(&mut log, b, &[&noise(seed, 60 << 10)]);
+        seal(&mut log, SealGoal::Due);
+    }
+    // The oldest file holds only what cannot be sealed; the catalogue goes on in others.
+    assert!(log.journal_is_at_budget());
+    let holds_facts = |log: &Log| {
+        !log.state.threads[&ThreadNumber::CATALOGUE]
+            .frames
+            .is_empty()
+    };
+    assert!(holds_facts(&log));
+    assert!(log.plan_seal(SealGoal::Due).is_none());
+    let fail = |log: &mut Log| {
+        let mut plan = log.plan_seal(SealGoal::Everything).unwrap();
+        while !plan.is_of_catalogue() {
+            let done = plan.run(&|_, _, _| Vec::new());
+            log.finish_seal(done).unwrap();
+            log.commit_all();
+            plan = log.plan_seal(SealGoal::Everything).unwrap();
+        }
+        let source = std::io::Error::other("planted");
+        let error = crate::ReadError::Disk(crate::error::failed("read", "catalogue")(source));
+        let thread = Some(ThreadNumber::CATALOGUE);
+        log.finish_seal(Err(crate::SealError { thread, error }))
+            .unwrap_err();
+    };
+    fail(&mut log);
+    assert!(log.plan_seal(SealGoal::Everything).is_none(), "it rests");
+    assert!(seal(&mut log, SealGoal::Everything) > 0, "the next round");
+    assert!(!holds_facts(&log));
 }

@@ -8,6 +8,7 @@ use turnleaf_format::segment::Class;
 use super::build::{Journal, Verdict, founded, home, line};
 use super::sealed::Segment;
 use crate::log::{AppendError, Outcome};
+use crate::repair::find_repairs;
 
 fn delete(journal: &mut Journal) {
     let thread = ThreadNumber(1);
@@ -93,6 +94,30 @@ fn runs_of_a_deleted_thread_are_not_missed() {
         home.open().unwrap().close().unwrap();
         assert!(!home.path(&segment.name()).exists(), "{row}");
     }
+}
+
+/// What is stated of a damaged frame is that frame: damage behind it is told when it comes.
+/// [S:catalogue-12]
+#[test]
+fn a_loss_that_was_accepted_covers_no_other() {
+    let mut journal = founded();
+    journal.b("b0");
+    journal.a("a0");
+    journal.a("a1");
+    delete(&mut journal);
+    journal.b("b1");
+    let (first, second) = (journal.place(2), journal.place(3));
+    journal.file.flip(first + 100);
+    let home = home(&[&journal.file]);
+    let due = find_repairs(&home.snapshot().unwrap(), None).unwrap();
+    assert_eq!(due.len(), 1, "{due:?}");
+    home.repair(&due);
+    home.check("deleted, accepted", &expect(&[]));
+    journal.file.flip(second + 100);
+    home.write("journal/00000000.tlj", &journal.file.bytes);
+    let damage = home.snapshot().unwrap().report().damage.clone();
+    let places: Vec<u64> = damage.iter().map(|found| found.offset).collect();
+    assert_eq!(places, [second], "{damage:?}");
 }
 
 /// A damaged thread takes no appends; it can be deleted, and then it closes nothing any more.

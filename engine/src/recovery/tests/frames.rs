@@ -90,6 +90,25 @@ fn a_bad_header_closes_the_store() {
         journal.b = before;
     };
     check_both("frame-2, header", make, &CLOSED);
+    // Nothing at the place says that a frame stood there.
+    let make = |journal: &mut Journal| {
+        let before = journal.b;
+        journal.b("lost");
+        journal.file.flip(*journal.file.places.last().unwrap());
+        journal.b = before;
+    };
+    check_both("frame-1, magic", make, &CLOSED);
+    // Two of them, one after the other: what stands behind them is found.
+    let make = |journal: &mut Journal| {
+        let before = journal.b;
+        for text in ["lost", "lost, too"] {
+            journal.b(text);
+            let place = *journal.file.places.last().unwrap();
+            journal.file.flip(place + 24);
+        }
+        journal.b = before;
+    };
+    check_both("frame-2, two headers", make, &CLOSED);
 }
 
 #[test]
@@ -286,6 +305,13 @@ fn two_owners_and_unknown_threads_close_the_store() {
         ..CLOSED
     };
     check_both("frame-12", orphan, &expect);
+    // Also where its records are lost.
+    let orphan = |journal: &mut Journal| {
+        journal.file.append(&mut Thread::new(9), &[line("whose")]);
+        let place = *journal.file.places.last().unwrap();
+        journal.file.flip(place + 100);
+    };
+    check_both("frame-12, frame-2", orphan, &CLOSED);
     // [R:frame-13]
     let undecodable = |journal: &mut Journal| {
         let entry = Entry::inline(Kind::EPOCH, Flags::NONE, 1, b"short");

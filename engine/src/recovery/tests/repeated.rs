@@ -101,3 +101,30 @@ fn records_of_chunks_are_not_taken_from_the_journal() {
     let reader = snapshot.state().reader(ThreadNumber(1)).unwrap();
     assert_eq!(reader.end(), Ordinal(2));
 }
+
+#[test]
+fn of_two_missing_segments_the_journal_may_hold_one() {
+    // [R:seg-1]
+    let lines = ["a0", "a1", "a2", "a3"].map(line);
+    for held in [&["a0", "a1"][..], &["a2", "a3"]] {
+        let mut journal = founded();
+        let mut runs = Vec::new();
+        for (id, lines) in [(1, &lines[..2]), (2, &lines[2..4])] {
+            let mut frames = journal.a;
+            if lines.iter().any(|line| line.bytes == held[0].as_bytes()) {
+                journal.file.append(&mut frames, lines);
+            }
+            let parts = &mut [(&mut journal.a, &[lines][..])];
+            runs.push(Segment::build(id, Class::Run, parts, &|_, _| {}).published());
+        }
+        journal.facts(&runs);
+        journal.a("a4");
+        let expect = Verdict {
+            damage: &["Missing", "Missing"],
+            closed: &[1],
+            a: &[held, &["a4"]].concat(),
+            b: &[],
+        };
+        home(&[&journal.file]).check("seg-1, one of two", &expect);
+    }
+}

@@ -96,6 +96,39 @@ fn files_without_header_and_frames_are_free() {
         ..expect
     };
     home(&[&second.file]).check("set-12", &expect);
+    // [R:set-3] Nor does one that is too short for a header area, by whatever stands in it.
+    torn.bytes.truncate(8191);
+    home(&[&second.file, &torn]).check("set-3, short", &expect);
+}
+
+#[test]
+fn a_file_with_room_for_a_header_alone_may_have_had_one() {
+    // [R:set-7]
+    let (_, second) = two();
+    let mut torn = four().file;
+    torn.bytes.fill(0);
+    ruin(&mut torn);
+    torn.bytes.truncate(8192);
+    let expect = Verdict {
+        damage: &["Missing", "Decode", "Contradiction"],
+        closed: &[0],
+        a: &[],
+        b: &[],
+    };
+    home(&[&second.file, &torn]).check("set-7, header area", &expect);
+}
+
+#[test]
+fn segments_alone_say_that_a_store_was_there() {
+    // [R:set-8] Nothing says which one: it is not taken for an empty one.
+    for name in [
+        "segments/0000000000000001.tls",
+        "catalogue/0000000000000001.tls",
+    ] {
+        let home = empty_home();
+        home.write(name, &[b'x'; 300]);
+        home.check_refused(&|refusal| matches!(refusal, Refusal::Headless { .. }));
+    }
 }
 
 #[test]
@@ -270,7 +303,11 @@ fn a_file_shorter_than_its_capacity_was_cut_if_it_holds_frames() {
         closed: &[0],
         ..FINE
     };
-    home(&[&journal.file]).check("set-16", &expect);
+    let cut = home(&[&journal.file]);
+    let snapshot = cut.snapshot().unwrap();
+    let damage = &snapshot.report().damage[0];
+    assert_eq!((damage.offset, damage.length), (40_000, 65_536 - 40_000));
+    cut.check("set-16", &expect);
     let (mut first, second) = two();
     first.bytes.truncate(usize::try_from(first.end).unwrap());
     let expect = Verdict {

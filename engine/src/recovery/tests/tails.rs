@@ -152,6 +152,24 @@ fn what_was_durable_is_damage_and_is_not_cut() {
     check("tail-4, marker", &journal.file, &marked, &expect);
 }
 
+/// A marker ends what was durable; behind it the disk may have part of a later group. The next
+/// owner goes on behind the marker only where nothing stands there. [R:tail-3] [R:tail-7]
+#[test]
+fn an_owner_goes_on_behind_a_marker_that_nothing_follows() {
+    let files = |file: &File| {
+        let home = home(&[file]);
+        home.open().unwrap().close().unwrap();
+        home.check("tail-7", &FINE);
+        std::fs::read_dir(home.path("journal")).unwrap().count()
+    };
+    let mut journal = four();
+    journal.file.marker();
+    assert_eq!(files(&journal.file), 1);
+    journal.a("torn");
+    journal.file.flip(journal.place(6) + 100);
+    assert_eq!(files(&journal.file), 2);
+}
+
 #[test]
 fn a_later_generation_beyond_the_end_means_that_a_header_was_lost() {
     // [R:tail-6]

@@ -2,10 +2,11 @@
 
 use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
-use super::{Image, Index, IndexError, open, put, random, request};
+use super::{Image, Index, IndexError, item, open, put, random, request, turn};
+use crate::codec::VALUE_BYTES_MAX;
 use crate::index::tables;
-use crate::index::{Damage, Order, ThreadRow, keys};
-use crate::rows::{ItemRow, Rows, TurnNo, TurnRow};
+use crate::index::{Damage, Order, ThreadRow, ThreadRows, keys};
+use crate::rows::{ItemRow, Rows, TurnName, TurnNo, TurnRow};
 use redb::ReadableTable;
 
 const THREADS: u64 = 4;
@@ -293,4 +294,80 @@ fn an_exchanged_or_lost_row_is_found() {
             ..
         })
     ));
+}
+
+/// What is wrong with the file is said by whoever notices it: a checksum of a block, or redb.
+#[test]
+fn a_bad_block_is_told_from_a_file_of_something_else() {
+    let image = build();
+    let found = |offset: usize| {
+        let mut bytes = image.bytes();
+        bytes[offset] ^= 0x10;
+        let opened = open(&Image::of(&bytes)).and_then(|index| {
+            let all = (1..=THREADS).map(|thread| ask(&index, ThreadNumber(thread)));
+            all.flatten().flatten().collect::<Result<Vec<_>, _>>()
+        });
+        match opened {
+            Err(IndexError::Damaged { damage, .. }) => damage,
+            other => panic!("{:?}", other.map(drop)),
+        }
+    };
+    // The magic number of redb, in the one block without a checksum of ours.
+    assert!(matches!(found(4096), Damage::Engine(_)));
+    assert!(matches!(found(2 * 4096), Damage::Block));
+}
+
+/// A row that does not fit is refused when it comes, and what came before it stays.
+#[test]
+fn a_row_that_is_too_large_is_refused_at_once() {
+    let long = || "x".repeat(VALUE_BYTES_MAX);
+    type Put<'p> = &'p dyn Fn(&mut ThreadRows<'_>) -> Result<(), IndexError>;
+    let check = |what: &str, put_it: Put<'_>| {
+        let index = open(&Image::default()).expect("memory does not fail");
+        let mut batch = index.writer().expect("memory does not fail");
+        let mut rows = batch.thread(ThreadNumber(1)).expect("memory does not fail");
+        put(&mut rows, 1, 10, &[("item", 11)]);
+        let refused = put_it(&mut rows);
+        let is_refused = matches!(refused, Err(IndexError::RowTooLarge { .. }));
+        assert!(is_refused, "{what}: {refused:?}");
+    };
+    check("a turn's root", &|rows| {
+        let root = Some(long());
+        rows.put_turn(
+            Ordinal(10),
+            &TurnRow {
+                root,
+                ..turn(1, "turn-1")
+            },
+        )
+    });
+    check("a turn's id", &|rows| {
+        rows.put_turn(Ordinal(10), &turn(1, &long()))
+    });
+    check("an item's id", &|rows| {
+        rows.put_item(Ordinal(11), &item(1, &long(), 11))
+    });
+    check("an item's sources", &|rows| {
+        let sources = vec![Ordinal(u64::MAX); VALUE_BYTES_MAX / 8];
+        rows.put_item(
+            Ordinal(11),
+            &ItemRow {
+                sources,
+                ..item(1, "item", 11)
+            },
+        )
+    });
+    check("a call", &|rows| {
+        rows.put_call(Ordinal(12), &item(1, &long(), 12))
+    });
+    check("a name", &|rows| {
+        let name = TurnName {
+            turn: TurnNo(2),
+            row: None,
+        };
+        rows.put_turn_name(&long(), name)
+    });
+    check("a state", &|rows| {
+        rows.put_watermark(Ordinal(20), ThreadChain(1), &long())
+    });
 }
