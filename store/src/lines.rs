@@ -80,7 +80,8 @@ fn large_line(
     let (mut was_complete, mut is_blank) = (false, true);
     reader.entries(first, last.plus(1), &mut |ordinal, entry| {
         if entry.kind == Kind::LINE {
-            if first < ordinal && ordinal == last && entry.begins() {
+            if ordinal == last && entry.begins() {
+                // What stands before it; nothing does before the line's first record.
                 was_complete = line.clone().finish().is_accepted();
             }
             is_blank &= ordinal < last || entry.bytes.iter().all(u8::is_ascii_whitespace);
@@ -177,3 +178,6 @@ fn line_before(
     })?;
     Ok(room.map(|_| pieces.into_iter().rev().flatten().collect()))
 }
+
+#[cfg(test)]
+mod tests;

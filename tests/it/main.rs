@@ -3,6 +3,7 @@
 mod adoptions;
 mod crash;
 mod damage;
+mod failing_index;
 mod full_disk;
 mod fuzz;
 mod house;

@@ -279,3 +279,6 @@ fn joined(losses: &[Lost]) -> Vec<Lost> {
     }
     joined
 }
+
+#[cfg(test)]
+mod tests;

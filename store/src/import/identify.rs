@@ -59,7 +59,6 @@ fn head_of(bytes: &[u8], is_last: bool, hint: Option<&str>) -> Option<Head> {
                 break;
             }
             Effect::BareHead(head) => {
-                records += 1;
                 found.get_or_insert(head.id.clone().into_owned());
             }
             Effect::Rejected(_) => {

@@ -1,5 +1,6 @@
 //! What happens while an import is under way.
 
+mod cuts;
 mod heads;
 
 use std::io::Read;

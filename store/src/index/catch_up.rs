@@ -320,6 +320,8 @@ impl Store {
                     return ControlFlow::Continue(());
                 }
                 let take = |decoded: &Decoded<'_>| {
+                    #[cfg(test)]
+                    tests::fold_may_panic(record.ordinal);
                     fold::apply(&mut rows, &mut state, record.ordinal, decoded)
                 };
                 // What a panic leaves half done is forgotten with the batch.

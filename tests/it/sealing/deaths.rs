@@ -1,6 +1,7 @@
 //! Panics of the sealer and of a commit: whoever waits learns of it, and nothing acknowledged is
 //! lost.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -64,6 +65,26 @@ fn a_sealer_that_panics_ends_no_wait_with_silence() {
     let store = open_store(&disk, &options()).unwrap();
     assert_eq!(lines(&store, "a"), acknowledged);
     store.append("a", None, &[b"more"]).unwrap();
+}
+
+/// Whoever seals for himself, and panics, leaves nothing reserved: others need not wait for him.
+#[test]
+fn a_seal_that_panics_for_its_caller_can_be_made_again() {
+    let disk = SimDisk::new();
+    let panics = Arc::new(AtomicBool::new(true));
+    let once = Arc::clone(&panics);
+    let store = store_with(&disk, false, move |call, path| {
+        let now = call == "create" && is_segment(path) && once.swap(false, Ordering::Relaxed);
+        assert!(!now, "planted");
+        Ok(())
+    });
+    store.create_thread("a").unwrap();
+    store.append("a", None, &[b"one"]).unwrap();
+    let panicked = catch_unwind(AssertUnwindSafe(|| store.seal_all()));
+    assert!(panicked.is_err() && !panics.load(Ordering::Relaxed));
+    let report = watched(|| store.seal_all().unwrap());
+    assert!(report.segments > 0 && report.left.is_empty(), "{report:?}");
+    assert_eq!(exported(&store, "a"), b"one\n");
 }
 
 /// An import that needs the thread that was being sealed goes on.

@@ -40,6 +40,7 @@ fn the_head_of_a_source_says_whose_it_is() {
     let (plain, other) = (meta("a", ""), meta("b", ""));
     let newer = meta("a", r#","history_mode":"paginated""#);
     let unknown = meta("a", r#","history_mode":"scrolled""#);
+    let bare = format!(r#"{{"id":"old","timestamp":"{TIME}"}}"#);
     let mode = || Skip::HistoryMode("scrolled".into());
     let text = message("x");
     let cases: Vec<(String, Option<&str>, Result<&str, Skip>)> = vec![
@@ -56,6 +57,9 @@ fn the_head_of_a_source_says_whose_it_is() {
         (format!("{plain}\n"), Some("hint"), Ok("a")),
         (format!("{plain}\n{other}\n"), None, Ok("a")),
         (format!("{text}\nno record\n{other}\n"), None, Ok("b")),
+        (format!("{bare}\n{text}\n"), Some("hint"), Ok("old")),
+        (bare.clone(), None, Ok("old")),
+        (format!("{bare}\n{plain}\n"), None, Ok("a")),
         (format!("{newer}\n"), None, Ok("a")),
         (format!("{unknown}\n"), Some("hint"), Err(mode())),
         (format!("{text}\n{unknown}\n"), None, Err(mode())),
@@ -213,4 +217,9 @@ fn a_long_import_tells_how_far_it_is() {
     assert_eq!(told.len(), 4, "{told:?}");
     assert!(told.windows(2).all(|pair| pair[1] - pair[0] > 1 << 20));
     assert!(told[0] > 1 << 20 && told[3] < text.len() as u64);
+    // So is whoever has it compared with what is there.
+    let mut again = Vec::new();
+    let imported = store.import(source(&mut text.as_bytes(), None), &mut |at| again.push(at));
+    assert_eq!(imported.unwrap().unwrap().added_records, 0);
+    assert_eq!(again, told);
 }

@@ -2,10 +2,23 @@
 
 mod amounts;
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
+use turnleaf_engine::format::Ordinal;
+
 use crate::{IndexState, ItemsRequest, Order, Store};
+
+thread_local! {
+    /// Records over which the fold panics, because a test asks for it.
+    static PANICS: RefCell<Vec<Ordinal>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(super) fn fold_may_panic(at: Ordinal) {
+    let panics = PANICS.with_borrow(|all| all.contains(&at));
+    assert!(!panics, "a test asks for a panic over record {}", at.0);
+}
 
 fn open(dir: &Path) -> Store {
     Store::open(dir).unwrap()
@@ -19,7 +32,12 @@ fn append(store: &Store, texts: &[&str]) {
 }
 
 fn message(text: &str) -> String {
-    let payload = format!(r#"{{"type":"user_message","message":"{text}","images":[]}}"#);
+    event(&format!(
+        r#"{{"type":"user_message","message":"{text}","images":[]}}"#
+    ))
+}
+
+fn event(payload: &str) -> String {
     format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#)
 }
 
@@ -120,6 +138,106 @@ fn an_index_of_another_history_is_void() {
         shows(&page(&store), &expect);
         assert_eq!(name(&store), None);
         assert_eq!(store.damage_seen(), []);
+    }
+}
+
+/// Rows of a batch that ended before the log did say nothing of the history they are of. Where a
+/// copy of the log ends just there, they are not trusted.
+#[test]
+fn rows_without_a_chain_at_the_end_of_the_log_are_made_anew() {
+    // [R:index-3]
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.create_thread("a").unwrap();
+    store.close().unwrap();
+    copy(&dir.path().join("journal"), &dir.path().join("kept"));
+    let store = open(dir.path());
+    store.set_name("a", "lost").unwrap();
+    append(&store, &["one"]);
+    let (number, reader) = store.source.find("a").unwrap();
+    let first = (Ordinal(0), Ordinal(1));
+    let fed = store.index.with(|index| {
+        let fed = store.feed(index, number, &reader, first)?;
+        index.writer()?.commit(true)?;
+        Ok(fed.end)
+    });
+    assert_eq!(fed.unwrap(), Ordinal(1));
+    store.close().unwrap();
+    copy(&dir.path().join("kept"), &dir.path().join("journal"));
+    let store = open(dir.path());
+    append(&store, &["other"]);
+    assert_eq!(name(&store), None);
+    shows(&page(&store), &["other"]);
+}
+
+/// What a single record does to the fold costs the index that record, and nothing before or behind
+/// it.
+#[test]
+fn a_record_over_which_the_fold_panics_is_passed_by_alone() {
+    let texts = ["one", "two", "three", "other"];
+    for panics in [vec![1], vec![0], vec![3], vec![1, 2], vec![0, 3]] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        store.create_thread("a").unwrap();
+        append(&store, &texts);
+        PANICS.set(panics.iter().map(|at| Ordinal(*at)).collect());
+        let left = (0..4).filter(|at| !panics.contains(at));
+        let left: Vec<&str> = left.map(|at| texts[usize::try_from(at).unwrap()]).collect();
+        shows(&page(&store), &left);
+        PANICS.take();
+        let told = store.show("a").unwrap().anomalies;
+        assert_eq!(told.len(), 1, "{told:?}");
+        let found = (told[0].reason.as_str(), told[0].count, told[0].first);
+        let expect = ("not taken by the index", panics.len() as u64, panics[0]);
+        assert_eq!(found, expect);
+    }
+}
+
+/// Flips a bit in all rows with a text, which the checksums of their blocks do not tell.
+fn spoil_row(index: &Path, text: &[u8]) {
+    const BLOCK: usize = 4096;
+    // A block of checksums is followed by so many blocks.
+    const BLOCKS: usize = BLOCK / 4;
+    let mut bytes = fs::read(index).unwrap();
+    let places: Vec<usize> = memchr::memmem::find_iter(&bytes, text).collect();
+    assert!(!places.is_empty());
+    for place in places {
+        bytes[place] ^= 1;
+        let block = place / BLOCK;
+        let checksum = crc32fast::hash(&bytes[block * BLOCK..][..BLOCK]);
+        let (group, slot) = (block / (BLOCKS + 1), block % (BLOCKS + 1) - 1);
+        let at = group * (BLOCKS + 1) * BLOCK + slot * 4;
+        bytes[at..at + 4].copy_from_slice(&checksum.to_le_bytes());
+    }
+    fs::write(index, bytes).unwrap();
+}
+
+/// The rows of a small thread are checked when it is used first, those of a large one by a
+/// verification.
+#[test]
+fn spoiled_rows_are_noticed() {
+    for (records, is_noticed_at_once) in [(100, true), (1000, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        store.create_thread("a").unwrap();
+        // The row of a turn that no later one needs.
+        for (what, turn) in [("task_started", "spoil-me"), ("task_complete", "spoil-me")] {
+            let payload = format!(r#"{{"type":"{what}","turn_id":"{turn}"}}"#);
+            let line = event(&payload);
+            store.append("a", None, &[line.as_bytes()]).unwrap();
+        }
+        append(&store, &vec!["one"; records]);
+        shows(&page(&store), &["one"]);
+        store.close().unwrap();
+        spoil_row(&dir.path().join("index.redb"), b"spoil-me");
+        let store = open(dir.path());
+        let used = store.index.with(|index| store.catch_up(index, "a"));
+        assert_eq!(used.unwrap().bytes > 0, is_noticed_at_once);
+        let is_noticed = || dir.path().join("index.bad-1").exists();
+        assert_eq!(is_noticed(), is_noticed_at_once, "{records} records");
+        let report = store.verify(None, &mut |_| {}).unwrap();
+        let is_right = report.index == IndexState::Right;
+        assert_eq!(is_right, is_noticed_at_once, "{:?}", report.index);
     }
 }
 

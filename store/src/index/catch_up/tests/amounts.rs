@@ -1,6 +1,11 @@
 //! How much of the log a reader applies and reads: what is new, once.
 
+use std::sync::Arc;
+
+use turnleaf_engine::disk::OsDisk;
+
 use super::*;
+use crate::{Options, system_owner};
 
 /// Payload bytes that the index applies of the thread.
 fn applied(store: &Store) -> u64 {
@@ -35,25 +40,73 @@ fn each_record_is_applied_once() {
     assert_eq!(applied(&store), 0);
 }
 
-/// What was sealed is applied by the notes of its segments, of which no block is inflated.
+/// What was sealed is applied by the notes of its segments: what the blocks hold is not read, even
+/// where it is spoiled.
 #[test]
 fn sealed_records_are_applied_without_reading_them() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     store.create_thread("a").unwrap();
-    append(&store, &["one", "two", "three"]);
+    let long = noise(100_000);
+    append(&store, &["one", "two", &long]);
     store.seal_all().unwrap();
     append(&store, &["other"]);
     store.close().unwrap();
+    spoil_segments(dir.path());
     let store = open(dir.path());
-    let held = store.footprint().unwrap().block_bytes;
     let mut told = Vec::new();
     let report = store.rebuild_index(&mut |bytes| told.push(bytes)).unwrap();
-    let all = bytes(&["one", "two", "three", "other"]);
+    let all = bytes(&["one", "two", &long, "other"]);
     assert_eq!(told, [all]);
     assert_eq!((report.threads, report.records, report.bytes), (1, 4, all));
-    assert_eq!(store.footprint().unwrap().block_bytes, held);
-    shows(&page(&store), &["one", "two", "three", "other"]);
+    let (number, _) = store.source.find("a").unwrap();
+    let row = store
+        .index
+        .with(|index| Ok(index.reader()?.thread(number)?));
+    assert_eq!(row.unwrap().unwrap().item_rows, 4);
+    assert_eq!(store.damage_seen(), []);
+    // It is what a page of them meets.
+    let _ = page(&store);
+    assert_ne!(store.damage_seen(), []);
+}
+
+/// Hexadecimal digits that do not repeat.
+fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    let mut digit = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{:x}", state & 15)
+    };
+    (0..bytes).map(|_| digit()).collect()
+}
+
+/// Flips a bit in the middle of each file of records: their blocks are most of it.
+fn spoil_segments(dir: &Path) {
+    let mut spoiled = 0;
+    for entry in fs::read_dir(dir.join("segments")).unwrap().flatten() {
+        let mut bytes = fs::read(entry.path()).unwrap();
+        if bytes.len() > 40_000 {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(entry.path(), bytes).unwrap();
+            spoiled += 1;
+        }
+    }
+    assert_eq!(spoiled, 1);
+}
+
+/// Rows that were made from notes up to the end of the log need no second look.
+#[test]
+fn notes_up_to_the_end_of_the_log_are_applied_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.create_thread("a").unwrap();
+    append(&store, &["one", "two"]);
+    store.seal_all().unwrap();
+    store.rebuild_index(&mut |_| {}).unwrap();
+    assert_eq!(applied(&store), 0);
 }
 
 /// Of each of two threads.
@@ -71,4 +124,38 @@ fn a_rebuild_counts_all_threads() {
     let each = 2 * bytes(&["a"]);
     assert_eq!(told, [each, 2 * each, 3 * each]);
     assert_eq!((report.threads, report.records), (3, 6));
+}
+
+/// Payload bytes that an owner applies who comes after a crash at this moment: the files are copied
+/// as they are, while the store is open.
+fn applied_after_a_crash(dir: &Path) -> u64 {
+    let image = tempfile::tempdir().unwrap();
+    for name in ["LOCK", "index.redb"] {
+        fs::copy(dir.join(name), image.path().join(name)).unwrap();
+    }
+    copy(&dir.join("journal"), &image.path().join("journal"));
+    applied(&open(image.path()))
+}
+
+/// The index is made durable for each 16 MiB, whether they come in one call or in many; not for
+/// each call.
+#[test]
+fn a_crash_costs_the_index_a_few_mebibytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(OsDisk::new(dir.path()));
+    let options = Options::default();
+    let store = Store::open_on(disk, options, &system_owner(), false, || 1).unwrap();
+    store.create_thread("a").unwrap();
+    let text = "x".repeat(999_000);
+    let each = bytes(&[text.as_str(); 6]);
+    let more = |times: usize| {
+        append(&store, &vec![text.as_str(); 6 * times]);
+        assert_eq!(applied(&store), each * times as u64);
+        applied_after_a_crash(dir.path())
+    };
+    assert_eq!(more(1), each);
+    assert_eq!(more(1), 2 * each);
+    assert_eq!(more(1), 0, "18 MB in three calls");
+    assert_eq!(more(1), each);
+    assert_eq!(more(3), 0, "18 MB in one call");
 }
