@@ -102,7 +102,7 @@ fn runs_of_a_deleted_thread_are_not_missed() {
 fn a_loss_that_was_accepted_covers_no_other() {
     let mut journal = founded();
     journal.b("b0");
-    journal.a("a0");
+    journal.a(&"a long record".repeat(50));
     journal.a("a1");
     delete(&mut journal);
     journal.b("b1");

@@ -106,7 +106,7 @@ fn records_of_chunks_are_not_taken_from_the_journal() {
 fn of_two_missing_segments_the_journal_may_hold_one() {
     // [R:seg-1]
     let lines = ["a0", "a1", "a2", "a3"].map(line);
-    for held in [&["a0", "a1"][..], &["a2", "a3"]] {
+    for (held, lost) in [(["a0", "a1"], (2, 4)), (["a2", "a3"], (0, 2))] {
         let mut journal = founded();
         let mut runs = Vec::new();
         for (id, lines) in [(1, &lines[..2]), (2, &lines[2..4])] {
@@ -122,9 +122,14 @@ fn of_two_missing_segments_the_journal_may_hold_one() {
         let expect = Verdict {
             damage: &["Missing", "Missing"],
             closed: &[1],
-            a: &[held, &["a4"]].concat(),
+            a: &[held[0], held[1], "a4"],
             b: &[],
         };
-        home(&[&journal.file]).check("seg-1, one of two", &expect);
+        let home = home(&[&journal.file]);
+        let snapshot = home.snapshot().unwrap();
+        let holes = snapshot.state().reader(ThreadNumber(1)).unwrap().holes();
+        let ordinals: Vec<_> = holes.iter().map(|hole| hole.ordinals).collect();
+        assert_eq!(ordinals, [Some((Ordinal(lost.0), Ordinal(lost.1)))]);
+        home.check("seg-1, one of two", &expect);
     }
 }
