@@ -1,5 +1,5 @@
-//! Owns fetching units by place: the blocks of a run, the frames of the journal, the units that hold
-//! listed ordinals; neighbours with one read.
+//! Owns fetching units by place: the blocks of a run, the frames of the journal, the units that
+//! hold listed ordinals; neighbours with one read.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -17,7 +17,8 @@ use crate::error::ReadError;
 use crate::segment::OpenSegment;
 use crate::view::FrameRef;
 
-/// What [`SPAN_BYTES`] is for blocks that are read backward: who does that mostly wants the newest few.
+/// What [`SPAN_BYTES`] is for blocks that are read backward: who does that mostly wants the newest
+/// few.
 const SPAN_BACK_BYTES: u64 = 128 << 10;
 /// What blocks that are read together may inflate to: blocks that shrank far would else be many.
 const SPAN_RAW_BYTES: u64 = 4 << 20;
