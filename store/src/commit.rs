@@ -86,8 +86,8 @@ impl Committer {
         woken.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `look` finds what is waited for, and leads commits meanwhile where nobody else does.
-    /// `look` must find something once nothing is staged, sealed or leased any more.
+    /// Waits until `look` finds what is waited for, and leads commits meanwhile where nobody else
+    /// does. `look` must find something once nothing is staged, sealed or leased any more.
     pub(crate) fn wait_for<'s, T>(
         &'s self,
         mut log: MutexGuard<'s, Log>,
