@@ -10,6 +10,7 @@ use std::time::Duration;
 use turnleaf::{ImportSource, ItemsRequest, Order, Store};
 use turnleaf_projector::fold::{self, MemRows, ThreadState};
 use turnleaf_projector::format::Ordinal;
+use turnleaf_projector::payload;
 
 use crate::measure::{Cost, measure, peak_kib};
 use crate::replay::{Replay, each_line, one_pass};
@@ -144,7 +145,7 @@ fn fold_file(jsonl: &Path) -> io::Result<()> {
     let (mut rows, mut state) = (MemRows::default(), ThreadState::default());
     let mut ordinal = Ordinal(0);
     each_line(jsonl, |line| {
-        let Ok(()) = fold::apply(&mut rows, &mut state, ordinal, &fold::decode(line));
+        let Ok(()) = fold::apply(&mut rows, &mut state, ordinal, &payload::decode(line));
         ordinal = ordinal.plus(1);
     })?;
     assert!(rows.items().count() > 0, "the rollout has items");

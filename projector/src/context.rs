@@ -5,8 +5,10 @@ use std::ops::ControlFlow;
 
 use turnleaf_format::Ordinal;
 
-use crate::fold::{Decoded, Effect, Mode, PathFamily, Rejection, ThreadState};
-use crate::item::LegacyHead;
+use crate::fold::{Mode, ThreadState};
+
+use crate::payload::LegacyHead;
+use crate::payload::{Decoded, Effect, PathFamily, Rejection};
 use crate::rows::ItemKind;
 
 /// Walks a thread from its newest record to its oldest, until it has seen enough.

@@ -11,10 +11,9 @@ pub mod codec;
 pub mod context;
 pub mod fold;
 pub mod index;
-pub mod item;
 pub mod notes;
-mod one_tag;
-mod repeats;
+pub mod payload;
+pub mod render;
 pub mod rows;
 pub mod world_state;
 

@@ -5,8 +5,8 @@
 //! [`PROJECTION_VERSION`] are no notes, and then the records are decoded.
 
 use crate::codec;
-use crate::fold::Decoded;
 use crate::index::PROJECTION_VERSION;
+use crate::payload::Decoded;
 
 /// Bytes before the records: version of the projection, number of records.
 const HEAD_BYTES: usize = 12;
@@ -67,7 +67,7 @@ impl<'a> NotesReader<'a> {
 #[cfg(test)]
 mod tests {
     use super::{Notes, NotesReader};
-    use crate::fold::decode;
+    use crate::payload::decode;
 
     #[test]
     fn what_a_record_decodes_to_comes_back() {

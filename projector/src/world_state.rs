@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use turnleaf_format::Ordinal;
 
-use crate::fold::{Effect, decode};
-use crate::repeats::without_repeats;
+use crate::payload::json::repeats::without_repeats;
+use crate::payload::{Effect, decode};
 
 /// The world state after some record.
 #[derive(Debug, Clone, PartialEq)]

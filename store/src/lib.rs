@@ -68,5 +68,5 @@ pub use turnleaf_engine::{
 };
 pub use turnleaf_projector::fold::AnomalyClass;
 pub use turnleaf_projector::index::Order;
-pub use turnleaf_projector::item::user_title;
+pub use turnleaf_projector::payload::user_title;
 pub use turnleaf_projector::world_state::WorldState;

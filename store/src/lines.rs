@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::{Payload, ReadError, Reader, Record};
-use turnleaf_projector::fold::{self, Decoded, Effect, LargeLine, OPAQUE_BYTES, Part};
+use turnleaf_projector::payload::{self, Decoded, Effect, LargeLine, OPAQUE_BYTES, Part};
 
 /// Lines up to this length are held whole; a longer one comes in pieces and is never parsed as it
 /// comes.
@@ -15,7 +15,7 @@ pub(crate) const LINE_BYTES_MAX: usize = 16 << 20;
 /// The flag of a usable compaction, so that a segment can begin there: the same whichever way the
 /// line comes. One that is too long for an import to hold it whole has none.
 pub(crate) fn boundary_flag(line: &[u8]) -> Flags {
-    if line.len() <= LINE_BYTES_MAX && fold::is_boundary(line) {
+    if line.len() <= LINE_BYTES_MAX && payload::is_boundary(line) {
         Flags::BOUNDARY
     } else {
         Flags::NONE
@@ -33,10 +33,10 @@ pub(crate) fn decoded<T>(
         Kind::LINE => {}
         Kind::METADATA => {
             let bytes = record.bytes().unwrap_or_default();
-            return Ok(take(&fold::decode_metadata(bytes, record.timestamp_ms)));
+            return Ok(take(&payload::decode_metadata(bytes, record.timestamp_ms)));
         }
         // Other kinds say nothing to the fold.
-        _ => return Ok(take(&fold::decode(b""))),
+        _ => return Ok(take(&payload::decode(b""))),
     }
     let unterminated = record.flags.has(Flags::NO_LINE_FEED);
     let continues = record.flags.has(Flags::CONTINUES);
@@ -53,10 +53,10 @@ pub(crate) fn decoded<T>(
                 head_bytes,
             };
             if head_bytes == 0 {
-                return Ok(take(&fold::decode_part(bytes, part)));
+                return Ok(take(&payload::decode_part(bytes, part)));
             }
             joined.extend_from_slice(bytes);
-            return Ok(take(&fold::decode_part(&joined, part)));
+            return Ok(take(&payload::decode_part(&joined, part)));
         }
     }
     let first = if continues {
@@ -69,7 +69,7 @@ pub(crate) fn decoded<T>(
 }
 
 /// Decodes the line that begins with the record `first`, up to and with the record `last`: what
-/// [`fold::decode_part`] says of a line that is held.
+/// [`payload::decode_part`] says of a line that is held.
 fn large_line(
     reader: &Reader,
     first: Ordinal,
@@ -99,13 +99,13 @@ fn large_line(
         };
         decoded = Decoded {
             effect,
-            ..fold::decode(b"")
+            ..payload::decode(b"")
         };
     } else if unterminated && is_no_record {
         let effect = Effect::Pending;
         decoded = Decoded {
             effect,
-            ..fold::decode(b"")
+            ..payload::decode(b"")
         };
     }
     Ok(decoded)

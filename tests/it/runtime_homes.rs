@@ -12,7 +12,8 @@ use turnleaf::{
     ImportSource, ItemsRequest, ItemsView, Order, SortKey, Store, ThreadsRequest, TurnsRequest,
 };
 use turnleaf_format::Ordinal;
-use turnleaf_projector::fold::{self, AnomalyClass, AnomalyKind, MemRows, Rejection, ThreadState};
+use turnleaf_projector::fold::{self, AnomalyClass, AnomalyKind, MemRows, ThreadState};
+use turnleaf_projector::payload::{self, Rejection};
 
 const HOMES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -194,7 +195,7 @@ fn oddities(rollout: &Path) -> Vec<AnomalyKind> {
             &mut rows,
             &mut state,
             Ordinal(at),
-            &fold::decode(line.as_bytes()),
+            &payload::decode(line.as_bytes()),
         );
     }
     state.anomalies.iter().map(|odd| odd.kind).collect()

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use turnleaf::{ItemsRequest, ItemsView, Order, SortKey, Store, ThreadsRequest, TurnsRequest};
 use turnleaf_projector::codec;
-use turnleaf_projector::fold::{Mode, ThreadState, decode};
+use turnleaf_projector::fold::{Mode, ThreadState};
 use turnleaf_projector::notes::Notes;
+use turnleaf_projector::payload::decode;
 use turnleaf_tests::answers::options;
 use turnleaf_tests::crash_rig::scale;
 use turnleaf_tests::parallel::in_parallel;

@@ -7,10 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use turnleaf_format::{Ordinal, StoreId, ThreadChain, ThreadNumber};
 use turnleaf_projector::codec;
-use turnleaf_projector::fold::{Decoded, MemRows, Mode, ThreadState, apply, decode, is_boundary};
+use turnleaf_projector::fold::{MemRows, Mode, ThreadState, apply};
 use turnleaf_projector::index::{Index, Order, PageRequest, StorageBackend};
-use turnleaf_projector::item;
 use turnleaf_projector::notes::{Notes, NotesReader};
+use turnleaf_projector::payload::{Decoded, decode, is_boundary};
+use turnleaf_projector::render;
 use turnleaf_projector::rows::{ItemRow, TurnRow};
 
 use crate::rng::Rng;
@@ -57,7 +58,7 @@ pub fn render(lines: &[Vec<u8>], rows: &MemRows) {
             .map(|at| lines[usize::try_from(at.0).expect("a small thread")].as_slice())
             .collect();
         assert!(!sources.is_empty(), "item {key} has a source");
-        let _ = item::render(&row.id, &sources);
+        let _ = render::render(&row.id, &sources);
     }
 }
 

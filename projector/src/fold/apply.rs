@@ -2,10 +2,11 @@
 
 use turnleaf_format::Ordinal;
 
-use super::effect::{Decoded, Effect, Git, PathFamily, Rejection, SessionMeta};
-use super::state::{AnomalyKind, At, Mode, ThreadMeta, ThreadState};
-use super::{legacy, paginated};
-use crate::item::{LegacyHead, UserText};
+use crate::fold::legacy;
+use crate::fold::paginated;
+use crate::fold::state::{AnomalyKind, At, Mode, ThreadMeta, ThreadState};
+use crate::payload::{Decoded, Effect, Git, PathFamily, Rejection, SessionMeta};
+use crate::payload::{LegacyHead, UserText};
 use crate::rows::Rows;
 
 /// Takes one record into rows and state.

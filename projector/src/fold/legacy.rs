@@ -3,9 +3,9 @@
 
 use turnleaf_format::Ordinal;
 
-use super::effect::{CallHead, Decoded, Effect, TurnTimes};
-use super::state::{AnomalyKind, At, OpenTurn, PendingCall, ThreadState};
-use crate::item::{InTurn, LegacyHead, LegacyUse};
+use crate::fold::state::{AnomalyKind, At, OpenTurn, PendingCall, ThreadState};
+use crate::payload::{CallHead, Decoded, Effect, TurnTimes};
+use crate::payload::{InTurn, LegacyHead, LegacyUse};
 use crate::rows::{
     ItemKind, ItemRow, ItemTimes, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus,
 };

@@ -3,9 +3,9 @@
 
 use turnleaf_format::Ordinal;
 
-use super::effect::{Decoded, Effect, TurnTimes};
-use super::state::ThreadState;
-use crate::item::{ItemHead, LegacyHead};
+use crate::fold::state::ThreadState;
+use crate::payload::{Decoded, Effect, TurnTimes};
+use crate::payload::{ItemHead, LegacyHead};
 use crate::rows::{
     ItemKind, ItemRow, ItemTimes, Landmarks, Phase, Rows, TurnName, TurnNo, TurnRow, TurnStatus,
 };

@@ -9,7 +9,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use turnleaf_format::Ordinal;
 
-use super::effect::{PathFamily, Rejection};
+use crate::payload::{PathFamily, Rejection};
 use crate::rows::TurnNo;
 
 /// An ordinal inside a persisted state.

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use redb::{Durability, WriteTransaction};
 use turnleaf_format::ThreadNumber;
 
+use super::checksum::checksum;
 use super::error::{Fault, Guarded, Place, Table, guarded};
-use super::layer::Tally;
+use super::overlay::RowSum;
 use super::row::Row;
-use super::seal::seal;
 use super::tables::{self, Known, THREADS};
 use super::thread::{Open, ThreadRows};
 use super::view::View;
@@ -123,7 +123,7 @@ impl Batch {
 fn write_threads(
     txn: &WriteTransaction,
     threads: BTreeMap<u64, Open>,
-    tallies: &BTreeMap<u64, Tally>,
+    tallies: &BTreeMap<u64, RowSum>,
 ) -> Result<(), Fault> {
     let mut table = txn.open_table(THREADS.definition)?;
     for (thread, open) in threads {
@@ -136,7 +136,7 @@ fn write_threads(
         row.rows = row.rows.wrapping_add(tally.rows);
         let key = thread.to_be_bytes();
         let mut value = row.bytes(open.known.place(Table::Threads), &key)?;
-        value.extend_from_slice(&seal(Table::Threads, &key, &value));
+        value.extend_from_slice(&checksum(Table::Threads, &key, &value));
         table.insert(&key, value.as_slice())?;
     }
     Ok(())

@@ -8,13 +8,13 @@
 
 mod batch;
 mod blocks;
+mod checksum;
 mod error;
 mod keys;
-mod layer;
+mod overlay;
 mod page;
 mod reader;
 mod row;
-mod seal;
 mod tables;
 #[cfg(test)]
 pub(crate) mod test_rows;
@@ -37,9 +37,9 @@ pub use redb::StorageBackend;
 pub use thread::ThreadRows;
 
 use blocks::Blocks;
+use checksum::{checked_body, checksum};
 use error::{Fault, Guarded, guarded};
-use layer::Snapshot;
-use seal::{seal, unseal};
+use overlay::Snapshot;
 use view::View;
 
 /// Version of what rows mean: raised whenever the fold or a row changes, so that an index of an
@@ -190,7 +190,7 @@ fn create(db: &Database, store: StoreId) -> Result<(), Fault> {
     txn.set_quick_repair(true);
     tables::create(&txn)?;
     let mut value = meta(store);
-    value.extend_from_slice(&seal(Table::Meta, &META_KEY, &value));
+    value.extend_from_slice(&checksum(Table::Meta, &META_KEY, &value));
     txn.open_table(META)?.insert(&META_KEY, value.as_slice())?;
     Ok(txn.commit()?)
 }
@@ -203,7 +203,7 @@ fn check(db: &Database, store: StoreId, place: Place) -> Result<(), Fault> {
     }
     let value = txn.open_table(META)?.get(&META_KEY)?;
     let value = value.ok_or(place.damaged(Damage::Dangling))?;
-    let body = unseal(Table::Meta, &META_KEY, value.value());
+    let body = checked_body(Table::Meta, &META_KEY, value.value());
     let body = body.ok_or(place.damaged(Damage::Checksum))?;
     if body == meta(store) {
         Ok(())

@@ -11,7 +11,7 @@ use redb::WriteTransaction;
 use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
 use super::error::{Fault, Place, Table};
-use super::layer::{Below, Body, Changes, Mark, Schema, Tally};
+use super::overlay::{Body, Changes, KeyOnly, Probe, RowSum, Schema};
 use super::row::Row;
 use super::turn_items::TurnItems;
 use super::{ThreadRow, keys};
@@ -24,8 +24,8 @@ pub(super) const ITEMS: Schema<16, Body, ItemRow> = Schema::new(Table::Items, "i
 pub(super) const CALLS: Schema<16, Body, ItemRow> = Schema::new(Table::Calls, "calls");
 pub(super) const NUMBERS: Schema<12, Body, NumberRow> =
     Schema::new(Table::TurnNumbers, "turn_numbers");
-pub(super) const NAMES: Schema<16, Mark, ()> = Schema::new(Table::TurnNames, "turn_names");
-pub(super) const ITEM_IDS: Schema<24, Mark, ()> = Schema::new(Table::ItemIds, "item_ids");
+pub(super) const NAMES: Schema<16, KeyOnly, ()> = Schema::new(Table::TurnNames, "turn_names");
+pub(super) const ITEM_IDS: Schema<24, KeyOnly, ()> = Schema::new(Table::ItemIds, "item_ids");
 pub(super) const TURN_ITEMS: Schema<12, Body, TurnItems> =
     Schema::new(Table::TurnItems, "turn_items");
 
@@ -69,16 +69,16 @@ impl Known {
         }
     }
 
-    pub(super) fn at(&self, first: Ordinal) -> Below {
-        Below::when(first.0 < self.row_end || self.row_end == u64::MAX)
+    pub(super) fn at(&self, first: Ordinal) -> Probe {
+        Probe::when(first.0 < self.row_end || self.row_end == u64::MAX)
     }
 
-    pub(super) fn of(&self, turn: TurnNo) -> Below {
-        Below::when(u64::from(turn.0) < self.turn_end)
+    pub(super) fn of(&self, turn: TurnNo) -> Probe {
+        Probe::when(u64::from(turn.0) < self.turn_end)
     }
 
-    pub(super) fn any(&self) -> Below {
-        Below::when(self.row_end > 0 || self.turn_end > 0)
+    pub(super) fn any(&self) -> Probe {
+        Probe::when(self.row_end > 0 || self.turn_end > 0)
     }
 
     pub(super) fn place(&self, table: Table) -> Place {
@@ -99,7 +99,7 @@ pub(super) struct ViewChanges {
 
 impl ViewChanges {
     /// Writes all changes, table after table, each in the order of its keys.
-    pub(super) fn apply(self, txn: &WriteTransaction) -> Result<BTreeMap<u64, Tally>, Fault> {
+    pub(super) fn apply(self, txn: &WriteTransaction) -> Result<BTreeMap<u64, RowSum>, Fault> {
         let mut tallies = BTreeMap::new();
         TURNS.apply(txn, self.turns, &mut tallies)?;
         ITEMS.apply(txn, self.items, &mut tallies)?;

@@ -4,8 +4,8 @@
 use bincode::{Decode, Encode};
 use turnleaf_format::{Ordinal, ThreadChain};
 
+use super::checksum::id_hash;
 use super::error::Table;
-use super::seal::id_hash;
 use super::tables::{Known, NumberRow};
 use super::turn_items::{Class, TurnItems};
 use super::view::View;

@@ -5,12 +5,12 @@ use std::num::NonZeroUsize;
 
 use turnleaf_format::{Ordinal, ThreadNumber};
 
+use super::checksum::{id_hash, row_hash};
 use super::error::{Damage, Table};
 use super::keys::{self, ItemIdKey, NameKey, RowKey, ThreadKey};
-use super::layer::{Below, Body, Layer, Mark, Sealed, Snapshot, Tally};
+use super::overlay::{Body, ByteValue, KeyOnly, Overlay, Probe, RowSum, Snapshot};
 use super::page::{Anchor, Order, Page, PageRequest};
 use super::row::{Held, Row};
-use super::seal::{id_hash, row_hash};
 use super::tables::{
     CALLS, ITEM_IDS, ITEMS, Known, NAMES, NUMBERS, NumberRow, THREADS, TURN_ITEMS, TURNS,
     ViewChanges,
@@ -21,27 +21,27 @@ use crate::rows::{ItemRow, TurnName, TurnNo, TurnRow};
 
 /// All tables of one snapshot, with the changes above it.
 pub(super) struct View {
-    pub(super) threads: Layer<8, Body, ThreadRow>,
-    pub(super) turns: Layer<16, Body, TurnRow>,
-    pub(super) items: Layer<16, Body, ItemRow>,
-    pub(super) calls: Layer<16, Body, ItemRow>,
-    pub(super) numbers: Layer<12, Body, NumberRow>,
-    pub(super) names: Layer<16, Mark, ()>,
-    pub(super) item_ids: Layer<24, Mark, ()>,
-    pub(super) turn_items: Layer<12, Body, TurnItems>,
+    pub(super) threads: Overlay<8, Body, ThreadRow>,
+    pub(super) turns: Overlay<16, Body, TurnRow>,
+    pub(super) items: Overlay<16, Body, ItemRow>,
+    pub(super) calls: Overlay<16, Body, ItemRow>,
+    pub(super) numbers: Overlay<12, Body, NumberRow>,
+    pub(super) names: Overlay<16, KeyOnly, ()>,
+    pub(super) item_ids: Overlay<24, KeyOnly, ()>,
+    pub(super) turn_items: Overlay<12, Body, TurnItems>,
 }
 
 impl View {
     pub(super) fn new(snapshot: &Snapshot) -> View {
         View {
-            threads: Layer::new(THREADS, snapshot),
-            turns: Layer::new(TURNS, snapshot),
-            items: Layer::new(ITEMS, snapshot),
-            calls: Layer::new(CALLS, snapshot),
-            numbers: Layer::new(NUMBERS, snapshot),
-            names: Layer::new(NAMES, snapshot),
-            item_ids: Layer::new(ITEM_IDS, snapshot),
-            turn_items: Layer::new(TURN_ITEMS, snapshot),
+            threads: Overlay::new(THREADS, snapshot),
+            turns: Overlay::new(TURNS, snapshot),
+            items: Overlay::new(ITEMS, snapshot),
+            calls: Overlay::new(CALLS, snapshot),
+            numbers: Overlay::new(NUMBERS, snapshot),
+            names: Overlay::new(NAMES, snapshot),
+            item_ids: Overlay::new(ITEM_IDS, snapshot),
+            turn_items: Overlay::new(TURN_ITEMS, snapshot),
         }
     }
 
@@ -71,7 +71,7 @@ impl View {
 
     pub(super) fn thread(&self, thread: u64) -> Found<ThreadRow> {
         let key: ThreadKey = thread.to_be_bytes();
-        self.threads.get(&key, Below::Look)
+        self.threads.get(&key, Probe::Snapshot)
     }
 
     pub(super) fn turn(&self, known: Known, first: Ordinal) -> Found<TurnRow> {
@@ -193,14 +193,14 @@ impl View {
             return Ok(page);
         };
         let mut spans = vec![(low, high)];
-        let mut below = known.any();
+        let mut probe = known.any();
         if let Some(turn) = turn {
             let key = keys::number(known.thread, turn);
             let of_turn = self
                 .turn_items
                 .ask(&key, known.of(turn), |items| items.within(low, high))?;
             spans = of_turn.unwrap_or_default();
-            below = known.of(turn);
+            probe = known.of(turn);
         }
         if request.order == Order::Descending {
             spans.reverse();
@@ -208,7 +208,7 @@ impl View {
         for (low, high) in spans {
             let span = (keys::row(known.thread, low), keys::row(known.thread, high));
             self.items
-                .scan(span, request.order, below, &mut |key, held| {
+                .scan(span, request.order, probe, &mut |key, held| {
                     let row = held.row(key)?;
                     if turn.is_some_and(|turn| row.turn != turn) {
                         return Ok(true);
@@ -328,7 +328,7 @@ impl View {
         };
         let span = (low.to_be_bytes(), [u8::MAX; 8]);
         self.threads
-            .scan(span, Order::Ascending, Below::Look, &mut |key, held| {
+            .scan(span, Order::Ascending, Probe::Snapshot, &mut |key, held| {
                 rows.push((ThreadNumber(keys::thread_of(key)), held.row(key)?));
                 Ok(rows.len() < limit)
             })?;
@@ -336,8 +336,8 @@ impl View {
     }
 
     /// Counts and hashes all rows of a thread, except its own one.
-    pub(super) fn tally(&self, thread: u64) -> Result<(Tally, u64, u64), IndexError> {
-        let mut tally = Tally::default();
+    pub(super) fn tally(&self, thread: u64) -> Result<(RowSum, u64, u64), IndexError> {
+        let mut tally = RowSum::default();
         let turns = sum(&self.turns, thread, &mut tally)?;
         let items = sum(&self.items, thread, &mut tally)?;
         sum(&self.calls, thread, &mut tally)?;
@@ -370,19 +370,19 @@ fn fill<T>(
     Ok(true)
 }
 
-fn sum<const N: usize, V: Sealed, R: Row>(
-    layer: &Layer<N, V, R>,
+fn sum<const N: usize, V: ByteValue, R: Row>(
+    overlay: &Overlay<N, V, R>,
     thread: u64,
-    tally: &mut Tally,
+    tally: &mut RowSum,
 ) -> Result<u64, IndexError> {
     let before = tally.rows;
     let span = keys::span(&thread.to_be_bytes());
-    layer.scan(span, Order::Ascending, Below::Look, &mut |key, held| {
-        let table = layer.schema.table;
+    overlay.scan(span, Order::Ascending, Probe::Snapshot, &mut |key, held| {
+        let table = overlay.schema.table;
         match held {
             Held::Stored(_, body) => tally.add(row_hash(table, key, body)),
             Held::Changed(row) => {
-                let body = row.clone().bytes(layer.schema.place("read", key), key)?;
+                let body = row.clone().bytes(overlay.schema.place("read", key), key)?;
                 tally.add(row_hash(table, key, &body));
             }
         }

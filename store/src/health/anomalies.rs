@@ -1,7 +1,9 @@
 //! Owns what is said of records that are not as they should be: a name for programs, and what it
 //! means for people.
 
-use turnleaf_projector::fold::{Anomaly, AnomalyClass, AnomalyKind, Rejection};
+use turnleaf_projector::fold::{Anomaly, AnomalyClass, AnomalyKind};
+
+use turnleaf_projector::payload::Rejection;
 
 /// One kind of oddity of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{Options, Owner, Refusal, Repair, RepairError, Repaired, find_repairs};
-use turnleaf_projector::fold::{self, Effect};
+use turnleaf_projector::payload::{self, Effect};
 
 use crate::error::Error;
 use crate::notes;
@@ -146,7 +146,7 @@ impl Store {
 
 /// The thread that a first record names.
 fn named_by(record: &[u8]) -> Option<ThreadId> {
-    let decoded = fold::decode(record);
+    let decoded = payload::decode(record);
     let id = match &decoded.effect {
         Effect::SessionMeta(meta) => &meta.id,
         Effect::BareHead(head) => &head.id,

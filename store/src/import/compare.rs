@@ -8,7 +8,7 @@ use turnleaf_engine::Reader;
 use turnleaf_engine::format::catalogue::Lost;
 use turnleaf_engine::format::record::{Entry, Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
-use turnleaf_projector::fold;
+use turnleaf_projector::payload;
 
 use super::lines::{Lines, Same};
 use super::sink::flags_of;
@@ -249,7 +249,7 @@ impl Walk<'_, '_> {
                 continue;
             }
             let mut flags = flags_of(&piece, self.unterminated);
-            if !is_part && fold::is_boundary(&piece.bytes) {
+            if !is_part && payload::is_boundary(&piece.bytes) {
                 flags = flags.with(Flags::BOUNDARY);
             }
             self.unterminated = flags.has(Flags::NO_LINE_FEED);

@@ -5,7 +5,7 @@ use std::io;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use turnleaf_engine::format::ThreadId;
-use turnleaf_projector::fold::{self, Effect, HeadField};
+use turnleaf_projector::payload::{self, Effect, HeadField};
 
 use super::Skip;
 use super::lines::Lines;
@@ -45,7 +45,7 @@ fn head_of(bytes: &[u8], is_last: bool, hint: Option<&str>) -> Option<Head> {
     let mut blank = true;
     for line in bytes.split(|byte| *byte == b'\n') {
         blank &= line.iter().all(u8::is_ascii_whitespace);
-        let decoded = fold::decode(line);
+        let decoded = payload::decode(line);
         match &decoded.effect {
             Effect::SessionMeta(meta) => {
                 found = Some(meta.id.clone().into_owned());

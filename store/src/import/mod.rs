@@ -20,7 +20,7 @@ use std::io::Read;
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_engine::{AppendError, NewRecord, State, ThreadFact};
-use turnleaf_projector::fold::HeadField;
+use turnleaf_projector::payload::HeadField;
 
 use crate::append::name_patch;
 use crate::error::Error;

@@ -5,8 +5,8 @@ use turnleaf_engine::format::catalogue::CatalogueRecord;
 use turnleaf_engine::format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kind, payload_crc};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_engine::{Log, NewRecord, RunWriter};
-use turnleaf_projector::fold;
 use turnleaf_projector::notes::Notes;
+use turnleaf_projector::payload;
 
 use super::group::{Group, Said, refused};
 use super::lines::Piece;
@@ -355,7 +355,7 @@ impl<'g, 's> Sink<'g, 's> {
     fn note(&mut self, bytes: &[u8], flags: Flags) {
         let alone = !flags.has(Flags::NO_LINE_FEED) && !flags.has(Flags::CONTINUES);
         match &mut self.notes {
-            Some(notes) if alone => notes.push(&fold::decode(bytes)),
+            Some(notes) if alone => notes.push(&payload::decode(bytes)),
             notes => *notes = None,
         }
     }

@@ -55,7 +55,7 @@ fn a_source_is_not_current_before_it_was_read_to_its_end() {
         "compacted",
         r#"{"message":"","replacement_history":[],"window_number":1}"#,
     );
-    assert!(turnleaf_projector::fold::is_boundary(&boundary));
+    assert!(turnleaf_projector::payload::is_boundary(&boundary));
     let noise = [vec![b'x'; 9 << 20], b"\n".to_vec()].concat();
     let lines = vec![head, noise.clone(), boundary, noise];
     let mut watched = Watched {

@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
 use turnleaf_engine::{ReadError, Reader};
-use turnleaf_projector::fold::{self, Decoded, ThreadState};
+use turnleaf_projector::fold::{self, ThreadState};
 use turnleaf_projector::index::{Batch, Index, IndexError};
 use turnleaf_projector::notes::NotesReader;
+use turnleaf_projector::payload::Decoded;
 
 use crate::error::Error;
 use crate::lines::decoded;

@@ -7,7 +7,8 @@ use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Entry, Flags, Kind};
 use turnleaf_engine::{ReadError, Reader};
 use turnleaf_projector::context::{ContextRange, ContextScan};
-use turnleaf_projector::fold::{self, ThreadState};
+use turnleaf_projector::fold::ThreadState;
+use turnleaf_projector::payload;
 
 use crate::error::Error;
 use crate::index::catch_up::thread_state;
@@ -172,7 +173,7 @@ impl Store {
                     // What it continues is damaged, so nobody can tell what it says.
                     Err(ReadError::Damaged(damage)) => {
                         self.saw_damage(&damage);
-                        scan.feed(at, &fold::decode(b""))
+                        scan.feed(at, &payload::decode(b""))
                     }
                     Err(ReadError::Disk(failure)) => {
                         failed = Some(failure);

@@ -7,9 +7,9 @@ use std::num::NonZeroUsize;
 use serde_json::{Value, json};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{ReadError, Reader, Record};
-use turnleaf_projector::fold::short_id;
 use turnleaf_projector::index::{self, Anchor, Order, Page, PageRequest, PageToken};
-use turnleaf_projector::item;
+use turnleaf_projector::payload::short_id;
+use turnleaf_projector::render;
 use turnleaf_projector::rows::{ItemRow, ItemTimes, TurnRow, TurnStatus};
 
 use self::calls::Calls;
@@ -314,13 +314,13 @@ impl Store {
                 .iter()
                 .map(|at| lines.get(at).map(Vec::as_slice))
                 .collect();
-            if let Some(mut value) = bytes.and_then(|bytes| item::render(&row.id, &bytes)) {
+            if let Some(mut value) = bytes.and_then(|bytes| render::render(&row.id, &bytes)) {
                 add_times(&mut value, row.times);
                 rendered.items.insert(first, value);
             }
         }
         for at in turns.iter().filter_map(|(_, turn)| turn.error_at) {
-            if let Some(error) = lines.get(&at).and_then(|line| item::turn_error(line)) {
+            if let Some(error) = lines.get(&at).and_then(|line| render::turn_error(line)) {
                 rendered.errors.insert(at, error);
             }
         }

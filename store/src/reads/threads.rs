@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 use turnleaf_engine::format::{StoreId, ThreadNumber};
-use turnleaf_projector::fold::{ThreadState, short_id, short_text};
+use turnleaf_projector::fold::ThreadState;
 use turnleaf_projector::index::{Order, PageToken, Spot};
+use turnleaf_projector::payload::{short_id, short_text};
 
 use super::filter::{SourceKind, same_directory};
 use super::pages::page_limit;

@@ -11,8 +11,9 @@ use turnleaf_engine::{NewRecord, Options, SealGoal};
 use turnleaf_format::ThreadId;
 use turnleaf_format::record::{Flags, Kind};
 use turnleaf_projector::codec;
-use turnleaf_projector::fold::{ThreadState, decode as decode_line};
+use turnleaf_projector::fold::ThreadState;
 use turnleaf_projector::notes::Notes;
+use turnleaf_projector::payload::decode as decode_line;
 
 use super::{append_stream, decode, files, journal_naive};
 use crate::projection::fold;

@@ -31,7 +31,7 @@ fn every_line_is_a_record_of_its_mode_with_its_ordinal() {
             .collect();
         for (at, line) in lines.iter().enumerate() {
             let record: Value = serde_json::from_slice(line).unwrap();
-            let decoded = turnleaf_projector::fold::decode(line);
+            let decoded = turnleaf_projector::payload::decode(line);
             assert!(decoded.is_accepted(), "{record}");
             assert!(decoded.timestamp_ms.is_some());
             match mode {

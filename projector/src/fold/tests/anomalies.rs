@@ -3,11 +3,9 @@
 use turnleaf_format::Ordinal;
 
 use crate::context::ContextScan;
-use crate::fold::{
-    AnomalyClass, AnomalyKind, Decoded, Effect, MemRows, Part, Rejection, ThreadState, apply,
-    decode, decode_metadata, decode_part,
-};
-use crate::item;
+use crate::fold::{AnomalyClass, AnomalyKind, MemRows, ThreadState, apply};
+use crate::payload::{Decoded, Effect, Part, Rejection, decode, decode_metadata, decode_part};
+use crate::render;
 
 const ID: &str = "019f0000-0000-7000-8000-000000000001";
 
@@ -240,10 +238,10 @@ fn a_byte_order_mark_and_a_carriage_return_are_passed_over() {
         r#"{"type":"token_count","info":null,"rate_limits":null}"#,
         said,
     );
-    let served = item::render("i", &[said.as_bytes()]);
+    let served = render::render("i", &[said.as_bytes()]);
     assert!(served.is_some(), "{said}");
     assert_eq!(
-        item::render("i", &[format!("\u{feff}{said}").as_bytes()]),
+        render::render("i", &[format!("\u{feff}{said}").as_bytes()]),
         served
     );
 }

@@ -3,7 +3,9 @@
 
 use turnleaf_format::Ordinal;
 
-use crate::fold::{MemRows, Mode, ThreadState, apply, decode};
+use crate::fold::{MemRows, Mode, ThreadState, apply};
+
+use crate::payload::decode;
 use crate::rows::{ItemRow, TurnNo};
 
 fn line(second: usize, kind: &str, payload: &str) -> String {

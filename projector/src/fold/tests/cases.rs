@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use turnleaf_format::Ordinal;
 
 use crate::context::ContextScan;
-use crate::fold::{Decoded, MemRows, Part, ThreadState, apply, decode, decode_part};
-use crate::item;
+use crate::fold::{MemRows, ThreadState, apply};
+use crate::payload::{Decoded, Part, decode, decode_part};
+use crate::render;
 use crate::rows::{ItemRow, Rows, TurnRow, TurnStatus};
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance/dev");
@@ -143,11 +144,11 @@ impl Case {
 
     fn item(&self, row: &ItemRow) -> Value {
         let lines: Vec<&[u8]> = row.sources.iter().map(|at| self.line(*at)).collect();
-        item::render(&row.id, &lines).unwrap_or(Value::Null)
+        render::render(&row.id, &lines).unwrap_or(Value::Null)
     }
 
     fn error(&self, row: &TurnRow) -> Value {
-        let error = row.error_at.map(|at| item::turn_error(self.line(at)));
+        let error = row.error_at.map(|at| render::turn_error(self.line(at)));
         error.flatten().unwrap_or(Value::Null)
     }
 

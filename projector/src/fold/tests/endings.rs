@@ -2,7 +2,9 @@
 
 use turnleaf_format::Ordinal;
 
-use crate::fold::{MemRows, ThreadState, apply, decode};
+use crate::fold::{MemRows, ThreadState, apply};
+
+use crate::payload::decode;
 use crate::rows::TurnStatus;
 
 /// Status of the only turn of a legacy thread, and the record that says what it failed of.

@@ -2,7 +2,9 @@
 
 use turnleaf_format::Ordinal;
 
-use crate::fold::{MemRows, TEXT_BYTES_MAX, ThreadMeta, ThreadState, apply, decode};
+use crate::fold::{MemRows, ThreadMeta, ThreadState, apply};
+
+use crate::payload::{TEXT_BYTES_MAX, decode};
 
 const ID: &str = "019f0000-0000-7000-8000-000000000001";
 

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use turnleaf_format::Ordinal;
 
 use super::cases::cases;
-use crate::fold::{
-    Effect, MemRows, Mode, Part, ThreadState, apply, decode, decode_metadata, decode_part,
-    is_boundary, is_complete_line,
+use crate::fold::{MemRows, Mode, ThreadState, apply};
+use crate::payload::{
+    Effect, Part, decode, decode_metadata, decode_part, is_boundary, is_complete_line,
 };
 
 fn states() -> [ThreadState; 2] {

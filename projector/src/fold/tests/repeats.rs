@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::cases::cases;
-use crate::fold::{Effect, LargeLine, decode};
-use crate::item;
+use crate::payload::{Effect, LargeLine, decode};
+use crate::render;
 
 /// The value as JSON text, in which every object has each key twice; only the second one counts.
 fn doubled(value: &Value, out: &mut String) {
@@ -52,11 +52,11 @@ fn lines_that_repeat_every_key_say_what_they_say_without() {
         }
         assert_eq!(decode(twice.as_bytes()), expected, "{twice}");
         records += 1;
-        let served = item::render("i", &[plain.as_bytes()]);
-        assert_eq!(item::render("i", &[twice.as_bytes()]), served, "{twice}");
+        let served = render::render("i", &[plain.as_bytes()]);
+        assert_eq!(render::render("i", &[twice.as_bytes()]), served, "{twice}");
         items += usize::from(served.is_some());
-        let error = item::turn_error(plain.as_bytes());
-        assert_eq!(item::turn_error(twice.as_bytes()), error, "{twice}");
+        let error = render::turn_error(plain.as_bytes());
+        assert_eq!(render::turn_error(twice.as_bytes()), error, "{twice}");
         if matches!(expected.effect, Effect::Compacted(_)) {
             let mut large = LargeLine::new();
             twice

@@ -1,6 +1,6 @@
 //! Line timestamps in all the forms that occur.
 
-use crate::fold::time::timestamp_ms;
+use crate::payload::json::time::timestamp_ms;
 
 #[test]
 fn the_written_forms_are_read() {

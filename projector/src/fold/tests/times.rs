@@ -2,7 +2,9 @@
 
 use turnleaf_format::Ordinal;
 
-use crate::fold::{MemRows, Mode, ThreadState, apply, decode};
+use crate::fold::{MemRows, Mode, ThreadState, apply};
+
+use crate::payload::decode;
 use crate::rows::{ItemRow, ItemTimes, TurnRow};
 
 const THREAD: &str = "019f0000-0000-7000-8000-000000000001";

@@ -6,7 +6,7 @@ use turnleaf_engine::Reader;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_projector::fold::ThreadState;
 use turnleaf_projector::index::{self, Order, Page, PageRequest};
-use turnleaf_projector::item;
+use turnleaf_projector::render;
 use turnleaf_projector::rows::{ItemRow, TurnNo};
 
 use super::{ItemAt, Rendered, add_times};
@@ -110,7 +110,7 @@ impl Store {
             let Some(call) = line(0) else {
                 continue;
             };
-            if let Some(mut value) = item::render_call(&row.id, call, line(1), &calls.directory) {
+            if let Some(mut value) = render::render_call(&row.id, call, line(1), &calls.directory) {
                 add_times(&mut value, row.times);
                 rendered.items.insert(*first, value);
             }
