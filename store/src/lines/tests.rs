@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use turnleaf_engine::NewRecord;
-use turnleaf_projector::fold::decode_part;
+use turnleaf_projector::payload::decode_part;
 
 use super::*;
 use crate::Store;
