@@ -167,6 +167,13 @@ pub(crate) enum Command {
     },
     /// Delete the index and build it again from the log.
     RebuildIndex,
+    /// Show what the store does, on a thread that is made for it.
+    ///
+    /// Makes a thread, imports it, reads the newest turns, resumes, verifies, exports it and compares
+    /// the export with the thread. Each step says how long it took, and how many bytes the process
+    /// read and wrote where the system counts them. Works in a directory of its own; no other store
+    /// is read or changed, whatever --store says.
+    Tour(TourArgs),
     /// Print a completion script.
     Completions {
         /// For which shell.
@@ -174,6 +181,32 @@ pub(crate) enum Command {
     },
     /// Print the manual page.
     Man,
+}
+
+/// What the tour is made with.
+#[derive(Debug, Args)]
+pub(crate) struct TourArgs {
+    /// About how large the thread is: bytes, or a number with KiB, MiB or GiB. The directory needs
+    /// twice as much room.
+    #[arg(long, default_value = "64MiB", value_parser = bytes)]
+    pub(crate) size: u64,
+    /// Work in this directory, which must be empty or absent, and keep it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+/// A number of bytes, with or without a unit.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        unit => return Err(format!("no unit {unit:?}: give bytes, KiB, MiB or GiB")),
+    };
+    let number: u64 = digits.trim_end().parse().map_err(|_| "no number")?;
+    number.checked_mul(1 << shift).ok_or("too large".to_owned())
 }
 
 /// What to import.

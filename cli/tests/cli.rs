@@ -20,6 +20,8 @@ mod names;
 mod stores;
 #[path = "cli/streams.rs"]
 mod streams;
+#[path = "cli/tour.rs"]
+mod tour;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -123,6 +123,26 @@ fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> R
     Ok(())
 }
 
+/// Imports one file, seals it and makes the index follow.
+pub(super) fn file(
+    store: &Store,
+    path: &Path,
+    told: &mut dyn FnMut(u64),
+) -> Result<Imported, Failure> {
+    let mut importer = store.importer()?;
+    let imported = import_one(&mut importer, path, told)?;
+    importer.finish()?;
+    let imported = imported.map_err(|why| match why {
+        NotImported::Nothing(why)
+        | NotImported::NoRollout(why)
+        | NotImported::Refused(why)
+        | NotImported::InPart(_, why) => Failure::Usage(format!("{}: {why}", path.display())),
+    })?;
+    store.seal_all()?;
+    store.counts(std::slice::from_ref(&imported.thread));
+    Ok(imported)
+}
+
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

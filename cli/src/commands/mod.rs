@@ -6,6 +6,7 @@ mod health;
 mod import;
 mod lifecycle;
 mod pages;
+mod tour;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
@@ -69,6 +70,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Archive { thread } => lifecycle::archive(&global, &thread, true),
         Command::Unarchive { thread } => lifecycle::archive(&global, &thread, false),
         Command::Delete { thread } => lifecycle::delete(&global, &thread),
+        Command::Tour(args) => tour::run(&global, &args),
         Command::RebuildIndex => upkeep::rebuild_index(&global),
         Command::Completions { shell } => {
             let mut script = Vec::new();

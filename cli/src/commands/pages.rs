@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use comfy_table::Table;
 use serde_json::{Value, json};
-use turnleaf::{ItemsRequest, ItemsView, SortKey, Store, ThreadsRequest, TurnsRequest, user_title};
+use turnleaf::{
+    ItemsRequest, ItemsView, SortKey, Store, ThreadsRequest, TurnsPage, TurnsRequest, user_title,
+};
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
 use crate::commands::{met, open_log, open_to_read, thread_id};
@@ -120,28 +123,33 @@ pub(crate) fn turns(
             "backwardsCursor": page.backwards_cursor,
         }))?;
     } else {
-        let times = Times::of(global);
-        let mut rows = table(&["started", "status", "turn", "asked", "answered"]);
-        for (turn, head) in page.turns.iter().zip(&page.heads) {
-            let items = turn["items"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let of = |kind: &str| items.iter().find(|item| item["type"] == kind);
-            let asked = of("userMessage").and_then(user_title).unwrap_or_default();
-            let answered = items.iter().rfind(|item| item["type"] == "agentMessage");
-            rows.add_row([
-                times.show(head.began_at_ms.map(|ms| ms.div_euclid(1000))),
-                turn["status"].as_str().unwrap_or_default().to_owned(),
-                whole(turn["id"].as_str().unwrap_or_default()),
-                short(&asked, TEXT),
-                short(&answered.map(one_line).unwrap_or_default(), TEXT),
-            ]);
-        }
+        let rows = turns_table(&page, &Times::of(global));
         print_line(&rows.to_string())?;
         print_next(page.next_cursor.as_deref())?;
     }
     Ok(met(global, &store))
+}
+
+/// A page of turns for people: when each began, what was asked and what was answered.
+pub(crate) fn turns_table(page: &TurnsPage, times: &Times) -> Table {
+    let mut rows = table(&["started", "status", "turn", "asked", "answered"]);
+    for (turn, head) in page.turns.iter().zip(&page.heads) {
+        let items = turn["items"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let of = |kind: &str| items.iter().find(|item| item["type"] == kind);
+        let asked = of("userMessage").and_then(user_title).unwrap_or_default();
+        let answered = items.iter().rfind(|item| item["type"] == "agentMessage");
+        rows.add_row([
+            times.show(head.began_at_ms.map(|ms| ms.div_euclid(1000))),
+            turn["status"].as_str().unwrap_or_default().to_owned(),
+            whole(turn["id"].as_str().unwrap_or_default()),
+            short(&asked, TEXT),
+            short(&answered.map(one_line).unwrap_or_default(), TEXT),
+        ]);
+    }
+    rows
 }
 
 pub(crate) fn items(
