@@ -75,9 +75,10 @@ pub(crate) enum Command {
         /// Only this thread: its id, or a beginning of it that no other thread has.
         thread: Option<String>,
     },
-    /// What is odd about the store and its threads, what it means and what can be done.
+    /// Damage, anomalies and lag of the store and its threads: what each means and what can be done.
     Doctor {
-        /// Every odd record of this thread instead; reads all of its records.
+        /// Every anomaly of this thread instead: records of unknown kinds, malformed, out of order.
+        /// Reads all of its records.
         thread: Option<String>,
     },
     /// Do the repairs that the store, or one thread, calls for; reads every byte to find them.

@@ -263,7 +263,7 @@ fn bad_inputs_are_named_and_the_rest_goes_on() {
 }
 
 #[test]
-fn odd_lines_are_kept_to_the_byte() {
+fn malformed_lines_are_kept_to_the_byte() {
     let home = Home::new();
     let mut bytes = b"\xef\xbb\xbf".to_vec();
     bytes.extend_from_slice(head(THREAD, "legacy").as_bytes());
@@ -273,7 +273,7 @@ fn odd_lines_are_kept_to_the_byte() {
     bytes.extend(std::iter::repeat_n(b'z', 20_000_000));
     bytes.push(b'\n');
     bytes.extend_from_slice(message("last").as_bytes());
-    let path = home.write("odd.jsonl", &bytes);
+    let path = home.write("malformed.jsonl", &bytes);
     let said = home.import(&path, 0);
     assert_eq!(said["bytes"], bytes.len());
     assert!(said["anomalies"].as_u64().unwrap() >= 5, "{said}");
@@ -500,8 +500,8 @@ fn the_doctor_names_what_is_odd_and_repair_mends_it() {
     fs::write(&file, &bytes).unwrap();
     let orphan = home.path("store/segments/00000000000000ff.tls");
     fs::write(&orphan, b"stray").unwrap();
-    let odd = home.json(&["doctor"], 0);
-    assert_eq!(odd["remarks"].as_array().unwrap().len(), 2);
+    let said = home.json(&["doctor"], 0);
+    assert_eq!(said["remarks"].as_array().unwrap().len(), 2);
     let dry = home.json(&["repair", "--dry-run"], 0);
     assert_eq!(dry["due"].as_array().unwrap().len(), 2);
     assert!(fs::read(&file).unwrap() == bytes && orphan.exists());
@@ -535,13 +535,13 @@ fn a_backup_made_of_hard_links_is_never_written() {
 }
 
 #[test]
-fn the_doctor_explains_odd_records() {
+fn the_doctor_explains_anomalies() {
     let home = Home::new();
     let text = format!("{}nonsense\n", rollout(THREAD));
     home.import(&home.write("a.jsonl", text.as_bytes()), 0);
-    let odd = home.json(&["doctor"], 0);
-    let anomaly = &odd["threads"][0]["anomalies"][0];
-    assert_eq!(odd["threads"][0]["lag"], 0);
+    let said = home.json(&["doctor"], 0);
+    let anomaly = &said["threads"][0]["anomalies"][0];
+    assert_eq!(said["threads"][0]["lag"], 0);
     assert_eq!(
         (&anomaly["count"], &anomaly["first"]),
         (&1.into(), &3.into())
@@ -551,11 +551,30 @@ fn the_doctor_explains_odd_records() {
     assert_eq!(each["anomalies"].as_array().unwrap().len(), 1);
     assert_eq!(each["anomalies"][0]["ordinal"], 3);
     assert_eq!(each["anomalies"][0]["meaning"], anomaly["meaning"]);
+    assert_eq!(each["anomalies"][0]["class"], "malformed");
     let said = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
     assert!(
         said.contains("not JSON (1 times, first at record 3)"),
         "{said}"
     );
+}
+
+#[test]
+fn an_anomaly_is_called_what_it_is() {
+    let home = Home::new();
+    let stranger = message("x").replace("user_message", "of_tomorrow");
+    let text = format!("{}nonsense\n{{\"torn\n{stranger}\n", rollout(THREAD));
+    let said = home.import(&home.write("a.jsonl", text.as_bytes()), 0);
+    let classes = ["anomalies", "unknown", "malformed", "outOfOrder"].map(|class| &said[class]);
+    assert_eq!(classes, [3, 1, 2, 0]);
+    let said = |args: &[&str]| String::from_utf8(home.run(args).stdout).unwrap();
+    let each = said(&["doctor", THREAD]);
+    let sum = "1 of an unknown kind, 2 malformed, 0 out of order";
+    assert_eq!(each.lines().last(), Some(sum), "{each}");
+    let shown = said(&["show", THREAD]);
+    let labelled = |label: &str| shown.lines().any(|line| line.trim().starts_with(label));
+    assert!(labelled("unknown kind") && labelled("malformed"), "{shown}");
+    assert!(!labelled("out of order"), "{shown}");
 }
 
 #[test]

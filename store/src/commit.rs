@@ -42,7 +42,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 /// Tells the time as Unix milliseconds. What it says is data: nothing is decided by it.
 pub type Clock = fn() -> i64;
 
-/// The log of an owner with what its threads of execution share.
+/// The log of an owner with what its OS threads share.
 #[derive(Debug)]
 pub(crate) struct Committer {
     log: Mutex<Log>,

@@ -1,4 +1,4 @@
-//! Owns the thread of execution that works in the background: it makes the next journal file ready,
+//! Owns the OS thread that works in the background: it makes the next journal file ready,
 //! seals, writes checkpoints of the catalogue and marks idle moments. A state, and turns that move
 //! it. It must not know what is worth sealing, nor for how long a failure rests.
 //!
@@ -66,7 +66,7 @@ pub(crate) fn spawn(committer: Arc<Committer>) -> Result<JoinHandle<()>, Error> 
             run(&committer);
         });
     spawned.map_err(|source| Error::Source {
-        path: "a new thread of execution".into(),
+        path: "a new OS thread".into(),
         source,
     })
 }

@@ -118,7 +118,7 @@ def flip(path):
 
 
 def big_compaction(field):
-    """A large checkpoint is the resume point like a small one, and nothing is odd about it."""
+    """A large checkpoint is the resume point like a small one, and has no anomaly."""
     found = {}
     for size in (17, 70):
         plain = field.path("%d.jsonl" % size)
@@ -127,8 +127,8 @@ def big_compaction(field):
         thread = "019d0000-0000-7000-8000-%012x" % (30 + size)
         field.done("import", plain)
         ordinals = field.done("context", thread, "--ordinals")
-        odd = json.loads(field.done("--json", "show", thread)).get("anomalies")
-        found[size] = (ordinals, odd)
+        anomalies = json.loads(field.done("--json", "show", thread)).get("anomalies")
+        found[size] = (ordinals, anomalies)
     right(found[17] == found[70], "70 MB are read like 17", found)
     right(b"\n1\n" not in found[70][0], "resuming does not begin with the thread", found[70])
 
@@ -205,7 +205,7 @@ def damaged_segment(field):
             code, _, text = field.run("context", LARGE)
             right(code == 4, "flipped: context meets the damage", "exit %d" % code, text)
         _, _, text = field.run("doctor")
-        right("nothing is odd" not in text, "%s: doctor knows" % how, text)
+        right("nothing to report" not in text, "%s: doctor knows" % how, text)
         code, _, text = field.run("append", LARGE, data=next_line)
         right(code == 4, "%s: an append is refused" % how, "exit %d" % code, text)
         field.done("repair")
@@ -409,7 +409,7 @@ def healthy_homes(field):
         forks = subprocess.run(["grep", "-rl", '"history_base":{', home], capture_output=True)
         forks = [path for path in forks.stdout.split() if b"_" not in os.path.basename(path)]
         right(said["unknown"] == 0, "every kind is known", home, said)
-        right(said["anomalies"] <= len(forks), "nothing is odd but forks", home, said)
+        right(said["anomalies"] <= len(forks), "only forks have anomalies", home, said)
         text = field.done("doctor").decode()
         right("damage" not in text, "doctor raises no alarm", text)
 

@@ -17,7 +17,7 @@ use crate::rng::Rng;
 pub struct Life {
     /// Appends in all.
     pub appends: u64,
-    /// Threads of execution that append.
+    /// OS threads that append.
     pub writers: u64,
     /// Threads that most of the appends go to.
     pub threads: u64,

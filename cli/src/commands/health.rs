@@ -1,4 +1,4 @@
-//! Owns `doctor` and `repair`: what is odd, what can be done about it, and doing it.
+//! Owns `doctor` and `repair`: what was found, what can be done about it, and doing it.
 
 use serde_json::{Value, json};
 use turnleaf::{
@@ -19,24 +19,40 @@ const UNREADABLE: &str = "what the device could not read is not given up: restor
                           a backup, or copy the store to a good disk and run `turnleaf repair` \
                           there; until then its threads can be read around it and exported";
 
-/// Every odd record of one thread.
+/// Every anomaly of one thread.
 pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     let store = open_log(global)?;
     let thread = &thread_id(&store, thread)?;
-    let mut odd = Vec::new();
-    store.odd_records(thread, &mut |found| odd.push(found))?;
+    let mut anomalies = Vec::new();
+    store.each_anomaly(thread, &mut |found| anomalies.push(found))?;
     if global.json {
-        let shown = odd.iter().map(
-            |odd| json!({ "ordinal": odd.first, "reason": odd.reason, "meaning": odd.meaning }),
-        );
+        let shown = anomalies.iter().map(|found| {
+            json!({
+                "ordinal": found.first,
+                "reason": found.reason,
+                "class": class(found.class),
+                "meaning": found.meaning,
+            })
+        });
         let shown: Vec<Value> = shown.collect();
         print_json(&json!({ "thread": thread, "anomalies": shown }))?;
     } else {
-        for odd in &odd {
-            let (at, reason, meaning) = (odd.first, &odd.reason, odd.meaning);
+        for found in &anomalies {
+            let (at, reason, meaning) = (found.first, &found.reason, found.meaning);
             print_line(&format!("record {at}: {reason}: {meaning}"))?;
         }
-        print_line(&format!("{} odd records", odd.len()))?;
+        let count = |class| {
+            anomalies
+                .iter()
+                .filter(|found| found.class == class)
+                .count()
+        };
+        print_line(&format!(
+            "{} of an unknown kind, {} malformed, {} out of order",
+            count(AnomalyClass::Unknown),
+            count(AnomalyClass::Malformed),
+            count(AnomalyClass::OutOfOrder)
+        ))?;
     }
     Ok(met(global, &store))
 }
@@ -67,7 +83,7 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
         Some(threads) => lines.extend(thread_lines(threads)),
     }
     if lines.is_empty() {
-        lines.push("nothing is odd; `turnleaf verify` reads every byte".into());
+        lines.push("nothing to report; `turnleaf verify` reads every byte".into());
     }
     for line in lines {
         print_line(&line)?;
@@ -185,20 +201,21 @@ fn as_json(found: &Diagnosis) -> Value {
 }
 
 fn thread_json(thread: &ThreadHealth) -> Value {
-    let anomalies = thread.anomalies.iter().map(|odd| {
+    let anomalies = thread.anomalies.iter().map(|found| {
         json!({
-            "reason": odd.reason,
-            "count": odd.count,
-            "first": odd.first,
-            "class": class(odd.class),
-            "meaning": odd.meaning,
+            "reason": found.reason,
+            "count": found.count,
+            "first": found.first,
+            "class": class(found.class),
+            "meaning": found.meaning,
         })
     });
     let anomalies: Vec<Value> = anomalies.collect();
     json!({ "id": thread.id, "lag": thread.lag, "anomalies": anomalies })
 }
 
-fn class(class: AnomalyClass) -> &'static str {
+/// The class of an anomaly, for programs.
+pub(super) fn class(class: AnomalyClass) -> &'static str {
     match class {
         AnomalyClass::Unknown => "unknown",
         AnomalyClass::Malformed => "malformed",
@@ -224,17 +241,20 @@ fn thread_lines(threads: &[ThreadHealth]) -> Vec<String> {
     }
     let mut alike: Vec<Alike<'_>> = Vec::new();
     for thread in threads {
-        for odd in thread.wrong() {
-            match alike.iter_mut().find(|one| one.first.reason == odd.reason) {
+        for found in thread.wrong() {
+            match alike
+                .iter_mut()
+                .find(|one| one.first.reason == found.reason)
+            {
                 Some(one) => {
                     one.threads += 1;
-                    one.count += odd.count;
+                    one.count += found.count;
                 }
                 None => alike.push(Alike {
                     id: &thread.id,
-                    first: odd,
+                    first: found,
                     threads: 1,
-                    count: odd.count,
+                    count: found.count,
                 }),
             }
         }
@@ -243,9 +263,9 @@ fn thread_lines(threads: &[ThreadHealth]) -> Vec<String> {
     lines
 }
 
-/// Odd records of one kind, of any threads.
+/// Anomalies of one kind, of any threads.
 struct Alike<'a> {
-    /// The first thread that has one, and what is odd about it.
+    /// The first thread that has one, and which.
     id: &'a str,
     first: &'a AnomalyCount,
     threads: u64,

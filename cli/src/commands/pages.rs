@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use comfy_table::Table;
 use serde_json::{Value, json};
 use turnleaf::{
-    ItemsRequest, ItemsView, SortKey, Store, ThreadsRequest, TurnsPage, TurnsRequest, user_title,
+    AnomalyClass, ItemsRequest, ItemsView, SortKey, Store, ThreadsRequest, TurnsPage, TurnsRequest,
+    user_title,
 };
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
+use crate::commands::health::class;
 use crate::commands::{met, open_log, open_to_read, thread_id};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -199,7 +201,14 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     let anomalies: Vec<Value> = shown
         .anomalies
         .iter()
-        .map(|odd| json!({ "reason": odd.reason, "count": odd.count, "first": odd.first }))
+        .map(|found| {
+            json!({
+                "reason": found.reason,
+                "count": found.count,
+                "first": found.first,
+                "class": class(found.class),
+            })
+        })
         .collect();
     let segments: Vec<Value> = shown
         .segments
@@ -271,10 +280,15 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         let told = format!("records {first} to {}, by a repair", end - 1);
         rows.add_row(["given up".to_owned(), told]);
     }
-    for odd in &shown.anomalies {
-        let (count, first) = (odd.count, odd.first);
-        let told = format!("{} ({count} times, first at record {first})", odd.reason);
-        rows.add_row(["odd".to_owned(), told]);
+    for found in &shown.anomalies {
+        let (count, first) = (found.count, found.first);
+        let told = format!("{} ({count} times, first at record {first})", found.reason);
+        let label = match found.class {
+            AnomalyClass::Unknown => "unknown kind",
+            AnomalyClass::Malformed => "malformed",
+            AnomalyClass::OutOfOrder => "out of order",
+        };
+        rows.add_row([label.to_owned(), told]);
     }
     print_line(&rows.to_string())?;
     Ok(met(global, &store))

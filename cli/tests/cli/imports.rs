@@ -253,8 +253,8 @@ fn files_of_incomplete_heads_are_imported_and_told_of() {
         let shown = home.json(&["show", THREAD], 0);
         let mode = &shown["thread"]["historyMode"];
         assert_eq!(mode, "paginated", "{field}: {shown}");
-        let odd = home.json(&["doctor", THREAD], 0);
-        let reason = odd["anomalies"][0]["reason"].as_str().unwrap();
+        let said = home.json(&["doctor", THREAD], 0);
+        let reason = said["anomalies"][0]["reason"].as_str().unwrap();
         assert!(reason.contains(field), "{field}: {reason}");
         fs::remove_dir_all(home.path("store")).unwrap();
     }

@@ -84,7 +84,7 @@ pub struct OpenReport {
     pub closed: Vec<ThreadNumber>,
     /// What closes them, and what a repair would have to state.
     pub losses: Vec<Loss>,
-    /// What is odd and costs nothing.
+    /// Findings that cost nothing and close nothing.
     pub remarks: Vec<Remark>,
     /// What could not be read of what an owner has to judge: nothing is written and nothing is
     /// given up until it can be. `[R:set-20]`

@@ -140,7 +140,7 @@ impl Index {
     }
 
     /// Begins a batch. Only one exists at a time: a second one waits for the first, for ever if
-    /// both are on one thread of execution.
+    /// both are on one OS thread.
     ///
     /// # Errors
     /// Damage, a panic of redb or an I/O error.

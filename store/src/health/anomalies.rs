@@ -5,10 +5,10 @@ use turnleaf_projector::fold::{Anomaly, AnomalyClass, AnomalyKind};
 
 use turnleaf_projector::payload::Rejection;
 
-/// One kind of oddity of a thread.
+/// One kind of anomaly of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnomalyCount {
-    /// What is odd, as a name for programs.
+    /// What the anomaly is, as a name for programs.
     pub reason: String,
     /// How often.
     pub count: u64,

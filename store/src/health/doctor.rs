@@ -19,7 +19,7 @@ pub struct Diagnosis {
     pub given_up: Vec<(String, u64, u64)>,
     /// How the newest journal file ends.
     pub tail: TailVerdict,
-    /// What is odd and costs nothing.
+    /// Findings that cost nothing and close nothing.
     pub remarks: Vec<Remark>,
     /// Names that do not belong to the store.
     pub foreign: Vec<String>,

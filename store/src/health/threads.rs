@@ -1,4 +1,5 @@
-//! Owns what is odd about threads as their index knows it, without changing anything.
+//! Owns what the index knows of the anomalies of threads: records that are of an unknown kind,
+//! malformed or out of order. It changes nothing.
 
 use std::ops::ControlFlow;
 
@@ -11,14 +12,14 @@ use crate::error::Error;
 use crate::lines::decoded;
 use crate::open::Store;
 
-/// What is odd about one thread.
+/// How far the index is behind one thread, and the anomalies of its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadHealth {
     /// The thread.
     pub id: String,
     /// Records that the index has not applied yet; the next read does.
     pub lag: u64,
-    /// Odd records among those that were applied.
+    /// Anomalies of the records that were applied.
     pub anomalies: Vec<AnomalyCount>,
 }
 
@@ -26,19 +27,21 @@ impl ThreadHealth {
     /// The anomalies that mean that something is wrong; the others are records of kinds that this
     /// version does not know, which are kept.
     pub fn wrong(&self) -> impl Iterator<Item = &AnomalyCount> {
-        let is_wrong = |odd: &&AnomalyCount| odd.class != AnomalyClass::Unknown;
+        let is_wrong = |found: &&AnomalyCount| found.class != AnomalyClass::Unknown;
         self.anomalies.iter().filter(is_wrong)
     }
 }
 
 impl Store {
-    /// Folds a thread again from the log alone and hands on every oddity, in the order of the
+    /// Folds a thread again from the log alone and hands on every anomaly, in the order of the
     /// records: its count is 1, its `first` the record. Damage is passed by and noted in
-    /// [`Store::damage_seen`]. Memory: the thread's rows.
+    /// [`Store::damage_seen`].
+    ///
+    /// Cost: reads every record of the thread once; memory for the thread's rows.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; failures of the system.
-    pub fn odd_records(&self, id: &str, take: &mut dyn FnMut(AnomalyCount)) -> Result<(), Error> {
+    pub fn each_anomaly(&self, id: &str, take: &mut dyn FnMut(AnomalyCount)) -> Result<(), Error> {
         let (_, reader) = self.source.find(id)?;
         let (mut rows, mut state) = (MemRows::default(), ThreadState::default());
         let mut from = Ordinal(0);
@@ -54,15 +57,15 @@ impl Store {
                     return ControlFlow::Break(());
                 }
                 from = record.ordinal.plus(1);
-                let grew = |odd: &&fold::Anomaly| {
-                    let known = before.iter().find(|known| known.kind == odd.kind);
-                    known.is_none_or(|known| known.count < odd.count)
+                let grew = |found: &&fold::Anomaly| {
+                    let known = before.iter().find(|known| known.kind == found.kind);
+                    known.is_none_or(|known| known.count < found.count)
                 };
-                for odd in state.anomalies.iter().filter(grew) {
+                for found in state.anomalies.iter().filter(grew) {
                     take(AnomalyCount {
                         count: 1,
                         first: record.ordinal.0,
-                        ..anomaly_count(odd)
+                        ..anomaly_count(found)
                     });
                 }
                 ControlFlow::Continue(())
@@ -80,7 +83,7 @@ impl Store {
         Ok(())
     }
 
-    /// Threads with odd records or a lag, as the index has them now. `None` when this process does
+    /// Threads with anomalies or a lag, as the index has them now. `None` when this process does
     /// not own the store. Changes nothing.
     ///
     /// # Errors
@@ -89,7 +92,7 @@ impl Store {
         if !self.is_owned {
             return Ok(None);
         }
-        let mut odd = Vec::new();
+        let mut noted = Vec::new();
         for summary in self.log_threads() {
             let (number, reader) = match self.source.find(&summary.id) {
                 // It was deleted since.
@@ -110,13 +113,13 @@ impl Store {
             };
             let lag = reader.end().0.saturating_sub(applied);
             if lag > 0 || !anomalies.is_empty() {
-                odd.push(ThreadHealth {
+                noted.push(ThreadHealth {
                     id: summary.id,
                     lag,
                     anomalies: anomalies.iter().map(anomaly_count).collect(),
                 });
             }
         }
-        Ok(Some(odd))
+        Ok(Some(noted))
     }
 }

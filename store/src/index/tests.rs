@@ -1,4 +1,4 @@
-//! One index for many threads of execution, while others append.
+//! One index for many OS threads, while others append.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -28,8 +28,10 @@ pub struct ThreadCounts {
     pub records: u64,
     /// Records of a kind or form that this version does not know; they are kept.
     pub unknown: u64,
-    /// Records that are odd otherwise: malformed, or out of order.
-    pub odd: u64,
+    /// Malformed records; they are kept.
+    pub malformed: u64,
+    /// Records out of order; they are kept, and shown in the order of the log.
+    pub out_of_order: u64,
     /// Its name, if it has one.
     pub name: Option<String>,
     /// When it was named, or its name taken away, Unix milliseconds; `None` when it never was.
@@ -119,18 +121,20 @@ impl Store {
 }
 
 fn counts_in(id: &str, end: Ordinal, state: &ThreadState) -> ThreadCounts {
-    let (mut unknown, mut odd) = (0, 0);
+    let (mut unknown, mut malformed, mut out_of_order) = (0, 0, 0);
     for anomaly in &state.anomalies {
         match anomaly.kind.class() {
             AnomalyClass::Unknown => unknown += anomaly.count,
-            AnomalyClass::Malformed | AnomalyClass::OutOfOrder => odd += anomaly.count,
+            AnomalyClass::Malformed => malformed += anomaly.count,
+            AnomalyClass::OutOfOrder => out_of_order += anomaly.count,
         }
     }
     ThreadCounts {
         id: id.to_owned(),
         records: end.0.saturating_sub(state.own_records),
         unknown,
-        odd,
+        malformed,
+        out_of_order,
         name: state.meta.name.clone(),
         named_at_ms: state.meta.named_at_ms,
     }

@@ -32,7 +32,7 @@ pub struct ShowThread {
     pub segments: Vec<(String, u64, u64)>,
     /// Records that the index had not applied before this answer.
     pub lag: u64,
-    /// What is odd about its records.
+    /// Anomalies of its records: unknown kinds, malformed, out of order.
     pub anomalies: Vec<AnomalyCount>,
     /// Tokens used, as last reported by the agent.
     pub tokens_used: Option<i64>,

@@ -30,7 +30,7 @@ static COMPARED: AtomicU64 = AtomicU64::new(0);
 static PLANNED: AtomicU64 = AtomicU64::new(0);
 
 /// Says whether the background does anything, and so also for small catalogues, in logs that this
-/// thread of execution opens.
+/// OS thread opens.
 pub(super) fn is_done_if(is_done: bool) {
     let few = if is_done { FEW } else { u64::MAX };
     RECORDS_MIN.with(|min| min.set(few));

@@ -1,5 +1,5 @@
 //! The sealer beside appends, imports, deletions, archives and readers in one process: with real
-//! threads of execution and a power cut or a kill at any moment; and on one thread, with something
+//! OS threads and a power cut or a kill at any moment; and on one thread, with something
 //! done at every point of a seal.
 //!
 //! What is judged: every acknowledged line is there, in the order of its writer, once; nothing is

@@ -27,8 +27,9 @@ pub(super) struct Sum {
     /// Of the threads, each once.
     pub(super) records: u64,
     pub(super) unknown: u64,
-    pub(super) odd: u64,
-    /// None of the threads could be counted: the three numbers above say nothing.
+    pub(super) malformed: u64,
+    pub(super) out_of_order: u64,
+    /// None of the threads could be counted: the four numbers above say nothing.
     pub(super) is_uncounted: bool,
 }
 
@@ -71,7 +72,8 @@ impl Sum {
         let counted = &counts.counted;
         self.records = counted.iter().map(|thread| thread.records).sum();
         self.unknown = counted.iter().map(|thread| thread.unknown).sum();
-        self.odd = counted.iter().map(|thread| thread.odd).sum();
+        self.malformed = counted.iter().map(|thread| thread.malformed).sum();
+        self.out_of_order = counted.iter().map(|thread| thread.out_of_order).sum();
         self.is_uncounted = counted.is_empty() && !counts.uncounted.is_empty();
         let why = |(id, error): &(String, turnleaf::Error)| {
             let reason = format!("what was imported is kept, but not counted: {error}");
@@ -115,12 +117,15 @@ impl Sum {
             size(self.bytes),
             elapsed_ms
         ))?;
-        if self.odd > 0 {
-            print_line(&format!(
-                "{} records are malformed or out of order (kept; `turnleaf doctor THREAD` says \
-                 why)",
-                self.odd
-            ))?;
+        for (count, what) in [
+            (self.malformed, "malformed"),
+            (self.out_of_order, "out of order"),
+        ] {
+            if count > 0 {
+                print_line(&format!(
+                    "{count} records are {what} (kept; `turnleaf doctor THREAD` says why)"
+                ))?;
+            }
         }
         if self.unknown > 0 {
             print_line(&format!(
@@ -151,8 +156,10 @@ impl Sum {
             "records": counted(self.records),
             "bytes": self.bytes,
             "added_records": self.added_records,
-            "anomalies": counted(self.odd + self.unknown),
+            "anomalies": counted(self.unknown + self.malformed + self.out_of_order),
             "unknown": counted(self.unknown),
+            "malformed": counted(self.malformed),
+            "outOfOrder": counted(self.out_of_order),
             "skipped": listed(&self.skipped),
             "remarks": listed(&self.remarks),
             "elapsed_ms": elapsed_ms,
