@@ -21,6 +21,8 @@ struct Call {
     line: String,
     /// The directory that it asks for.
     directory: Option<String>,
+    /// The record itself says that it is completed.
+    is_completed: bool,
 }
 
 /// How a command ended.
@@ -33,21 +35,39 @@ struct Ending {
     is_running: bool,
 }
 
-/// The served item from the line of the call and, once it is there, that of its output; the
-/// command ran in `cwd` unless the call asks for another directory. `None` when the call does not
-/// decode.
+/// Where a command ran, and whether anybody may still be at work on it.
+#[derive(Debug, Clone, Copy)]
+pub struct CallPlace<'a> {
+    /// Its directory, unless the call asks for another one.
+    pub directory: &'a str,
+    /// Whether its turn goes on.
+    pub is_live: bool,
+}
+
+/// The served item from the line of the call and, once it is there, that of its output. A command
+/// that nothing says the end of has failed when its turn is over: the form has no other word for
+/// it. `None` when the call does not decode.
 #[must_use]
-pub fn render_call(item_id: &str, call: &[u8], output: Option<&[u8]>, cwd: &str) -> Option<Value> {
+pub fn render_call(
+    item_id: &str,
+    call: &[u8],
+    output: Option<&[u8]>,
+    place: CallPlace<'_>,
+) -> Option<Value> {
     let call = call_of(payload(call)?)?;
     let ending = output.and_then(|line| ending_of(payload(line)?));
     let status = match &ending {
-        None => "inProgress",
-        Some(ending) if ending.is_running => "inProgress",
+        None if call.is_completed => "completed",
+        None if place.is_live => "inProgress",
+        None => "failed",
+        Some(ending) if ending.is_running && place.is_live => "inProgress",
+        Some(ending) if ending.is_running => "failed",
         Some(ending) if ending.exit_code.is_some_and(|code| code != 0) => "failed",
         Some(_) => "completed",
     };
     let ending = ending.unwrap_or_default();
     let output = Some(ending.output).filter(|output| !output.is_empty());
+    let cwd = place.directory;
     let cwd = call
         .directory
         .map_or_else(|| cwd.to_owned(), |directory| below(cwd, &directory));
@@ -76,12 +96,17 @@ fn value(raw: &RawValue) -> Option<Value> {
 }
 
 fn call_of(payload: &RawValue) -> Option<Call> {
-    let [kind, arguments, action] = split_fields(payload, ["type", "arguments", "action"])?;
+    let [kind, arguments, action, status] =
+        split_fields(payload, ["type", "arguments", "action", "status"])?;
+    let is_completed = status
+        .and_then(value)
+        .is_some_and(|status| status == "completed");
     if value(kind?)? == "local_shell_call" {
         let action = value(action?)?;
         return Some(Call {
             line: line_of(&action["command"])?,
             directory: action["working_directory"].as_str().map(str::to_owned),
+            is_completed,
         });
     }
     let arguments = value(arguments?)?;
@@ -94,6 +119,7 @@ fn call_of(payload: &RawValue) -> Option<Call> {
         // What a tool was asked in another form is told as it is.
         line: line.unwrap_or_else(|| text.to_owned()),
         directory: named["workdir"].as_str().map(str::to_owned),
+        is_completed,
     })
 }
 
@@ -186,7 +212,7 @@ fn millis(seconds: f64) -> Option<i64> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::render_call;
+    use super::{CallPlace, render_call};
 
     fn line(payload: Value) -> Vec<u8> {
         let line = json!({
@@ -207,7 +233,13 @@ mod tests {
     }
 
     fn rendered(call: &[u8], output: Option<&[u8]>) -> Value {
-        render_call("c", call, output, "/home/w").expect("a call")
+        placed(call, output, true)
+    }
+
+    fn placed(call: &[u8], output: Option<&[u8]>, is_live: bool) -> Value {
+        let directory = "/home/w";
+        let place = CallPlace { directory, is_live };
+        render_call("c", call, output, place).expect("a call")
     }
 
     #[test]
@@ -235,7 +267,40 @@ mod tests {
         odd["arguments"] = json!("ls");
         check(&line(odd), "ls", "/home/w");
         let message = line(json!({ "type": "message", "role": "user", "content": [] }));
-        assert_eq!(render_call("c", &message, None, "/"), None);
+        let place = CallPlace {
+            directory: "/",
+            is_live: true,
+        };
+        assert_eq!(render_call("c", &message, None, place), None);
+    }
+
+    /// Of a command without an end its own record may say that it is completed; else it has failed
+    /// with its turn.
+    #[test]
+    fn a_command_without_an_end_ends_with_its_turn() {
+        let local = |status: &str| {
+            let action = json!({ "type": "exec", "command": ["ls"] });
+            line(json!({
+                "type": "local_shell_call", "call_id": "c", "action": action, "status": status,
+            }))
+        };
+        let running = output(json!("Process running with session ID 7\nOutput:\nx"));
+        let done = output(json!("Exit code: 0\nOutput:\nx"));
+        let broken = output(json!("Exit code: 1\nOutput:\nx"));
+        for (status, told, live, over) in [
+            ("completed", None, "completed", "completed"),
+            ("in_progress", None, "inProgress", "failed"),
+            ("incomplete", None, "inProgress", "failed"),
+            ("in_progress", Some(&running), "inProgress", "failed"),
+            ("in_progress", Some(&done), "completed", "completed"),
+            ("completed", Some(&broken), "failed", "failed"),
+        ] {
+            let told = told.map(Vec::as_slice);
+            for (is_live, expect) in [(true, live), (false, over)] {
+                let item = placed(&local(status), told, is_live);
+                assert_eq!(item["status"], expect, "{status}, live: {is_live}");
+            }
+        }
     }
 
     #[test]

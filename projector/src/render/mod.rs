@@ -13,5 +13,5 @@ mod served;
 #[cfg(test)]
 mod tests;
 
-pub use call::render_call;
+pub use call::{CallPlace, render_call};
 pub use line::{render, turn_error};

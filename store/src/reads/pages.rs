@@ -132,7 +132,7 @@ impl Store {
                     limit,
                 },
             )?;
-            let running = self.running_turn(&rows, number)?;
+            let running = self.running(&rows, number)?.map(|(at, _)| at);
             let turns = fill(&mut page, |part| {
                 let mut wanted = Vec::new();
                 for (at, (_, turn)) in part.iter().enumerate() {
@@ -201,7 +201,12 @@ impl Store {
             };
             let mut page = rows.items_page(number, turn, &asked)?;
             let calls = match request.all {
-                true => calls::mixed_in(&rows, number, turn, &asked, &mut page)?,
+                true => {
+                    let running = self.running(&rows, number)?;
+                    let running = running.filter(|(_, row)| row.status == TurnStatus::InProgress);
+                    calls::mixed_in(&rows, number, turn, &asked, &mut page)?
+                        .beside(running.map(|(_, row)| row.turn))
+                }
                 false => Calls::default(),
             };
             let items = fill(&mut page, |part| {
@@ -237,12 +242,12 @@ impl Store {
         })
     }
 
-    /// Key of the turn that goes on when it has no end: the newest one of a live thread.
-    fn running_turn(
+    /// The turn that goes on when it has no end: the newest one of a live thread.
+    fn running(
         &self,
         rows: &index::Reader,
         thread: ThreadNumber,
-    ) -> Result<Option<Ordinal>, Error> {
+    ) -> Result<Option<(Ordinal, TurnRow)>, Error> {
         if !self.index.is_live(thread) {
             return Ok(None);
         }
@@ -252,7 +257,7 @@ impl Store {
             limit: NonZeroUsize::MIN,
         };
         let page = rows.turns_page(thread, &newest)?;
-        Ok(page.rows.first().map(|(at, _)| *at))
+        Ok(page.rows.into_iter().next())
     }
 
     /// What is shown of the items of some turns, up to [`PAGE_BYTES_MAX`] where all of them are.

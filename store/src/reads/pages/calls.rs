@@ -6,7 +6,7 @@ use turnleaf_engine::Reader;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_projector::fold::ThreadState;
 use turnleaf_projector::index::{self, Order, Page, PageRequest};
-use turnleaf_projector::render;
+use turnleaf_projector::render::{self, CallPlace};
 use turnleaf_projector::rows::{ItemRow, TurnNo};
 
 use super::{ItemAt, Rendered, add_times};
@@ -19,9 +19,16 @@ pub(super) struct Calls {
     keys: HashSet<Ordinal>,
     /// Where their commands ran that do not say it.
     directory: String,
+    /// The turn that goes on, if one does.
+    running: Option<TurnNo>,
 }
 
 impl Calls {
+    /// Says which turn goes on.
+    pub(super) fn beside(self, running: Option<TurnNo>) -> Calls {
+        Calls { running, ..self }
+    }
+
     pub(super) fn has(&self, at: Ordinal) -> bool {
         self.keys.contains(&at)
     }
@@ -83,7 +90,11 @@ pub(super) fn mixed_in(
         _ => ThreadState::default(),
     };
     let directory = state.meta.cwd.unwrap_or_default();
-    Ok(Calls { keys, directory })
+    Ok(Calls {
+        keys,
+        directory,
+        running: None,
+    })
 }
 
 impl Store {
@@ -110,7 +121,11 @@ impl Store {
             let Some(call) = line(0) else {
                 continue;
             };
-            if let Some(mut value) = render::render_call(&row.id, call, line(1), &calls.directory) {
+            let place = CallPlace {
+                directory: &calls.directory,
+                is_live: calls.running == Some(row.turn),
+            };
+            if let Some(mut value) = render::render_call(&row.id, call, line(1), place) {
                 add_times(&mut value, row.times);
                 rendered.items.insert(*first, value);
             }

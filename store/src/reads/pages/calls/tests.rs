@@ -154,3 +154,34 @@ fn a_cursor_serves_the_list_with_calls_and_the_one_without() {
     assert_eq!(ids(&next.items), ["item-2", "d"]);
     assert_eq!(ids(&ask(true, first.next_cursor).items), ["b", "c"]);
 }
+
+/// A command that nothing says the end of goes on as long as its turn does.
+#[test]
+fn a_command_without_an_output_goes_on_with_its_turn_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let call = json!({
+        "type": "function_call", "name": "shell", "arguments": "{}", "call_id": "open",
+    });
+    let status = |store: &Store, id: &str| {
+        let rows = listed(store, None, true, 100, Order::Ascending);
+        let row = rows.into_iter().find(|row| row["itemId"] == id).unwrap();
+        row["item"]["status"].clone()
+    };
+    append(&store, "response_item", &call);
+    let ended = json!({ "type": "task_complete", "turn_id": "t" });
+    let begun = json!({ "type": "task_started", "turn_id": "t", "model_context_window": null });
+    append(&store, "event_msg", &begun);
+    let mut later = call.clone();
+    later["call_id"] = json!("later");
+    append(&store, "response_item", &later);
+    assert_eq!(
+        (status(&store, "open"), status(&store, "later")),
+        (json!("failed"), json!("inProgress"))
+    );
+    append(&store, "event_msg", &ended);
+    assert_eq!(status(&store, "later"), "failed");
+    store.close().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(status(&store, "later"), "failed");
+}
