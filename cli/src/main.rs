@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod damage;
 mod destination;
 mod exit;
 mod failure;

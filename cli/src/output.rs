@@ -11,6 +11,9 @@ use serde_json::Value;
 use crate::args::Global;
 use crate::failure::Failure;
 
+/// What is said of records that this version does not know.
+pub(crate) const UNKNOWN: &str = "of an unknown kind or form (kept)";
+
 /// Prints one JSON object on a line.
 pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
     print_line(&value.to_string())

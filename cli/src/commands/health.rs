@@ -8,9 +8,10 @@ use turnleaf::{
 
 use crate::args::Global;
 use crate::commands::{NOT_OWNED, at, directory, met, open_log, open_what_is_free, thread_id};
+use crate::damage::{damage_lines, repair_lines, whose};
 use crate::exit::{Outcome, damage_json};
 use crate::failure::Failure;
-use crate::output::{print_json, print_line, size};
+use crate::output::{UNKNOWN, print_json, print_line, size};
 
 /// Lines of one kind that are told one by one.
 const ALIKE_MAX: usize = 20;
@@ -88,6 +89,15 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     for line in lines {
         print_line(&line)?;
     }
+    let anomalies = threads
+        .iter()
+        .flatten()
+        .flat_map(|thread| &thread.anomalies);
+    let unknown = anomalies.filter(|found| found.class == AnomalyClass::Unknown);
+    match unknown.map(|found| found.count).sum() {
+        0_u64 => {}
+        unknown => print_line(&format!("{unknown} records are {UNKNOWN}"))?,
+    }
     if !found.deleted_threads.is_empty() {
         let many = found.deleted_threads.len();
         print_line(&format!("{many} deleted threads are hidden"))?;
@@ -138,22 +148,18 @@ pub(crate) fn repair(
             "damage": damage.collect::<Vec<_>>(),
         }))?;
     } else {
-        for done in &report.done {
-            let kept = done.copy.as_ref().map(|copy| format!(" (kept in {copy})"));
-            print_line(&format!(
-                "{}{}",
-                repair_line(done),
-                kept.unwrap_or_default()
-            ))?;
+        for line in repair_lines(&report.done) {
+            print_line(&line)?;
         }
-        for due in &report.due {
-            print_line(&format!("due: {}", repair_line(due)))?;
+        for line in repair_lines(&report.due) {
+            print_line(&format!("due: {line}"))?;
         }
         if report.done.is_empty() && report.due.is_empty() {
             print_line("nothing that can be repaired")?;
         }
-        for (_, damage) in damage.iter().filter(|_| !dry_run) {
-            print_line(&format!("not repaired: {damage}"))?;
+        let left = damage.iter().filter(|_| !dry_run);
+        for line in damage_lines(left.map(|(thread, damage)| (thread.as_deref(), damage))) {
+            print_line(&format!("not repaired: {line}"))?;
         }
     }
     let costs = |due: &NamedRepair| match due.repair {
@@ -302,12 +308,9 @@ fn damage_of(found: &Diagnosis) -> Vec<Value> {
 
 fn as_lines(found: &Diagnosis) -> Vec<String> {
     let mut lines = Vec::new();
-    lines.extend(few(found.damage.iter().map(|(thread, damage)| {
-        let whose = thread
-            .as_deref()
-            .map_or_else(String::new, |id| format!("thread {id}: "));
-        format!("damage: {whose}{damage}")
-    })));
+    let told = found.damage.iter();
+    let told = damage_lines(told.map(|(thread, damage)| (thread.as_deref(), damage)));
+    lines.extend(few(told.iter().map(|line| format!("damage: {line}"))));
     let mut damage = found.damage.iter();
     if damage.any(|(_, damage)| damage.is_unreadable()) {
         lines.push(UNREADABLE.to_owned());
@@ -315,10 +318,13 @@ fn as_lines(found: &Diagnosis) -> Vec<String> {
     if found.closed {
         lines.push("the store can be read and takes no appends".to_owned());
     }
-    let closed = found.closed_threads.iter();
-    lines.extend(few(
-        closed.map(|id| format!("thread {id} can be read and takes no appends"))
-    ));
+    let closed: Vec<&str> = found.closed_threads.iter().map(String::as_str).collect();
+    if !closed.is_empty() {
+        lines.push(format!(
+            "{}can be read, no appends are taken",
+            whose(&closed)
+        ));
+    }
     lines.extend(few(found.given_up.iter().map(|(id, first, end)| {
         let last = end - 1;
         format!("thread {id}: records {first} to {last} were given up by a repair")
@@ -334,10 +340,8 @@ fn as_lines(found: &Diagnosis) -> Vec<String> {
     lines.extend(few(foreign.map(|name| {
         format!("{name} does not belong to the store; left alone")
     })));
-    let due = found.repairs.iter();
-    lines.extend(few(
-        due.map(|repair| format!("due: {}", repair_line(repair)))
-    ));
+    let due = repair_lines(&found.repairs);
+    lines.extend(few(due.iter().map(|line| format!("due: {line}"))));
     if !found.repairs.is_empty() {
         lines.push("`turnleaf repair` does what is due and keeps a copy".to_owned());
     }
@@ -353,15 +357,6 @@ fn few(lines: impl Iterator<Item = String>) -> Vec<String> {
         lines.push(format!("and {more} more of these; `--json` lists all"));
     }
     lines
-}
-
-fn repair_line(repair: &NamedRepair) -> String {
-    let does = &repair.repair;
-    match repair.threads.as_slice() {
-        [] => does.to_string(),
-        [thread] => format!("thread {thread}: {does}"),
-        many => format!("{} threads: {does}", many.len()),
-    }
 }
 
 fn repair_json(repair: &NamedRepair) -> Value {

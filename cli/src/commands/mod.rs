@@ -12,9 +12,10 @@ mod upkeep;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use turnleaf::{ErrorKind, Store};
+use turnleaf::{Damage, ErrorKind, Store};
 
 use crate::args::{Cli, Command, Global};
+use crate::damage::damage_lines;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{print_bytes, warn};
@@ -168,7 +169,7 @@ pub(crate) fn thread_id(store: &Store, given: &str) -> Result<String, Failure> {
 /// The id of a thread that is given by nothing less: what is done to it is for good.
 pub(crate) fn whole_id(store: &Store, given: &str) -> Result<String, Failure> {
     let id = thread_id(store, given)?;
-    if id == given {
+    if id.eq_ignore_ascii_case(given) {
         return Ok(id);
     }
     Err(Failure::Usage(format!(
@@ -190,26 +191,50 @@ pub(crate) fn at<T>(
     })
 }
 
+/// Tells the damage that the opening met, each kind of it once.
 fn warn_of_opening(global: &Global, store: &Store) {
-    if global.quiet {
-        return;
-    }
-    for damage in &store.report().damage {
-        warn(damage);
+    if !global.quiet {
+        warn_of(store, &store.report().damage);
     }
 }
 
-/// What reads met on their way: warned of, and told by the exit code.
-pub(crate) fn met(global: &Global, store: &Store) -> Outcome {
-    for older in store.older_log_seen().iter().filter(|_| !global.quiet) {
-        warn(older);
+fn warn_of(store: &Store, damage: &[Damage]) {
+    let ids = store.damaged_threads(damage);
+    let ids = ids.iter().map(Option::as_deref);
+    for line in damage_lines(ids.zip(damage)) {
+        warn(line);
     }
+}
+
+/// What reads met on their way: warned of, unless the opening met it before, and told by the exit
+/// code.
+pub(crate) fn met(global: &Global, store: &Store) -> Outcome {
     let seen = store.damage_seen();
-    for damage in seen.iter().filter(|_| !global.quiet) {
-        warn(damage);
+    if !global.quiet {
+        for older in store.older_log_seen() {
+            warn(older);
+        }
+        let known = &store.report().damage;
+        let new: Vec<Damage> = seen
+            .iter()
+            .filter(|one| !known.contains(one))
+            .cloned()
+            .collect();
+        warn_of(store, &new);
     }
     if seen.is_empty() {
         Outcome::Done
+    } else {
+        Outcome::Damaged
+    }
+}
+
+/// As [`met`], for what is about all threads: damage that the opening met is damage met, whether
+/// the index could answer without what is lost or not.
+pub(crate) fn met_in_any(global: &Global, store: &Store) -> Outcome {
+    let met = met(global, store);
+    if store.report().damage.is_empty() {
+        met
     } else {
         Outcome::Damaged
     }

@@ -11,7 +11,7 @@ use turnleaf::{
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
 use crate::commands::health::class;
-use crate::commands::{met, open_log, open_to_read, thread_id};
+use crate::commands::{met, met_in_any, open_log, open_to_read, thread_id};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{Times, print_json, print_line, short, size, table, warn, whole};
@@ -65,7 +65,7 @@ pub(crate) fn threads(global: &Global, args: ThreadsArgs) -> Result<Outcome, Fai
         print_line(&rows.to_string())?;
         print_next(page.next_cursor.as_deref())?;
     }
-    Ok(met(global, &store))
+    Ok(met_in_any(global, &store))
 }
 
 /// The id of a thread that is given, if one is.

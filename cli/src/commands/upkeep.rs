@@ -7,6 +7,7 @@ use crate::args::Global;
 use crate::commands::{
     NOT_OWNED, closing, open_existing, open_log, open_to_read, open_what_is_free, thread_id,
 };
+use crate::damage::damage_lines;
 use crate::exit::{Outcome, damage_json};
 use crate::failure::Failure;
 use crate::output::{print_json, print_line, progress, size, table, warn};
@@ -41,11 +42,9 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
             "index": index_json(&report.index),
         }))?;
     } else {
-        for (thread, damage) in &report.damage {
-            let whose = thread
-                .as_deref()
-                .map_or_else(String::new, |id| format!("thread {id}: "));
-            print_line(&format!("{whose}{damage}"))?;
+        let found = report.damage.iter();
+        for line in damage_lines(found.map(|(thread, damage)| (thread.as_deref(), damage))) {
+            print_line(&line)?;
         }
         tell_index(global, &report.index)?;
         let verdict = if report.is_log_ok() { "ok" } else { "damaged" };
@@ -195,7 +194,7 @@ pub(crate) fn rebuild_index(global: &Global) -> Result<Outcome, Failure> {
             "bytes": report.bytes,
             "elapsed_ms": elapsed_ms,
         }))?;
-    } else {
+    } else if !global.quiet {
         print_line(&format!(
             "rebuilt: {} threads, {} records, {} in {elapsed_ms} ms",
             report.threads,

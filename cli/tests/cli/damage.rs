@@ -54,3 +54,63 @@ fn a_damaged_segment_is_told_and_closes_its_thread() {
         assert!(!home.path("store/damage").exists(), "{how}");
     }
 }
+
+/// One file that many threads lose records with is told once, by each command, and `threads` says
+/// by its exit code that damage was met, whether its index could answer or not.
+#[test]
+fn damage_of_many_threads_is_told_once() {
+    let home = Home::new();
+    let dir = home.path("many");
+    fs::create_dir(&dir).unwrap();
+    let id = |number: u32| format!("019c0000-0000-7000-8000-0000000000{number:02x}");
+    for number in 0..5 {
+        let lines = (0..30).map(|at| message(&format!("{at}{}", "x".repeat(8 << 10))));
+        let lines: Vec<String> = lines.collect();
+        let plain = format!("{}\n{}\n", head(&id(number), "legacy"), lines.join("\n"));
+        fs::write(dir.join(format!("{number}.jsonl")), plain).unwrap();
+    }
+    home.import(&dir, 0);
+    let _ = home.json(&["threads"], 0);
+    let segments = fs::read_dir(home.path("store/segments")).unwrap();
+    let segments: Vec<PathBuf> = segments.map(|entry| entry.unwrap().path()).collect();
+    let [pack] = segments.as_slice() else {
+        panic!("{segments:?}");
+    };
+    fs::remove_file(pack).unwrap();
+    let file = format!("segments/{}", pack.file_name().unwrap().display());
+    let three: Vec<String> = (0..3).map(id).collect();
+    let whose = format!("5 threads ({}, ..): ", three.join(", "));
+    let lines_with = |args: &[&str], what: &str| {
+        let out = home.run(args);
+        assert_eq!(out.status.code(), Some(4), "{args:?}");
+        let said = [out.stdout, out.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        let lines = said.lines().filter(|line| line.contains(what));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for args in [
+        &["threads"][..],
+        &["verify"],
+        &["doctor"],
+        &["repair", "--dry-run"],
+    ] {
+        for line in lines_with(args, &file) {
+            assert!(line.contains(&whose), "{args:?}: {line}");
+        }
+        let told = lines_with(args, "the bytes are not there").len();
+        let expect = if args == ["doctor"] { 2 } else { 1 };
+        assert_eq!(told, expect, "{args:?}");
+    }
+    // Programs are told of each.
+    assert_eq!(
+        home.json(&["verify"], 4)["damage"]
+            .as_array()
+            .unwrap()
+            .len(),
+        5
+    );
+    fs::remove_file(home.path("store/index.redb")).unwrap();
+    assert_eq!(lines_with(&["threads"], &file).len(), 1);
+    home.json(&["repair"], 0);
+    home.json(&["threads"], 0);
+}

@@ -1,7 +1,7 @@
 //! Owns what opening a store says about its health.
 
 use turnleaf_engine::format::ThreadNumber;
-use turnleaf_engine::{Damage, Remark, TailVerdict, ThreadFact, repairs_for};
+use turnleaf_engine::{Damage, Remark, State, TailVerdict, ThreadFact, repairs_for};
 
 use super::repair::NamedRepair;
 use crate::open::Store;
@@ -57,6 +57,17 @@ impl Store {
             }),
             repairs: due.map(|repair| self.named(repair, None)).collect(),
         }
+    }
+
+    /// The ids of the threads whose records damages cost, in their order; `None` where nobody knows
+    /// it.
+    #[must_use]
+    pub fn damaged_threads(&self, damage: &[Damage]) -> Vec<Option<String>> {
+        let id = |damage: &Damage| {
+            let of = |state: &State| Some(state.thread(damage.thread?)?.id.to_string());
+            self.source.with(of)
+        };
+        damage.iter().map(id).collect()
     }
 
     fn all_given_up(&self) -> Vec<(String, u64, u64)> {
