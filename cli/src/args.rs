@@ -24,7 +24,7 @@ pub(crate) struct Global {
     /// Machine-readable output: one JSON object on standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// No progress, no warnings.
+    /// No progress, warnings and summaries.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Show times in UTC, not in the local zone (TZ).

@@ -50,6 +50,11 @@ impl Failure {
         }
     }
 
+    /// Whether something is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code().0 == "not_found"
+    }
+
     /// The reason as a word for programs, and the exit code.
     pub(crate) fn code(&self) -> (&'static str, u8) {
         match self {

@@ -147,8 +147,10 @@ impl Catalogue {
                     modified_ns: *modified_ns,
                     path: path.clone(),
                 };
+                // [S:catalogue-15]
+                let withdraws = path.is_empty() && (*source_bytes, *file_bytes) == (0, 0);
                 // Of a deleted thread only that it was is of use.
-                let held = !self.is_deleted(*thread);
+                let held = !withdraws && !self.is_deleted(*thread);
                 self.with_thread(*thread, |fact| fact.import = held.then_some(import))
             }
             CatalogueRecord::Epoch { epoch, .. } => {

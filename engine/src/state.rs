@@ -78,6 +78,20 @@ impl State {
             .filter(|fact| !fact.deleted)
     }
 
+    /// Whether only a name of the thread was imported: it is kept for the thread, which is shown to
+    /// nobody before it is created or its records come. [S:catalogue-14]
+    #[must_use]
+    pub fn is_announced(&self, thread: ThreadNumber) -> bool {
+        let import = self.thread(thread).and_then(|fact| fact.import.as_ref());
+        let end = self
+            .threads
+            .get(&thread)
+            .map_or(Ordinal(0), |view| view.end);
+        import.is_some_and(|import| {
+            import.source_bytes == 0 && import.file_bytes > 0 && end <= import.ordinal_end
+        })
+    }
+
     /// What the thread holds now. Thread 0 is the catalogue.
     #[must_use]
     pub fn reader(&self, thread: ThreadNumber) -> Option<Reader> {

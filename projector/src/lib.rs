@@ -15,6 +15,7 @@ pub mod notes;
 pub mod payload;
 pub mod render;
 pub mod rows;
+pub mod uuid;
 pub mod world_state;
 
 pub use turnleaf_format as format;

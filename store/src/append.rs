@@ -109,6 +109,7 @@ impl Store {
         };
         let number = log
             .staged_thread(&parsed)
+            .filter(|number| !log.state().is_announced(*number))
             .ok_or_else(|| Error::NoThread(id.to_owned()))?;
         let staged = log
             .stage(number, expected_end.map(Ordinal), records)

@@ -176,7 +176,8 @@ impl Committer {
     /// Number of a thread that exists, or a new thread's; durable when this returns.
     pub(crate) fn find_or_create(&self, id: &ThreadId) -> Result<ThreadNumber, Error> {
         let mut log = self.wait_for_creation(self.lock(), id);
-        if let Some(number) = log.state().thread_number(id) {
+        let is_there = |number: &ThreadNumber| !log.state().is_announced(*number);
+        if let Some(number) = log.state().thread_number(id).filter(is_there) {
             return Ok(number);
         }
         log.set_now(self.now_ms());

@@ -50,7 +50,9 @@ pub use health::{
     AnomalyCount, Diagnosis, IndexState, NamedRepair, RepairReport, Stats, ThreadHealth,
     VerifyReport,
 };
-pub use import::{ImportProgress, ImportSource, Imported, Importer, Skip};
+pub use import::{
+    ImportProgress, ImportSource, Imported, Importer, ListedName, Preview, Previewer, Skip,
+};
 pub use index::RebuildReport;
 pub use older_log::OlderLog;
 pub use open::{Store, system_owner};
@@ -68,5 +70,6 @@ pub use turnleaf_engine::{
 };
 pub use turnleaf_projector::fold::AnomalyClass;
 pub use turnleaf_projector::index::Order;
-pub use turnleaf_projector::payload::user_title;
+pub use turnleaf_projector::payload::{HeadLack, user_title};
+pub use turnleaf_projector::uuid::uuid;
 pub use turnleaf_projector::world_state::WorldState;

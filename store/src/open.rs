@@ -10,6 +10,7 @@ use turnleaf_engine::{
     Damage, DiskFailure, Log, OpenError, OpenReport, Options, Owner, Refusal, Snapshot,
     store_exists,
 };
+use turnleaf_projector::uuid::uuid;
 
 use crate::commit::{Clock, Committer};
 use crate::damage_list::DamageList;
@@ -17,7 +18,7 @@ use crate::error::{Error, Part};
 use crate::index::slot::IndexSlot;
 use crate::older_log::OlderLog;
 use crate::sealer;
-use crate::source::{Source, ThreadSummary};
+use crate::source::{Source, ThreadSummary, shown};
 use crate::sync::JoinHandle;
 
 /// A store of thread history.
@@ -178,9 +179,9 @@ impl Store {
     }
 
     /// Ids that a text may stand for, ascending, at most `limit`: itself where it is one, else the
-    /// UUIDs that begin with it. Other ids are names that somebody chose: one of them may begin
-    /// with another one, also with one that is deleted, so they have no short form. None for an
-    /// empty text.
+    /// UUIDs that begin with it, in either case. Other ids are names that somebody chose: one of them
+    /// may begin with another one, also with one that is deleted, so they have no short form. None
+    /// for an empty text.
     #[must_use]
     pub fn thread_ids(&self, beginning: &str, limit: usize) -> Vec<String> {
         if beginning.is_empty() || self.source.find(beginning).is_ok() {
@@ -190,9 +191,13 @@ impl Store {
                 .collect();
         }
         let mut ids: Vec<String> = self.source.with(|state| {
-            let ids = state.threads().map(|(_, fact)| fact.id.as_str());
-            let ids = ids.filter(|id| id.len() > beginning.len() && id.starts_with(beginning));
-            ids.filter(|id| is_uuid(id)).map(str::to_owned).collect()
+            let ids = shown(state).map(|(_, fact)| fact.id.as_str());
+            let begins = |id: &&str| {
+                let start = id.get(..beginning.len());
+                start.is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+            };
+            let ids = ids.filter(begins).filter(|id| uuid(id).is_some());
+            ids.map(str::to_owned).collect()
         });
         ids.sort_unstable();
         ids.truncate(limit);
@@ -298,13 +303,4 @@ fn fresh_id(owner: &Owner) -> StoreId {
     id[..8].copy_from_slice(&random(0).to_le_bytes());
     id[8..].copy_from_slice(&random(1).to_le_bytes());
     StoreId(id)
-}
-
-/// Whether an id is a UUID as upstream writes it.
-fn is_uuid(id: &str) -> bool {
-    let fits = |(at, byte): (usize, u8)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    };
-    id.len() == 36 && id.bytes().enumerate().all(fits)
 }

@@ -1,7 +1,7 @@
 //! Owns the two ways a store is open: as its writer, or for reading alone.
 
 use turnleaf_engine::format::{StoreId, ThreadId, ThreadNumber};
-use turnleaf_engine::{Reader, Snapshot, State};
+use turnleaf_engine::{Reader, Snapshot, State, ThreadFact};
 
 use crate::commit::Committer;
 use crate::error::Error;
@@ -53,20 +53,34 @@ impl Source {
         }
     }
 
-    /// A thread by the id that a caller gave.
+    /// A thread by the id that a caller gave. One that is announced is not there yet.
     pub(crate) fn find(&self, id: &str) -> Result<(ThreadNumber, Reader), Error> {
+        self.find_where(id, |state, number| !state.is_announced(number))
+    }
+
+    /// As [`Source::find`], also a thread of which only a name was imported.
+    pub(crate) fn find_any(&self, id: &str) -> Result<(ThreadNumber, Reader), Error> {
+        self.find_where(id, |_, _| true)
+    }
+
+    fn find_where(
+        &self,
+        id: &str,
+        is_there: impl Fn(&State, ThreadNumber) -> bool,
+    ) -> Result<(ThreadNumber, Reader), Error> {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
         self.with(|state| {
             let number = state.thread_number(&parsed)?;
-            Some((number, state.reader(number)?))
+            let reader = state.reader(number)?;
+            is_there(state, number).then_some((number, reader))
         })
         .ok_or_else(|| Error::NoThread(id.to_owned()))
     }
 
-    /// All threads, by number.
+    /// All threads that are there, by number.
     pub(crate) fn summaries(&self) -> Vec<ThreadSummary> {
         self.with(|state| {
-            let summary = |(number, fact): (ThreadNumber, &turnleaf_engine::ThreadFact)| {
+            let summary = |(number, fact): (ThreadNumber, &ThreadFact)| {
                 let reader = state.reader(number);
                 ThreadSummary {
                     id: fact.id.to_string(),
@@ -78,7 +92,13 @@ impl Source {
                     imported_from: fact.import.as_ref().map(|import| import.path.clone()),
                 }
             };
-            state.threads().map(summary).collect()
+            shown(state).map(summary).collect()
         })
     }
+}
+
+/// All threads that are there, by number: those of which only a name was imported are not.
+pub(crate) fn shown(state: &State) -> impl Iterator<Item = (ThreadNumber, &ThreadFact)> {
+    let all = state.threads();
+    all.filter(|(number, _)| !state.is_announced(*number))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use turnleaf::{ErrorKind, ImportSource, Options, Owner, Store};
+use turnleaf::{ErrorKind, ImportSource, ListedName, Options, Owner, Store};
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
 use turnleaf_tests::soup;
@@ -21,6 +21,17 @@ struct Model {
     archived: BTreeSet<u8>,
     imported: BTreeSet<u8>,
     deleted: BTreeSet<u8>,
+    /// Threads of which only names came, from a list of names: how many. They are not there.
+    announced: BTreeMap<u8, usize>,
+}
+
+impl Model {
+    /// The thread as it is once it is there: behind the names that waited for it.
+    fn arrived(&mut self, thread: u8) -> &mut Vec<Option<Vec<u8>>> {
+        let names = self.announced.remove(&thread).unwrap_or_default();
+        let waited = || vec![None; names];
+        self.threads.entry(thread).or_insert_with(waited)
+    }
 }
 
 fn of_lines(lines: Vec<Vec<u8>>) -> impl Iterator<Item = Option<Vec<u8>>> {
@@ -54,6 +65,11 @@ enum Step {
         seed: u64,
     },
     Name {
+        thread: u8,
+        text: String,
+    },
+    /// A name of a list of names, as an import takes it: the thread need not be there.
+    ListName {
         thread: u8,
         text: String,
     },
@@ -154,6 +170,8 @@ impl ReferenceStateMachine for Model {
                 .prop_map(|(thread, count, seed)| Step::Import { thread, count, seed }),
             1 => (thread.clone(), "[a-z]{0,8}")
                 .prop_map(|(thread, text)| Step::Name { thread, text }),
+            2 => (thread.clone(), "[a-z]{0,8}")
+                .prop_map(|(thread, text)| Step::ListName { thread, text }),
             1 => (thread.clone(), any::<bool>())
                 .prop_map(|(thread, archived)| Step::Archive { thread, archived }),
             1 => thread.prop_map(|thread| Step::Delete { thread }),
@@ -175,7 +193,7 @@ impl ReferenceStateMachine for Model {
     fn apply(mut model: Model, step: &Step) -> Model {
         match step {
             Step::Create { thread } if !model.deleted.contains(thread) => {
-                model.threads.entry(*thread).or_default();
+                model.arrived(*thread);
             }
             Step::Append {
                 thread,
@@ -195,8 +213,7 @@ impl ReferenceStateMachine for Model {
                 if is_importable(known, *thread) && !model.deleted.contains(thread) {
                     let lines = known.into_iter().flatten().flatten().count();
                     let added = grown(known, *thread, *count, *seed).split_off(lines);
-                    let all = model.threads.entry(*thread).or_default();
-                    all.extend(of_lines(added));
+                    model.arrived(*thread).extend(of_lines(added));
                     // The file lies among those that are not archived.
                     if model.imported.insert(*thread) {
                         model.archived.remove(thread);
@@ -206,6 +223,12 @@ impl ReferenceStateMachine for Model {
             Step::Name { thread, .. } => {
                 if let Some(known) = model.threads.get_mut(thread) {
                     known.push(None);
+                }
+            }
+            Step::ListName { thread, .. } if !model.deleted.contains(thread) => {
+                match model.threads.get_mut(thread) {
+                    Some(known) => known.push(None),
+                    None => *model.announced.entry(*thread).or_default() += 1,
                 }
             }
             Step::Archive { thread, archived } if model.threads.contains_key(thread) => {
@@ -344,6 +367,17 @@ impl Subject {
             Step::Name { thread, text } => {
                 let named = self.store().set_name(&id(thread), &text);
                 assert_eq!(named.is_ok(), known(thread).is_some());
+            }
+            Step::ListName { thread, text } => {
+                let mut importer = self.store().importer().expect("it is the owner's");
+                let named = importer.name(ListedName {
+                    thread: &id(thread),
+                    name: &text,
+                    named_at_ms: now_ms(),
+                    list: ("session_index.jsonl", 1),
+                });
+                assert_eq!(named.is_ok(), !self.before.deleted.contains(&thread));
+                importer.finish().expect("memory does not fail");
             }
             Step::Archive { thread, archived } => {
                 let done = if archived {

@@ -9,10 +9,10 @@ mod sum;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use turnleaf::{ErrorKind, ImportSource, Imported, Importer, Skip, Store};
+use turnleaf::{Error, ErrorKind, ImportSource, Imported, Importer, Previewer, Skip, Store};
 
 use crate::args::{Global, ImportArgs};
-use crate::commands::{closing, open};
+use crate::commands::{closing, open, open_log};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{progress, warn};
@@ -26,6 +26,8 @@ enum NotImported {
     Nothing(String),
     /// It holds no rollout.
     NoRollout(String),
+    /// Its thread was deleted from the store.
+    Deleted(String),
     Refused(String),
     /// What could be imported of it is stored.
     InPart(Imported, String),
@@ -44,14 +46,12 @@ pub(crate) fn run(global: &Global, args: &ImportArgs) -> Result<Outcome, Failure
     // Without anything to read no store is created.
     let readable = |candidate: &Candidate| source::open(&candidate.path).is_ok();
     let any = found.rollouts.iter().any(readable) || !found.name_indexes.is_empty();
-    if args.dry_run || !any {
+    if args.dry_run {
+        look_at_all(global, &found, &mut sum)?;
+    } else if !any {
         for candidate in &found.rollouts {
-            match source::open(&candidate.path) {
-                Ok(opened) => {
-                    sum.files += 1;
-                    sum.bytes += opened.bytes;
-                }
-                Err(why) => sum.skip(candidate, why),
+            if let Err(why) = source::open(&candidate.path) {
+                sum.skip(candidate, why);
             }
         }
     } else {
@@ -79,6 +79,30 @@ fn sources(args: &ImportArgs) -> Result<Found, Failure> {
         return Ok(find::find_in_homes(&homes?));
     }
     Ok(find::find(&args.paths))
+}
+
+/// Says what an import would come to, and writes nothing.
+fn look_at_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<(), Failure> {
+    let store = match open_log(global) {
+        Err(failure) if failure.is_not_found() => None,
+        opened => Some(opened?),
+    };
+    let previewer = Previewer::new(store.as_ref());
+    for candidate in &found.rollouts {
+        let done = with_source(&candidate.path, |source| {
+            let bytes = source.file_bytes;
+            let told = previewer.preview(source, &mut |_| {})?;
+            Ok(told.map(|preview| (preview, bytes)))
+        })?;
+        match done {
+            Ok((preview, bytes)) => {
+                sum.files += 1;
+                sum.foresee(preview, bytes);
+            }
+            Err(why) => sum.skip(candidate, why),
+        }
+    }
+    Ok(())
 }
 
 fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> Result<(), Failure> {
@@ -136,6 +160,7 @@ pub(super) fn file(
         NotImported::Nothing(why)
         | NotImported::NoRollout(why)
         | NotImported::Refused(why)
+        | NotImported::Deleted(why)
         | NotImported::InPart(_, why) => Failure::Usage(format!("{}: {why}", path.display())),
     })?;
     store.seal_all()?;
@@ -164,15 +189,26 @@ fn import_one(
     path: &Path,
     told: &mut dyn FnMut(u64),
 ) -> Result<Result<Imported, NotImported>, Failure> {
+    with_source(path, |source| {
+        let current = importer.is_current(source.path, source.file_bytes, source.modified_ns);
+        match current {
+            Some(current) => Ok(Ok(current)),
+            None => importer.import(source, told),
+        }
+    })
+}
+
+/// Opens a source and hands it on.
+fn with_source<T>(
+    path: &Path,
+    take: impl FnOnce(ImportSource<'_>) -> Result<Result<T, Skip>, Error>,
+) -> Result<Result<T, NotImported>, Failure> {
     let opened = match source::open(path) {
         Ok(opened) => opened,
         Err(why) => return Ok(Err(why)),
     };
     let shown = shown(path);
     let (file_bytes, modified_ns) = (opened.bytes, opened.changed_ns);
-    if let Some(current) = importer.is_current(&shown, file_bytes, modified_ns) {
-        return Ok(Ok(current));
-    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut plain = match source::plain(opened.file, name.ends_with(".zst")) {
         Ok(plain) => plain,
@@ -187,7 +223,7 @@ fn import_one(
         modified_ns,
         archived: is_archived(path),
     };
-    match importer.import(source, told) {
+    match take(source) {
         Ok(outcome) => Ok(outcome.map_err(why)),
         // A thread in quarantine, one that another import has, or one that was deleted meanwhile
         // costs this file only.
@@ -205,6 +241,7 @@ fn why(skip: Skip) -> NotImported {
     match skip {
         Skip::Empty => NotImported::Nothing(reason),
         Skip::NotARollout => NotImported::NoRollout(reason),
+        Skip::Deleted(_) => NotImported::Deleted(reason),
         Skip::HasLost { imported: part, .. }
         | Skip::Broken {
             imported: Some(part),

@@ -280,6 +280,56 @@ fn files_of_incomplete_heads_are_imported_and_told_of() {
     }
 }
 
+/// Lines whose time is missing, or no text, are kept and counted, and what is wrong is said. The
+/// thread began when its file's name says.
+#[test]
+fn lines_without_a_usable_time_are_told_apart() {
+    let home = Home::new();
+    let time = r#""timestamp":"2026-01-01T00:00:01.000Z","#;
+    let numeric = |line: &str| line.replacen(time, r#""timestamp":1780000000123,"#, 1);
+    let head = head(THREAD, "legacy").replace(
+        r#""timestamp":"2026-01-01T00:00:00.000Z""#,
+        r#""timestamp":1"#,
+    );
+    let lines = [
+        head,
+        numeric(&message("one")),
+        numeric(&message("two")),
+        message("three").replacen(time, "", 1),
+    ];
+    let name = format!("rollout-2026-01-02T03-04-05-{THREAD}.jsonl");
+    let said = home.import(
+        &home.write(&name, format!("{}\n", lines.join("\n")).as_bytes()),
+        0,
+    );
+    assert_eq!((&said["records"], &said["unknown"]), (&4.into(), &0.into()));
+    let remark = said["remarks"][0]["reason"].as_str().unwrap();
+    assert!(
+        remark.contains("timestamp of the line that is no text"),
+        "{remark}"
+    );
+    let shown = home.json(&["show", THREAD], 0);
+    let told = shown["anomalies"].as_array().unwrap().iter();
+    let told: Vec<(&str, u64)> = told
+        .map(|odd| {
+            (
+                odd["reason"].as_str().unwrap(),
+                odd["count"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let expect = [
+        (
+            "rejected: session_meta with a timestamp of the line that is no text",
+            1,
+        ),
+        ("rejected: timestamp that is no text", 2),
+        ("rejected: no timestamp", 1),
+    ];
+    assert_eq!(told, expect);
+    assert_eq!(shown["thread"]["createdAt"], 1_767_323_045);
+}
+
 /// Records of the file are counted, each once, whatever the store says of the thread beside them.
 #[test]
 fn records_are_those_of_the_file() {
@@ -447,4 +497,81 @@ fn a_folder_of_a_home_that_cannot_be_looked_at_is_skipped() {
     std::os::unix::fs::symlink("sessions", agent.join("sessions")).unwrap();
     let said = home.import(&agent, 6);
     assert!(skipped(&said)[0].0.ends_with("sessions"), "{said}");
+}
+
+/// A dry run looks into the files and says what an import would come to; it writes nothing.
+#[test]
+fn a_dry_run_says_what_an_import_comes_to() {
+    let home = Home::new();
+    let dir = home.path("sessions");
+    fs::create_dir(&dir).unwrap();
+    let other = "019c0000-0000-7000-8000-0000000000cc";
+    let file = |name: &str, text: &str| fs::write(dir.join(name), text).unwrap();
+    file("rollout-a.jsonl", &rollout(THREAD));
+    file("rollout-b.jsonl", "no record\n");
+    let dry = |exit: i32| home.json(&["import", "--dry-run", dir.to_str().unwrap()], exit);
+    let said = |exit: i32| {
+        let said = dry(exit);
+        let keys = [
+            "threads",
+            "records",
+            "added_records",
+            "new",
+            "grown",
+            "unchanged",
+        ];
+        (keys.map(|key| said[key].as_u64().unwrap()), skipped(&said))
+    };
+    let (told, left) = said(6);
+    assert_eq!(told, [1, 3, 3, 1, 0, 0]);
+    assert!(left[0].1.contains("not a rollout"), "{left:?}");
+    assert!(!home.path("store").exists());
+    fs::remove_file(dir.join("rollout-b.jsonl")).unwrap();
+    home.import(&dir, 0);
+    assert_eq!(said(0), ([1, 3, 0, 0, 0, 1], vec![]));
+    file(
+        "rollout-a.jsonl",
+        &format!("{}{}\n", rollout(THREAD), message("three")),
+    );
+    file("rollout-c.jsonl", &rollout(other));
+    for _ in 0..2 {
+        assert_eq!(said(0), ([2, 7, 4, 1, 1, 0], vec![]));
+    }
+    let text = home
+        .run(&["import", "--dry-run", dir.to_str().unwrap()])
+        .stdout;
+    let text = String::from_utf8(text).unwrap();
+    let expect =
+        "would import 2 files into 2 threads: 1 new, 1 grown, 0 unchanged; 4 records would";
+    assert!(text.starts_with(expect), "{text}");
+    assert_eq!(home.json(&["stats"], 0)["records"], 3);
+    assert_eq!(home.import(&dir, 0)["added_records"], 4);
+    // Another history of the thread is told of beforehand, too.
+    file("rollout-c.jsonl", &rollout(other).replace("one", "six"));
+    let (told, left) = said(6);
+    assert_eq!(told, [1, 4, 0, 0, 0, 1]);
+    assert!(left[0].1.contains("differs"), "{left:?}");
+}
+
+/// What a file lost since it was imported is kept, and it is said that it lost something.
+#[test]
+fn a_file_that_became_shorter_is_told_of() {
+    let home = Home::new();
+    let whole = rollout(THREAD);
+    home.import(&home.write("a.jsonl", whole.as_bytes()), 0);
+    let shorter = format!("{}\n", head(THREAD, "legacy"));
+    let said = home.import(&home.write("a.jsonl", shorter.as_bytes()), 0);
+    let remark = said["remarks"][0]["reason"].as_str().unwrap();
+    let sizes = format!(
+        "{} bytes of records then and {} now",
+        whole.len(),
+        shorter.len()
+    );
+    assert!(remark.contains(&sizes), "{remark}");
+    assert_eq!(said["records"], 3);
+    assert_eq!(home.run(&["export", THREAD]).stdout, whole.as_bytes());
+    // That is a remark and no warning: nothing is left out.
+    let path = home.path("a.jsonl");
+    let quiet = home.run(&["import", "-q", path.to_str().unwrap()]);
+    assert_eq!((quiet.stdout, quiet.stderr), (vec![], vec![]));
 }

@@ -36,4 +36,20 @@ fn a_thread_is_archived_and_deleted() {
     let reason = skipped["skipped"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("deleted"), "{reason}");
     assert_eq!(home.json(&["verify"], 0)["ok"], true);
+    // Whoever imports the folder it lies in did not ask for it.
+    let folder = home.path("archived_sessions");
+    let said = home.import(&folder, 0);
+    assert_eq!(said["skipped"], serde_json::json!([]));
+    let remark = &said["remarks"][0];
+    assert_eq!(remark["path"], file.to_str().unwrap());
+    assert!(
+        remark["reason"].as_str().unwrap().contains("deleted"),
+        "{remark}"
+    );
+    let told = home.run(&["import", folder.to_str().unwrap()]);
+    let text = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(
+        text,
+        "turnleaf: 1 files belong to threads that were deleted here; skipped\n"
+    );
 }

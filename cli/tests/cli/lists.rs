@@ -273,3 +273,40 @@ fn a_diagnosis_of_many_threads_is_short() {
     let count = |key: &str| all[key].as_array().unwrap().len();
     assert_eq!((count("threads"), count("foreign")), (30, 30));
 }
+
+/// An id is found in either case, and deleted by it.
+#[test]
+fn an_id_in_capitals_is_found() {
+    let home = Home::new();
+    import(&home, 0xbb, "/w", "");
+    let given = id(0xbb).to_ascii_uppercase();
+    for args in [
+        &["show", given.as_str()][..],
+        &["turns", &given[..20]],
+        &["archive", &given],
+    ] {
+        home.json(args, 0);
+    }
+    assert_eq!(home.json(&["show", &given], 0)["thread"]["id"], id(0xbb));
+    home.json(&["delete", &given], 0);
+    home.json(&["show", &given], 3);
+}
+
+/// Records of unknown kinds are called the same wherever people are told of them.
+#[test]
+fn unknown_kinds_have_one_name() {
+    let home = Home::new();
+    let new = message("one").replace("event_msg", "of_tomorrow");
+    let text = format!("{}{new}\nnonsense\n", rollout(THREAD));
+    let path = home.write("a.jsonl", text.as_bytes());
+    let name = "unknown kind";
+    for args in [
+        &["import", path.to_str().unwrap()][..],
+        &["show", THREAD],
+        &["doctor", THREAD],
+        &["doctor"],
+    ] {
+        let said = String::from_utf8(home.run(args).stdout).unwrap();
+        assert!(said.contains(name), "{args:?}: {said}");
+    }
+}

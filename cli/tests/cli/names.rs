@@ -123,12 +123,33 @@ fn a_name_waits_for_its_thread() {
         ("../up", "No id", "2026-01-01T00:00:00Z"),
     ];
     home.import(&index(&home, &rows), 0);
-    let listed = home.json(&["threads"], 0);
-    assert_eq!(listed["threads"], serde_json::json!([]), "{listed}");
+    let is_nowhere = || {
+        let listed = home.json(&["threads"], 0);
+        assert_eq!(listed["threads"], serde_json::json!([]), "{listed}");
+        for command in ["show", "turns", "verify", "delete", "archive"] {
+            home.json(&[command, THREAD], 3);
+        }
+        home.json(&["name", THREAD, "Mine"], 3);
+        let verified = home.json(&["verify"], 0);
+        assert_eq!(
+            (&verified["threads"], &verified["records"]),
+            (&0.into(), &0.into())
+        );
+        assert_eq!(home.json(&["stats"], 0)["threads"], 0);
+        assert_eq!(home.json(&["stats"], 0)["records"], 0);
+        assert_eq!(home.json(&["rebuild-index"], 0)["threads"], 0);
+    };
+    is_nowhere();
+    // A newer name takes the place of the one that waits, and an older one does not.
+    for (name, at) in [("Coffee", "2026-01-02"), ("Water", "2026-01-01")] {
+        let at = format!("{at}T00:00:01Z");
+        home.import(&index(&home, &[(THREAD, name, &at)]), 0);
+        is_nowhere();
+    }
     let path = home.write("a.jsonl", rollout(THREAD).as_bytes());
     assert_eq!(home.import(&path, 0)["added_records"], 3);
     assert_eq!(home.import(&path, 0)["added_records"], 0);
-    assert_eq!(name(&home), "Tea");
+    assert_eq!(name(&home), "Coffee");
     let listed = home.json(&["threads"], 0);
     assert_eq!(listed["threads"][0]["preview"], "one");
     let export = home.run(&["export", THREAD]).stdout;
@@ -140,4 +161,31 @@ fn a_name_waits_for_its_thread() {
     home.json(&["delete", THREAD], 0);
     home.import(&index(&home, &rows), 0);
     home.json(&["show", THREAD], 3);
+}
+
+/// A thread of which only a name is known is created as any other: its first line must be its head.
+/// Then it is there, also without a line.
+#[test]
+fn a_thread_with_a_name_alone_is_created_by_its_head() {
+    let home = Home::new();
+    home.import(&index(&home, &[(THREAD, "Tea", "2026-01-01T00:00:00Z")]), 0);
+    let append = |create: bool, lines: &str| {
+        let flags: &[&str] = if create { &["--create"] } else { &[] };
+        let mut command = home.command(&[&["append", THREAD][..], flags].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let _ = input.write_all(lines.as_bytes());
+        drop(input);
+        child.wait_with_output().unwrap().status.code()
+    };
+    assert_eq!(append(false, &rollout(THREAD)), Some(3));
+    assert_eq!(append(true, &message("one")), Some(2));
+    home.json(&["show", THREAD], 3);
+    assert_eq!(append(true, &rollout(THREAD)), Some(0));
+    assert_eq!(name(&home), "Tea");
+    assert_eq!(home.json(&["threads"], 0)["threads"][0]["name"], "Tea");
+    let export = home.run(&["export", THREAD]).stdout;
+    assert_eq!(export, rollout(THREAD).as_bytes());
+    assert_eq!(home.json(&["verify"], 0)["records"], 4);
 }

@@ -114,6 +114,28 @@ fn of_deleted_threads_only_what_bars_their_ids_is_kept() {
     assert_eq!(catalogue.next_thread(), ThreadNumber(3));
 }
 
+/// An Import without source bytes, length and path takes those before it back. [S:catalogue-15]
+#[test]
+fn an_import_of_nothing_withdraws_the_others() {
+    let import = |file_bytes, path: &str| CatalogueRecord::Import {
+        thread: ThreadNumber(1),
+        source_bytes: 0,
+        ordinal_end: Ordinal(1),
+        file_bytes,
+        modified_ns: 0,
+        path: path.into(),
+    };
+    let list = import(9, "session_index.jsonl");
+    let is_known = |records: &[CatalogueRecord]| {
+        let catalogue = of(&[&[created(1)], records].concat());
+        catalogue.threads[&ThreadNumber(1)].import.is_some()
+    };
+    assert!(is_known(std::slice::from_ref(&list)));
+    assert!(is_known(&[list.clone(), import(0, "begun.jsonl")]));
+    assert!(!is_known(&[list.clone(), import(0, "")]));
+    assert!(is_known(&[import(0, ""), list]));
+}
+
 /// A pack is sparse from the moment on in which less than a half of it is in use, until nothing is.
 #[test]
 fn packs_are_sparse_while_less_than_a_half_is_in_use() {

@@ -1,12 +1,13 @@
 //! Owns what becomes of a thread as a whole: its creation, its archive, its deletion.
 
 use turnleaf_format::catalogue::CatalogueRecord;
-use turnleaf_format::{SegmentId, ThreadId, ThreadNumber};
+use turnleaf_format::{Ordinal, SegmentId, ThreadId, ThreadNumber};
 
 use super::{AppendError, Log, PINNED_BYTES, Ticket};
 
 impl Log {
-    /// Stages the creation of a thread; batches for it may be staged at once, behind it.
+    /// Stages the creation of a thread; batches for it may be staged at once, behind it. One of
+    /// which only a name was imported is created with that name.
     ///
     /// # Errors
     /// [`AppendError::Exists`], [`AppendError::Deleted`].
@@ -20,8 +21,11 @@ impl Log {
         if known.is_some_and(|thread| self.state.catalogue.is_deleted(*thread)) {
             return Err(AppendError::Deleted);
         }
-        if known.is_some() || self.staged_ids.contains_key(id) {
+        if self.staged_ids.contains_key(id) {
             return Err(AppendError::Exists);
+        }
+        if let Some(thread) = known.copied() {
+            return self.stage_arrival(thread, id);
         }
         let thread = self.state.catalogue.next_thread();
         let at_ms = self.now_ms;
@@ -34,6 +38,74 @@ impl Log {
         self.staged_ids.insert(id.clone(), (thread, ticket));
         self.stage_fact_of(thread, ticket);
         Ok((thread, ticket))
+    }
+
+    /// Stages that a thread is there of which only a name was imported before. [S:catalogue-15]
+    fn stage_arrival(
+        &mut self,
+        thread: ThreadNumber,
+        id: &ThreadId,
+    ) -> Result<(ThreadNumber, Ticket), AppendError> {
+        if !self.state.is_announced(thread) {
+            return Err(AppendError::Exists);
+        }
+        let arrived = CatalogueRecord::Import {
+            thread,
+            source_bytes: 0,
+            ordinal_end: Ordinal(0),
+            file_bytes: 0,
+            modified_ns: 0,
+            path: String::new(),
+        };
+        let ticket = self.stage_catalogue(&[arrived]);
+        self.staged_ids.insert(id.clone(), (thread, ticket));
+        self.stage_fact_of(thread, ticket);
+        Ok((thread, ticket))
+    }
+
+    /// Stages that a name of a thread is about to be appended that was imported from the list at
+    /// `path`, of `file_bytes` bytes. A thread that is not there stays hidden with it: the catalogue
+    /// says so before the name is durable, because a name alone would show the thread. `None` for
+    /// the ticket of a thread that is there, and nothing was staged. [S:catalogue-14]
+    ///
+    /// # Errors
+    /// [`AppendError::Deleted`].
+    pub fn stage_announcement(
+        &mut self,
+        id: &ThreadId,
+        path: &str,
+        file_bytes: u64,
+    ) -> Result<(ThreadNumber, Option<Ticket>), AppendError> {
+        let known = self.state.catalogue.numbers.get(id).copied();
+        if known.is_some_and(|thread| self.state.catalogue.is_deleted(thread)) {
+            return Err(AppendError::Deleted);
+        }
+        if let Some(thread) = known.filter(|thread| !self.state.is_announced(*thread)) {
+            return Ok((thread, None));
+        }
+        let thread = known.unwrap_or_else(|| self.state.catalogue.next_thread());
+        let end = self.staged_end(thread).unwrap_or(Ordinal(0));
+        let announced = CatalogueRecord::Import {
+            thread,
+            source_bytes: 0,
+            ordinal_end: end.plus(1),
+            file_bytes: file_bytes.max(1),
+            modified_ns: 0,
+            path: path.to_owned(),
+        };
+        let created = CatalogueRecord::ThreadCreated {
+            thread,
+            id: id.clone(),
+            at_ms: self.now_ms,
+        };
+        let is_new = known.is_none();
+        let facts = [created, announced];
+        let ticket = self.stage_catalogue(&facts[usize::from(!is_new)..]);
+        if is_new {
+            self.staged_ids.insert(id.clone(), (thread, ticket));
+        }
+        self.stage_fact_of(thread, ticket);
+        Ok((thread, Some(ticket)))
     }
 
     /// Stages that a thread is archived, or no longer. `None` when it is so already. The reserve

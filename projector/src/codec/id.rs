@@ -8,16 +8,16 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
+use crate::uuid::{is_usual, uuid, uuid_text};
+
 const PLAIN: u8 = 0;
 const UUID: u8 = 1;
 const PREFIXED: u8 = 2;
 /// Fewer digits are not worth the second length.
 const DIGITS_MIN: usize = 8;
-const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-const UUID_CHARS: usize = 36;
 
 pub(super) fn encode<E: Encoder>(id: &str, encoder: &mut E) -> Result<(), EncodeError> {
-    if let Some(bytes) = uuid(id) {
+    if let Some(bytes) = uuid(id).filter(|_| is_usual(id)) {
         UUID.encode(encoder)?;
         return bytes.encode(encoder);
     }
@@ -56,36 +56,6 @@ pub(super) fn decode<D: Decoder>(decoder: &mut D) -> Result<String, DecodeError>
         }
         _ => Err(DecodeError::Other("unknown form of an id")),
     }
-}
-
-/// The bytes of a UUID in its usual form: lower case, with hyphens.
-fn uuid(id: &str) -> Option<[u8; 16]> {
-    let text: &[u8; UUID_CHARS] = id.as_bytes().try_into().ok()?;
-    let mut digits = [0; 32];
-    let mut next = digits.iter_mut();
-    for (place, char) in text.iter().enumerate() {
-        if HYPHENS.contains(&place) {
-            (*char == b'-').then_some(())?;
-        } else {
-            *next.next()? = *char;
-        }
-    }
-    let mut bytes = [0; 16];
-    for (to, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-        *to = byte(pair)?;
-    }
-    Some(bytes)
-}
-
-fn uuid_text(bytes: [u8; 16]) -> String {
-    let mut id = Vec::with_capacity(UUID_CHARS);
-    for (place, group) in [(0, 4), (4, 6), (6, 8), (8, 10), (10, 16)] {
-        if place > 0 {
-            id.push(b'-');
-        }
-        push(&mut id, &bytes[place..group]);
-    }
-    text(id)
 }
 
 fn push(id: &mut Vec<u8>, bytes: &[u8]) {

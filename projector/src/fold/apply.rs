@@ -22,6 +22,8 @@ pub fn apply<R: Rows>(
     ordinal: Ordinal,
     decoded: &Decoded<'_>,
 ) -> Result<(), R::Error> {
+    let first_at_ms = &mut state.meta.first_at_ms;
+    *first_at_ms = first_at_ms.or(decoded.timestamp_ms);
     match &decoded.effect {
         Effect::Blank | Effect::Pending => return Ok(()),
         Effect::Continued => {

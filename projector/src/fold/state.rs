@@ -204,6 +204,8 @@ impl AnomalyKind {
                 Rejection::NotUtf8
                 | Rejection::NotJson
                 | Rejection::Payload
+                | Rejection::NoTimestamp
+                | Rejection::TimestampType
                 | Rejection::HeadLacks(_) => AnomalyClass::Malformed,
             },
             AnomalyKind::Timestamp | AnomalyKind::AfterLineEnd | AnomalyKind::PassedBy => {
@@ -228,6 +230,8 @@ pub struct ThreadMeta {
     pub forked_from: Option<String>,
     pub parent: Option<String>,
     pub created_at_ms: Option<i64>,
+    /// First line timestamp, which stands for a head without a time.
+    pub first_at_ms: Option<i64>,
     /// Latest line timestamp.
     pub updated_at_ms: Option<i64>,
     /// Line timestamp of the latest start of a turn, rising by at least 1 ms each time.

@@ -67,7 +67,12 @@ pub fn decode(line: &[u8]) -> Decoded<'_> {
     {
         decoded = owned::decoded(read_line(&copy));
     }
-    if let Effect::Rejected(Rejection::NoEnvelope | Rejection::Payload) = decoded.effect
+    if let Effect::Rejected(
+        Rejection::NoEnvelope
+        | Rejection::Payload
+        | Rejection::NoTimestamp
+        | Rejection::TimestampType,
+    ) = decoded.effect
         && let Some((head, lacks)) = incomplete_head(text)
     {
         decoded.effect = Effect::IncompleteHead(Box::new(head), lacks);
@@ -212,7 +217,7 @@ struct Keys<'a> {
 fn general_form(text: &str) -> Decoded<'_> {
     let Some(keys) = read::<Keys<'_>>(text) else {
         let reason = match read::<&RawValue>(text) {
-            Some(_) => Rejection::NoEnvelope,
+            Some(_) => untimed(text).unwrap_or(Rejection::NoEnvelope),
             None => Rejection::NotJson,
         };
         return Decoded::bare(Effect::Rejected(reason));
@@ -229,11 +234,31 @@ fn general_form(text: &str) -> Decoded<'_> {
                 id: id.0,
                 created_at_ms: at,
             }),
-            None => Effect::Rejected(Rejection::NoEnvelope),
+            None => Effect::Rejected(untimed(text).unwrap_or(Rejection::NoEnvelope)),
         });
     };
     let payload = payload.get();
     finish_with(kind.as_str(), payload, at, keys.ordinal)
+}
+
+/// What is wrong with the time of a line that is a record but for that.
+fn untimed(text: &str) -> Option<Rejection> {
+    #[derive(Deserialize)]
+    struct Untimed<'a> {
+        #[serde(borrow)]
+        timestamp: Option<&'a RawValue>,
+        #[serde(default, rename = "ordinal")]
+        _ordinal: Option<u64>,
+        #[serde(rename = "type", borrow)]
+        _kind: Text<'a>,
+        #[serde(borrow)]
+        payload: &'a RawValue,
+    }
+    let line = read::<Untimed<'_>>(text).filter(|line| line.payload.get() != "null")?;
+    Some(match line.timestamp {
+        None => Rejection::NoTimestamp,
+        Some(_) => Rejection::TimestampType,
+    })
 }
 
 fn finish(envelope: Envelope<'_>) -> Decoded<'_> {

@@ -1,6 +1,7 @@
 //! Owns what one record means by itself; it must not know the state of a thread or its rows.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::payload::{HookPromptHead, LegacyHead};
 
@@ -101,6 +102,25 @@ impl HeadField {
     }
 }
 
+/// What is wrong with a head that the reference refuses, and that is taken here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct HeadLack {
+    /// Which field.
+    pub field: HeadField,
+    /// It is there, in another type.
+    pub is_there: bool,
+}
+
+impl fmt::Display for HeadLack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.field.name();
+        match self.is_there {
+            true => write!(f, "a {name} that is no text"),
+            false => write!(f, "no {name}"),
+        }
+    }
+}
+
 /// Why a line is not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub enum Rejection {
@@ -108,7 +128,7 @@ pub enum Rejection {
     NotUtf8,
     /// It is not one JSON value, or escapes half of a surrogate pair.
     NotJson,
-    /// Timestamp, type or payload is missing or has another type.
+    /// Type or payload is missing or has another type.
     NoEnvelope,
     /// The type of the record is not known.
     UnknownType,
@@ -119,10 +139,14 @@ pub enum Rejection {
     /// The payload does not have the shape of its type.
     Payload,
     /// A `session_meta` that lacks this field, or has it in another type.
-    HeadLacks(HeadField),
+    HeadLacks(HeadLack),
     /// Over [`OPAQUE_BYTES`](super::OPAQUE_BYTES) and no compaction: kept, of which only the
     /// envelope is read.
     TooLarge,
+    /// It has type and payload, and no timestamp.
+    NoTimestamp,
+    /// It has type and payload, and a timestamp that is no text, such as a number.
+    TimestampType,
 }
 
 /// What one record does to a thread.
@@ -139,7 +163,7 @@ pub enum Effect<'a> {
     /// A head line from before lines had envelopes.
     BareHead(BareHead<'a>),
     /// A `session_meta` that lacks a field: no record, but it says whose the file is.
-    IncompleteHead(Box<SessionMeta<'a>>, HeadField),
+    IncompleteHead(Box<SessionMeta<'a>>, HeadLack),
     /// Our own record: the user named the thread.
     Metadata(MetadataHead<'a>),
     /// An accepted record that changes nothing.

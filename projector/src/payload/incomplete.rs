@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::payload::json::time::timestamp_ms;
 use crate::payload::records::parent_of;
-use crate::payload::{HeadField, SessionMeta};
+use crate::payload::{HeadField, HeadLack, SessionMeta};
 
 /// Longer lines are not looked at: they are taken apart as a whole.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -12,7 +12,7 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 const LOOK_BYTES: usize = 512;
 
 /// What a refused line says, if it is a `session_meta` that has an id and lacks a field.
-pub(crate) fn incomplete_head(line: &str) -> Option<(SessionMeta<'static>, HeadField)> {
+pub(crate) fn incomplete_head(line: &str) -> Option<(SessionMeta<'static>, HeadLack)> {
     let look = &line.as_bytes()[..line.len().min(LOOK_BYTES)];
     memchr::memmem::find(look, b"\"session_meta\"")?;
     if line.len() > LINE_BYTES_MAX {
@@ -26,14 +26,18 @@ pub(crate) fn incomplete_head(line: &str) -> Option<(SessionMeta<'static>, HeadF
     let text = |key: &str| payload.get(key).and_then(Value::as_str);
     let owned = |key: &str| text(key).map(|text| text.to_owned().into());
     let id = owned("id")?;
-    let lacks = [
-        (head["timestamp"].is_string(), HeadField::LineTimestamp),
-        (text("timestamp").is_some(), HeadField::Timestamp),
-        (text("cwd").is_some(), HeadField::Cwd),
-        (text("originator").is_some(), HeadField::Originator),
-        (text("cli_version").is_some(), HeadField::CliVersion),
+    let fields = [
+        (&head["timestamp"], HeadField::LineTimestamp),
+        (&payload["timestamp"], HeadField::Timestamp),
+        (&payload["cwd"], HeadField::Cwd),
+        (&payload["originator"], HeadField::Originator),
+        (&payload["cli_version"], HeadField::CliVersion),
     ];
-    let lacks = lacks.into_iter().find(|(is_there, _)| !is_there)?.1;
+    let lacks = fields.into_iter().find(|(value, _)| !value.is_string());
+    let lacks = lacks.map(|(value, field)| HeadLack {
+        field,
+        is_there: !value.is_null(),
+    })?;
     let is_paginated = match text("history_mode") {
         None | Some("legacy") => false,
         Some("paginated") => true,

@@ -90,8 +90,9 @@ impl LargeLine {
         if !self.is_whole() {
             return Decoded::bare(Effect::Rejected(Rejection::NotJson));
         }
-        let Some((timestamp, upstream_ordinal, kind)) = self.envelope() else {
-            return Decoded::bare(Effect::Rejected(Rejection::NoEnvelope));
+        let (timestamp, upstream_ordinal, kind) = match self.envelope() {
+            Ok(envelope) => envelope,
+            Err(reason) => return Decoded::bare(Effect::Rejected(reason)),
         };
         let mut effect = match kind.as_str() {
             "compacted" => self
@@ -109,14 +110,20 @@ impl LargeLine {
     }
 
     /// Timestamp, ordinal and type.
-    fn envelope(&self) -> Option<(String, Option<u64>, String)> {
-        self.found[PAYLOAD]
-            .as_ref()
-            .filter(|first| **first != b"n")?;
+    fn envelope(&self) -> Result<(String, Option<u64>, String), Rejection> {
         let [timestamp, ordinal, kind] = [0, 1, 2].map(|field| self.found[field].as_deref());
         let text = |raw: Option<&[u8]>| serde_json::from_slice::<String>(raw?).ok();
-        let ordinal = serde_json::from_slice(ordinal.unwrap_or(b"null")).ok()?;
-        Some((text(timestamp)?, ordinal, text(kind)?))
+        let payload = self.found[PAYLOAD].as_ref();
+        let ordinal = serde_json::from_slice(ordinal.unwrap_or(b"null")).ok();
+        let is_there = payload.is_some_and(|first| *first != b"n");
+        let (Some(ordinal), Some(kind), true) = (ordinal, text(kind), is_there) else {
+            return Err(Rejection::NoEnvelope);
+        };
+        match text(timestamp) {
+            Some(timestamp) => Ok((timestamp, ordinal, kind)),
+            None if timestamp.is_none_or(|raw| raw == b"null") => Err(Rejection::NoTimestamp),
+            None => Err(Rejection::TimestampType),
+        }
     }
 
     /// As for a line that is held, `payload::compacted`.

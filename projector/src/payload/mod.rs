@@ -21,11 +21,12 @@ pub use decode::{
     OPAQUE_BYTES, Part, decode, decode_metadata, decode_part, is_boundary, is_complete_line,
 };
 pub use effect::{
-    BareHead, CallHead, Compacted, Decoded, Effect, Git, HeadField, MetadataHead, PathFamily,
-    Rejection, ResponseHead, SessionMeta, Settings, TurnContext, TurnTimes,
+    BareHead, CallHead, Compacted, Decoded, Effect, Git, HeadField, HeadLack, MetadataHead,
+    PathFamily, Rejection, ResponseHead, SessionMeta, Settings, TurnContext, TurnTimes,
 };
 pub use items::{
     HookPromptHead, InTurn, ItemHead, LegacyHead, LegacyUse, Rejected, UserText, hook_prompt_head,
     legacy_head, turn_item_head, user_title,
 };
+pub use json::time::timestamp_ms;
 pub use large::LargeLine;

@@ -22,8 +22,8 @@ pub struct AnomalyCount {
 
 pub(crate) fn anomaly_count(anomaly: &Anomaly) -> AnomalyCount {
     let reason = match anomaly.kind {
-        AnomalyKind::Rejected(Rejection::HeadLacks(field)) => {
-            format!("rejected: session_meta without {}", field.name())
+        AnomalyKind::Rejected(Rejection::HeadLacks(lack)) => {
+            format!("rejected: session_meta with {lack}")
         }
         AnomalyKind::Rejected(rejection) => format!("rejected: {}", rejected(rejection)),
         AnomalyKind::OrdinalGap => "gap before an upstream ordinal".into(),
@@ -55,8 +55,16 @@ fn meaning(kind: AnomalyKind) -> &'static str {
                  agent wrote; kept, not shown"
             }
             Rejection::NoEnvelope => {
-                "JSON without timestamp, type and payload: files of 2025 and before have such \
-                 lines; kept, not shown"
+                "JSON without type and payload: files of 2025 and before have such lines; kept, \
+                 not shown"
+            }
+            Rejection::NoTimestamp => {
+                "a record without a timestamp: the agent's own readers pass it by, too; kept, not \
+                 shown"
+            }
+            Rejection::TimestampType => {
+                "a record whose timestamp is no text, such as a number: the agent's own readers \
+                 pass it by, too; kept, not shown"
             }
             Rejection::UnknownType | Rejection::UnknownEvent | Rejection::UnknownItem => {
                 "written by a newer agent, or a damaged name; kept, and shown by a version that \
@@ -107,5 +115,7 @@ fn rejected(rejection: Rejection) -> &'static str {
         Rejection::Payload => "payload of another shape",
         Rejection::HeadLacks(_) => "head that lacks a field",
         Rejection::TooLarge => "too large to be parsed",
+        Rejection::NoTimestamp => "no timestamp",
+        Rejection::TimestampType => "timestamp that is no text",
     }
 }

@@ -5,7 +5,7 @@ use turnleaf_engine::{Footprint, SegmentInfo};
 use crate::error::Error;
 use crate::index::file;
 use crate::open::Store;
-use crate::source::Source;
+use crate::source::{Source, shown};
 
 /// Sizes of a store, in bytes unless it says otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn stats_of(state: &turnleaf_engine::State) -> Stats {
         segments: state.segments(),
         ..Stats::default()
     };
-    for (number, _) in state.threads() {
+    for (number, _) in shown(state) {
         stats.threads += 1;
         stats.records += state.reader(number).map_or(0, |reader| reader.end().0);
         stats.unsealed_bytes += state.journal_bytes(number);

@@ -126,8 +126,10 @@ impl Store {
         {
             let totals = state.verify_thread(*thread, &mut |damage| found.push(damage.clone()));
             let totals = totals.map_err(Error::of_read("(all)"))?;
-            report.threads += 1;
-            report.records += totals.records;
+            if !state.is_announced(*thread) {
+                report.threads += 1;
+                report.records += totals.records;
+            }
             report.bytes += totals.bytes;
             progress(report.bytes);
         }

@@ -70,6 +70,26 @@ impl<'s> Group<'s> {
         Ok((number, true))
     }
 
+    /// The number of a thread that a name is about to be given to, as `stage_announcement` of the
+    /// log has it. Waits as [`Group::thread`] does.
+    pub(super) fn named(
+        &mut self,
+        id: &ThreadId,
+        (path, file_bytes): (&str, u64),
+    ) -> Result<ThreadNumber, Error> {
+        let known = self.committer.lock().staged_thread(id);
+        if known.is_some_and(|number| self.holds(number)) {
+            self.settle()?;
+        }
+        let mut log = self.committer.wait_for_creation(self.committer.lock(), id);
+        log.set_now(self.committer.now_ms());
+        let announced = log.stage_announcement(id, path, file_bytes);
+        let (number, ticket) = announced.map_err(refused(id.as_str()))?;
+        self.tickets.extend(ticket);
+        self.threads.insert(number);
+        Ok(number)
+    }
+
     /// Whether anything of the thread waits for a sync.
     pub(super) fn holds(&self, thread: ThreadNumber) -> bool {
         self.threads.contains(&thread)

@@ -5,7 +5,7 @@ use std::io;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use turnleaf_engine::format::ThreadId;
-use turnleaf_projector::payload::{self, Effect, HeadField};
+use turnleaf_projector::payload::{self, Effect, HeadLack};
 
 use super::Skip;
 use super::lines::Lines;
@@ -16,7 +16,7 @@ const LOOKS_BYTES: [usize; 2] = [64 << 10, 2 << 20];
 /// What the beginning of a source says.
 pub(super) enum Head {
     /// It belongs to this thread; a field that its head lacks.
-    Thread(ThreadId, Option<HeadField>),
+    Thread(ThreadId, Option<HeadLack>),
     /// It is not to be imported.
     Skip(Skip),
 }

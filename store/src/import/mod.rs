@@ -10,6 +10,7 @@ mod compare;
 mod group;
 mod identify;
 mod lines;
+mod preview;
 mod sink;
 
 use std::collections::{HashMap, HashSet};
@@ -20,7 +21,7 @@ use std::io::Read;
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_engine::{AppendError, NewRecord, State, ThreadFact};
-use turnleaf_projector::payload::HeadField;
+use turnleaf_projector::payload::HeadLack;
 
 use crate::append::name_patch;
 use crate::error::Error;
@@ -30,6 +31,7 @@ use compare::{Compared, Known};
 use group::{Group, Said};
 use identify::{Head, identify};
 use lines::Lines;
+pub use preview::{Preview, Previewer};
 use sink::Sink;
 
 /// A rollout to be imported.
@@ -40,7 +42,7 @@ pub struct ImportSource<'a> {
     pub thread_hint: Option<&'a str>,
     /// The plain bytes from the beginning.
     pub plain: &'a mut dyn Read,
-    /// Length of the source as it is stored, bytes; compared by [`Store::import_is_current`].
+    /// Length of the source as it is stored, bytes; compared by [`Importer::is_current`].
     pub file_bytes: u64,
     /// When it was changed last, Unix nanoseconds; compared likewise. It must change with every
     /// change of the bytes, so of a file it is the time that no program can set (`ctime`). 0 where
@@ -57,6 +59,19 @@ impl fmt::Debug for ImportSource<'_> {
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
+}
+
+/// A name of a thread, as a list of names has it.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedName<'a> {
+    /// The thread's id.
+    pub thread: &'a str,
+    /// Its name; an empty one takes the name away.
+    pub name: &'a str,
+    /// Since when it has it, Unix milliseconds.
+    pub named_at_ms: i64,
+    /// The list: its path and its length in bytes.
+    pub list: (&'a str, u64),
 }
 
 /// Why a source was not imported, or not to its end. What was imported before stays.
@@ -209,31 +224,17 @@ pub struct Imported {
     pub bytes: u64,
     /// Records that this import added.
     pub added_records: u64,
-    /// A field that its `session_meta` lacks: that line is no record, and is kept.
-    pub head_lacks: Option<&'static str>,
+    /// What its `session_meta` lacks: that line is no record, and is kept.
+    pub head_lacks: Option<HeadLack>,
+    /// Plain bytes that the source had when it was imported last, where it has fewer now. What it
+    /// lost is kept.
+    pub shrank_from: Option<u64>,
 }
 
 /// Told the plain bytes of the source that have been read so far.
 pub type ImportProgress<'a> = &'a mut dyn FnMut(u64);
 
 impl Store {
-    /// Whether the source was imported as it stands, judged by name, length and modification time:
-    /// then it need not be read. Where a repair gave up records of its thread it may have those,
-    /// and is read.
-    #[must_use]
-    pub fn import_is_current(
-        &self,
-        path: &str,
-        file_bytes: u64,
-        modified_ns: i64,
-    ) -> Option<Imported> {
-        self.source.with(|state| {
-            let all = state.threads();
-            let mut of_path = all.filter(|(_, fact)| is_from(fact, path));
-            of_path.find_map(|(number, _)| current(state, number, path, file_bytes, modified_ns))
-        })
-    }
-
     /// Imports a source. Every line is kept, exact bytes, whatever it is; the outer result is about
     /// the store, the inner one about the source.
     ///
@@ -257,18 +258,20 @@ impl Store {
     /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
     pub fn importer(&self) -> Result<Importer<'_>, Error> {
         let committer = self.source.owner()?;
-        let known = self.source.with(|state| {
-            let path = |(number, fact): (ThreadNumber, &ThreadFact)| {
-                let import = fact.import.as_ref()?;
-                Some((hash(&import.path), number))
-            };
-            state.threads().filter_map(path).collect()
-        });
         Ok(Importer {
             store: self,
             group: Group::new(committer),
-            known,
+            known: self.source.with(places),
             places: HashSet::new(),
+        })
+    }
+
+    /// Plain bytes that a source had at its last import, where that is more than it has now.
+    fn shrank_from(&self, thread: ThreadNumber, path: &str, bytes: u64) -> Option<u64> {
+        self.source.with(|state| {
+            let fact = state.thread(thread).filter(|fact| is_from(fact, path))?;
+            let before = fact.import.as_ref()?.source_bytes;
+            (before > bytes).then_some(before)
         })
     }
 
@@ -309,7 +312,9 @@ impl Importer<'_> {
         self
     }
 
-    /// As [`Store::import_is_current`], at a cost that does not grow with the store.
+    /// Whether the source was imported as it stands, judged by name, length and modification time:
+    /// then it need not be read. Where a repair gave up records of its thread it may have those,
+    /// and is read.
     #[must_use]
     pub fn is_current(&self, path: &str, file_bytes: u64, modified_ns: i64) -> Option<Imported> {
         let number = *self.known.get(&hash(path))?;
@@ -321,17 +326,18 @@ impl Importer<'_> {
         self.store.source.with(look)
     }
 
-    /// Names a thread, since `named_at_ms` (Unix milliseconds); an empty name takes the name away.
-    /// A name of a thread that does not exist is kept for it: the thread has that record alone, and
-    /// is not listed, until it is imported.
+    /// Names a thread as a list of names says. A name of a thread that does not exist is kept for
+    /// it: it has that name once it is created or its records are imported, and nobody is shown it
+    /// before.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Invalid`] for an id that is none or was that of a thread that is
     /// deleted; [`crate::ErrorKind::Damaged`] for a thread in quarantine; failures of the store.
-    pub fn name(&mut self, id: &str, name: &str, named_at_ms: i64) -> Result<(), Error> {
+    pub fn name(&mut self, listed: ListedName<'_>) -> Result<(), Error> {
+        let id = listed.thread;
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
-        let (number, _) = self.group.thread(&parsed)?;
-        let patch = name_patch(name, named_at_ms);
+        let number = self.group.named(&parsed, listed.list)?;
+        let patch = name_patch(listed.name, listed.named_at_ms);
         let record = NewRecord {
             kind: Kind::METADATA,
             flags: Flags::NONE,
@@ -392,13 +398,15 @@ impl Importer<'_> {
         }
         let broken = add(&mut lines, &mut sink, known.unterminated, progress);
         let (after, ended) = (lines.at(), self.store.noting(broken)?);
+        let shrank_from = self.store.shrank_from(number, source.path, after);
         let added_records = self.store.noting(sink.finish(after, ended.is_none()))?;
         let imported = Imported {
             thread: id.to_string(),
             records: known.records + added_records,
             bytes: after,
             added_records,
-            head_lacks: head_lacks.map(HeadField::name),
+            head_lacks,
+            shrank_from: shrank_from.filter(|_| ended.is_none()),
         };
         Ok(match ended {
             None if !known.lost.is_empty() => Err(Skip::HasLost {
@@ -457,6 +465,15 @@ fn add(
     }
 }
 
+/// Where threads were imported from last, as hashes.
+fn places(state: &State) -> HashMap<u64, ThreadNumber> {
+    let place = |(number, fact): (ThreadNumber, &ThreadFact)| {
+        let import = fact.import.as_ref()?;
+        Some((hash(&import.path), number))
+    };
+    state.threads().filter_map(place).collect()
+}
+
 /// What the store holds of a source that was imported as it stands.
 fn current(
     state: &State,
@@ -479,7 +496,7 @@ fn current(
         records: reader.end().0,
         bytes: import.source_bytes,
         added_records: 0,
-        head_lacks: None,
+        ..Imported::default()
     })
 }
 

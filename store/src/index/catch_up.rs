@@ -79,6 +79,7 @@ impl Store {
         work: impl Fn(&Index, ThreadNumber, &Reader) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.index.with(|index| {
+            self.source.find(id)?;
             let now = self.catch_up(index, id)?;
             work(index, now.number, &now.reader)
         })
@@ -87,10 +88,13 @@ impl Store {
     /// Applies what the log holds of the thread beyond the index's watermark. Every append that was
     /// acknowledged before the call is visible after it.
     ///
+    /// A thread of which only a name was imported is caught up with like any other: what shows
+    /// threads does not ask for it.
+    ///
     /// INVARIANT: the end of the log is looked up by whoever holds the index, here. One that was
     /// looked up before lies behind what others applied meanwhile, and would show a loss.
     pub(crate) fn catch_up(&self, index: &Index, id: &str) -> Result<CaughtUp, Error> {
-        let (number, reader) = self.source.find(id)?;
+        let (number, reader) = self.source.find_any(id)?;
         let bytes = self.apply_rest(index, id, number, &reader)?;
         Ok(CaughtUp {
             number,

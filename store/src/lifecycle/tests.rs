@@ -156,3 +156,48 @@ fn an_import_archives_as_the_files_are() {
     import(&store, c, true).unwrap();
     assert_eq!(listed(&store, true), [B, c]);
 }
+
+/// A thread that was created and named is there, without a line; one of which a list of names alone
+/// tells is not, until it is created.
+#[test]
+fn a_created_thread_with_a_name_is_there() {
+    let (dir, store) = store();
+    let (made, told) = ("made", "told");
+    store.create_thread(made).unwrap();
+    store.set_name(made, "M").unwrap();
+    let mut importer = store.importer().unwrap();
+    let listed_name = |thread, name, named_at_ms| ListedName {
+        thread,
+        name,
+        named_at_ms,
+        list: ("session_index.jsonl", 9),
+    };
+    importer.name(listed_name(told, "T", 1)).unwrap();
+    importer.name(listed_name(told, "T2", 2)).unwrap();
+    importer.finish().unwrap();
+    store.close().unwrap();
+    let open = || Store::open(&dir.path().join("store")).unwrap();
+    let store = open();
+    assert_eq!(listed(&store, false), [A, B, made]);
+    let refused = [
+        store.set_name(told, "x").map(drop),
+        store.append(told, None, &[b"{}"]).map(drop),
+        store.show(told).map(drop),
+        store.delete(told),
+    ];
+    for done in refused {
+        assert_eq!(done.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    store.create_thread(told).unwrap();
+    let again = store.create_thread(told).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Invalid);
+    let check = |store: &Store| {
+        assert_eq!(listed(store, false), [A, B, made, told]);
+        let shown = store.show(told).unwrap();
+        assert_eq!((&shown.thread["name"], shown.records), (&"T2".into(), 0));
+        assert_eq!(shown.thread["path"], serde_json::Value::Null);
+    };
+    check(&store);
+    store.close().unwrap();
+    check(&open());
+}

@@ -48,8 +48,8 @@ pub struct Counts {
 }
 
 impl Store {
-    /// Counts the records of threads, caught up with the log. Threads that do not exist are passed
-    /// by.
+    /// Counts the records of threads, caught up with the log, also of those of which only a name was
+    /// imported. Threads that do not exist are passed by.
     ///
     /// One that cannot be counted costs the others nothing: its id comes with the reason.
     pub fn counts(&self, ids: &[String]) -> Counts {
@@ -73,7 +73,7 @@ impl Store {
     fn counts_of(&self, index: &Index, ids: &[String]) -> Result<Vec<ThreadCounts>, Error> {
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            match self.source.find(id) {
+            match self.source.find_any(id) {
                 Ok((number, reader)) => found.push((id, number, reader)),
                 Err(Error::NoThread(_) | Error::BadThreadId(_)) => {}
                 Err(error) => return Err(error),

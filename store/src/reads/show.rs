@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::fold::{ThreadMeta, ThreadState};
+use turnleaf_projector::payload::timestamp_ms;
+use turnleaf_projector::uuid::uuid;
 
 use crate::error::Error;
 use crate::health::anomalies::{AnomalyCount, anomaly_count};
@@ -120,7 +122,7 @@ impl Store {
         });
         let (path, created_here) = path.unwrap_or_default();
         let seconds = |ms: Option<i64>| ms.map(|ms| ms.div_euclid(1000));
-        let created = meta.created_at_ms.or(Some(created_here));
+        let created = Some(created_ms(meta, id, path.as_deref(), created_here));
         let updated = meta.updated_at_ms.or(created);
         let mode = match state.mode() {
             turnleaf_projector::fold::Mode::Legacy => "legacy",
@@ -165,6 +167,37 @@ impl Store {
     }
 }
 
+/// When a thread began, Unix milliseconds: as its head says, else its first line that has a time;
+/// of one that was imported, then, its file's name, its id; else when it was made here.
+pub(super) fn created_ms(
+    meta: &ThreadMeta,
+    id: &str,
+    imported_from: Option<&str>,
+    created_here: i64,
+) -> i64 {
+    let outside = |path| time_of_name(path).or_else(|| time_of_id(id));
+    meta.created_at_ms
+        .or(meta.first_at_ms)
+        .or_else(|| imported_from.and_then(outside))
+        .unwrap_or(created_here)
+}
+
+/// The time in the name of a rollout's file, `rollout-2026-01-02T03-04-05-<id>.jsonl`.
+fn time_of_name(path: &str) -> Option<i64> {
+    const TIME_CHARS: usize = "2026-01-02T03-04-05".len();
+    let name = path.rsplit(['/', '\\']).next()?;
+    timestamp_ms(name.strip_prefix("rollout-")?.get(..TIME_CHARS)?)
+}
+
+/// The time in a UUID of version 7.
+fn time_of_id(id: &str) -> Option<i64> {
+    let bytes = uuid(id).filter(|bytes| bytes[6] >> 4 == 7)?;
+    let ms = bytes[..6]
+        .iter()
+        .fold(0, |ms, byte| ms << 8 | i64::from(*byte));
+    Some(ms)
+}
+
 fn ordinals(given_up: Vec<(Ordinal, Ordinal)>) -> Vec<(u64, u64)> {
     let plain = given_up.into_iter();
     plain.map(|(first, end)| (first.0, end.0)).collect()
@@ -184,3 +217,6 @@ fn served_source(source: Option<&str>) -> Value {
         _ => json!(source),
     }
 }
+
+#[cfg(test)]
+mod tests;

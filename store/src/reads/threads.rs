@@ -10,6 +10,7 @@ use turnleaf_projector::payload::{short_id, short_text};
 
 use super::filter::{SourceKind, same_directory};
 use super::pages::page_limit;
+use super::show::created_ms;
 use crate::error::Error;
 use crate::index::catch_up::thread_state;
 use crate::open::Store;
@@ -206,14 +207,11 @@ impl Store {
         };
         let kept = all
             .into_iter()
-            // One that is known by a name alone is listed once it has a record.
-            .filter(|(summary, _, state)| {
-                summary.records != state.own_records || summary.records == 0
-            })
             .filter(|(summary, _, state)| passes(&summary.id, summary.archived, state));
         Ok(kept
             .map(|(summary, number, state)| {
-                let created = state.meta.created_at_ms.unwrap_or(summary.created_ms);
+                let from = summary.imported_from.as_deref();
+                let created = created_ms(&state.meta, &summary.id, from, summary.created_ms);
                 let updated = state.meta.updated_at_ms.unwrap_or(created);
                 let key = match request.sort {
                     SortKey::Created => created,

@@ -1,7 +1,7 @@
 //! Imports of many small files, which share a sync: a power cut at every call leaves each of them
 //! whole, or to be read again.
 
-use turnleaf::{ImportSource, Options, Store};
+use turnleaf::{ErrorKind, ImportSource, ListedName, Options, Store};
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
 use turnleaf_tests::stores::open_store;
 
@@ -31,6 +31,15 @@ fn source(number: usize) -> (String, Vec<u8>) {
     )
 }
 
+fn listed(thread: &str) -> ListedName<'_> {
+    ListedName {
+        thread,
+        name: "n",
+        named_at_ms: 1,
+        list: ("session_index.jsonl", 100),
+    }
+}
+
 fn import_all(store: &Store, count: usize, named: bool) -> Option<()> {
     let mut importer = store.importer().ok()?;
     for number in 0..count {
@@ -50,7 +59,7 @@ fn import_all(store: &Store, count: usize, named: bool) -> Option<()> {
         // A name that comes before its file.
         if named && number.is_multiple_of(4) {
             let next = format!("thread-{}", number + 1);
-            importer.name(&next, "n", 1).ok()?;
+            importer.name(listed(&next)).ok()?;
         }
     }
     importer.finish().ok()
@@ -58,7 +67,8 @@ fn import_all(store: &Store, count: usize, named: bool) -> Option<()> {
 
 fn is_current(store: &Store, number: usize) -> bool {
     let (id, bytes) = source(number);
-    let known = store.import_is_current(&id, bytes.len() as u64, CHANGED_NS);
+    let importer = store.importer().expect("it is the owner's");
+    let known = importer.is_current(&id, bytes.len() as u64, CHANGED_NS);
     known.is_some()
 }
 
@@ -132,4 +142,47 @@ fn small_files_share_a_sync() {
     let (few, many) = (syncs(2), syncs(12));
     assert!(few > 0 && few <= 6, "{few} syncs for two files");
     assert_eq!(many, few, "syncs for twelve files");
+}
+
+/// A power cut while names of threads come that are not there shows none of them, and each gets its
+/// name when it is created.
+#[test]
+fn a_name_alone_shows_no_thread() {
+    let whole = SimDisk::new();
+    whole.record(1);
+    let name_all = |store: &Store| {
+        let mut importer = store.importer()?;
+        ["a", "b", "a"]
+            .iter()
+            .try_for_each(|id| importer.name(listed(id)))?;
+        importer.finish()
+    };
+    let store = open_store(&whole, &options()).expect("memory");
+    name_all(&store).expect("memory");
+    drop(store);
+    let mut states = 0;
+    for (at, moment) in whole.recorded() {
+        for policy in CrashPolicy::ALL {
+            let when = format!("call {at}, {policy:?}");
+            let disk = moment.after_crash(policy, at);
+            let store = open_store(&disk, &options()).unwrap_or_else(|why| panic!("{when}: {why}"));
+            assert_eq!(store.log_threads(), [], "{when}");
+            let shown = store.show("a").map_err(|error| error.kind());
+            assert_eq!(shown.err(), Some(ErrorKind::NotFound), "{when}");
+            name_all(&store).unwrap_or_else(|why| panic!("{when}: {why}"));
+            assert_eq!(store.log_threads(), [], "{when}");
+            store
+                .create_thread("a")
+                .unwrap_or_else(|why| panic!("{when}: {why}"));
+            let threads = store.log_threads();
+            let ids: Vec<&str> = threads.iter().map(|thread| thread.id.as_str()).collect();
+            assert_eq!(ids, ["a"], "{when}");
+            let shown = store
+                .show("a")
+                .unwrap_or_else(|why| panic!("{when}: {why}"));
+            assert_eq!(shown.thread["name"], "n", "{when}");
+            states += 1;
+        }
+    }
+    assert!(states > 20, "{states} states");
 }

@@ -5,6 +5,8 @@ use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use turnleaf::uuid;
+
 use super::home;
 
 /// The file that holds thread names.
@@ -14,8 +16,19 @@ pub(super) const NAME_INDEX: &str = "session_index.jsonl";
 #[derive(Debug)]
 pub(crate) struct Candidate {
     pub(crate) path: PathBuf,
-    /// Neither named by the user nor named as rollouts are: it may be something else.
-    pub(crate) guessed: bool,
+    /// How it was found.
+    pub(crate) by: By,
+}
+
+/// How a file was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The user named it.
+    User,
+    /// It lies below a folder and is named as rollouts are.
+    Name,
+    /// It lies below a folder and has the ending of a rollout: it may be something else.
+    Ending,
 }
 
 /// What was found.
@@ -37,7 +50,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
         if path.is_dir() {
             found.walk(path);
         } else {
-            found.add(path.clone(), false);
+            found.add(path.clone(), By::User);
         }
     }
     found.prefer_plain()
@@ -77,8 +90,11 @@ impl Found {
                 Ok(entry) => {
                     let name = entry.file_name().to_string_lossy();
                     if let Some(core) = core_of(&name) {
-                        let guessed = !core.starts_with("rollout-");
-                        self.add(entry.into_path(), guessed);
+                        let by = match core.starts_with("rollout-") {
+                            true => By::Name,
+                            false => By::Ending,
+                        };
+                        self.add(entry.into_path(), by);
                     }
                 }
                 Err(error) => {
@@ -100,7 +116,7 @@ impl Found {
         }
         let names = home.join(NAME_INDEX);
         if self.is_there(&names, Path::symlink_metadata) {
-            self.add(names, false);
+            self.add(names, By::Name);
         }
     }
 
@@ -117,14 +133,14 @@ impl Found {
         }
     }
 
-    fn add(&mut self, path: PathBuf, guessed: bool) {
+    fn add(&mut self, path: PathBuf, by: By) {
         if !self.seen.insert(path.clone()) {
             return;
         }
         if path.file_name().is_some_and(|name| name == NAME_INDEX) {
             self.name_indexes.push(path);
         } else {
-            self.rollouts.push(Candidate { path, guessed });
+            self.rollouts.push(Candidate { path, by });
         }
     }
 
@@ -157,15 +173,7 @@ pub(crate) fn thread_of_name(name: &str) -> Option<String> {
         .checked_sub(36)
         .filter(|start| core.is_char_boundary(*start))?;
     let id = &core[start..];
-    let dashes = [8, 13, 18, 23];
-    let uuid = id.char_indices().all(|(at, letter)| {
-        if dashes.contains(&at) {
-            letter == '-'
-        } else {
-            letter.is_ascii_hexdigit()
-        }
-    });
-    uuid.then(|| id.to_owned())
+    uuid(id).map(|_| id.to_owned())
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use turnleaf::{Error, ErrorKind, Store, ThreadCounts};
+use turnleaf::{Error, ErrorKind, ListedName, Store, ThreadCounts};
 
 /// What an index says of a thread.
 struct Row {
     name: String,
     /// When it was written, Unix milliseconds; 0, before everything else, where it does not say.
     at_ms: i64,
+    /// Which of the indexes says so.
+    index: usize,
 }
 
 /// Names the threads that the indexes name otherwise, since a later time. Of threads that are not
@@ -20,9 +22,13 @@ struct Row {
 /// does. A name that cannot be given is skipped, and costs the others nothing.
 pub(crate) fn apply(store: &Store, indexes: &[PathBuf], skipped: &mut Vec<(String, String)>) {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    let mut lists = Vec::new();
     for path in indexes {
         match std::fs::read(path) {
-            Ok(bytes) => keep_newest(&mut rows, &bytes),
+            Ok(bytes) => {
+                keep_newest(&mut rows, &bytes, lists.len());
+                lists.push((super::shown(path), bytes.len() as u64));
+            }
             Err(error) => skipped.push((path.display().to_string(), error.to_string())),
         }
     }
@@ -36,7 +42,7 @@ pub(crate) fn apply(store: &Store, indexes: &[PathBuf], skipped: &mut Vec<(Strin
     let known = counts.counted.iter();
     let known: BTreeMap<&str, &ThreadCounts> =
         known.map(|thread| (thread.id.as_str(), thread)).collect();
-    if let Err(error) = give(store, &rows, &known, skipped) {
+    if let Err(error) = give(store, &rows, &lists, &known, skipped) {
         let reason = format!("not all of its names were taken: {error}; import it again");
         let of_indexes = indexes.iter().map(|path| path.display().to_string());
         skipped.extend(of_indexes.map(|path| (path, reason.clone())));
@@ -47,6 +53,7 @@ pub(crate) fn apply(store: &Store, indexes: &[PathBuf], skipped: &mut Vec<(Strin
 fn give(
     store: &Store,
     rows: &BTreeMap<String, Row>,
+    lists: &[(String, u64)],
     known: &BTreeMap<&str, &ThreadCounts>,
     skipped: &mut Vec<(String, String)>,
 ) -> Result<(), Error> {
@@ -55,7 +62,14 @@ fn give(
         if !row.says_more(known.get(id.as_str()).copied()) {
             continue;
         }
-        match importer.name(id, &row.name, row.at_ms) {
+        let (path, bytes) = &lists[row.index];
+        let listed = ListedName {
+            thread: id,
+            name: &row.name,
+            named_at_ms: row.at_ms,
+            list: (path, *bytes),
+        };
+        match importer.name(listed) {
             Ok(()) => {}
             Err(error) => match error.kind() {
                 // No id, or that of a thread that was deleted here.
@@ -88,9 +102,9 @@ impl Row {
 }
 
 /// Takes the last row of each thread in a file, unless another file has a newer one.
-fn keep_newest(rows: &mut BTreeMap<String, Row>, file: &[u8]) {
+fn keep_newest(rows: &mut BTreeMap<String, Row>, file: &[u8], index: usize) {
     let lines = file.split(|byte| *byte == b'\n');
-    let last: BTreeMap<String, Row> = lines.filter_map(row_of).collect();
+    let last: BTreeMap<String, Row> = lines.filter_map(|line| row_of(line, index)).collect();
     for (id, row) in last {
         let is_older = |known: &Row| row.at_ms < known.at_ms;
         if !rows.get(&id).is_some_and(is_older) {
@@ -99,7 +113,7 @@ fn keep_newest(rows: &mut BTreeMap<String, Row>, file: &[u8]) {
     }
 }
 
-fn row_of(line: &[u8]) -> Option<(String, Row)> {
+fn row_of(line: &[u8], index: usize) -> Option<(String, Row)> {
     let row: Value = serde_json::from_slice(line).ok()?;
     let at = row["updated_at"].as_str().unwrap_or_default();
     let at = at.parse::<jiff::Timestamp>().ok();
@@ -108,6 +122,7 @@ fn row_of(line: &[u8]) -> Option<(String, Row)> {
         Row {
             name: row["thread_name"].as_str()?.trim().to_owned(),
             at_ms: at.map_or(0, jiff::Timestamp::as_millisecond),
+            index,
         },
     ))
 }

@@ -1,15 +1,15 @@
 //! Owns what became of all sources of an import, and how that is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use turnleaf::{Counts, Imported};
+use turnleaf::{Counts, Imported, Preview};
 
 use super::NotImported;
-use super::find::Candidate;
+use super::find::{By, Candidate};
 use crate::args::Global;
 use crate::failure::Failure;
-use crate::output::{print_json, print_line, size, warn};
+use crate::output::{UNKNOWN, print_json, print_line, size, warn};
 
 /// Threads that are listed by their ids.
 const LISTED_MAX: usize = 5;
@@ -24,27 +24,59 @@ pub(super) struct Sum {
     pub(super) skipped: Vec<(String, String)>,
     /// What is worth knowing, and left nothing of the user's out.
     pub(super) remarks: Vec<(String, String)>,
+    /// Files below folders whose threads were deleted from the store: whoever did that wants none
+    /// of them.
+    pub(super) deleted: Vec<(String, String)>,
     /// Of the threads, each once.
     pub(super) records: u64,
     pub(super) unknown: u64,
     pub(super) malformed: u64,
     pub(super) out_of_order: u64,
-    /// None of the threads could be counted: the four numbers above say nothing.
+    /// Of a dry run: files of new threads, those with new records of known ones, the others, and the
+    /// records that each thread would have.
+    pub(super) new: u64,
+    pub(super) grown: u64,
+    pub(super) unchanged: u64,
+    pub(super) foreseen: BTreeMap<String, u64>,
+    /// None of the threads could be counted: what is said of their records is nothing.
     pub(super) is_uncounted: bool,
 }
 
 impl Sum {
     pub(super) fn add(&mut self, candidate: &Candidate, imported: Imported) {
-        self.bytes += imported.bytes;
+        let bytes = imported.bytes;
+        self.bytes += bytes;
         self.added_records += imported.added_records;
         self.threads.insert(imported.thread);
-        if let Some(field) = imported.head_lacks {
+        if let Some(lack) = imported.head_lacks {
             let remark = format!(
-                "its session_meta has no {field}: imported all the same, that line counts as \
+                "its session_meta has {lack}: imported all the same, that line counts as \
                  malformed"
             );
             self.remark(candidate, remark);
         }
+        if let Some(before) = imported.shrank_from {
+            let remark = format!(
+                "it has become shorter since its last import, {before} bytes of records then and \
+                 {bytes} now: what it lost stays in the store"
+            );
+            self.remark(candidate, remark);
+        }
+    }
+
+    /// Takes what an import of a source would come to.
+    pub(super) fn foresee(&mut self, preview: Preview, bytes: u64) {
+        self.bytes += bytes;
+        self.added_records += preview.added_records;
+        let files = match (preview.is_new, preview.added_records) {
+            (true, _) => &mut self.new,
+            (false, 0) => &mut self.unchanged,
+            (false, _) => &mut self.grown,
+        };
+        *files += 1;
+        let records = self.foreseen.entry(preview.thread.clone()).or_default();
+        *records = preview.records.max(*records);
+        self.threads.insert(preview.thread);
     }
 
     fn remark(&mut self, candidate: &Candidate, remark: String) {
@@ -55,9 +87,17 @@ impl Sum {
     pub(super) fn skip(&mut self, candidate: &Candidate, why: NotImported) {
         let reason = match why {
             // A list of something else that lies beside rollouts.
-            NotImported::NoRollout(_) | NotImported::Nothing(_) if candidate.guessed => return,
+            NotImported::NoRollout(_) | NotImported::Nothing(_) if candidate.by == By::Ending => {
+                return;
+            }
+            NotImported::Deleted(remark) if candidate.by != By::User => {
+                let path = candidate.path.display().to_string();
+                return self.deleted.push((path, remark));
+            }
             NotImported::Nothing(remark) => return self.remark(candidate, remark),
-            NotImported::NoRollout(reason) | NotImported::Refused(reason) => reason,
+            NotImported::NoRollout(reason)
+            | NotImported::Refused(reason)
+            | NotImported::Deleted(reason) => reason,
             NotImported::InPart(part, reason) => {
                 self.add(candidate, part);
                 reason
@@ -89,19 +129,34 @@ impl Sum {
         dry_run: bool,
     ) -> Result<(), Failure> {
         if global.json {
-            return self.tell_json(elapsed_ms);
+            return self.tell_json(elapsed_ms, dry_run);
         }
         for (path, remark) in self.remarks.iter().filter(|_| !global.quiet) {
             warn(format_args!("{path}: {remark}"));
+        }
+        if !self.deleted.is_empty() && !global.quiet {
+            let files = self.deleted.len();
+            warn(format_args!(
+                "{files} files belong to threads that were deleted here; skipped"
+            ));
         }
         let told = if dry_run { "would skip" } else { "skipped" };
         for (path, reason) in self.skipped.iter().filter(|_| !global.quiet) {
             warn(format_args!("{told} {path}: {reason}"));
         }
+        if global.quiet {
+            return Ok(());
+        }
         if dry_run {
             return print_line(&format!(
-                "would import {} files, {}",
+                "would import {} files into {} threads: {} new, {} grown, {} unchanged; {} records \
+                 would be added, {} read",
                 self.files,
+                self.threads.len(),
+                self.new,
+                self.grown,
+                self.unchanged,
+                self.added_records,
                 size(self.bytes)
             ));
         }
@@ -128,10 +183,7 @@ impl Sum {
             }
         }
         if self.unknown > 0 {
-            print_line(&format!(
-                "{} records are of kinds or forms that this version does not know (kept)",
-                self.unknown
-            ))?;
+            print_line(&format!("{} records are {UNKNOWN}", self.unknown))?;
         }
         for id in self.threads.iter().take(LISTED_MAX) {
             print_line(&format!("  {id}"))?;
@@ -144,16 +196,22 @@ impl Sum {
         }
     }
 
-    fn tell_json(&self, elapsed_ms: u64) -> Result<(), Failure> {
+    fn tell_json(&self, elapsed_ms: u64, dry_run: bool) -> Result<(), Failure> {
         let listed = |rows: &[(String, String)]| -> Vec<_> {
             let row = |(path, reason): &(String, String)| json!({ "path": path, "reason": reason });
             rows.iter().map(row).collect()
         };
-        let counted = |number: u64| (!self.is_uncounted).then_some(number);
-        print_json(&json!({
+        // What would be an anomaly is known by an import only.
+        let counted = |number: u64| (!self.is_uncounted && !dry_run).then_some(number);
+        let records = match dry_run {
+            true => self.foreseen.values().sum(),
+            false => self.records,
+        };
+        let remarks = [listed(&self.remarks), listed(&self.deleted)].concat();
+        let mut told = json!({
             "threads": self.threads.len(),
             "files": self.files,
-            "records": counted(self.records),
+            "records": (!self.is_uncounted).then_some(records),
             "bytes": self.bytes,
             "added_records": self.added_records,
             "anomalies": counted(self.unknown + self.malformed + self.out_of_order),
@@ -161,8 +219,14 @@ impl Sum {
             "malformed": counted(self.malformed),
             "outOfOrder": counted(self.out_of_order),
             "skipped": listed(&self.skipped),
-            "remarks": listed(&self.remarks),
+            "remarks": remarks,
             "elapsed_ms": elapsed_ms,
-        }))
+        });
+        if dry_run {
+            told["new"] = json!(self.new);
+            told["grown"] = json!(self.grown);
+            told["unchanged"] = json!(self.unchanged);
+        }
+        print_json(&told)
     }
 }

@@ -84,8 +84,21 @@ fn every_rejection_has_its_reason() {
         (b"null", Rejection::NoEnvelope),
         (
             br#"{"type":"event_msg","payload":{}}"#,
+            Rejection::NoTimestamp,
+        ),
+        (
+            br#"{"timestamp":null,"type":"event_msg","payload":{}}"#,
+            Rejection::NoTimestamp,
+        ),
+        (
+            br#"{"timestamp":1780000000123,"type":"event_msg","payload":{}}"#,
+            Rejection::TimestampType,
+        ),
+        (
+            br#"{"timestamp":1780000000123,"type":"event_msg","payload":null}"#,
             Rejection::NoEnvelope,
         ),
+        (br#"{"timestamp":"x","payload":{}}"#, Rejection::NoEnvelope),
         (
             br#"{"timestamp":"x","type":"new","payload":{}}"#,
             Rejection::UnknownType,

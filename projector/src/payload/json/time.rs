@@ -2,7 +2,8 @@
 
 /// Unix milliseconds of an RFC 3339 time, or of the file-name style `2025-01-03T12-00-00` (which
 /// names no zone and is read as UTC); `None` for anything else. A leap second is the next second.
-pub(crate) fn timestamp_ms(text: &str) -> Option<i64> {
+#[must_use]
+pub fn timestamp_ms(text: &str) -> Option<i64> {
     utc_ms(text.as_bytes()).or_else(|| {
         let time: jiff::Timestamp = text.parse().ok()?;
         // The library reads a leap second as the one before.

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 pub(crate) use crate::payload::json::text::Text;
 
 use crate::payload::json::scan;
+use crate::uuid::{is_usual, of_digits, uuid, uuid_text};
 
 /// Defines a slice of the input that holds a value which passes a test of its text.
 macro_rules! raw {
@@ -118,13 +119,7 @@ pub(crate) fn is_thread_id(text: &str) -> bool {
 }
 
 fn thread_id(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    let bytes = text.as_bytes();
-    let is_canonical = bytes.len() == 36
-        && bytes.iter().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-        });
-    if is_canonical {
+    if is_usual(&text) {
         return Some(text);
     }
     let bare = text.strip_prefix("urn:uuid:").unwrap_or(&text);
@@ -132,27 +127,9 @@ fn thread_id(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
         .unwrap_or(bare);
-    let has_hyphens = bare.len() == 36;
-    let hyphens_fit = [8, 13, 18, 23]
-        .iter()
-        .all(|at| bare.as_bytes().get(*at) == Some(&b'-'));
-    let digits: String = match (has_hyphens, bare.len()) {
-        (true, _) if hyphens_fit => bare.replace('-', ""),
-        (false, 32) => bare.to_owned(),
-        _ => return None,
-    };
-    if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let low = digits.to_ascii_lowercase();
-    let parts = [
-        &low[..8],
-        &low[8..12],
-        &low[12..16],
-        &low[16..20],
-        &low[20..],
-    ];
-    Some(Cow::Owned(parts.join("-")))
+    let digits = || of_digits(bare.as_bytes().try_into().ok()?);
+    let bytes = uuid(bare).or_else(digits)?;
+    Some(Cow::Owned(uuid_text(bytes)))
 }
 
 fn agent_path(text: Cow<'_, str>) -> Option<Cow<'_, str>> {

@@ -18,7 +18,13 @@ fn expected<'a>(whole: &Decoded<'a>) -> Decoded<'a> {
         &whole.effect,
         Effect::Blank
             | Effect::Compacted(_)
-            | Effect::Rejected(Rejection::NotUtf8 | Rejection::NotJson | Rejection::NoEnvelope)
+            | Effect::Rejected(
+                Rejection::NotUtf8
+                    | Rejection::NotJson
+                    | Rejection::NoEnvelope
+                    | Rejection::NoTimestamp
+                    | Rejection::TimestampType
+            )
     );
     if reads {
         return whole.clone();
@@ -152,6 +158,12 @@ fn what_is_no_record_is_none_in_pieces() {
         "null",
         "[1e5,-0,0.5]",
         r#"{"timestamp":"x","type":"y","payload":null}"#,
+        r#"{"type":"y","payload":{}}"#,
+        r#"{"timestamp":null,"type":"y","payload":{}}"#,
+        r#"{"timestamp":1780000000123,"type":"y","payload":{}}"#,
+        r#"{"timestamp":{"a":[1]},"type":"y","payload":{}}"#,
+        r#"{"timestamp":1,"type":"y","payload":null}"#,
+        r#"{"timestamp":1,"ordinal":1.5,"type":"y","payload":{}}"#,
         r#"{"timestamp":"x","timestamp":"y","type":"compacted","payload":{"message":"m"}}"#,
         r#"{"timestamp":"x","ordinal":1.5,"type":"compacted","payload":{"message":"m"}}"#,
         r#"{"timestamp":"x","ordinal":{"a":1},"type":"compacted","payload":{"message":"m"}}"#,

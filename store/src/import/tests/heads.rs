@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind, Read};
 
+use super::current;
 use crate::*;
 
 const TIME: &str = "2026-01-01T00:00:00.000Z";
@@ -147,7 +148,7 @@ fn what_came_before_a_read_that_fails_is_imported() {
         assert_eq!(imported.map(|imported| imported.records), records, "{at}");
         assert_eq!(after, records.map_or(0, |_| second as u64));
         // It is not called whole, and the whole source adds the rest.
-        assert_eq!(store.import_is_current("rollout.jsonl", 10, 7), None);
+        assert_eq!(current(&store, "rollout.jsonl", 10, 7), None);
         let again = store.import(source(&mut text.as_bytes(), None), &mut |_| {});
         let again = again.unwrap().unwrap();
         assert_eq!(again.records, 3);
@@ -162,15 +163,15 @@ fn a_source_is_current_by_all_that_identifies_it() {
     let text = format!("{}\n{}\n", meta("a", ""), message("x"));
     let imported = store.import(source(&mut text.as_bytes(), None), &mut |_| {});
     let imported = imported.unwrap().unwrap();
-    let current = store.import_is_current("rollout.jsonl", 10, 7);
+    let known = current(&store, "rollout.jsonl", 10, 7);
     let expect = Imported {
         added_records: 0,
         ..imported
     };
-    assert_eq!(current, Some(expect));
-    assert_eq!(store.import_is_current("other.jsonl", 10, 7), None);
-    assert_eq!(store.import_is_current("rollout.jsonl", 11, 7), None);
-    assert_eq!(store.import_is_current("rollout.jsonl", 10, 8), None);
+    assert_eq!(known, Some(expect));
+    assert_eq!(current(&store, "other.jsonl", 10, 7), None);
+    assert_eq!(current(&store, "rollout.jsonl", 11, 7), None);
+    assert_eq!(current(&store, "rollout.jsonl", 10, 8), None);
 }
 
 /// What an import of a source that has nothing new writes: nothing, or where it was once.
@@ -196,11 +197,11 @@ fn a_source_without_news_is_noted_once() {
     assert!(import(&text, "one", 10, 7));
     assert!(!import(&text, "one", 10, 7), "it is known");
     assert!(!import(&shorter, "two", 5, 6), "an earlier capture");
-    assert!(store.import_is_current("one", 10, 7).is_some());
+    assert!(current(&store, "one", 10, 7).is_some());
     for (path, file_bytes, modified_ns) in [("one", 10, 8), ("one", 12, 8), ("two", 12, 8)] {
         assert!(import(&text, path, file_bytes, modified_ns));
-        let current = store.import_is_current(path, file_bytes, modified_ns);
-        assert!(current.is_some());
+        let known = current(&store, path, file_bytes, modified_ns);
+        assert!(known.is_some());
         assert!(!import(&text, path, file_bytes, modified_ns), "once");
     }
 }
@@ -222,4 +223,66 @@ fn a_long_import_tells_how_far_it_is() {
     let imported = store.import(source(&mut text.as_bytes(), None), &mut |at| again.push(at));
     assert_eq!(imported.unwrap().unwrap().added_records, 0);
     assert_eq!(again, told);
+}
+
+/// A source that has become shorter is told of: what it lost is kept.
+#[test]
+fn a_source_that_shrank_says_so() {
+    let (_dir, store) = store();
+    let text = format!("{}\n{}\n", meta("a", ""), message("x"));
+    let shorter = format!("{}\n", meta("a", ""));
+    let shrank_from = |text: &str| {
+        let imported = store.import(source(&mut text.as_bytes(), None), &mut |_| {});
+        imported.unwrap().unwrap().shrank_from
+    };
+    assert_eq!(shrank_from(&text), None);
+    for _ in 0..2 {
+        assert_eq!(shrank_from(&shorter), Some(text.len() as u64));
+    }
+    assert_eq!(shrank_from(&text), None);
+}
+
+/// What an import would come to is what it comes to, and looking writes nothing.
+#[test]
+fn a_preview_is_what_an_import_comes_to() {
+    let (_dir, store) = store();
+    let end = || store.source.owner().unwrap().lock().journal_end();
+    let whole = format!("{}\n{}\n{}", meta("a", ""), message("x"), message("y"));
+    let longer = format!("{whole}\n{}\n", message("z"));
+    let other = format!("{}\n{}\n", meta("a", ""), message("other"));
+    for text in [
+        &whole[..whole.len() - 9],
+        &whole,
+        &whole,
+        &longer,
+        &other,
+        &whole,
+        "",
+    ] {
+        let before = end();
+        let previewer = Previewer::new(Some(&store));
+        let mut plain = text.as_bytes();
+        let mut asked = source(&mut plain, None);
+        asked.file_bytes = text.len() as u64;
+        let told = previewer.preview(asked, &mut |_| {});
+        assert_eq!(end(), before);
+        let is_new = store.log_threads().is_empty();
+        let mut plain = text.as_bytes();
+        let mut asked = source(&mut plain, None);
+        asked.file_bytes = text.len() as u64;
+        let done = store.import(asked, &mut |_| {});
+        let expect = done.unwrap().map(|imported| Preview {
+            thread: "a".into(),
+            is_new,
+            records: imported.records,
+            added_records: imported.added_records,
+        });
+        assert_eq!(told.unwrap(), expect, "{text}");
+    }
+    let empty = Previewer::new(None).preview(source(&mut whole.as_bytes(), None), &mut |_| {});
+    assert_eq!(empty.unwrap().unwrap().added_records, 3);
+    store.delete("a").unwrap();
+    let deleted = Previewer::new(Some(&store));
+    let told = deleted.preview(source(&mut longer.as_bytes(), None), &mut |_| {});
+    assert_eq!(told.unwrap(), Err(Skip::Deleted("a".into())));
 }
