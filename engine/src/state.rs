@@ -112,10 +112,10 @@ impl State {
             path: crate::layout::segment_path(fact.class, segment),
             pack: fact.class == Class::Pack,
             file_bytes: fact.file_bytes,
-            payload_bytes: fact.live.values().map(|run| run.payload_bytes).sum(),
+            payload_bytes: fact.live.iter().map(|run| run.payload_bytes).sum(),
             runs: fact
                 .live
-                .values()
+                .iter()
                 .map(|run| (run.thread, run.first_ordinal, run.ordinal_end))
                 .collect(),
         });
@@ -148,14 +148,14 @@ impl State {
             file: crate::layout::segment_path(fact.class, segment),
             offset: 0,
             length: fact.file_bytes,
-            thread: fact.live.keys().next().copied(),
+            thread: fact.live.threads().next(),
             ordinals,
             cause,
         };
         let opened: Arc<OpenSegment> = match self.segments.get(&file) {
             Ok(opened) => opened,
             Err(ReadError::Damaged(damage)) => {
-                let lost = fact.live.values().next();
+                let lost = fact.live.iter().next();
                 let lost = lost.map(|run| (run.first_ordinal, run.ordinal_end));
                 report(&whole(damage.cause, lost));
                 return Ok(Totals::default());

@@ -34,7 +34,7 @@ impl Catalogue {
         let threads = self.threads.iter();
         let threads = threads.flat_map(|(thread, fact)| records_of(*thread, fact));
         let segments = self.segments.iter().map(|(segment, fact)| {
-            let runs: Vec<Run> = fact.live.values().copied().collect();
+            let runs: Vec<Run> = fact.live.iter().copied().collect();
             CatalogueRecord::SegmentPublished {
                 segment,
                 class: fact.class,

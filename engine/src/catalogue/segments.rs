@@ -22,7 +22,59 @@ pub(crate) struct SegmentFact {
     /// What those weigh that are in use.
     pub(super) live_bytes: u64,
     /// Runs that no newer segment has taken over.
-    pub(crate) live: BTreeMap<ThreadNumber, Run>,
+    pub(crate) live: LiveRuns,
+}
+
+/// Runs in use of one segment, each of another thread, by its number. Most segments hold one, for
+/// which a tree takes some 600 bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LiveRuns(Vec<Run>);
+
+impl LiveRuns {
+    fn of<'r>(runs: impl Iterator<Item = &'r Run>) -> LiveRuns {
+        let mut live = LiveRuns::default();
+        for run in runs {
+            match live.place_of(run.thread) {
+                Ok(at) => live.0[at] = *run,
+                Err(at) => live.0.insert(at, *run),
+            }
+        }
+        live.0.shrink_to_fit();
+        live
+    }
+
+    fn place_of(&self, thread: ThreadNumber) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&thread, |run| run.thread)
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Run> {
+        self.0.iter()
+    }
+
+    /// Whose runs they are.
+    pub(crate) fn threads(&self) -> impl Iterator<Item = ThreadNumber> {
+        self.0.iter().map(|run| run.thread)
+    }
+
+    /// The run of a thread.
+    pub(crate) fn get(&self, thread: ThreadNumber) -> Option<&Run> {
+        self.place_of(thread).ok().map(|at| &self.0[at])
+    }
+
+    /// How many it has room for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.0.capacity()
+    }
+
+    fn remove(&mut self, thread: ThreadNumber) -> Option<Run> {
+        let run = self.place_of(thread).ok().map(|at| self.0.remove(at));
+        // A pack may lose its runs one by one, and keep the last of thousands for long.
+        if self.0.len() < self.0.capacity() / 2 {
+            self.0.shrink_to_fit();
+        }
+        run
+    }
 }
 
 impl SegmentFact {
@@ -32,14 +84,13 @@ impl SegmentFact {
         runs: &[Run],
         is_in_use: impl Fn(&Run) -> bool,
     ) -> SegmentFact {
-        let live = runs.iter().filter(|run| is_in_use(run));
-        let live: BTreeMap<_, _> = live.map(|run| (run.thread, *run)).collect();
+        let live = LiveRuns::of(runs.iter().filter(|run| is_in_use(run)));
         SegmentFact {
             class,
             file_bytes,
             digest,
             bytes: runs.iter().map(weight_of_run).sum(),
-            live_bytes: live.values().map(weight_of_run).sum(),
+            live_bytes: live.iter().map(weight_of_run).sum(),
             live,
         }
     }
@@ -56,7 +107,7 @@ impl SegmentFact {
             class: self.class,
             published: Some(Published {
                 file_bytes: self.file_bytes,
-                runs: self.live.values().copied().collect(),
+                runs: self.live.0.clone(),
             }),
         }
     }
@@ -113,7 +164,7 @@ impl SegmentFacts {
 
     /// The run of a thread in a segment, while it is in use.
     pub(crate) fn run_of(&self, segment: SegmentId, thread: ThreadNumber) -> Option<Run> {
-        self.in_use.get(&segment)?.live.get(&thread).copied()
+        self.in_use.get(&segment)?.live.get(thread).copied()
     }
 
     /// Segments that hold runs in use of a thread, by number.
@@ -152,8 +203,8 @@ impl SegmentFacts {
 
     /// Adds a segment that is not known.
     pub(super) fn publish(&mut self, segment: SegmentId, fact: SegmentFact) {
-        let threads = fact.live.keys();
-        self.runs.extend(threads.map(|thread| (*thread, segment)));
+        let threads = fact.live.threads();
+        self.runs.extend(threads.map(|thread| (thread, segment)));
         self.in_use.insert(segment, fact);
         self.judge(segment);
     }
@@ -163,7 +214,7 @@ impl SegmentFacts {
         let Some(fact) = self.in_use.get_mut(&segment) else {
             return;
         };
-        if let Some(run) = fact.live.remove(&thread) {
+        if let Some(run) = fact.live.remove(thread) {
             fact.live_bytes -= weight_of_run(&run);
             self.runs.remove(&(thread, segment));
             self.judge(segment);
@@ -172,7 +223,7 @@ impl SegmentFacts {
 
     fn judge(&mut self, segment: SegmentId) {
         let fact = self.in_use.get(&segment);
-        let is_retired = fact.is_some_and(|fact| fact.live.is_empty());
+        let is_retired = fact.is_some_and(|fact| fact.live.0.is_empty());
         let is_sparse = !is_retired && fact.is_some_and(SegmentFact::is_sparse);
         if is_retired {
             self.in_use.remove(&segment);

@@ -39,6 +39,18 @@ fn published_from(segment: u64, class: Class, runs: &[(u64, u64, u64)]) -> Catal
     }
 }
 
+/// An import that added no bytes.
+fn import_of(thread: u64, file_bytes: u64, path: &str) -> CatalogueRecord {
+    CatalogueRecord::Import {
+        thread: ThreadNumber(thread),
+        source_bytes: 0,
+        ordinal_end: Ordinal(1),
+        file_bytes,
+        modified_ns: 0,
+        path: path.into(),
+    }
+}
+
 fn replaced(old: u64, thread: u64, new: u64) -> CatalogueRecord {
     CatalogueRecord::Replaced {
         old: SegmentId(old),
@@ -117,14 +129,7 @@ fn of_deleted_threads_only_what_bars_their_ids_is_kept() {
 /// An Import without source bytes, length and path takes those before it back. [S:catalogue-15]
 #[test]
 fn an_import_of_nothing_withdraws_the_others() {
-    let import = |file_bytes, path: &str| CatalogueRecord::Import {
-        thread: ThreadNumber(1),
-        source_bytes: 0,
-        ordinal_end: Ordinal(1),
-        file_bytes,
-        modified_ns: 0,
-        path: path.into(),
-    };
+    let import = |file_bytes, path: &str| import_of(1, file_bytes, path);
     let list = import(9, "session_index.jsonl");
     let is_known = |records: &[CatalogueRecord]| {
         let catalogue = of(&[&[created(1)], records].concat());
@@ -134,6 +139,30 @@ fn an_import_of_nothing_withdraws_the_others() {
     assert!(is_known(&[list.clone(), import(0, "begun.jsonl")]));
     assert!(!is_known(&[list.clone(), import(0, "")]));
     assert!(is_known(&[import(0, ""), list]));
+}
+
+/// A pack that lost nearly all of its runs may stay for long: it takes the room of those that are
+/// left.
+#[test]
+fn what_a_pack_keeps_follows_the_runs_in_use() {
+    let all: Vec<_> = (1..=1000).map(|thread| (thread, 10)).collect();
+    let threads: Vec<_> = (1..=1000).map(created).collect();
+    let mut catalogue = of(&[threads, vec![published(1, Class::Pack, &all)]].concat());
+    let room = |catalogue: &Catalogue| {
+        let pack = catalogue.segments.get(SegmentId(1)).expect("it is in use");
+        (pack.live.iter().count(), pack.live.room())
+    };
+    assert_eq!(room(&catalogue), (1000, 1000));
+    for thread in 1..1000 {
+        let segment = thread + 1;
+        assert!(catalogue.apply(&published(segment, Class::Run, &[(thread, 10)])));
+        assert!(catalogue.apply(&replaced(1, thread, segment)));
+        let (runs, room) = room(&catalogue);
+        assert!(room <= 2 * runs + 1, "{room} for {runs}");
+    }
+    let pack = catalogue.segments.get(SegmentId(1)).expect("it is in use");
+    let left: Vec<_> = pack.live.threads().collect();
+    assert_eq!(left, [ThreadNumber(1000)]);
 }
 
 /// A pack is sparse from the moment on in which less than a half of it is in use, until nothing is.
@@ -273,9 +302,8 @@ fn the_catalogue_may_lack_what_stood_in_a_part_that_was_given_up() {
     check(8193, true);
 }
 
-/// A checkpoint gives back the same sum, whatever stood in the records.
-#[test]
-fn the_items_of_a_checkpoint_add_up_to_the_same_sum() {
+/// Records of every kind that a checkpoint can hold something of.
+fn history() -> Vec<CatalogueRecord> {
     let mut records = vec![created(1), created(2), created(3), created(4)];
     records.extend([
         published(1, Class::Pack, &[(1, 10), (2, 10), (3, 9)]),
@@ -308,6 +336,9 @@ fn the_items_of_a_checkpoint_add_up_to_the_same_sum() {
             modified_ns: -3,
             path: "from here".into(),
         },
+        // Taken back again. [S:catalogue-15]
+        import_of(3, 2, "names"),
+        import_of(3, 0, ""),
         CatalogueRecord::Epoch {
             epoch: 7,
             at_ms: 3,
@@ -328,6 +359,13 @@ fn the_items_of_a_checkpoint_add_up_to_the_same_sum() {
             at_ms: 8,
         }),
     ]);
+    records
+}
+
+/// A checkpoint gives back the same sum, whatever stood in the records.
+#[test]
+fn the_items_of_a_checkpoint_add_up_to_the_same_sum() {
+    let records = history();
     let store = turnleaf_format::StoreId([3; 16]);
     let begins = CatalogueRecord::StoreCreated { store, at_ms: 1 };
     for upto in 0..=records.len() {
@@ -338,6 +376,47 @@ fn the_items_of_a_checkpoint_add_up_to_the_same_sum() {
         assert!(items.iter().all(|item| again.take(item)), "{items:?}");
         assert_eq!(again, sum);
     }
+}
+
+/// A build uses the checkpoint of another build only where both know the same records and encode
+/// the same sum in the same way. [S:checkpoint-3]
+///
+/// Where this fails, give `CONTENTS` the next number and add a row; a row that stands here is never
+/// changed.
+#[test]
+fn what_a_checkpoint_holds_changes_only_with_its_version() {
+    use turnleaf_format::checkpoint::CONTENTS;
+    use turnleaf_format::record::Kind;
+    const GOLDEN: &[(u32, &str)] = &[(
+        1,
+        "53d02d7c874dd5882a87b7bf6322ceeb13c037aed7c975b25db700ca41efb9f4",
+    )];
+    let is_unknown = |kind| {
+        matches!(
+            CatalogueRecord::decode(kind, &[]),
+            Ok(CatalogueRecord::Unknown { .. })
+        )
+    };
+    let known = (0..=u8::MAX).filter(|kind| !is_unknown(Kind(*kind)));
+    let mut held: Vec<u8> = known.collect();
+    let sum = of(&history());
+    sum.items().for_each(|item| item.encode(&mut held));
+    // What a sum consists of: a field that is added is something else that a checkpoint holds.
+    let Catalogue {
+        store: _,
+        threads,
+        numbers: _,
+        segments: _,
+        epoch: _,
+        lost: _,
+        journal_lost: _,
+        has_unknown: _,
+        next_thread: _,
+        next_segment: _,
+    } = sum;
+    held.extend(format!("{threads:?}").bytes());
+    let digest = blake3::hash(&held).to_hex();
+    assert_eq!(GOLDEN.last(), Some(&(CONTENTS, digest.as_str())));
 }
 
 /// What a checkpoint could not say, or what its items cannot mean together.

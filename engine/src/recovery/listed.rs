@@ -98,7 +98,7 @@ impl Look {
                     ordinals: Some((run.first_ordinal, run.ordinal_end)),
                     ..Damage::clone(&damage)
                 };
-                self.found.extend(fact.live.values().map(of_run));
+                self.found.extend(fact.live.iter().map(of_run));
                 return;
             }
             // Too many open files, no permission, no memory: that says nothing about the bytes.

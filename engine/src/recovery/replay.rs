@@ -234,10 +234,10 @@ fn thread_covers(
     let mut runs: BTreeMap<ThreadNumber, Vec<PublishedRun>> = BTreeMap::new();
     for (segment, fact) in catalogue.segments.iter() {
         let file = Arc::new(fact.file(segment));
-        for (thread, run) in &fact.live {
+        for run in fact.live.iter() {
+            let runs = runs.entry(run.thread).or_default();
             let run = RunRef::of(&file, run);
             let gone = suspects.gone(segment).cloned();
-            let runs = runs.entry(*thread).or_default();
             runs.push(PublishedRun { run, gone });
         }
     }

@@ -174,8 +174,8 @@ impl Suspects {
                 tell(segment, damage, threads, findings);
             }
             let fact = catalogue.segments.get(segment);
-            let holders = fact.into_iter().flat_map(|fact| fact.live.keys());
-            for thread in holders.filter_map(|thread| threads.get(thread)) {
+            let holders = fact.into_iter().flat_map(|fact| fact.live.threads());
+            for thread in holders.filter_map(|thread| threads.get(&thread)) {
                 if thread.runs.iter().any(|run| run.file.segment == segment) {
                     findings.of_segment(Some(thread.thread), found[0].clone());
                 }

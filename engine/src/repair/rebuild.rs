@@ -30,7 +30,7 @@ pub(super) fn rebuild(
     let path = segment_path(fact.class, segment);
     let mut written: Vec<SealedSegments> = Vec::new();
     let mut newest: BTreeMap<ThreadNumber, SegmentId> = BTreeMap::new();
-    for parts in rounds(log, segment, fact.live.values()) {
+    for parts in rounds(log, segment, fact.live.iter()) {
         let whole = parts.len() == 1 && fact.class == Class::Run;
         let class = if whole { Class::Run } else { Class::Pack };
         let plan = log.plan_of(vec![(class, parts)]);
@@ -38,17 +38,21 @@ pub(super) fn rebuild(
         for sealed in &done.segments {
             for run in &sealed.runs {
                 newest.insert(run.thread, sealed.segment);
-                check(&path, run, &fact.live[&run.thread])?;
+                let old = fact
+                    .live
+                    .get(run.thread)
+                    .expect("what was planned is in use");
+                check(&path, run, old)?;
             }
         }
         written.push(done);
     }
     let copy = keep_file(log.disk(), &path, segment)?;
     let mut facts: Vec<_> = written.iter().flat_map(SealedSegments::published).collect();
-    facts.extend(fact.live.keys().map(|thread| CatalogueRecord::Replaced {
+    facts.extend(fact.live.threads().map(|thread| CatalogueRecord::Replaced {
         old: segment,
-        thread: *thread,
-        new: newest.get(thread).copied().unwrap_or(SegmentId::NONE),
+        thread,
+        new: newest.get(&thread).copied().unwrap_or(SegmentId::NONE),
     }));
     // DURABILITY: the old file goes only after this batch, which names all that takes its place.
     state_facts(log, &facts)?;

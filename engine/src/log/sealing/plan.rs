@@ -358,9 +358,9 @@ impl Log {
         let mut parts: BTreeMap<ThreadNumber, Part> = BTreeMap::new();
         let mut bytes = 0;
         for (segment, fact) in self.state.catalogue.segments.sparse() {
-            let moved = fact.live.keys().map(|thread| {
-                let whole = self.may_move(*thread);
-                whole.then(|| self.moved_part(*thread, segment)).flatten()
+            let moved = fact.live.threads().map(|thread| {
+                let whole = self.may_move(thread);
+                whole.then(|| self.moved_part(thread, segment)).flatten()
             });
             let Some(moved) = moved.collect::<Option<Vec<Part>>>() else {
                 continue;
