@@ -91,7 +91,7 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
         }
     }
     for (dir, class) in [(SEGMENTS, Class::Run), (CATALOGUE, Class::Catalogue)] {
-        for name in names(disk, dir, &mut survey)? {
+        for name in names_or_note(disk, dir, &mut survey) {
             let path = format!("{dir}/{name}");
             match segment_of(&name) {
                 Some(segment) if class == Class::Catalogue => survey.catalogue.push(segment),
@@ -104,7 +104,7 @@ pub(crate) fn survey(disk: &dyn Disk) -> Result<Survey, DiskFailure> {
             }
         }
     }
-    let kept = names(disk, QUARANTINE, &mut survey)?;
+    let kept = names_or_note(disk, QUARANTINE, &mut survey);
     survey.reaped = kept.iter().filter_map(|name| segment_of(name)).collect();
     let mut unreadable = std::mem::take(&mut survey.unreadable);
     survey.identity = identity(disk, &survey, &mut unreadable);
@@ -247,9 +247,26 @@ fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, Unreadab
     })
 }
 
+/// As [`names`]; of a directory that the system does not list it is noted, and then no owner opens
+/// the store. Who only reads needs it for nothing but what the journal and the other directories do
+/// not say. [R:set-20]
+fn names_or_note(disk: &dyn Disk, dir: &str, survey: &mut Survey) -> Vec<String> {
+    names(disk, dir, survey).unwrap_or_else(|failure| {
+        let why = SystemError::from(&failure.source);
+        survey.unreadable.push(Unreadable::at(dir, 0, why));
+        Vec::new()
+    })
+}
+
 /// Names of regular files; a directory that does not exist has none.
 fn names(disk: &dyn Disk, dir: &str, survey: &mut Survey) -> Result<Vec<String>, DiskFailure> {
-    let entries = match disk.list(dir) {
+    // [R:unreadable]
+    let listed = disk.list(dir);
+    let listed = listed.or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Err(error),
+        _ => disk.list(dir),
+    });
+    let entries = match listed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             survey.lacks_directory = true;
             return Ok(Vec::new());

@@ -335,3 +335,81 @@ fn two_things_that_cannot_be_read_are_not_taken_for_absent() {
     println!("unread, pairs: {} openings, {met} met one", tries.len());
     assert!(met > 100, "only {met}");
 }
+
+/// Three threads, each sealed into a segment of its own: that of the last one is the newest.
+fn store_of_three_segments() -> SimDisk {
+    let disk = SimDisk::new();
+    let (mut log, _) = open_log(&disk, options()).unwrap();
+    for thread in ["a", "b", "c"] {
+        log.stage_thread(&ThreadId::parse(thread).unwrap()).unwrap();
+        log.commit_all();
+        append(&mut log, thread, &[b'x'; 9000]).unwrap();
+        seal_some(&mut log, SealGoal::Everything).unwrap();
+    }
+    log.close().unwrap();
+    disk
+}
+
+/// The threads of which a reader gets all records, and how many places it is told of.
+fn read_whole(disk: &SimDisk, truth: &Found) -> (Vec<String>, usize) {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let snapshot = Snapshot::open(&shared, &options()).unwrap();
+    let state = snapshot.state();
+    let is_whole = |thread: &&String| {
+        let number = state.thread_number(&ThreadId::parse(thread).unwrap());
+        let Some(reader) = number.and_then(|number| state.reader(number)) else {
+            return false;
+        };
+        let mut seen = Vec::new();
+        let read = reader.records(turnleaf_format::Ordinal(0), reader.end(), &mut |record| {
+            seen.push(record.bytes().unwrap_or_default().to_vec());
+            std::ops::ControlFlow::Continue(())
+        });
+        read.is_ok() && seen == truth[*thread]
+    };
+    let whole = truth.keys().filter(is_whole).cloned().collect();
+    (whole, snapshot.report().unreadable.len())
+}
+
+/// The ends of the newest segment may say that it asks for a newer reader, and a directory may hold
+/// what nobody knows of: without them nothing is written. Who only reads goes on with the rest.
+#[test]
+fn who_only_reads_goes_on_without_what_an_owner_needs() {
+    let base = store_of_three_segments();
+    let truth = recover(&base.fork()).unwrap();
+    let newest = names(&base).into_keys();
+    let newest = newest.filter(|path| path.starts_with("segments/")).max();
+    let newest = newest.unwrap();
+    let len = base.bytes(&newest).unwrap().len() as u64;
+    let part = |bytes| Unread {
+        bytes,
+        ..Unread::always("read_at", &newest)
+    };
+    let list = |dir| Unread::always("list", dir);
+    let (others, all) = (["a", "b"].as_slice(), ["a", "b", "c"].as_slice());
+    for (unread, readable) in [
+        (Unread::always("open", &newest), others),
+        (Unread::always("len", &newest), others),
+        (part(0..u64::MAX), others),
+        (part(0..128), all),
+        (part(len - 96..len), all),
+        (list("segments"), all),
+        (list("quarantine"), all),
+        (list("catalogue"), &[]),
+    ] {
+        let disk = base.fork();
+        disk.fail_reads(unread.clone());
+        let (whole, told) = read_whole(&disk, &truth);
+        for thread in readable {
+            assert!(whole.iter().any(|id| id == thread), "{unread:?}: {whole:?}");
+        }
+        assert!(told > 0, "{unread:?}: not told");
+        let refused = Log::open(Arc::new(disk.clone()), options(), &owner(), STORE);
+        let refused = refused.map(drop).unwrap_err();
+        let is_unreadable = matches!(refused, OpenError::Refused(Refusal::Unreadable(_)));
+        assert!(is_unreadable, "{unread:?}: {refused}");
+        disk.heal();
+        assert!(kept(&base) == kept(&disk), "{unread:?}: files changed");
+        assert_eq!(recover(&disk).unwrap(), truth, "{unread:?}");
+    }
+}
