@@ -12,7 +12,7 @@ use turnleaf_engine::Begin;
 use turnleaf_engine::disk::OsDisk;
 use turnleaf_engine::format::ThreadId;
 
-use super::{Committer, find_or_create};
+use super::Committer;
 use crate::sync::thread;
 use crate::*;
 
