@@ -11,7 +11,8 @@ use crate::open::Store;
 use crate::source::Source;
 
 impl Store {
-    /// Damage that reads have met since the store was opened; they went on around it.
+    /// Damage that reads have met since the store was opened; they went on around it. Of a page or a
+    /// context its own is in its answer.
     #[must_use]
     pub fn damage_seen(&self) -> Vec<Damage> {
         self.damage_seen
@@ -53,6 +54,14 @@ impl Store {
         drop(seen);
         self.close_damaged(std::slice::from_ref(damage));
         self.list_damage(std::slice::from_ref(damage));
+    }
+
+    /// Takes note of damage that a read went on around, and tells the caller of this read.
+    pub(crate) fn meet_damage(&self, damage: &Damage, met: &mut Vec<Damage>) {
+        self.saw_damage(damage);
+        if !met.contains(damage) {
+            met.push(damage.clone());
+        }
     }
 
     /// Takes note of damage that ended a call.

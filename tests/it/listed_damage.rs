@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use turnleaf::{ErrorKind, Store};
+use turnleaf::{ErrorKind, ItemsRequest, Order, Store};
 use turnleaf_engine::disk::{Access, Disk};
 use turnleaf_engine::{Remark, Snapshot};
 use turnleaf_tests::hooked::HookedDisk;
@@ -56,6 +56,31 @@ fn is_known(disk: &SimDisk, ids: &[String]) -> bool {
     store.append(&ids[1], None, &[&b"{}"[..]]).unwrap();
     store.close().unwrap();
     closed == 1
+}
+
+/// Who asks for a page learns what was damaged of it, whoever met the same before; nobody learns
+/// what other pages met.
+#[test]
+fn a_page_tells_its_own_damage() {
+    let (disk, ids) = damaged();
+    let store = reader(&disk);
+    let page = |id: &String| {
+        let request = ItemsRequest {
+            thread: id.clone(),
+            turn: None,
+            all: false,
+            cursor: None,
+            limit: 1000,
+            order: Order::Ascending,
+        };
+        store.items(&request).unwrap()
+    };
+    for _ in 0..2 {
+        let (damaged, whole) = (page(&ids[0]), page(&ids[1]));
+        assert_eq!(damaged.damage, store.damage_seen());
+        assert_eq!(damaged.damage.len(), 1);
+        assert_eq!(whole.damage, []);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redb::{Durability, WriteTransaction};
+use redb::{Database, Durability, ReadableTable, WriteTransaction};
 use turnleaf_format::ThreadNumber;
 
 use super::checksum::checksum;
@@ -11,7 +11,7 @@ use super::error::{Fault, Guarded, Place, Table, guarded};
 use super::overlay::RowSum;
 use super::row::Row;
 use super::tables::{self, Known, THREADS};
-use super::thread::{Open, ThreadRows};
+use super::thread::{Open, Stamp, ThreadRows};
 use super::view::View;
 use super::{IndexError, ThreadRow};
 
@@ -19,20 +19,21 @@ use super::{IndexError, ThreadRow};
 ///
 /// Changes are collected in memory over a snapshot and written in the order of their keys when the
 /// batch is committed: a turn row that changes with every record is written once, and redb gets
-/// sorted inserts. What is written does not depend on where batches begin and end.
-pub struct Batch {
-    // Dropped in this order: the snapshot before the transaction that excludes other writers.
+/// sorted inserts. What is written does not depend on where batches begin and end. Any number of
+/// batches may be under way: the index has one writer at a time only while it is committed. Of two
+/// that change one thread the one that commits last is refused.
+pub struct Batch<'i> {
+    db: &'i Guarded<Database>,
     view: View,
-    txn: Guarded<WriteTransaction>,
     threads: BTreeMap<u64, Open>,
     removed: BTreeSet<u64>,
 }
 
-impl Batch {
-    pub(super) fn new(view: View, txn: Guarded<WriteTransaction>) -> Batch {
+impl<'i> Batch<'i> {
+    pub(super) fn new(view: View, db: &'i Guarded<Database>) -> Batch<'i> {
         Batch {
+            db,
             view,
-            txn,
             threads: BTreeMap::new(),
             removed: BTreeSet::new(),
         }
@@ -44,11 +45,14 @@ impl Batch {
     /// Damage, a panic of redb or an I/O error while its row is read.
     pub fn thread(&mut self, thread: ThreadNumber) -> Result<ThreadRows<'_>, IndexError> {
         if !self.threads.contains_key(&thread.0) {
-            let row = self.view.thread(thread.0)?.unwrap_or_default();
+            let stored = self.view.thread(thread.0)?;
+            let stamp = stored.as_ref().map(Stamp::of);
+            let row = stored.unwrap_or_default();
             let known = Known::all(thread, &row);
             let open = Open {
                 known,
                 row,
+                stamp,
                 is_changed: false,
                 name: None,
             };
@@ -74,6 +78,7 @@ impl Batch {
             Open {
                 known,
                 row,
+                stamp: None,
                 is_changed: false,
                 name: None,
             },
@@ -82,14 +87,15 @@ impl Batch {
     }
 
     /// Makes the changes visible, rows and watermarks at once; with `durable` also permanent, and
-    /// with them everything that was committed before.
+    /// with them everything that was committed before. Waits for a commit that is under way.
     ///
     /// # Errors
-    /// Any; then nothing of the batch is visible.
+    /// [`IndexError::Overtaken`] when another batch changed one of the threads since this one first
+    /// asked for it; any other. Nothing of the batch is visible then.
     pub fn commit(self, durable: bool) -> Result<(), IndexError> {
         let Batch {
+            db,
             view,
-            txn,
             threads,
             removed,
         } = self;
@@ -101,7 +107,7 @@ impl Batch {
         // A snapshot would keep the pages that this commit frees.
         let changes = view.into_changes();
         guarded(Place::new("commit"), move || {
-            let mut txn = txn.into_inner();
+            let mut txn = db.begin_write()?;
             let durability = if durable {
                 Durability::Immediate
             } else {
@@ -110,6 +116,7 @@ impl Batch {
             txn.set_durability(durability)?;
             // DURABILITY: without it, the open after a crash walks the whole file.
             txn.set_quick_repair(durable);
+            check_stamps(&txn, &threads, &removed)?;
             removed
                 .iter()
                 .try_for_each(|thread| tables::clear(&txn, *thread))?;
@@ -118,6 +125,28 @@ impl Batch {
             Ok(txn.commit()?)
         })
     }
+}
+
+/// Refuses a batch whose threads are not what they were when it first asked for them.
+fn check_stamps(
+    txn: &WriteTransaction,
+    threads: &BTreeMap<u64, Open>,
+    removed: &BTreeSet<u64>,
+) -> Result<(), Fault> {
+    let table = txn.open_table(THREADS.definition)?;
+    let kept = threads
+        .iter()
+        .filter(|(thread, _)| !removed.contains(thread));
+    for (thread, open) in kept {
+        let key = thread.to_be_bytes();
+        let place = open.known.place(Table::Threads);
+        let now = table.get(&key)?;
+        let now = now.map(|value| Stamp::read(place, &key, value.value()));
+        if now.transpose()? != open.stamp {
+            return Err(Fault::Index(IndexError::Overtaken(ThreadNumber(*thread))));
+        }
+    }
+    Ok(())
 }
 
 fn write_threads(

@@ -98,6 +98,9 @@ pub enum IndexError {
         /// The panic's message.
         message: String,
     },
+    /// Another batch changed the rows of the thread meanwhile. Look at them again.
+    #[error("the rows of thread {0} were changed meanwhile")]
+    Overtaken(ThreadNumber),
     /// A row is larger than the index stores. The file is right, and another try ends in the same.
     #[error("a row of {bytes} bytes is too large, {place}")]
     RowTooLarge {
@@ -290,12 +293,6 @@ pub(super) struct Guarded<T>(Option<T>);
 impl<T> Guarded<T> {
     pub(super) fn new(value: T) -> Guarded<T> {
         Guarded(Some(value))
-    }
-
-    pub(super) fn into_inner(mut self) -> T {
-        self.0
-            .take()
-            .expect("a value is held until it is taken or dropped")
     }
 }
 

@@ -96,7 +96,7 @@ impl ThreadRow {
 
 /// The open index of one store.
 ///
-/// It has one writer at a time and any number of readers beside it.
+/// Any number of batches and readers may be under way; one batch at a time is committed.
 pub struct Index {
     db: Guarded<Database>,
 }
@@ -139,16 +139,12 @@ impl Index {
         Index::create_or_open(backend, store, 1 << 20)
     }
 
-    /// Begins a batch. Only one exists at a time: a second one waits for the first, for ever if
-    /// both are on one OS thread.
+    /// Begins a batch over the newest committed state.
     ///
     /// # Errors
     /// Damage, a panic of redb or an I/O error.
-    pub fn writer(&self) -> Result<Batch, IndexError> {
-        let txn = guarded(Place::new("begin"), || {
-            Ok(Guarded::new(self.db.begin_write()?))
-        })?;
-        Ok(Batch::new(View::new(&self.snapshot()?), txn))
+    pub fn writer(&self) -> Result<Batch<'_>, IndexError> {
+        Ok(Batch::new(View::new(&self.snapshot()?), &self.db))
     }
 
     /// Begins a read of the newest committed state. Keep it for one page only: it pins the pages

@@ -4,8 +4,9 @@
 use bincode::{Decode, Encode};
 use turnleaf_format::{Ordinal, ThreadChain};
 
-use super::checksum::id_hash;
-use super::error::Table;
+use super::checksum::{checked_body, id_hash};
+use super::error::{Damage, Place, Table};
+use super::row::Row;
 use super::tables::{Known, NumberRow};
 use super::turn_items::{Class, TurnItems};
 use super::view::View;
@@ -13,10 +14,39 @@ use super::{IndexError, ThreadRow, keys};
 use crate::codec::{self, Id};
 use crate::rows::{ItemRow, Landmarks, Rows, TurnName, TurnNo, TurnRow};
 
+/// What tells one state of a thread's rows from another: every batch that changes them moves the
+/// watermark, or their digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    applied_end: Ordinal,
+    rows: u64,
+    digest: u64,
+}
+
+impl Stamp {
+    pub(super) fn of(row: &ThreadRow) -> Stamp {
+        Stamp {
+            applied_end: row.applied_end,
+            rows: row.rows,
+            digest: row.digest,
+        }
+    }
+
+    /// The stamp of a stored row.
+    pub(super) fn read(place: Place, key: &[u8], value: &[u8]) -> Result<Stamp, IndexError> {
+        let body = checked_body(Table::Threads, key, value);
+        let body = body.ok_or_else(|| place.damaged(Damage::Checksum))?;
+        let row = <ThreadRow as Row>::decode(key, body).map_err(|error| place.damaged(error))?;
+        Ok(Stamp::of(&row))
+    }
+}
+
 /// A thread that the batch has touched.
 pub(super) struct Open {
     pub(super) known: Known,
     pub(super) row: ThreadRow,
+    /// The row as it was stored; `None` where there was none.
+    pub(super) stamp: Option<Stamp>,
     pub(super) is_changed: bool,
     /// The name that was asked for last; records of one turn come in a row.
     pub(super) name: Option<(String, TurnName)>,

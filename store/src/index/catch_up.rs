@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
-use turnleaf_engine::{ReadError, Reader};
+use turnleaf_engine::{Damage, ReadError, Reader};
 use turnleaf_projector::fold::{self, ThreadState};
-use turnleaf_projector::index::{Batch, Index, IndexError};
+use turnleaf_projector::index::{Batch, Index, IndexError, Reader as Rows};
 use turnleaf_projector::notes::NotesReader;
 use turnleaf_projector::payload::Decoded;
 
@@ -34,10 +34,14 @@ const CHEAP_ROWS: u64 = 1024;
 /// A thread whose rows are those of the log.
 pub(crate) struct CaughtUp {
     pub(crate) number: ThreadNumber,
-    /// The log as far as the rows reach.
+    /// The index with those rows.
+    pub(crate) rows: Rows,
+    /// The log as far as the rows reach, or farther.
     pub(crate) reader: Reader,
     /// Payload bytes that were applied for it.
     pub(super) bytes: u64,
+    /// What of its records could not be read when they were applied.
+    pub(crate) damage: Vec<Damage>,
 }
 
 /// Why a batch was not applied.
@@ -67,53 +71,97 @@ impl Stop {
 pub(super) struct Fed {
     pub(super) end: Ordinal,
     pub(super) bytes: u64,
-    /// Whether records of it could not be read.
-    pub(super) met_damage: bool,
+    /// What of its records could not be read.
+    pub(super) damage: Vec<Damage>,
 }
 
 impl Store {
-    /// Works with the index after the thread's rows have caught up with the log.
+    /// Works with the rows of a thread after they have caught up with the log: one state of the
+    /// index, and the log as far as those rows reach, or farther.
     pub(crate) fn with_thread<T>(
         &self,
         id: &str,
-        work: impl Fn(&Index, ThreadNumber, &Reader) -> Result<T, Error>,
+        work: impl Fn(&CaughtUp) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.index.with(|index| {
             self.source.find(id)?;
-            let now = self.catch_up(index, id)?;
-            work(index, now.number, &now.reader)
+            work(&self.catch_up(index, id)?)
         })
     }
 
     /// Applies what the log holds of the thread beyond the index's watermark. Every append that was
-    /// acknowledged before the call is visible after it.
+    /// acknowledged before the call is visible after it. Who has nothing to apply waits for nobody;
+    /// of those who have, one applies it and the others find it done.
     ///
     /// A thread of which only a name was imported is caught up with like any other: what shows
     /// threads does not ask for it.
-    ///
-    /// INVARIANT: the end of the log is looked up by whoever holds the index, here. One that was
-    /// looked up before lies behind what others applied meanwhile, and would show a loss.
     pub(crate) fn catch_up(&self, index: &Index, id: &str) -> Result<CaughtUp, Error> {
-        let (number, reader) = self.source.find_any(id)?;
-        let bytes = self.apply_rest(index, id, number, &reader)?;
+        if let Some(done) = self.caught_up(index, id)? {
+            return Ok(done);
+        }
+        let (number, _) = self.source.find_any(id)?;
+        let (bytes, damage) = loop {
+            match self.index.alone_with(number, || self.apply_rest(index, id)) {
+                // Others took the thread in a batch of many: what is left is less.
+                Err(Error::Index(IndexError::Overtaken(_))) => {}
+                applied => break applied?,
+            }
+        };
+        let (rows, number, reader) = self.rows_and_log(index, id)?;
         Ok(CaughtUp {
             number,
+            rows,
             reader,
             bytes,
+            damage,
         })
     }
 
-    fn apply_rest(
+    /// One state of the index, and then the log.
+    ///
+    /// INVARIANT: in this order. Rows are only ever applied up to what the log held before, so the
+    /// end of a log that is looked up behind them is not before theirs, unless it lost records.
+    pub(super) fn rows_and_log(
         &self,
         index: &Index,
         id: &str,
-        number: ThreadNumber,
-        reader: &Reader,
-    ) -> Result<u64, Error> {
-        let row = index.reader()?.thread(number)?.unwrap_or_default();
-        if row.rows <= CHEAP_ROWS && self.index.is_first_use(number) {
-            index.reader()?.check_thread(number)?;
+    ) -> Result<(Rows, ThreadNumber, Reader), Error> {
+        let rows = index.reader()?;
+        let (number, reader) = self.source.find_any(id)?;
+        Ok((rows, number, reader))
+    }
+
+    /// The thread as it is, where nothing has to be applied or checked.
+    fn caught_up(&self, index: &Index, id: &str) -> Result<Option<CaughtUp>, Error> {
+        let (rows, number, reader) = self.rows_and_log(index, id)?;
+        if !self.index.is_used(number) {
+            return Ok(None);
         }
+        let row = rows.thread(number)?.unwrap_or_default();
+        if (row.applied_end, row.chain) != (reader.end(), reader.chain()) {
+            return Ok(None);
+        }
+        Ok(Some(CaughtUp {
+            number,
+            rows,
+            reader,
+            bytes: 0,
+            damage: Vec::new(),
+        }))
+    }
+
+    /// Says how many bytes it applied, and what was damaged of them.
+    fn apply_rest(&self, index: &Index, id: &str) -> Result<(u64, Vec<Damage>), Error> {
+        let (rows, number, reader) = self.rows_and_log(index, id)?;
+        let reader = &reader;
+        let row = rows.thread(number)?.unwrap_or_default();
+        if !self.index.is_used(number) {
+            if row.rows <= CHEAP_ROWS {
+                rows.check_thread(number)?;
+            }
+            self.index.mark_used(number);
+        }
+        drop(rows);
         let mut applied = row.applied_end;
         if !self.may_continue(id, reader, applied, row.chain) {
             let mut batch = index.writer()?;
@@ -121,9 +169,10 @@ impl Store {
             batch.commit(false)?;
             applied = Ordinal(0);
         } else if applied == reader.end() {
-            return Ok(0);
+            return Ok((0, Vec::new()));
         }
         let (start, mut undurable, mut total) = (applied, 0, 0);
+        let mut damage = Vec::new();
         let interval = if start.0 == 0 {
             DURABLE_BYTES_ANEW
         } else {
@@ -137,6 +186,7 @@ impl Store {
             applied = fed.end;
             undurable += fed.bytes;
             total += fed.bytes;
+            damage.extend(fed.damage);
             if undurable >= interval {
                 index.writer()?.commit(true)?;
                 undurable = 0;
@@ -149,7 +199,7 @@ impl Store {
             end = applied.0,
             "the index caught up"
         );
-        Ok(total)
+        Ok((total, damage))
     }
 
     /// Notes bytes that were applied and are not durable in the index: many small calls come to as
@@ -232,7 +282,7 @@ impl Store {
             done = Some(Fed {
                 end,
                 bytes: 0,
-                met_damage: false,
+                damage: Vec::new(),
             });
             first = end;
         }
@@ -306,7 +356,7 @@ impl Store {
         let mut fed = Fed {
             end: from,
             bytes: 0,
-            met_damage: false,
+            damage: Vec::new(),
         };
         while fed.end < end {
             let (mut failed, mut unread) = (None, None);
@@ -355,8 +405,7 @@ impl Store {
                 Ok(()) => fed.end = end,
                 Err(ReadError::Disk(failure)) => return Err(Stop::Batch(Error::Disk(failure))),
                 Err(ReadError::Damaged(damage)) => {
-                    self.saw_damage(&damage);
-                    fed.met_damage = true;
+                    self.meet_damage(&damage, &mut fed.damage);
                     let resume = damage.ordinals.map_or(end, |(_, after)| after);
                     fed.end = resume.clamp(fed.end.plus(1), end);
                 }
@@ -405,8 +454,8 @@ fn apply_notes(
 }
 
 /// What the fold knows of a thread that has caught up.
-pub(crate) fn thread_state(index: &Index, number: ThreadNumber) -> Result<ThreadState, Error> {
-    match index.reader()?.thread(number)? {
+pub(crate) fn thread_state(rows: &Rows, number: ThreadNumber) -> Result<ThreadState, Error> {
+    match rows.thread(number)? {
         Some(row) if !row.state.is_empty() => Ok(row.fold_state(number)?),
         _ => Ok(ThreadState::default()),
     }

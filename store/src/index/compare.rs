@@ -18,23 +18,26 @@ impl Store {
     pub fn index_difference(&self, id: &str) -> Result<Option<String>, Error> {
         self.source.find(id)?;
         let looked = self.index.peek(|index| {
-            // Anew: while this waited for the index, others may have applied more.
-            let (number, reader) = self.source.find(id)?;
-            self.difference(index, number, &reader)
+            let (rows, number, reader) = self.rows_and_log(index, id)?;
+            let stored = rows.thread(number)?;
+            if stored.is_some() {
+                rows.check_thread(number)?;
+            }
+            Ok(stored.map(|stored| (stored, number, reader)))
         });
-        looked.map(Option::flatten)
+        // The log is folded again without the index: that takes as long as the thread is.
+        match looked?.flatten() {
+            Some((stored, number, reader)) => self.difference(&stored, number, &reader),
+            None => Ok(None),
+        }
     }
 
     fn difference(
         &self,
-        index: &Index,
+        stored: &ThreadRow,
         number: ThreadNumber,
         reader: &Reader,
     ) -> Result<Option<String>, Error> {
-        let Some(stored) = index.reader()?.thread(number)? else {
-            return Ok(None);
-        };
-        index.reader()?.check_thread(number)?;
         if stored.applied_end > reader.end() {
             let (applied, end) = (stored.applied_end, reader.end());
             let ahead = format!("the index knows {applied} records, the log has {end}");
@@ -44,13 +47,13 @@ impl Store {
         let mut at = Ordinal(0);
         while at < stored.applied_end {
             let fed = self.feed(&scratch, number, reader, (at, stored.applied_end))?;
-            if fed.met_damage {
+            if !fed.damage.is_empty() {
                 return Ok(None);
             }
             at = fed.end;
         }
         let folded = scratch.reader()?.thread(number)?.unwrap_or_default();
-        Ok(differs(&stored, &folded))
+        Ok(differs(stored, &folded))
     }
 }
 

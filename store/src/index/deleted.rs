@@ -16,11 +16,15 @@ impl Store {
             return;
         }
         let dropped = self.index.peek(|index| {
-            let mut batch = index.writer()?;
             for thread in threads {
-                batch.remove_thread(*thread);
+                // Whoever catches the thread up finds that it is deleted, or is done before.
+                self.index.alone_with(*thread, || {
+                    let mut batch = index.writer()?;
+                    batch.remove_thread(*thread);
+                    batch.commit(false)
+                })?;
             }
-            Ok(batch.commit(true)?)
+            Ok(index.writer()?.commit(true)?)
         });
         if let Err(error) = dropped {
             tracing::warn!(%error, "rows of a deleted thread stay in the index");

@@ -1,9 +1,13 @@
 //! Owns the index of an open store: which file or memory holds it, opening it, and what is done
 //! when it cannot be trusted.
+//!
+//! Whoever works with the index holds [`IndexSlot::held`] shared for as long as the work takes, so
+//! any number of pages and catch-ups run beside each other. It is held alone to open the index, and
+//! to replace one that cannot be trusted: that waits for those who work with it.
 
-use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use turnleaf_engine::disk::Disk;
 use turnleaf_engine::format::{StoreId, ThreadNumber};
@@ -13,7 +17,7 @@ use super::file;
 use crate::error::Error;
 
 /// How often the index in memory serves before the disk is asked again.
-const SPARE_USES: u32 = 64;
+const MEMORY_USES: u32 = 64;
 
 /// The index, opened on first use.
 pub(crate) struct IndexSlot {
@@ -21,15 +25,42 @@ pub(crate) struct IndexSlot {
     store: StoreId,
     /// Whether the file may be touched: it is that of the process that owns the store.
     is_owned: bool,
-    index: Mutex<Option<Index>>,
-    /// Serves while the disk takes no bytes; and how many times before the disk is asked again.
-    spare: Mutex<Option<(Index, u32)>>,
+    held: RwLock<Held>,
     /// Threads that were used since the index was opened.
     used: Mutex<HashSet<ThreadNumber>>,
+    /// Threads whose rows are caught up with the log right now, each behind a lock of its own.
+    catching_up: Mutex<HashMap<ThreadNumber, Arc<Mutex<()>>>>,
     /// Log bytes that were applied since the index was durable.
     pub(super) undurable_bytes: AtomicU64,
     /// Threads that took appends since the store was opened.
     live: Mutex<HashSet<ThreadNumber>>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// The index in its file, once it was asked for.
+    file: Option<Index>,
+    /// Counts the files that were given up: who meets a failure gives up no other one.
+    generation: u64,
+    /// Serves while the disk takes no bytes, and whoever does not own the store.
+    memory: Option<InMemory>,
+}
+
+struct InMemory {
+    index: Index,
+    /// How many times it serves before the disk is asked again.
+    uses: AtomicU32,
+}
+
+impl InMemory {
+    /// Counts a use; `false` when the disk is to be asked.
+    fn take_use(&self) -> bool {
+        let less = |uses: u32| uses.checked_sub(1);
+        let taken = self
+            .uses
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.is_ok()
+    }
 }
 
 impl std::fmt::Debug for IndexSlot {
@@ -46,9 +77,9 @@ impl IndexSlot {
             disk,
             store,
             is_owned,
-            index: Mutex::new(None),
-            spare: Mutex::new(None),
+            held: RwLock::default(),
             used: Mutex::default(),
+            catching_up: Mutex::default(),
             undurable_bytes: AtomicU64::new(0),
             live: Mutex::default(),
         }
@@ -79,8 +110,41 @@ impl IndexSlot {
         self.used().insert(thread)
     }
 
+    /// The thread was used: its rows were checked, where that is cheap.
+    pub(super) fn mark_used(&self, thread: ThreadNumber) {
+        self.used().insert(thread);
+    }
+
+    /// Whether the thread was used since the index was opened.
+    pub(super) fn is_used(&self, thread: ThreadNumber) -> bool {
+        self.used().contains(&thread)
+    }
+
     fn used(&self) -> MutexGuard<'_, HashSet<ThreadNumber>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to the rows of a thread while nobody else does. Others who want to catch the
+    /// thread up wait, and find it done.
+    pub(super) fn alone_with<T>(&self, thread: ThreadNumber, work: impl FnOnce() -> T) -> T {
+        let mut all = self
+            .catching_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let lock = Arc::clone(all.entry(thread).or_default());
+        drop(all);
+        let alone = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work();
+        drop(alone);
+        let mut all = self
+            .catching_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The map has one, and so has this call.
+        if Arc::strong_count(&lock) == 2 {
+            all.remove(&thread);
+        }
+        done
     }
 
     /// Works with the index as it is, if there is one; what is wrong with it stays.
@@ -91,11 +155,10 @@ impl IndexSlot {
         if !self.is_owned {
             return Ok(None);
         }
-        let mut held = self.lock();
-        if held.is_none() && file::bytes(&*self.disk)? == 0 {
+        if self.read().file.is_none() && file::bytes(&*self.disk)? == 0 {
             return Ok(None);
         }
-        self.attempt(&mut held, work).map(Some)
+        self.with_file(&work).1.map(Some)
     }
 
     /// Works with the index. One that cannot be trusted is moved aside and the work is done again
@@ -103,72 +166,104 @@ impl IndexSlot {
     /// While the disk takes no bytes, an index in memory serves: a full disk can still be read. So
     /// it does for whoever does not own the store.
     pub(crate) fn with<T>(&self, work: impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_owned {
-            let (index, _) = match &mut *spare {
-                Some(kept) => kept,
-                none => none.insert((Index::in_memory(self.store)?, 0)),
-            };
-            return work(index);
-        }
-        if let Some((index, uses)) = spare.as_mut().filter(|(_, uses)| *uses > 0) {
-            *uses -= 1;
-            return work(index);
-        }
-        let error = match self.with_file(&work) {
-            Err(Error::Index(error)) if error.is_disk_full() => error,
-            done => {
-                *spare = None;
-                return done;
+        loop {
+            let held = self.read();
+            if let Some(memory) = &held.memory
+                && (!self.is_owned || memory.take_use())
+            {
+                return work(&memory.index);
             }
-        };
-        tracing::warn!(%error, "the index is kept in memory for now");
-        self.used().clear();
-        let (index, uses) = match spare.take() {
-            Some((index, _)) => spare.insert((index, SPARE_USES)),
-            None => spare.insert((Index::in_memory(self.store)?, SPARE_USES)),
-        };
-        *uses -= 1;
-        work(index)
+            drop(held);
+            if self.is_owned {
+                match self.with_trusted(&work) {
+                    Err(Error::Index(error)) if error.is_disk_full() => {
+                        tracing::warn!(%error, "the index is kept in memory for now");
+                    }
+                    done => {
+                        self.end_memory();
+                        return done;
+                    }
+                }
+            }
+            self.begin_memory()?;
+        }
     }
 
-    fn with_file<T>(&self, work: &impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
-        let mut held = self.lock();
-        let mut error = match self.attempt(&mut held, work) {
-            // Another file would end in the same.
-            Err(Error::Index(error @ IndexError::RowTooLarge { .. })) => {
-                return Err(Error::Index(error));
-            }
-            Err(Error::Index(error)) => error,
+    /// Works with the index of the file, which is replaced where it cannot be trusted.
+    fn with_trusted<T>(&self, work: &impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
+        let (mut seen, done) = self.with_file(work);
+        let mut error = match done {
+            Err(Error::Index(error)) if calls_for_another(&error) => error,
             done => return done,
         };
         if matches!(error, IndexError::Io { .. }) {
             tracing::warn!(%error, "the index is opened again");
-            *held = None;
-            error = match self.attempt(&mut held, work) {
-                Err(Error::Index(error)) if !error.is_of_disk() => error,
+            self.give_up(seen, false);
+            let done;
+            (seen, done) = self.with_file(work);
+            error = match done {
+                Err(Error::Index(error)) if calls_for_another(&error) && !error.is_of_disk() => {
+                    error
+                }
                 done => return done,
             };
         }
         tracing::warn!(%error, "the index is moved aside and made anew");
-        *held = None;
-        file::move_aside(&*self.disk);
-        self.attempt(&mut held, work)
+        self.give_up(seen, true);
+        self.with_file(work).1
     }
 
-    fn attempt<T>(
-        &self,
-        held: &mut Option<Index>,
-        work: impl Fn(&Index) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let index = match held {
-            Some(index) => index,
-            None => {
-                self.used().clear();
-                held.insert(file::open(&*self.disk, self.store)?)
+    /// Works with the index of the file, which is opened if it is not; says which file it was.
+    fn with_file<T>(&self, work: &impl Fn(&Index) -> Result<T, Error>) -> (u64, Result<T, Error>) {
+        loop {
+            let held = self.read();
+            if let Some(index) = &held.file {
+                return (held.generation, work(index));
             }
-        };
-        work(index)
+            drop(held);
+            let mut held = self.write();
+            if held.file.is_none() {
+                self.used().clear();
+                match file::open(&*self.disk, self.store) {
+                    Ok(index) => held.file = Some(index),
+                    Err(error) => return (held.generation, Err(Error::Index(error))),
+                }
+            }
+        }
+    }
+
+    /// Closes the file that a failure was met in, unless somebody else did.
+    fn give_up(&self, seen: u64, is_bad: bool) {
+        let mut held = self.write();
+        if held.generation != seen {
+            return;
+        }
+        held.file = None;
+        held.generation += 1;
+        if is_bad {
+            file::move_aside(&*self.disk);
+        }
+    }
+
+    fn begin_memory(&self) -> Result<(), Error> {
+        let mut held = self.write();
+        self.used().clear();
+        match &held.memory {
+            Some(memory) => memory.uses.store(MEMORY_USES, Ordering::Relaxed),
+            None => {
+                held.memory = Some(InMemory {
+                    index: Index::in_memory(self.store)?,
+                    uses: AtomicU32::new(MEMORY_USES),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn end_memory(&self) {
+        if self.read().memory.is_some() {
+            self.write().memory = None;
+        }
     }
 
     /// Deletes the index; the next use begins an empty one.
@@ -176,20 +271,29 @@ impl IndexSlot {
         if !self.is_owned {
             return Err(Error::ReadOnly);
         }
-        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let mut held = self.lock();
-        *held = None;
+        let mut held = self.write();
+        held.memory = None;
+        held.file = None;
+        held.generation += 1;
         Ok(file::remove(&*self.disk)?)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Index>> {
-        // After a panic within the index its file is doubtful, so it is opened anew.
-        self.index
-            .lock()
-            .unwrap_or_else(|poisoned: PoisonError<_>| {
-                let mut held = poisoned.into_inner();
-                *held = None;
-                held
-            })
+    fn read(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Whether another file may end otherwise.
+fn calls_for_another(error: &IndexError) -> bool {
+    !matches!(
+        error,
+        IndexError::RowTooLarge { .. } | IndexError::Overtaken(_)
+    )
+}
+
+#[cfg(test)]
+mod tests;

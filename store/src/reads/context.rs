@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Entry, Flags, Kind};
-use turnleaf_engine::{ReadError, Reader};
+use turnleaf_engine::{Damage, ReadError, Reader};
 use turnleaf_projector::context::{ContextRange, ContextScan};
 use turnleaf_projector::fold::ThreadState;
 use turnleaf_projector::payload;
@@ -20,9 +20,10 @@ use crate::open::Store;
 pub struct ContextReport {
     /// Records that were written.
     pub records: u64,
+    /// What is damaged of the records that were needed; it is left out.
+    pub damage: Vec<Damage>,
     /// Ordinals that a repair gave up from the oldest of them on, and of the beginning of the
-    /// thread, where its head stood: first and one past the last. What is damaged and not given up
-    /// is in [`Store::damage_seen`].
+    /// thread, where its head stood: first and one past the last.
     pub given_up: Vec<(u64, u64)>,
 }
 
@@ -44,7 +45,7 @@ impl Store {
     /// # Errors
     /// As [`Store::turns`].
     pub fn context_ordinals(&self, id: &str) -> Result<Vec<u64>, Error> {
-        let resume = self.resume(id)?;
+        let resume = self.resume(id, &mut Vec::new())?;
         let Some(start) = resume.range.start else {
             return Ok(Vec::new());
         };
@@ -67,14 +68,14 @@ impl Store {
     /// # Errors
     /// As [`Store::context_ordinals`]; also when `out` refuses.
     pub fn context(&self, id: &str, out: &mut dyn Write) -> Result<ContextReport, Error> {
-        let resume = self.resume(id)?;
         let mut report = ContextReport::default();
+        let resume = self.resume(id, &mut report.damage)?;
         let Some(start) = resume.range.start else {
             return Ok(report);
         };
         let spans = resume.head.map(|at| (at, at.plus(1)));
         for (from, end) in spans.into_iter().chain([(start, resume.reader.end())]) {
-            self.write_lines(&resume, (from, end), &mut report.records, out)?;
+            self.write_lines(&resume, (from, end), &mut report, out)?;
         }
         // The head is needed wherever resuming begins, and all that the walk has looked for.
         let needed_from = if resume.range.head_in_front {
@@ -98,7 +99,7 @@ impl Store {
         &self,
         resume: &Resume,
         (mut from, end): (Ordinal, Ordinal),
-        records: &mut u64,
+        report: &mut ContextReport,
         out: &mut dyn Write,
     ) -> Result<(), Error> {
         let reader = &resume.reader;
@@ -116,7 +117,7 @@ impl Store {
                 is_within = !entry.completes();
                 if entry.completes() {
                     out.write_all(b"\n").map_err(Error::of_output)?;
-                    *records += 1;
+                    report.records += 1;
                     from = ordinal.plus(1);
                 }
                 Ok(())
@@ -135,7 +136,7 @@ impl Store {
             match (read, failed) {
                 (_, Some(Error::Damaged { damage, .. }))
                 | (Err(ReadError::Damaged(damage)), None) => {
-                    self.saw_damage(&damage);
+                    self.meet_damage(&damage, &mut report.damage);
                     let behind = damage.ordinals.map_or(end, |(_, behind)| behind);
                     from = behind.max(from.plus(1));
                 }
@@ -151,15 +152,22 @@ impl Store {
         Ok(())
     }
 
-    fn resume(&self, id: &str) -> Result<Resume, Error> {
-        self.with_thread(id, |index, number, reader| {
-            self.resume_of(reader, &thread_state(index, number)?)
-        })
+    /// The walk over the log needs no index: only what the index knows of the thread is asked for.
+    fn resume(&self, id: &str, met: &mut Vec<Damage>) -> Result<Resume, Error> {
+        let (state, reader) = self.with_thread(id, |now| {
+            Ok((thread_state(&now.rows, now.number)?, now.reader.clone()))
+        })?;
+        self.resume_of(&reader, &state, met)
     }
 
     /// Walks back from the newest record as far as resuming needs. Damage is passed by and noted in
-    /// [`Store::damage_seen`].
-    pub(crate) fn resume_of(&self, reader: &Reader, state: &ThreadState) -> Result<Resume, Error> {
+    /// `met`.
+    pub(crate) fn resume_of(
+        &self,
+        reader: &Reader,
+        state: &ThreadState,
+        met: &mut Vec<Damage>,
+    ) -> Result<Resume, Error> {
         let mut scan = ContextScan::new(state);
         let mut unread = Vec::new();
         let mut below = reader.end();
@@ -172,7 +180,7 @@ impl Store {
                     Ok(flow) => flow,
                     // What it continues is damaged, so nobody can tell what it says.
                     Err(ReadError::Damaged(damage)) => {
-                        self.saw_damage(&damage);
+                        self.meet_damage(&damage, met);
                         scan.feed(at, &payload::decode(b""))
                     }
                     Err(ReadError::Disk(failure)) => {
@@ -187,7 +195,7 @@ impl Store {
                 }
                 (Ok(()), None) => break,
                 (Err(ReadError::Damaged(damage)), None) => {
-                    self.saw_damage(&damage);
+                    self.meet_damage(&damage, met);
                     let first = damage.ordinals.map_or(Ordinal(0), |(first, _)| first);
                     let first = first.min(Ordinal(below.0 - 1));
                     unread.push((first, below));
@@ -197,7 +205,7 @@ impl Store {
         }
         let range = scan.finish();
         if range.head_in_front && state.head_at.is_none() {
-            self.miss_head(reader)?;
+            self.miss_head(reader, met)?;
         }
         let head = state.head_at.filter(|_| range.head_in_front);
         let head = head.map(|at| at.0);
@@ -210,10 +218,10 @@ impl Store {
     }
 
     /// Takes note of why a thread has no head, where its first record is damaged.
-    fn miss_head(&self, reader: &Reader) -> Result<(), Error> {
+    fn miss_head(&self, reader: &Reader, met: &mut Vec<Damage>) -> Result<(), Error> {
         let first = (Ordinal(0), Ordinal(1).min(reader.end()));
         match reader.entries(first.0, first.1, &mut |_, _| ControlFlow::Break(())) {
-            Err(ReadError::Damaged(damage)) => self.saw_damage(&damage),
+            Err(ReadError::Damaged(damage)) => self.meet_damage(&damage, met),
             Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
             Ok(()) => {}
         }

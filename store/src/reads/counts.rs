@@ -102,19 +102,22 @@ impl Store {
         drop(rows);
         // Where one of them is not taken, each is tried alone below, which knows what to do.
         let _ = catch_unwind(AssertUnwindSafe(|| self.take_short(index, &short)));
+        let taken = index.reader()?;
         let mut counts = Vec::with_capacity(found.len());
         for ((id, number, reader), is_current) in found.iter().zip(is_current) {
-            let end = if is_current {
-                reader.end()
-            } else {
-                match self.catch_up(index, id) {
-                    Ok(caught_up) => caught_up.reader.end(),
-                    // It was deleted since.
-                    Err(Error::NoThread(_)) => continue,
-                    Err(error) => return Err(error),
+            if is_current {
+                counts.push(counts_in(id, reader.end(), &thread_state(&taken, *number)?));
+                continue;
+            }
+            match self.catch_up(index, id) {
+                Ok(now) => {
+                    let state = thread_state(&now.rows, *number)?;
+                    counts.push(counts_in(id, now.reader.end(), &state));
                 }
-            };
-            counts.push(counts_in(id, end, &thread_state(index, *number)?));
+                // It was deleted since.
+                Err(Error::NoThread(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(counts)
     }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use serde_json::{Value, json};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{ReadError, Reader, Record};
+use turnleaf_engine::{Damage, ReadError, Reader, Record};
 use turnleaf_projector::index::{self, Anchor, Order, Page, PageRequest, PageToken};
 use turnleaf_projector::payload::short_id;
 use turnleaf_projector::render;
@@ -67,6 +67,8 @@ pub struct TurnsPage {
     pub turns: Vec<Value>,
     /// One for each of the turns, in their order.
     pub heads: Vec<TurnHead>,
+    /// What is damaged of the records that this page needed; it is left out of the page.
+    pub damage: Vec<Damage>,
     /// Goes on behind the page; `None` when there is nothing behind it.
     pub next_cursor: Option<String>,
     /// Goes back from the page in the other direction, its first row included.
@@ -97,6 +99,8 @@ pub struct ItemsPage {
     /// `{"turnId","itemId","createdAtMs","startedAtMs","completedAtMs","ordinal","item"}` each.
     pub items: Vec<Value>,
     /// As in [`TurnsPage`].
+    pub damage: Vec<Damage>,
+    /// As in [`TurnsPage`].
     pub next_cursor: Option<String>,
     /// As in [`TurnsPage`].
     pub backwards_cursor: Option<String>,
@@ -111,11 +115,13 @@ impl Store {
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`], [`crate::ErrorKind::Invalid`] for a cursor or limit that
-    /// cannot be; failures of the system. Items whose records are damaged are left out and the
-    /// damage is kept in [`Store::damage_seen`].
+    /// cannot be; failures of the system. Items whose records are damaged are left out, and the
+    /// page says which damage it met.
     pub fn turns(&self, request: &TurnsRequest) -> Result<TurnsPage, Error> {
         let limit = page_limit(request.limit)?;
-        self.with_thread(&request.thread, |index, number, reader| {
+        self.with_thread(&request.thread, |now| {
+            let (rows, number, reader) = (&now.rows, now.number, &now.reader);
+            let mut damage = now.damage.clone();
             let token = self.token(request.cursor.as_deref())?;
             let anchor = token
                 .map(|token| token.in_turns(number))
@@ -123,7 +129,6 @@ impl Store {
                 .map_err(Error::of_cursor(
                     request.cursor.as_deref().unwrap_or_default(),
                 ))?;
-            let rows = index.reader()?;
             let mut page = rows.turns_page(
                 number,
                 &PageRequest {
@@ -132,15 +137,17 @@ impl Store {
                     limit,
                 },
             )?;
-            let running = self.running(&rows, number)?.map(|(at, _)| at);
+            let running = self.running(rows, number)?.map(|(at, _)| at);
             let turns = fill(&mut page, |part| {
                 let mut wanted = Vec::new();
                 for (at, (_, turn)) in part.iter().enumerate() {
-                    let items = items_of_turn(&rows, number, turn, request.items)?;
+                    let items = items_of_turn(rows, number, turn, request.items)?;
                     wanted.extend(items.into_iter().map(|(first, row)| (first, (at, row))));
                 }
-                let shown = self.items_of_turns(reader, wanted, request.items)?;
-                let errors = self.render(reader, std::iter::empty(), part)?.errors;
+                let shown = self.items_of_turns(reader, wanted, request.items, &mut damage)?;
+                let errors = self
+                    .render(reader, std::iter::empty(), part, &mut damage)?
+                    .errors;
                 // The first turn of a part is shown in any case, one that does not fit alone.
                 let whole = shown.cut.map_or(part.len(), |(turn, _)| turn.max(1));
                 let mut turns = Vec::with_capacity(whole);
@@ -164,6 +171,7 @@ impl Store {
             let text = |anchor| PageToken::turns(number, anchor).to_text(self.source.store());
             Ok(TurnsPage {
                 turns,
+                damage,
                 heads: page.rows.iter().map(|(_, turn)| head(turn)).collect(),
                 next_cursor: page.next().map(text),
                 backwards_cursor: page.backwards().map(text),
@@ -177,7 +185,9 @@ impl Store {
     /// As [`Store::turns`].
     pub fn items(&self, request: &ItemsRequest) -> Result<ItemsPage, Error> {
         let limit = page_limit(request.limit)?;
-        self.with_thread(&request.thread, |index, number, reader| {
+        self.with_thread(&request.thread, |now| {
+            let (rows, number, reader) = (&now.rows, now.number, &now.reader);
+            let mut damage = now.damage.clone();
             let token = self.token(request.cursor.as_deref())?;
             let anchor = token
                 .map(|token| token.in_items(number))
@@ -185,7 +195,6 @@ impl Store {
                 .map_err(Error::of_cursor(
                     request.cursor.as_deref().unwrap_or_default(),
                 ))?;
-            let rows = index.reader()?;
             let turn = request.turn.as_deref().map(|id| {
                 let name = rows.turn_name(number, &short_id(id))?;
                 name.ok_or_else(|| Error::NoTurn {
@@ -202,9 +211,9 @@ impl Store {
             let mut page = rows.items_page(number, turn, &asked)?;
             let calls = match request.all {
                 true => {
-                    let running = self.running(&rows, number)?;
+                    let running = self.running(rows, number)?;
                     let running = running.filter(|(_, row)| row.status == TurnStatus::InProgress);
-                    calls::mixed_in(&rows, number, turn, &asked, &mut page)?
+                    calls::mixed_in(rows, number, turn, &asked, &mut page)?
                         .beside(running.map(|(_, row)| row.turn))
                 }
                 false => Calls::default(),
@@ -213,8 +222,8 @@ impl Store {
                 let (called, items): (Vec<_>, Vec<_>) =
                     part.iter().partition(|(at, _)| calls.has(*at));
                 let plain = items.iter().map(|(first, row)| (*first, row));
-                let mut rendered = self.render(reader, plain, &[])?;
-                self.render_calls(reader, &calls, &called, &mut rendered)?;
+                let mut rendered = self.render(reader, plain, &[], &mut damage)?;
+                self.render_calls(reader, &calls, &called, &mut rendered, &mut damage)?;
                 let mut shown = Vec::with_capacity(part.len());
                 for (first, row) in part {
                     let turn = rows.turn_id(number, row.turn)?;
@@ -236,6 +245,7 @@ impl Store {
             let next_cursor = page.next().map(text);
             Ok(ItemsPage {
                 items,
+                damage,
                 next_cursor,
                 backwards_cursor: page.backwards().map(text),
             })
@@ -266,12 +276,13 @@ impl Store {
         reader: &Reader,
         rows: Vec<(Ordinal, (usize, ItemRow))>,
         view: ItemsView,
+        met: &mut Vec<Damage>,
     ) -> Result<ShownItems, Error> {
         let owners: Vec<usize> = rows.iter().map(|(_, (turn, _))| *turn).collect();
         let mut owners_shown = Vec::with_capacity(rows.len());
         let mut render = |part: &[(Ordinal, (usize, ItemRow))]| {
             let items = part.iter().map(|(first, (_, row))| (*first, row));
-            let mut rendered = self.render(reader, items, &[])?;
+            let mut rendered = self.render(reader, items, &[], met)?;
             let mut take = |(first, (turn, _)): &(Ordinal, (usize, ItemRow))| {
                 let item = rendered.items.remove(first)?;
                 owners_shown.push(*turn);
@@ -305,13 +316,14 @@ impl Store {
         reader: &Reader,
         items: impl Iterator<Item = (Ordinal, &'r ItemRow)> + Clone,
         turns: &[(Ordinal, TurnRow)],
+        met: &mut Vec<Damage>,
     ) -> Result<Rendered, Error> {
         let sources = items
             .clone()
             .flat_map(|(_, row)| row.sources.iter().copied());
         let errors = turns.iter().filter_map(|(_, turn)| turn.error_at);
         let wanted: Vec<Ordinal> = sources.chain(errors).collect();
-        let lines = self.lines(reader, &wanted)?;
+        let lines = self.lines(reader, &wanted, met)?;
         let mut rendered = Rendered::default();
         for (first, row) in items {
             let bytes: Option<Vec<&[u8]>> = row
@@ -332,31 +344,32 @@ impl Store {
         Ok(rendered)
     }
 
-    /// The lines at these ordinals; what is damaged is left out and noted.
+    /// The lines at these ordinals; what is damaged is left out and told.
     fn lines(
         &self,
         reader: &Reader,
         wanted: &[Ordinal],
+        met: &mut Vec<Damage>,
     ) -> Result<HashMap<Ordinal, Vec<u8>>, Error> {
         let mut found = HashMap::with_capacity(wanted.len());
-        let mut take = |record: Record<'static>| {
-            let at = record.ordinal;
-            match whole_line(reader, record) {
-                Ok(line) => drop(found.insert(at, line)),
-                Err(ReadError::Damaged(damage)) => self.saw_damage(&damage),
-                Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-            }
-            Ok(())
+        let mut take = |read: Result<Vec<Record<'static>>, ReadError>| {
+            let lines = read?.into_iter().map(|record| {
+                let at = record.ordinal;
+                Ok((at, whole_line(reader, record)?))
+            });
+            lines
+                .collect::<Result<Vec<_>, ReadError>>()
+                .map(|lines| found.extend(lines))
         };
-        match reader.get(wanted) {
-            Ok(records) => records.into_iter().try_for_each(take)?,
+        match take(reader.get(wanted)) {
+            Ok(()) => {}
             Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
             // One damaged record must not cost the page: read them one by one.
             Err(ReadError::Damaged(_)) => {
                 for at in wanted {
-                    match reader.get(&[*at]) {
-                        Ok(records) => records.into_iter().try_for_each(&mut take)?,
-                        Err(ReadError::Damaged(damage)) => self.saw_damage(&damage),
+                    match take(reader.get(&[*at])) {
+                        Ok(()) => {}
+                        Err(ReadError::Damaged(damage)) => self.meet_damage(&damage, met),
                         Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
                     }
                 }

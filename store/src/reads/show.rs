@@ -76,36 +76,36 @@ impl Store {
                 .map_or(0, |row| row.applied_end.0))
         })?;
         let lag = before.end().0.saturating_sub(applied);
-        self.with_thread(id, |index, number, reader| {
-            let row = index.reader()?.thread(number)?.unwrap_or_default();
-            let state = thread_state(index, number)?;
-            let range = self.resume_of(reader, &state)?.range;
-            let mut segments = Vec::new();
-            let journal_bytes = self.source.with(|known| {
-                for info in known.segments() {
-                    let runs = info.runs.iter().filter(|(thread, _, _)| *thread == number);
-                    segments
-                        .extend(runs.map(|(_, first, end)| (info.path.clone(), first.0, end.0)));
-                }
-                known.journal_bytes(number)
-            });
-            Ok(ShowThread {
-                thread: self.thread_value(id, &state),
-                archived: self.source.with(|known| {
-                    let fact = known.thread(number);
-                    fact.is_some_and(|fact| fact.archived)
-                }),
-                records: reader.end().0.saturating_sub(state.own_records),
-                turns: row.turn_rows,
-                items: row.item_rows,
-                resume_from: range.start.map(|start| start.0),
-                given_up: ordinals(reader.given_up()),
-                journal_bytes,
-                segments,
-                lag,
-                anomalies: state.anomalies.iter().map(anomaly_count).collect(),
-                tokens_used: state.meta.tokens_used,
-            })
+        let (row, state, reader) = self.with_thread(id, |now| {
+            let row = now.rows.thread(number)?.unwrap_or_default();
+            let state = thread_state(&now.rows, number)?;
+            Ok((row, state, now.reader.clone()))
+        })?;
+        let range = self.resume_of(&reader, &state, &mut Vec::new())?.range;
+        let mut segments = Vec::new();
+        let journal_bytes = self.source.with(|known| {
+            for info in known.segments() {
+                let runs = info.runs.iter().filter(|(thread, _, _)| *thread == number);
+                segments.extend(runs.map(|(_, first, end)| (info.path.clone(), first.0, end.0)));
+            }
+            known.journal_bytes(number)
+        });
+        Ok(ShowThread {
+            thread: self.thread_value(id, &state),
+            archived: self.source.with(|known| {
+                let fact = known.thread(number);
+                fact.is_some_and(|fact| fact.archived)
+            }),
+            records: reader.end().0.saturating_sub(state.own_records),
+            turns: row.turn_rows,
+            items: row.item_rows,
+            resume_from: range.start.map(|start| start.0),
+            given_up: ordinals(reader.given_up()),
+            journal_bytes,
+            segments,
+            lag,
+            anomalies: state.anomalies.iter().map(anomaly_count).collect(),
+            tokens_used: state.meta.tokens_used,
         })
     }
 

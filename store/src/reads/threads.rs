@@ -149,8 +149,8 @@ impl Store {
         self.drop_rows_of_deleted()?;
         for summary in self.log_threads() {
             let found = self.index.with(|index| {
-                let number = self.catch_up(index, &summary.id)?.number;
-                Ok((number, thread_state(index, number)?))
+                let now = self.catch_up(index, &summary.id)?;
+                Ok((now.number, thread_state(&now.rows, now.number)?))
             });
             match found {
                 // It was deleted since.

@@ -1,5 +1,6 @@
 //! Tests of the index at its border.
 
+mod beside;
 mod crash;
 mod damage;
 mod digest;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use turnleaf_engine::Reader;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_engine::{Damage, Reader};
 use turnleaf_projector::fold::ThreadState;
 use turnleaf_projector::index::{self, Order, Page, PageRequest};
 use turnleaf_projector::render::{self, CallPlace};
@@ -105,6 +105,7 @@ impl Store {
         calls: &Calls,
         called: &[&ItemAt],
         rendered: &mut Rendered,
+        met: &mut Vec<Damage>,
     ) -> Result<(), Error> {
         if called.is_empty() {
             return Ok(());
@@ -112,7 +113,7 @@ impl Store {
         let sources = called
             .iter()
             .flat_map(|(_, row)| row.sources.iter().copied());
-        let lines = self.lines(reader, &sources.collect::<Vec<_>>())?;
+        let lines = self.lines(reader, &sources.collect::<Vec<_>>(), met)?;
         for (first, row) in called {
             let line = |place: usize| {
                 let at = row.sources.get(place)?;
