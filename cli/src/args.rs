@@ -75,7 +75,7 @@ pub(crate) enum Command {
         /// Only this thread: its id, or a beginning of it that no other thread has.
         thread: Option<String>,
     },
-    /// Damage, anomalies and lag of the store and its threads: what each means and what can be done.
+    /// Damage, anomalies and lag of the store and its threads: what each means, what can be done.
     Doctor {
         /// Every anomaly of this thread instead: records of unknown kinds, malformed, out of order.
         /// Reads all of its records.
@@ -170,10 +170,10 @@ pub(crate) enum Command {
     RebuildIndex,
     /// Show what the store does, on a thread that is made for it.
     ///
-    /// Makes a thread, imports it, reads the newest turns, resumes, verifies, exports it and compares
-    /// the export with the thread. Each step says how long it took, and how many bytes the process
-    /// read and wrote where the system counts them. Works in a directory of its own; no other store
-    /// is read or changed, whatever --store says.
+    /// Makes a thread, imports it, reads the newest turns, resumes, verifies, exports it and
+    /// compares the export with the thread. Each step says how long it took, and how many bytes
+    /// the process read and wrote where the system counts them. Works in a directory of its own;
+    /// no other store is read or changed, whatever --store says.
     Tour(TourArgs),
     /// Print a completion script.
     Completions {

@@ -179,9 +179,9 @@ impl Store {
     }
 
     /// Ids that a text may stand for, ascending, at most `limit`: itself where it is one, else the
-    /// UUIDs that begin with it, in either case. Other ids are names that somebody chose: one of them
-    /// may begin with another one, also with one that is deleted, so they have no short form. None
-    /// for an empty text.
+    /// UUIDs that begin with it, in either case. Other ids are names that somebody chose: one of
+    /// them may begin with another one, also with one that is deleted, so they have no short form.
+    /// None for an empty text.
     #[must_use]
     pub fn thread_ids(&self, beginning: &str, limit: usize) -> Vec<String> {
         if beginning.is_empty() || self.source.find(beginning).is_ok() {

@@ -302,6 +302,8 @@ def session_index(field):
     right(shown["thread"]["name"] == "My own name", "a name given here survives", shown)
     right(shown["records"] == lines, "names are no records of the file", shown)
     right(field.listed() == list(range(80, 86)), "who is named and has no file is not listed")
+    verified = field.json("verify")
+    right(verified["threads"] == 6, "nor counted", verified)
 
 
 def codex_home(field):

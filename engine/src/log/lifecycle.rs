@@ -64,9 +64,9 @@ impl Log {
     }
 
     /// Stages that a name of a thread is about to be appended that was imported from the list at
-    /// `path`, of `file_bytes` bytes. A thread that is not there stays hidden with it: the catalogue
-    /// says so before the name is durable, because a name alone would show the thread. `None` for
-    /// the ticket of a thread that is there, and nothing was staged. [S:catalogue-14]
+    /// `path`, of `file_bytes` bytes. A thread that is not there stays hidden with it: the
+    /// catalogue says so before the name is durable, because a name alone would show the thread.
+    /// `None` for the ticket of a thread that is there, and nothing was staged. [S:catalogue-14]
     ///
     /// # Errors
     /// [`AppendError::Deleted`].

@@ -48,8 +48,8 @@ pub struct Counts {
 }
 
 impl Store {
-    /// Counts the records of threads, caught up with the log, also of those of which only a name was
-    /// imported. Threads that do not exist are passed by.
+    /// Counts the records of threads, caught up with the log, also of those of which only a name
+    /// was imported. Threads that do not exist are passed by.
     ///
     /// One that cannot be counted costs the others nothing: its id comes with the reason.
     pub fn counts(&self, ids: &[String]) -> Counts {

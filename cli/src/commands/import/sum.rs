@@ -32,8 +32,8 @@ pub(super) struct Sum {
     pub(super) unknown: u64,
     pub(super) malformed: u64,
     pub(super) out_of_order: u64,
-    /// Of a dry run: files of new threads, those with new records of known ones, the others, and the
-    /// records that each thread would have.
+    /// Of a dry run: files of new threads, those with new records of known ones, the others, and
+    /// the records that each thread would have.
     pub(super) new: u64,
     pub(super) grown: u64,
     pub(super) unchanged: u64,
