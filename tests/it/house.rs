@@ -181,6 +181,63 @@ fn files_are_small_ascii_and_narrow() {
     }
 }
 
+/// The documents that lead through the code name files and folders that are there.
+#[test]
+fn the_maps_name_what_exists() {
+    let crates = [
+        "format-spec/",
+        "engine/",
+        "projector/",
+        "store/",
+        "cli/",
+        "tests/",
+        "fuzz/",
+        "benches/",
+    ];
+    let mut named = 0;
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let is_of_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        let words = text.split(|c| !is_of_path(c));
+        let words = words.map(|word| word.trim_end_matches('.'));
+        for path in words.filter(|word| crates.iter().any(|dir| word.starts_with(dir))) {
+            named += 1;
+            assert!(root().join(path).exists(), "{document} names {path}");
+        }
+    }
+    assert!(named > 80, "only {named} paths were found");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let documents = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "README.md",
+        "SECURITY.md",
+        "benches/README.md",
+        "docs/USING.md",
+        "samples/README.md",
+        "tests/README.md",
+        "tests/mutants/README.md",
+        "tests/runtime/README.md",
+    ];
+    let mut followed = 0;
+    for document in documents {
+        let path = root().join(document);
+        let text = fs::read_to_string(&path).unwrap();
+        let links = text.split("](").skip(1);
+        let targets = links.filter_map(|rest| rest.split([')', '#']).next());
+        for target in targets.filter(|target| !target.contains("://") && !target.is_empty()) {
+            followed += 1;
+            let found = path.parent().unwrap().join(target);
+            assert!(found.exists(), "{document} links to {target}");
+        }
+    }
+    assert!(followed > 10, "only {followed} links were found");
+}
+
 /// Ids in square brackets behind `mark`: normative sentences, or citations of them.
 fn ids(text: &str, mark: &str) -> Vec<String> {
     let after = text.split(mark).skip(1);

@@ -1,10 +1,9 @@
-//! Owns what records do: from exact bytes to a decoded record ([`decode`]), and from there to the
-//! rows and the small state of a thread ([`apply`]). It must not know how rows are stored or items
+//! Owns what records do to a thread: [`apply`] takes a decoded record to the rows and the small
+//! state of its thread. It must not know how records are written, how rows are stored, or how items
 //! are served.
 //!
-//! Both steps are total: a line that is no record is kept, counted and passed by, and nothing in a
-//! thread stops its projection. Decoding needs no state, so it can run ahead and in parallel;
-//! applying takes the records of one thread in order.
+//! The step is total: a line that is no record is kept, counted and passed by, and nothing in a
+//! thread stops its projection. It takes the records of one thread in order.
 
 mod apply;
 mod legacy;

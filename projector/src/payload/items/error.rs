@@ -1,5 +1,5 @@
-//! Owns the error of a turn: what a payload says about it and what is served. It must not know
-//! which turn it belongs to.
+//! Owns the error of a turn as payloads say it. It must not know which turn it belongs to, nor how
+//! it is served.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
