@@ -11,8 +11,18 @@ use crate::open::Store;
 use crate::source::Source;
 
 impl Store {
-    /// Damage that reads have met since the store was opened; they went on around it. Of a page or a
-    /// context its own is in its answer.
+    /// Damage that reads have met since the store was opened; they went on around it. In the order
+    /// in which it was met, each once. Of a page or a context its own is in its answer.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// store.export("my-thread", None, None, &mut std::io::sink())?;
+    /// for damage in store.damage_seen() {
+    ///     eprintln!("{damage}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn damage_seen(&self) -> Vec<Damage> {
         self.damage_seen

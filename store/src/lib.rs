@@ -1,6 +1,23 @@
 //! Owns the facade: it wires the log and the index into one store of thread history. It must not
 //! know bytes of the format or rules of the fold.
 //!
+//! [`Store`] has all operations.
+//!
+//! - *Open*: [`Store::open`] to write, [`Store::open_to_read`] to read with the index,
+//!   [`Store::open_log`] beside an owner.
+//! - *Write*: [`Store::create_thread`], [`Store::append`], [`Store::import`], [`Store::set_name`],
+//!   [`Store::archive`], [`Store::delete`]. Each is durable when it returns.
+//! - *Read*: [`Store::turns`], [`Store::items`], [`Store::threads`], [`Store::show`],
+//!   [`Store::context`], [`Store::export`]. Each sees every append that returned before it began.
+//! - *Health*: [`Store::verify`], [`Store::diagnosis`], [`Store::repair`].
+//!
+//! An ordinal is a record's place in its thread, from 0 without gaps. Ranges are half-open: `end`
+//! is one past the last. Times are Unix milliseconds where a name ends in `_ms`, else Unix seconds.
+//! JSON has the field names of the agent's app-server protocol.
+//!
+//! Every operation fails with one [`Error`]; [`Error::kind`] says what can be done about it. A read
+//! that meets damage goes on around it, and [`Store::damage_seen`] has what it met.
+//!
 //! ```no_run
 //! use turnleaf::{ItemsView, Order, Store, TurnsRequest};
 //!

@@ -8,7 +8,15 @@ use crate::open::Store;
 use crate::sealer::FREE_FILES;
 
 impl Store {
-    /// Creates an empty thread; durable when this returns.
+    /// Creates an empty thread; durable when this returns. An id is 1 to 128 bytes out of
+    /// `A-Z a-z 0-9 _ -`. Costs what [`Store::append`] costs.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// store.create_thread("my-thread")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::Invalid`] for an id that is none, is taken, or was that of a thread that
@@ -24,7 +32,16 @@ impl Store {
     }
 
     /// Archives a thread: it is listed among the archived ones, and else as it was. Durable when
-    /// this returns; an archived thread stays as it is. Works on a full disk.
+    /// this returns; an archived thread stays as it is. Works on a full disk. Costs what
+    /// [`Store::append`] costs.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// store.archive("my-thread")?;
+    /// store.unarchive("my-thread")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; I/O.
@@ -59,6 +76,15 @@ impl Store {
     /// again, and its id is not given again. What stands in files of its own is removed once no
     /// reader holds it; what shares a pack or a journal file with other threads stays there,
     /// unread, until that file is written anew. Works on a full disk.
+    ///
+    /// Cost: that of [`Store::append`], and the removal of the thread's files and rows.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// store.delete("my-thread")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Busy`] while an import has the thread;

@@ -40,7 +40,23 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `dir` for reading and writing, and creates it where there is none.
+    /// Opens the store in `dir` for reading and writing, and creates it where there is none. What a
+    /// crash left behind is judged and made durable before this returns; [`Store::report`] says
+    /// what was found.
+    ///
+    /// Cost: reads what only the journal holds (at most 512 MiB, mostly a few), and asks for the
+    /// length of each segment in use. It does not grow with the history of a thread.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), turnleaf::Error> {
+    /// let store = turnleaf::Store::open(std::path::Path::new("history"))?;
+    /// for damage in &store.report().damage {
+    ///     eprintln!("{damage}");
+    /// }
+    /// store.close()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::Busy`] when another process owns it; I/O; a store of a newer version.
@@ -108,6 +124,22 @@ impl Store {
     /// store is owned meanwhile, because the index follows; where the directory cannot be written,
     /// or locks no files, it is not, and the index is made in memory.
     ///
+    /// Operations that write fail with [`crate::ErrorKind::Unsupported`].
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), turnleaf::Error> {
+    /// use turnleaf::{ErrorKind, Store};
+    ///
+    /// let dir = std::path::Path::new("history");
+    /// let store = match Store::open_to_read(dir) {
+    ///     Err(error) if error.kind() == ErrorKind::Busy => Store::open_log(dir)?,
+    ///     opened => opened?,
+    /// };
+    /// println!("{} threads", store.log_threads().len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no store; else as [`Store::open`].
     pub fn open_to_read(dir: &Path) -> Result<Store, Error> {
@@ -135,7 +167,19 @@ impl Store {
     }
 
     /// Opens the log of the store in `dir` for reading while anybody may own it. The index is the
-    /// owner's: what needs one makes it in memory, from the log as it is now.
+    /// owner's: what needs one makes it in memory, from the log as it is now. What is appended
+    /// later is not seen.
+    ///
+    /// Cost of an operation that needs an index: reads the notes or the records of the whole thread
+    /// once. Exports, verifications and figures need none.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), turnleaf::Error> {
+    /// let store = turnleaf::Store::open_log(std::path::Path::new("history"))?;
+    /// store.export("my-thread", None, None, &mut std::io::stdout())?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Store::open_to_read`].
@@ -172,7 +216,17 @@ impl Store {
         &self.report
     }
 
-    /// All threads as the log knows them, by number.
+    /// All threads as the log knows them, by number: ids and counts of records, without titles.
+    /// Reads nothing from the disk.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// for thread in store.log_threads() {
+    ///     println!("{} has {} records", thread.id, thread.records);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn log_threads(&self) -> Vec<ThreadSummary> {
         self.source.summaries()
@@ -181,7 +235,18 @@ impl Store {
     /// Ids that a text may stand for, ascending, at most `limit`: itself where it is one, else the
     /// UUIDs that begin with it, in either case. Other ids are names that somebody chose: one of
     /// them may begin with another one, also with one that is deleted, so they have no short form.
-    /// None for an empty text.
+    /// None for an empty text. Reads nothing from the disk.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// match store.thread_ids("019c", 2).as_slice() {
+    ///     [] => println!("no thread"),
+    ///     [id] => println!("{id}"),
+    ///     _ => println!("several threads"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn thread_ids(&self, beginning: &str, limit: usize) -> Vec<String> {
         if beginning.is_empty() || self.source.find(beginning).is_ok() {
@@ -207,6 +272,18 @@ impl Store {
     /// Gives the store up. Everything acknowledged stays durable with or without this; a clean
     /// close lets the next open prove it, and go on in the same journal file. What is left of the
     /// journal is at most twice what only it holds, and 1 MiB: where it is more, all is sealed.
+    ///
+    /// A store that is dropped without this is as durable; the next open then begins a new journal
+    /// file.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), turnleaf::Error> {
+    /// let store = turnleaf::Store::open(std::path::Path::new("history"))?;
+    /// store.create_thread("my-thread")?;
+    /// store.close()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the mark of a clean close could not be written; [`crate::ErrorKind::Stopped`] when the

@@ -20,7 +20,20 @@ impl Store {
     /// Seals everything that the journal holds and gives its space back: worth it after an import
     /// of many small files. A seal that is under way is waited for. What is appended meanwhile may
     /// stay in the journal. A thread that cannot be sealed keeps none of the others from it, and is
-    /// reported.
+    /// reported. Nothing is more durable for it: what is in the journal is durable already.
+    ///
+    /// Cost: reads what only the journal holds and, of each thread that got a record, at most one
+    /// stretch (64 MiB) that packs hold, and writes both compressed. Appends go on meanwhile.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let report = store.seal_all()?;
+    /// for (thread, why) in &report.left {
+    ///     eprintln!("{thread} stays in the journal: {why:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] for a store open for reading;

@@ -63,7 +63,27 @@ pub enum StreamError {
 
 impl Store {
     /// Appends the lines of a stream in batches and tells each batch when it is durable. Lines of a
-    /// batch that was not filled when reading failed are not appended.
+    /// batch that was not filled when reading failed are not appended. What was told stays,
+    /// whatever happens later.
+    ///
+    /// Cost: that of [`Store::append`] for each batch; memory for one batch.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::StreamError> {
+    /// let mut input = std::io::stdin().lock();
+    /// let stream = turnleaf::AppendStream {
+    ///     thread: "my-thread",
+    ///     input: &mut input,
+    ///     batch_lines: 100,
+    ///     create: false,
+    /// };
+    /// store.append_stream(stream, &mut |batch| {
+    ///     println!("durable up to {}", batch.end);
+    ///     Ok(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`StreamError`].

@@ -33,6 +33,16 @@ pub struct Diagnosis {
 impl Store {
     /// What opening found, and what can be done about it. Reads nothing but the tables of segments
     /// that no record mentions.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let found = store.diagnosis();
+    /// for repair in &found.repairs {
+    ///     println!("{}: {}", repair.repair.name(), repair.repair);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn diagnosis(&self) -> Diagnosis {
         let report = self.report();

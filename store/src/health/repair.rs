@@ -37,7 +37,18 @@ pub struct RepairReport {
 }
 
 impl Store {
-    /// The repairs that the store, or one thread, calls for; reads every byte of it.
+    /// The repairs that the store, or one thread, calls for; reads every byte of it, and changes
+    /// nothing.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), turnleaf::Error> {
+    /// let store = turnleaf::Store::open_log(std::path::Path::new("history"))?;
+    /// for due in store.find_repairs(None)? {
+    ///     println!("{}", due.repair);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Unsupported`] for a store that is open
@@ -82,7 +93,20 @@ impl Store {
     }
 
     /// Does the repairs that the store in `dir`, or one of its threads, calls for, until none is
-    /// left. The store is owned meanwhile; what is taken away is kept in `quarantine/`.
+    /// left. The store is owned meanwhile; what is taken away is kept in `quarantine/`. Each repair
+    /// is durable, whole or not at all, also where the process dies within it.
+    ///
+    /// Cost: reads every byte several times, and writes anew the segments that are damaged.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), turnleaf::Error> {
+    /// let report = turnleaf::Store::repair(std::path::Path::new("history"), None)?;
+    /// for done in &report.done {
+    ///     println!("{} (kept in {:?})", done.repair, done.copy);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::Busy`] when another process owns it; I/O. What was done stays done.

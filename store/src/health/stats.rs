@@ -37,7 +37,15 @@ impl Store {
         Ok(self.source.owner()?.lock().footprint())
     }
 
-    /// Sizes of what is stored.
+    /// Sizes of what is stored, in bytes. Reads one length from the disk, that of the index.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let stats = store.stats()?;
+    /// println!("{} of {}", stats.segment_bytes, stats.payload_bytes);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// For failures of the system.

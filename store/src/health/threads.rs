@@ -39,6 +39,15 @@ impl Store {
     ///
     /// Cost: reads every record of the thread once; memory for the thread's rows.
     ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// store.each_anomaly("my-thread", &mut |found| {
+    ///     println!("record {}: {}", found.first, found.reason);
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; failures of the system.
     pub fn each_anomaly(&self, id: &str, take: &mut dyn FnMut(AnomalyCount)) -> Result<(), Error> {
@@ -85,6 +94,17 @@ impl Store {
 
     /// Threads with anomalies or a lag, as the index has them now. `None` when this process does
     /// not own the store. Changes nothing.
+    ///
+    /// Cost: one row of the index for each thread.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// for thread in store.thread_health()?.unwrap_or_default() {
+    ///     println!("{}: {} records behind", thread.id, thread.lag);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// For failures of the system; of an index that is damaged every thread lags whole.

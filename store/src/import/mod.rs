@@ -236,7 +236,32 @@ pub type ImportProgress<'a> = &'a mut dyn FnMut(u64);
 
 impl Store {
     /// Imports a source. Every line is kept, exact bytes, whatever it is; the outer result is about
-    /// the store, the inner one about the source.
+    /// the store, the inner one about the source. What the source added is durable when this
+    /// returns. A source that grew since its last import adds its new lines alone.
+    ///
+    /// Cost: reads the source once, and what the store holds of its thread to compare; memory does
+    /// not grow with either. Whoever imports many sources takes [`Store::importer`], which shares
+    /// syncs among them.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// // Where the bytes come from is the caller's business: a file, a pipe, a decompressor.
+    /// let (path, bytes) = ("rollout.jsonl", b"{\"timestamp\":...}\n");
+    /// let source = turnleaf::ImportSource {
+    ///     path,
+    ///     thread_hint: None,
+    ///     plain: &mut &bytes[..],
+    ///     file_bytes: bytes.len() as u64,
+    ///     modified_ns: 0,
+    ///     archived: false,
+    /// };
+    /// match store.import(source, &mut |_| {})? {
+    ///     Ok(imported) => println!("{}: {} new", imported.thread, imported.added_records),
+    ///     Err(skip) => eprintln!("{path}: {skip}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Failures of the store; [`crate::ErrorKind::Busy`] when another import has the thread, or
@@ -252,7 +277,23 @@ impl Store {
         Ok(imported)
     }
 
-    /// Imports one source after the other; small ones share a sync.
+    /// Imports one source after the other; small ones share a sync. What they added is durable when
+    /// [`Importer::finish`] returned.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let mut importer = store.importer()?;
+    /// importer.name(turnleaf::ListedName {
+    ///     thread: "019c0000-0000-7000-8000-000000000001",
+    ///     name: "The teapot",
+    ///     named_at_ms: 1_772_442_000_000,
+    ///     list: ("session_index.jsonl", 120),
+    /// })?;
+    /// importer.finish()?;
+    /// store.seal_all()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] for a store open for reading.

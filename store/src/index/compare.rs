@@ -11,7 +11,18 @@ impl Store {
     /// Folds the records of a thread again, as far as the index has applied them, and compares
     /// what comes out with the index: counts, digest of all rows, and what the fold remembers. Says
     /// what differs; `None` when nothing does, when there is no index, or when the log is damaged
-    /// where it would be folded. Memory: about a hundredth of the thread. Changes nothing.
+    /// where it would be folded. Changes nothing.
+    ///
+    /// Cost: reads every record of the thread once; memory of about a hundredth of the thread.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// if let Some(how) = store.index_difference("my-thread")? {
+    ///     println!("the index is to be rebuilt: {how}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; an index that cannot be used; failures of the system.

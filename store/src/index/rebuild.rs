@@ -16,7 +16,18 @@ pub struct RebuildReport {
 
 impl Store {
     /// Deletes the index and builds it again from the log. `progress` is told the payload bytes
-    /// applied so far.
+    /// applied so far. The index is durable when this returns; the log is not changed.
+    ///
+    /// Cost: reads the notes of all segments and the records that have none; appends go on
+    /// meanwhile.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let report = store.rebuild_index(&mut |_| {})?;
+    /// println!("{} records of {} threads", report.records, report.threads);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] where another process may own the store; failures of the

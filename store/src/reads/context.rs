@@ -42,6 +42,17 @@ impl Store {
     /// usable compaction and one complete turn at least, else everything. What is damaged or was
     /// given up is left out.
     ///
+    /// Cost: reads that suffix of the thread backwards. It grows with what was appended since the
+    /// newest compaction, not with the thread.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let ordinals = store.context_ordinals("my-thread")?;
+    /// println!("{} records", ordinals.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Store::turns`].
     pub fn context_ordinals(&self, id: &str) -> Result<Vec<u64>, Error> {
@@ -64,6 +75,16 @@ impl Store {
 
     /// Writes the records that the model needs to resume a thread, exact bytes, one per line, in
     /// pieces: a record may be as large as it likes. What is damaged or was given up is left out.
+    ///
+    /// Cost: as [`Store::context_ordinals`], and what is written is read once more.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let report = store.context("my-thread", &mut std::io::stdout())?;
+    /// eprintln!("{} records", report.records);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Store::context_ordinals`]; also when `out` refuses.

@@ -51,6 +51,18 @@ impl Store {
     /// Counts the records of threads, caught up with the log, also of those of which only a name
     /// was imported. Threads that do not exist are passed by.
     ///
+    /// Cost: one row of the index for each thread, and the records that the index lacks.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let counts = store.counts(&["my-thread".to_owned()]);
+    /// for thread in &counts.counted {
+    ///     println!("{}: {} malformed", thread.id, thread.malformed);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// One that cannot be counted costs the others nothing: its id comes with the reason.
     pub fn counts(&self, ids: &[String]) -> Counts {
         let mut counts = Counts::default();

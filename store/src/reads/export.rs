@@ -13,6 +13,18 @@ use crate::open::Store;
 impl Store {
     /// Writes the exact bytes that were imported or appended, `from..end` of a thread's records.
     /// Records of our own are left out. Damage is passed by and noted in [`Store::damage_seen`].
+    /// Says how many bytes were written. What is appended meanwhile is not in it.
+    ///
+    /// Cost: reads those records once, in order; memory does not grow with them. Needs no index.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let mut out = Vec::new();
+    /// let bytes = store.export("my-thread", Some(0), Some(100), &mut out)?;
+    /// assert_eq!(bytes, out.len() as u64);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; failures of the system, of `out` too.

@@ -107,11 +107,41 @@ pub struct ItemsPage {
 }
 
 impl Store {
-    /// A page of a thread's turns. Its cost does not grow with the thread, its memory not with the
-    /// limit: the cursor goes on behind what fitted.
+    /// A page of a thread's turns, by the ordinal of the record that began each. Every append that
+    /// returned before is in it.
+    ///
+    /// Cost: one range of index rows and one read of the log for records that stand together; it
+    /// grows with the page, not with the thread. A thread that got records since the last read is
+    /// caught up first, which reads those. Memory is bounded by 8 MiB of JSON: the cursor goes on
+    /// behind what fitted.
     ///
     /// A turn that has no end is `interrupted`, as the runtime shows it, unless it is the newest of
     /// a thread that this store took appends for since it was opened: then it is `inProgress`.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// use turnleaf::{ItemsView, Order, TurnsRequest};
+    ///
+    /// let mut request = TurnsRequest {
+    ///     thread: "my-thread".into(),
+    ///     cursor: None,
+    ///     limit: 20,
+    ///     order: Order::Descending,
+    ///     items: ItemsView::Summary,
+    /// };
+    /// loop {
+    ///     let page = store.turns(&request)?;
+    ///     for turn in &page.turns {
+    ///         println!("{} {}", turn["id"], turn["status"]);
+    ///     }
+    ///     match page.next_cursor {
+    ///         None => break,
+    ///         next => request.cursor = next,
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`], [`crate::ErrorKind::Invalid`] for a cursor or limit that
@@ -179,7 +209,25 @@ impl Store {
         })
     }
 
-    /// A page of a thread's items. Its cost does not grow with the thread.
+    /// A page of a thread's items, or of those of one turn, by the ordinal of the record that began
+    /// each. Costs as [`Store::turns`].
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let page = store.items(&turnleaf::ItemsRequest {
+    ///     thread: "my-thread".into(),
+    ///     turn: None,
+    ///     all: false,
+    ///     cursor: None,
+    ///     limit: 50,
+    ///     order: turnleaf::Order::Ascending,
+    /// })?;
+    /// for row in &page.items {
+    ///     println!("record {}: {}", row["ordinal"], row["item"]["type"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Store::turns`].

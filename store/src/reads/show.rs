@@ -54,7 +54,7 @@ impl ShowThread {
 
 impl Store {
     /// Ordinals of a thread that a repair gave up: first and one past the last. Reads and exports
-    /// pass them by.
+    /// pass them by. Reads nothing from the disk.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`].
@@ -63,7 +63,17 @@ impl Store {
         Ok(ordinals(reader.given_up()))
     }
 
-    /// Describes a thread.
+    /// Describes a thread: its facts, counts, segments, resume point and anomalies.
+    ///
+    /// Cost: one row of the index, and a walk back over the log to where resuming begins.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let shown = store.show("my-thread")?;
+    /// println!("{} records, {} turns", shown.records, shown.turns);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Store::turns`].

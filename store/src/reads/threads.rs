@@ -75,7 +75,35 @@ struct Listed {
 }
 
 impl Store {
-    /// A page of the threads of the store.
+    /// A page of the threads of the store, by the time that `sort` names; threads of the same time
+    /// come in the order of their numbers.
+    ///
+    /// Cost: grows with the number of threads in the store (one small row each), not with their
+    /// history; those that got records since the last read are caught up first.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// use turnleaf::{Order, SortKey, ThreadsRequest};
+    ///
+    /// let page = store.threads(&ThreadsRequest {
+    ///     cursor: None,
+    ///     limit: 25,
+    ///     order: Order::Descending,
+    ///     sort: SortKey::Updated,
+    ///     archived: false,
+    ///     cwds: Vec::new(),
+    ///     sources: Vec::new(),
+    ///     no_subagents: true,
+    ///     parent: None,
+    ///     ancestor: None,
+    ///     search: None,
+    /// })?;
+    /// for thread in &page.threads {
+    ///     println!("{} {}", thread["id"], thread["preview"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::Invalid`] for a cursor or limit that cannot be; failures of the system.
@@ -133,7 +161,8 @@ impl Store {
         })
     }
 
-    /// The working directories of all threads, each once, as they were recorded.
+    /// The working directories of all threads, each once, as they were recorded, in the order of
+    /// their bytes. Costs as [`Store::threads`].
     ///
     /// # Errors
     /// Failures of the system.

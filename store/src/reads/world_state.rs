@@ -12,7 +12,17 @@ use crate::open::Store;
 
 impl Store {
     /// The world state after record `at`, by default the newest one. Reads back to the newest
-    /// baseline or compaction before it. `None` when there is no baseline.
+    /// baseline or compaction before it, which is all that it costs; needs no index. `None` when
+    /// there is no baseline.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// if let Some(state) = store.world_state("my-thread", None)? {
+    ///     println!("{state:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Invalid`] for an ordinal beyond the
