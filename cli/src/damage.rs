@@ -1,4 +1,4 @@
-//! Owns how damage is told to people: what is alike, of one file and for one reason, once.
+//! Owns the printing of damage: several reports of one file and one reason are one line.
 
 use turnleaf::{Damage, NamedRepair, Repair};
 

@@ -1,5 +1,5 @@
-//! Owns what becomes of damage that this process met: it is kept for the caller, closes its thread
-//! to appends, and is listed for those who open the store later.
+//! Owns the damage that reads of this process met: it is kept for the caller, closes its thread to
+//! appends, and goes on the list for those who open the store later.
 
 use std::sync::PoisonError;
 

@@ -1,4 +1,4 @@
-//! Owns what becomes of a thread as a whole: its creation, its archive, its deletion.
+//! Owns the creation, the archiving and the deletion of threads.
 
 use turnleaf_engine::AppendError;
 use turnleaf_engine::format::ThreadId;

@@ -1,5 +1,5 @@
-//! Owns what is known of a line by its bytes, also where it came in parts or is too large to be
-//! held.
+//! Owns the bytes of one line: whether it is a boundary, and the joining of a line whose records
+//! came one by one or that is too large for memory.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! Owns what is told of a log that lacks records which its index has applied.
+//! Owns the report of a log that lacks records which its index has applied.
 
 use std::fmt;
 

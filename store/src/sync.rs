@@ -1,4 +1,4 @@
-//! Owns which locks and OS threads a store is built on: the system's, or those of a
+//! Owns the choice of locks and OS threads that a store is built on: the system's, or those of a
 //! scheduler that chooses the order of all steps (`commit/orders.rs`).
 
 #[cfg(all(test, turnleaf_orders))]

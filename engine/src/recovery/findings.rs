@@ -1,4 +1,4 @@
-//! Owns what recovery concludes: damage, what it closes to appends, and what is merely odd.
+//! Owns what recovery concludes: damage, what it closes to appends, and remarks.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Owns what a table's value is to its layer: a row in memory, bytes below; it must not know which
-//! rows there are.
+//! Owns the trait of a value in a table: how it becomes bytes and a row again. It must not know
+//! which rows there are.
 
 use super::IndexError;
 use super::error::Place;

@@ -1,5 +1,5 @@
-//! Owns how much text of a record the state and the rows of a thread may hold; it must not know
-//! rows.
+//! Owns the bounds on text that the state and the rows of a thread keep of a record; it must not
+//! know rows.
 //!
 //! A record may be as large as it likes; what is kept of it beside the log is small. Texts are cut
 //! where they are decoded, so batches, notes and a rebuild all see the same. What is served of an

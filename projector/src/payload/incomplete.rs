@@ -1,4 +1,4 @@
-//! Owns heads that lack a field: the reference refuses such a file, and it is history all the same.
+//! Owns heads that lack a field. The agent refuses such a file; here its other records are shown.
 
 use serde_json::Value;
 

@@ -1,5 +1,4 @@
-//! Owns decoded records that outlive their line. Nearly all borrow from it; one that was read from
-//! a copy cannot.
+//! Owns decoded records that outlive the bytes of their line.
 
 use std::borrow::Cow;
 

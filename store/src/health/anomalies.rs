@@ -1,5 +1,4 @@
-//! Owns what is said of records that are not as they should be: a name for programs, and what it
-//! means for people.
+//! Owns the names of anomalies, for programs, and their explanations, for people.
 
 use turnleaf_projector::fold::{Anomaly, AnomalyClass, AnomalyKind};
 

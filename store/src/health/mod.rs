@@ -1,4 +1,4 @@
-//! Owns what is said of the state of a store and its threads, and the repairs of damage.
+//! Owns the reports on the state of a store and its threads, and the repairs of damage.
 
 pub(crate) mod anomalies;
 mod doctor;

@@ -1,9 +1,9 @@
-//! Owns what imports share a sync for. What a small source adds is staged and not waited for; so is
-//! that of the next ones, until [`Group::settle`] makes all of it durable with one sync, and then
-//! with a second one what the catalogue says of those sources.
+//! Owns the group of sources that share a sync. What a small source adds is staged and not waited
+//! for; so is that of the next ones, until [`Group::settle`] makes all of it durable with one sync,
+//! and with a second one the catalogue records that say what was imported.
 //!
 //! INVARIANT: that a source was imported is staged only when its records are durable. In one group
-//! the facts are written first: a torn write could keep a fact whose records it lost, and the
+//! catalogue records are written first: a torn write could keep one and lose its lines, and the
 //! source would never be read again.
 
 use std::collections::HashSet;

@@ -1,5 +1,5 @@
-//! Owns the catch-up of many threads in one batch: where each lacks few records, a batch of the
-//! index costs more than they do.
+//! Owns the catch-up of many threads in one batch of the index. Where each lacks few records, the
+//! batch costs more than they do.
 
 use turnleaf_engine::Reader;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};

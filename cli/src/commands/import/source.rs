@@ -1,4 +1,5 @@
-//! Owns the opening of sources: with care, for a name may lead to anything.
+//! Owns the opening of sources. A name may lead to a pipe, a device or a directory; only a regular
+//! file is read.
 
 use std::fmt::Display;
 use std::fs::{File, Metadata};

@@ -1,4 +1,4 @@
-//! Owns what became of all sources of an import, and how that is told.
+//! Owns the result of an import over all its sources, and the printing of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
