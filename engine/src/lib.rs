@@ -5,7 +5,7 @@
 //! from which a [`Reader`] per thread is taken.
 
 #[cfg(turnleaf_bugs)]
-#[path = "../../tests/zoo/bugs.rs"]
+#[path = "../../tests/planted/bugs.rs"]
 mod bugs;
 mod catalogue;
 mod damage_list;

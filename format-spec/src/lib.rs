@@ -6,7 +6,7 @@
 //! crate; items cite its ids as `[S:...]`.
 
 #[cfg(turnleaf_bugs)]
-#[path = "../../tests/zoo/bugs.rs"]
+#[path = "../../tests/planted/bugs.rs"]
 mod bugs;
 mod bytes;
 pub mod catalogue;

@@ -5,7 +5,7 @@
 //! test shows it.
 
 #[cfg(turnleaf_bugs)]
-#[path = "../../tests/zoo/bugs.rs"]
+#[path = "../../tests/planted/bugs.rs"]
 mod bugs;
 pub mod codec;
 pub mod context;

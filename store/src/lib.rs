@@ -37,7 +37,7 @@
 
 mod append;
 #[cfg(turnleaf_bugs)]
-#[path = "../../tests/zoo/bugs.rs"]
+#[path = "../../tests/planted/bugs.rs"]
 mod bugs;
 mod commit;
 mod damage;

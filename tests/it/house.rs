@@ -113,14 +113,14 @@ fn only_one_file_of_the_libraries_knows_the_file_system() {
 /// The compiler holds the rest: where the file is not included, nothing of it can be named.
 #[test]
 fn mistakes_are_planted_in_no_ordinary_build() {
-    let all = fs::read_to_string(root().join("tests/zoo/bugs.rs")).unwrap();
+    let all = fs::read_to_string(root().join("tests/planted/bugs.rs")).unwrap();
     let named = all.lines().filter_map(|line| {
         let name = line.strip_prefix("    ")?.strip_suffix(',')?;
         name.chars().all(char::is_alphanumeric).then_some(name)
     });
     let mut unused: Vec<&str> = named.collect();
     assert!(unused.len() >= 20, "the list was found");
-    let include = "#[path = \"../../tests/zoo/bugs.rs\"]\nmod bugs;\n";
+    let include = "#[path = \"../../tests/planted/bugs.rs\"]\nmod bugs;\n";
     for dir in ["format-spec", "engine", "projector", "store", "cli"] {
         for path in sources(&format!("{dir}/src")) {
             let text = fs::read_to_string(&path).unwrap();

@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 TABLE = os.path.join(HERE, "README.md")
 # What stands behind this line of the page is written by a matrix.
-MARK = "<!-- written by zoo.py -->\n"
+MARK = "<!-- written by planted.py -->\n"
 # Name, package, target, and what of it belongs to the rig.
 RIGS = [
     ("format", "turnleaf-format", "lib", []),
@@ -80,7 +80,7 @@ def build():
     # What is built for others is used again where cargo can do that, but the command stands apart:
     # this one can be made to lose history.
     env = dict(os.environ, RUSTC_WORKSPACE_WRAPPER=os.path.join(HERE, "rustc.sh"),
-               CARGO_BUILD_BUILD_DIR=target, CARGO_TARGET_DIR=os.path.join(target, "zoo"))
+               CARGO_BUILD_BUILD_DIR=target, CARGO_TARGET_DIR=os.path.join(target, "planted"))
     env.pop("TURNLEAF_BUG", None)
     command = ["cargo", "test", "--locked", "--no-run", "--quiet", "--message-format=json",
                "--lib", "--test", "*"]
