@@ -94,6 +94,14 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
+    /// What it says of one segment, and nothing else.
+    pub(crate) fn of_segment(&self, segment: SegmentId) -> Catalogue {
+        Catalogue {
+            segments: self.segments.only(segment),
+            ..Catalogue::default()
+        }
+    }
+
     /// Adds one record. Returns `false` when it contradicts what is known (a thread or segment that
     /// exists already, or does not exist): it is then left out, and is damage for the caller.
     #[must_use]

@@ -103,6 +103,51 @@ impl State {
         })
     }
 
+    /// The state as far as one thread goes: it pins what this thread refers to, and nothing else.
+    #[must_use]
+    pub fn of_thread(&self, thread: ThreadNumber) -> State {
+        let view = self.threads.get(&thread);
+        State {
+            store: self.store,
+            catalogue: Catalogue::default(),
+            threads: view
+                .map(|view| (thread, Arc::clone(view)))
+                .into_iter()
+                .collect(),
+            segments: Arc::clone(&self.segments),
+        }
+    }
+
+    /// The state as far as one segment goes: it keeps its file from being removed, and pins nothing
+    /// else.
+    #[must_use]
+    pub fn of_segment(&self, segment: SegmentId) -> State {
+        let fact = self.catalogue.segments.get(segment);
+        let threads = fact.into_iter().flat_map(|fact| fact.live.keys());
+        let mut runs = threads.filter_map(|thread| {
+            let mut runs = self.threads.get(thread)?.runs.iter();
+            let run = runs.find(|run| run.file.segment == segment)?;
+            let mut alone = ThreadView::new(*thread);
+            alone.add_run(run.clone());
+            Some((*thread, Arc::new(alone)))
+        });
+        State {
+            store: self.store,
+            catalogue: self.catalogue.of_segment(segment),
+            threads: runs.next().into_iter().collect(),
+            segments: Arc::clone(&self.segments),
+        }
+    }
+
+    /// The state as far as the catalogue goes: it pins no thread but that one.
+    #[must_use]
+    pub fn of_catalogue(&self) -> State {
+        State {
+            catalogue: self.catalogue.clone(),
+            ..self.of_thread(ThreadNumber::CATALOGUE)
+        }
+    }
+
     /// Segments in use, by number.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {

@@ -136,6 +136,15 @@ impl SegmentFacts {
         self.in_use.get(&segment)
     }
 
+    /// The fact of one segment alone, to look it up.
+    pub(super) fn only(&self, segment: SegmentId) -> SegmentFacts {
+        let fact = self.get(segment).cloned();
+        SegmentFacts {
+            in_use: fact.map(|fact| (segment, fact)).into_iter().collect(),
+            ..SegmentFacts::default()
+        }
+    }
+
     /// Segments in use, by number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SegmentId, &SegmentFact)> {
         self.in_use.iter().map(|(segment, fact)| (*segment, fact))

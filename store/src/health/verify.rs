@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use turnleaf_engine::{Damage, SegmentInfo};
+use turnleaf_engine::format::ThreadNumber;
+use turnleaf_engine::{Damage, SegmentInfo, State};
 
 use crate::error::Error;
 use crate::open::Store;
@@ -79,18 +80,11 @@ impl Store {
     ) -> Result<VerifyReport, Error> {
         let number = only.map(|id| self.source.find(id)).transpose()?;
         let number = number.map(|(number, _)| number);
-        let mut report = match &self.source {
-            Source::Reader(snapshot) => {
-                let known = &snapshot.report().damage;
-                self.verify_state(snapshot.state(), number, progress, known)?
-            }
-            Source::Owner(committer) => {
-                let log = committer.lock();
-                let (state, known) = (log.state().clone(), log.damage().to_vec());
-                drop(log);
-                self.verify_state(&state, number, progress, &known)?
-            }
+        let known = match &self.source {
+            Source::Reader(snapshot) => snapshot.report().damage.clone(),
+            Source::Owner(committer) => committer.lock().damage().to_vec(),
         };
+        let mut report = self.verify_log(number, progress, known)?;
         let found: Vec<Damage> = report.damage.iter().map(|(_, d)| d.clone()).collect();
         self.close_damaged(&found);
         self.list_damage(&found);
@@ -120,24 +114,25 @@ impl Store {
         }
     }
 
-    fn verify_state(
+    /// Verifies thread by thread and segment by segment, each as it is then: what is pinned
+    /// meanwhile keeps journal files from being used again.
+    fn verify_log(
         &self,
-        state: &turnleaf_engine::State,
-        only: Option<turnleaf_engine::format::ThreadNumber>,
+        only: Option<ThreadNumber>,
         progress: &mut dyn FnMut(u64),
-        known: &[Damage],
+        mut found: Vec<Damage>,
     ) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport::default();
-        let mut found: Vec<Damage> = known.to_vec();
-        let of_disk = Error::of_read("(all)");
-        let threads: Vec<_> = state.threads().map(|(number, _)| number).collect();
-        for thread in threads
-            .iter()
-            .filter(|thread| only.is_none_or(|only| only == **thread))
-        {
-            let totals = state.verify_thread(*thread, &mut |damage| found.push(damage.clone()));
+        let threads = |state: &State| state.threads().map(|(number, _)| number).collect();
+        let threads: Vec<ThreadNumber> = self.source.with(threads);
+        let wanted = |thread: &ThreadNumber| only.is_none_or(|only| only == *thread);
+        for thread in threads.into_iter().filter(wanted) {
+            let (state, is_announced) = self
+                .source
+                .with(|state| (state.of_thread(thread), state.is_announced(thread)));
+            let totals = state.verify_thread(thread, &mut |damage| found.push(damage.clone()));
             let totals = totals.map_err(Error::of_read("(all)"))?;
-            if !state.is_announced(*thread) {
+            if !is_announced {
                 report.threads += 1;
                 report.records += totals.records;
             }
@@ -147,14 +142,14 @@ impl Store {
         let concerned = |info: &SegmentInfo| {
             only.is_none_or(|only| info.runs.iter().any(|(thread, _, _)| *thread == only))
         };
-        let mut segments = state.segments().into_iter().filter(concerned);
-        let checked = segments.try_for_each(|info| {
-            state
-                .verify_segment(info.segment, &mut |damage| found.push(damage.clone()))
-                .map(drop)
-        });
-        checked.map_err(of_disk)?;
+        let segments = self.source.with(State::segments);
+        for info in segments.iter().filter(|info| concerned(info)) {
+            let state = self.source.with(|state| state.of_segment(info.segment));
+            let read = state.verify_segment(info.segment, &mut |damage| found.push(damage.clone()));
+            read.map_err(Error::of_read("(all)"))?;
+        }
         if only.is_none() {
+            let state = self.source.with(State::of_catalogue);
             let read = state.verify_catalogue(&mut |damage| found.push(damage.clone()));
             read.map_err(Error::of_read("(catalogue)"))?;
         }
@@ -168,7 +163,11 @@ impl Store {
                 .entry((damage.file.clone(), damage.offset, damage.thread, first))
                 .or_insert(damage);
         }
-        let name = |damage: &Damage| Some(state.thread(damage.thread?)?.id.to_string());
+        let name = |damage: &Damage| {
+            let thread = damage.thread?;
+            self.source
+                .with(|state| Some(state.thread(thread)?.id.to_string()))
+        };
         report.damage = unique
             .into_values()
             .map(|damage| (name(&damage), damage))
