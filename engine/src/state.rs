@@ -123,13 +123,13 @@ impl State {
     #[must_use]
     pub fn of_segment(&self, segment: SegmentId) -> State {
         let fact = self.catalogue.segments.get(segment);
-        let threads = fact.into_iter().flat_map(|fact| fact.live.keys());
+        let threads = fact.into_iter().flat_map(|fact| fact.live.threads());
         let mut runs = threads.filter_map(|thread| {
-            let mut runs = self.threads.get(thread)?.runs.iter();
+            let mut runs = self.threads.get(&thread)?.runs.iter();
             let run = runs.find(|run| run.file.segment == segment)?;
-            let mut alone = ThreadView::new(*thread);
+            let mut alone = ThreadView::new(thread);
             alone.add_run(run.clone());
-            Some((*thread, Arc::new(alone)))
+            Some((thread, Arc::new(alone)))
         });
         State {
             store: self.store,

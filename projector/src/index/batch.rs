@@ -21,7 +21,7 @@ use super::{IndexError, ThreadRow};
 /// batch is committed: a turn row that changes with every record is written once, and redb gets
 /// sorted inserts. What is written does not depend on where batches begin and end. Any number of
 /// batches may be under way: the index has one writer at a time only while it is committed. Of two
-/// that change one thread the one that commits last is refused.
+/// that change one thread the one that commits last is refused, unless it only removes the thread.
 pub struct Batch<'i> {
     db: &'i Guarded<Database>,
     view: View,

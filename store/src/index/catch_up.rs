@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
 use turnleaf_engine::{Damage, ReadError, Reader};
 use turnleaf_projector::fold::{self, ThreadState};
-use turnleaf_projector::index::{Batch, Index, IndexError, Reader as Rows};
+use turnleaf_projector::index::{Batch, Index, IndexError, Reader as Rows, ThreadRow};
 use turnleaf_projector::notes::NotesReader;
 use turnleaf_projector::payload::Decoded;
 
@@ -21,7 +21,7 @@ use crate::open::Store;
 /// Records that one batch of the index takes; larger batches cost memory, smaller ones time.
 const BATCH_RECORDS: u64 = 16_384;
 /// Log bytes after which the index is made durable, so that little is applied again after a crash.
-const DURABLE_BYTES: u64 = 16 << 20;
+pub(super) const DURABLE_BYTES: u64 = 16 << 20;
 
 /// The same for rows that are made from nothing: what a crash would lose is as quickly made again,
 /// but rows that were never durable cost memory of the index until they are.
@@ -36,12 +36,21 @@ pub(crate) struct CaughtUp {
     pub(crate) number: ThreadNumber,
     /// The index with those rows.
     pub(crate) rows: Rows,
-    /// The log as far as the rows reach, or farther.
+    /// One past the last record that they know.
+    pub(crate) end: Ordinal,
+    /// The log as far as that, or farther.
     pub(crate) reader: Reader,
     /// Payload bytes that were applied for it.
     pub(super) bytes: u64,
     /// What of its records could not be read when they were applied.
     pub(crate) damage: Vec<Damage>,
+}
+
+/// What was applied of a thread.
+#[derive(Default)]
+struct Applied {
+    bytes: u64,
+    damage: Vec<Damage>,
 }
 
 /// Why a batch was not applied.
@@ -100,17 +109,23 @@ impl Store {
             return Ok(done);
         }
         let (number, _) = self.source.find_any(id)?;
-        let (bytes, damage) = loop {
-            match self.index.alone_with(number, || self.apply_rest(index, id)) {
-                // Others took the thread in a batch of many: what is left is less.
-                Err(Error::Index(IndexError::Overtaken(_))) => {}
-                applied => break applied?,
+        let mut applied = Applied::default();
+        // Others may take the thread in a batch of many: what is left is less then.
+        while let Err(error) = self
+            .index
+            .alone_with(&[number], || self.apply_rest(index, id, &mut applied))
+        {
+            if !matches!(error, Error::Index(IndexError::Overtaken(_))) {
+                return Err(error);
             }
-        };
+        }
         let (rows, number, reader) = self.rows_and_log(index, id)?;
+        let end = rows.thread(number)?.unwrap_or_default().applied_end;
+        let Applied { bytes, damage } = applied;
         Ok(CaughtUp {
             number,
             rows,
+            end,
             reader,
             bytes,
             damage,
@@ -144,14 +159,14 @@ impl Store {
         Ok(Some(CaughtUp {
             number,
             rows,
+            end: row.applied_end,
             reader,
             bytes: 0,
             damage: Vec::new(),
         }))
     }
 
-    /// Says how many bytes it applied, and what was damaged of them.
-    fn apply_rest(&self, index: &Index, id: &str) -> Result<(u64, Vec<Damage>), Error> {
+    fn apply_rest(&self, index: &Index, id: &str, done: &mut Applied) -> Result<(), Error> {
         let (rows, number, reader) = self.rows_and_log(index, id)?;
         let reader = &reader;
         let row = rows.thread(number)?.unwrap_or_default();
@@ -169,10 +184,9 @@ impl Store {
             batch.commit(false)?;
             applied = Ordinal(0);
         } else if applied == reader.end() {
-            return Ok((0, Vec::new()));
+            return Ok(());
         }
-        let (start, mut undurable, mut total) = (applied, 0, 0);
-        let mut damage = Vec::new();
+        let start = applied;
         let interval = if start.0 == 0 {
             DURABLE_BYTES_ANEW
         } else {
@@ -184,31 +198,26 @@ impl Store {
                 None => self.feed(index, number, reader, (applied, reader.end()))?,
             };
             applied = fed.end;
-            undurable += fed.bytes;
-            total += fed.bytes;
-            damage.extend(fed.damage);
-            if undurable >= interval {
-                index.writer()?.commit(true)?;
-                undurable = 0;
-            }
+            done.bytes += fed.bytes;
+            done.damage.extend(fed.damage);
+            self.note_undurable(index, fed.bytes, interval)?;
         }
-        self.note_undurable(index, undurable)?;
         tracing::debug!(
             thread = id,
             from = start.0,
             end = applied.0,
             "the index caught up"
         );
-        Ok((total, damage))
+        Ok(())
     }
 
-    /// Notes bytes that were applied and are not durable in the index: many small calls come to as
-    /// much as a large one.
-    pub(super) fn note_undurable(&self, index: &Index, bytes: u64) -> Result<(), Error> {
+    /// Notes bytes that were applied and are not durable in the index, whoever applied them: many
+    /// small calls come to as much as a large one. What comes to `most` is made durable.
+    pub(super) fn note_undurable(&self, index: &Index, bytes: u64, most: u64) -> Result<(), Error> {
         let all = &self.index.undurable_bytes;
-        if all.fetch_add(bytes, Ordering::Relaxed) + bytes >= DURABLE_BYTES {
-            index.writer()?.commit(true)?;
+        if all.fetch_add(bytes, Ordering::Relaxed) + bytes >= most {
             all.store(0, Ordering::Relaxed);
+            index.writer()?.commit(true)?;
         }
         Ok(())
     }
@@ -254,7 +263,8 @@ impl Store {
     }
 
     /// Applies the run that begins at `from` by its notes. `None` when it has none that can be
-    /// used; when they end early, what was applied stands and the records tell the rest.
+    /// used, or when another batch changed the thread meanwhile; when they end early, what was
+    /// applied stands. The records tell the rest in each case, or who was overtaken.
     fn feed_notes(
         &self,
         index: &Index,
@@ -345,6 +355,11 @@ impl Store {
         passed_by: Option<Ordinal>,
     ) -> Result<Fed, Stop> {
         let mut rows = batch.thread(number)?;
+        // INVARIANT: a record is folded once. The batch begins with what is committed now, which may
+        // be more than what the caller knew.
+        if rows.row().applied_end != from {
+            return Err(Stop::from(IndexError::Overtaken(number)));
+        }
         let mut state: ThreadState = rows.state()?.unwrap_or_default();
         #[cfg(turnleaf_bugs)]
         if crate::bugs::StateForgotten.planted() {
@@ -437,6 +452,9 @@ fn apply_notes(
 ) -> Option<()> {
     let mut batch = index.writer().ok()?;
     let mut rows = batch.thread(number).ok()?;
+    if rows.row().applied_end != first {
+        return None;
+    }
     let mut state: ThreadState = rows.state().ok()?.unwrap_or_default();
     let noted = end.0;
     #[cfg(turnleaf_bugs)]
@@ -455,10 +473,15 @@ fn apply_notes(
 
 /// What the fold knows of a thread that has caught up.
 pub(crate) fn thread_state(rows: &Rows, number: ThreadNumber) -> Result<ThreadState, Error> {
-    match rows.thread(number)? {
-        Some(row) if !row.state.is_empty() => Ok(row.fold_state(number)?),
-        _ => Ok(ThreadState::default()),
+    state_of(&rows.thread(number)?.unwrap_or_default(), number)
+}
+
+/// The same of a row that is at hand.
+pub(crate) fn state_of(row: &ThreadRow, number: ThreadNumber) -> Result<ThreadState, Error> {
+    if row.state.is_empty() {
+        return Ok(ThreadState::default());
     }
+    Ok(row.fold_state(number)?)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Store {
         let dropped = self.index.peek(|index| {
             for thread in threads {
                 // Whoever catches the thread up finds that it is deleted, or is done before.
-                self.index.alone_with(*thread, || {
+                self.index.alone_with(&[*thread], || {
                     let mut batch = index.writer()?;
                     batch.remove_thread(*thread);
                     batch.commit(false)
@@ -35,7 +35,7 @@ impl Store {
     pub(crate) fn drop_rows_of_deleted(&self) -> Result<(), Error> {
         let numbers = |state: &State| state.deleted().map(|(number, _)| number).collect();
         let mut deleted: Vec<ThreadNumber> = self.source.with(numbers);
-        deleted.retain(|thread| self.index.is_first_use(*thread));
+        deleted.retain(|thread| !self.index.is_used(*thread));
         if deleted.is_empty() {
             return Ok(());
         }
@@ -51,6 +51,9 @@ impl Store {
         })?;
         if !left.is_empty() {
             self.drop_rows(&left);
+        }
+        for thread in deleted {
+            self.index.mark_used(thread);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ mod deleted;
 pub(crate) mod file;
 mod rebuild;
 pub(crate) mod slot;
-mod together;
+pub(crate) mod together;
 
 pub use rebuild::RebuildReport;
 

@@ -36,14 +36,18 @@ impl Store {
         self.index.discard()?;
         let mut report = RebuildReport::default();
         for summary in self.log_threads() {
-            let done = match self.index.with(|index| self.catch_up(index, &summary.id)) {
+            let applied = self.index.with(|index| {
+                let done = self.catch_up(index, &summary.id)?;
+                Ok((done.bytes, done.end.0))
+            });
+            let (bytes, records) = match applied {
                 // It was deleted since.
                 Err(Error::NoThread(_)) => continue,
-                done => done?,
+                applied => applied?,
             };
-            report.bytes += done.bytes;
+            report.bytes += bytes;
             report.threads += 1;
-            report.records += done.reader.end().0;
+            report.records += records;
             progress(report.bytes);
         }
         self.index.with(|index| Ok(index.writer()?.commit(true)?))?;

@@ -2,10 +2,11 @@
 //! when it cannot be trusted.
 //!
 //! Whoever works with the index holds [`IndexSlot::held`] shared for as long as the work takes, so
-//! any number of pages and catch-ups run beside each other. It is held alone to open the index, and
-//! to replace one that cannot be trusted: that waits for those who work with it.
+//! any number of pages and catch-ups run beside each other. It is held alone to open the index, to
+//! replace or delete it, and to begin and end the use of memory on a full disk: that waits for those
+//! who work with the index, and new ones wait for it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -18,6 +19,10 @@ use crate::error::Error;
 
 /// How often the index in memory serves before the disk is asked again.
 const MEMORY_USES: u32 = 64;
+
+/// How often an index is replaced for one call at most: once for its own failure, and for those that
+/// others cause beside it.
+const TRIES: usize = 4;
 
 /// The index, opened on first use.
 pub(crate) struct IndexSlot {
@@ -44,6 +49,15 @@ struct Held {
     generation: u64,
     /// Serves while the disk takes no bytes, and whoever does not own the store.
     memory: Option<InMemory>,
+    /// Counts how often memory was begun with, or went on.
+    memory_begun: u64,
+}
+
+impl Held {
+    fn close(&mut self) {
+        self.file = None;
+        self.generation += 1;
+    }
 }
 
 struct InMemory {
@@ -105,18 +119,13 @@ impl IndexSlot {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the thread was not used before, since the index was opened.
-    pub(crate) fn is_first_use(&self, thread: ThreadNumber) -> bool {
-        self.used().insert(thread)
-    }
-
     /// The thread was used: its rows were checked, where that is cheap.
-    pub(super) fn mark_used(&self, thread: ThreadNumber) {
+    pub(crate) fn mark_used(&self, thread: ThreadNumber) {
         self.used().insert(thread);
     }
 
     /// Whether the thread was used since the index was opened.
-    pub(super) fn is_used(&self, thread: ThreadNumber) -> bool {
+    pub(crate) fn is_used(&self, thread: ThreadNumber) -> bool {
         self.used().contains(&thread)
     }
 
@@ -124,27 +133,34 @@ impl IndexSlot {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something to the rows of a thread while nobody else does. Others who want to catch the
-    /// thread up wait, and find it done.
-    pub(super) fn alone_with<T>(&self, thread: ThreadNumber, work: impl FnOnce() -> T) -> T {
-        let mut all = self
-            .catching_up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let lock = Arc::clone(all.entry(thread).or_default());
+    /// Does something to the rows of threads while nobody else does. Others who want to catch one
+    /// of them up wait, and find it done. Must not be called within itself.
+    pub(super) fn alone_with<T>(&self, threads: &[ThreadNumber], work: impl FnOnce() -> T) -> T {
+        // In one order, so that no two wait for each other.
+        let threads: BTreeSet<ThreadNumber> = threads.iter().copied().collect();
+        let mut all = self.catching_up();
+        let locks = threads
+            .iter()
+            .map(|thread| Arc::clone(all.entry(*thread).or_default()));
+        let locks: Vec<Arc<Mutex<()>>> = locks.collect();
         drop(all);
-        let alone = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone: Vec<_> = locks
+            .iter()
+            .map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
         let done = work();
         drop(alone);
-        let mut all = self
-            .catching_up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // The map has one, and so has this call.
-        if Arc::strong_count(&lock) == 2 {
-            all.remove(&thread);
-        }
+        drop(locks);
+        // Nobody else has the lock of these.
+        let mut all = self.catching_up();
+        all.retain(|thread, lock| !threads.contains(thread) || Arc::strong_count(lock) > 1);
         done
+    }
+
+    fn catching_up(&self) -> MutexGuard<'_, HashMap<ThreadNumber, Arc<Mutex<()>>>> {
+        self.catching_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Works with the index as it is, if there is one; what is wrong with it stays.
@@ -173,6 +189,7 @@ impl IndexSlot {
             {
                 return work(&memory.index);
             }
+            let begun = held.memory_begun;
             drop(held);
             if self.is_owned {
                 match self.with_trusted(&work) {
@@ -180,7 +197,7 @@ impl IndexSlot {
                         tracing::warn!(%error, "the index is kept in memory for now");
                     }
                     done => {
-                        self.end_memory();
+                        self.end_memory(begun);
                         return done;
                     }
                 }
@@ -191,26 +208,52 @@ impl IndexSlot {
 
     /// Works with the index of the file, which is replaced where it cannot be trusted.
     fn with_trusted<T>(&self, work: &impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
-        let (mut seen, done) = self.with_file(work);
-        let mut error = match done {
-            Err(Error::Index(error)) if calls_for_another(&error) => error,
-            done => return done,
-        };
+        // Others may fail beside this call, and replace the index before it does.
+        for _ in 0..TRIES {
+            let (seen, done) = self.with_file(work);
+            let error = match done {
+                Err(Error::Index(error)) if calls_for_another(&error) => error,
+                done => return done,
+            };
+            if let Some(done) = self.replace(seen, error, work) {
+                return done;
+            }
+        }
+        self.with_file(work).1
+    }
+
+    /// Replaces the index of which `error` was met, alone, unless somebody else did. Of one that
+    /// the disk failed the file is opened again, and the work done alone: nobody else's failure can
+    /// be taken for one of this file. `None` where the work is to be done again beside others.
+    fn replace<T>(
+        &self,
+        seen: u64,
+        error: IndexError,
+        work: &impl Fn(&Index) -> Result<T, Error>,
+    ) -> Option<Result<T, Error>> {
+        let mut held = self.write();
+        if held.generation != seen {
+            return None;
+        }
+        let mut error = error;
         if matches!(error, IndexError::Io { .. }) {
             tracing::warn!(%error, "the index is opened again");
-            self.give_up(seen, false);
-            let done;
-            (seen, done) = self.with_file(work);
+            held.close();
+            let done = match self.open(&mut held) {
+                Ok(index) => work(index),
+                Err(error) => Err(Error::Index(error)),
+            };
             error = match done {
                 Err(Error::Index(error)) if calls_for_another(&error) && !error.is_of_disk() => {
                     error
                 }
-                done => return done,
+                done => return Some(done),
             };
         }
         tracing::warn!(%error, "the index is moved aside and made anew");
-        self.give_up(seen, true);
-        self.with_file(work).1
+        held.close();
+        file::move_aside(&*self.disk);
+        None
     }
 
     /// Works with the index of the file, which is opened if it is not; says which file it was.
@@ -222,32 +265,24 @@ impl IndexSlot {
             }
             drop(held);
             let mut held = self.write();
-            if held.file.is_none() {
-                self.used().clear();
-                match file::open(&*self.disk, self.store) {
-                    Ok(index) => held.file = Some(index),
-                    Err(error) => return (held.generation, Err(Error::Index(error))),
-                }
+            if held.file.is_none()
+                && let Err(error) = self.open(&mut held)
+            {
+                return (held.generation, Err(Error::Index(error)));
             }
         }
     }
 
-    /// Closes the file that a failure was met in, unless somebody else did.
-    fn give_up(&self, seen: u64, is_bad: bool) {
-        let mut held = self.write();
-        if held.generation != seen {
-            return;
-        }
-        held.file = None;
-        held.generation += 1;
-        if is_bad {
-            file::move_aside(&*self.disk);
-        }
+    fn open<'h>(&self, held: &'h mut Held) -> Result<&'h Index, IndexError> {
+        self.used().clear();
+        let opened = file::open(&*self.disk, self.store)?;
+        Ok(held.file.insert(opened))
     }
 
     fn begin_memory(&self) -> Result<(), Error> {
         let mut held = self.write();
         self.used().clear();
+        held.memory_begun += 1;
         match &held.memory {
             Some(memory) => memory.uses.store(MEMORY_USES, Ordering::Relaxed),
             None => {
@@ -260,9 +295,14 @@ impl IndexSlot {
         Ok(())
     }
 
-    fn end_memory(&self) {
-        if self.read().memory.is_some() {
-            self.write().memory = None;
+    /// Ends the use of memory that was known when a call began which the file served.
+    fn end_memory(&self, begun: u64) {
+        if self.read().memory.is_none() {
+            return;
+        }
+        let mut held = self.write();
+        if held.memory_begun == begun {
+            held.memory = None;
         }
     }
 
@@ -273,8 +313,7 @@ impl IndexSlot {
         }
         let mut held = self.write();
         held.memory = None;
-        held.file = None;
-        held.generation += 1;
+        held.close();
         Ok(file::remove(&*self.disk)?)
     }
 

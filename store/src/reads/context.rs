@@ -30,6 +30,8 @@ pub struct ContextReport {
 /// What resuming a thread needs.
 pub(crate) struct Resume {
     reader: Reader,
+    /// One past the newest record.
+    end: Ordinal,
     pub(crate) range: ContextRange,
     /// The head, where it is to be put in front.
     head: Option<Ordinal>,
@@ -68,7 +70,7 @@ impl Store {
             lost.into_iter()
                 .any(|(first, end)| (first.0..end.0).contains(&at))
         };
-        let rest = start.0..resume.reader.end().0;
+        let rest = start.0..resume.end.0;
         ordinals.extend(rest.filter(|at| !resume.skips(Ordinal(*at)) && !absent(*at)));
         Ok(ordinals)
     }
@@ -95,7 +97,7 @@ impl Store {
             return Ok(report);
         };
         let spans = resume.head.map(|at| (at, at.plus(1)));
-        for (from, end) in spans.into_iter().chain([(start, resume.reader.end())]) {
+        for (from, end) in spans.into_iter().chain([(start, resume.end)]) {
             self.write_lines(&resume, (from, end), &mut report, out)?;
         }
         // The head is needed wherever resuming begins, and all that the walk has looked for.
@@ -175,23 +177,25 @@ impl Store {
 
     /// The walk over the log needs no index: only what the index knows of the thread is asked for.
     fn resume(&self, id: &str, met: &mut Vec<Damage>) -> Result<Resume, Error> {
-        let (state, reader) = self.with_thread(id, |now| {
-            Ok((thread_state(&now.rows, now.number)?, now.reader.clone()))
+        let (state, end, reader) = self.with_thread(id, |now| {
+            let state = thread_state(&now.rows, now.number)?;
+            Ok((state, now.end, now.reader.clone()))
         })?;
-        self.resume_of(&reader, &state, met)
+        self.resume_of(&reader, end, &state, met)
     }
 
-    /// Walks back from the newest record as far as resuming needs. Damage is passed by and noted in
+    /// Walks back from `end`, where the state is known, as far as resuming needs. Damage is passed by and noted in
     /// `met`.
     pub(crate) fn resume_of(
         &self,
         reader: &Reader,
+        end: Ordinal,
         state: &ThreadState,
         met: &mut Vec<Damage>,
     ) -> Result<Resume, Error> {
         let mut scan = ContextScan::new(state);
         let mut unread = Vec::new();
-        let mut below = reader.end();
+        let mut below = end;
         while below.0 > 0 {
             let mut failed = None;
             let read = reader.records_back(below, &mut |record| {
@@ -232,6 +236,7 @@ impl Store {
         let head = head.map(|at| at.0);
         Ok(Resume {
             reader: reader.clone(),
+            end,
             range,
             head,
             unread,

@@ -9,7 +9,8 @@ use turnleaf_projector::fold::{AnomalyClass, ThreadState};
 use turnleaf_projector::index::Index;
 
 use crate::error::Error;
-use crate::index::catch_up::thread_state;
+use crate::index::catch_up::{state_of, thread_state};
+use crate::index::together::Short;
 use crate::open::Store;
 
 /// Threads that are asked for under one hold of the index.
@@ -92,14 +93,17 @@ impl Store {
             }
         }
         let rows = index.reader()?;
-        let mut is_current = Vec::with_capacity(found.len());
-        let mut short = Vec::new();
-        let mut records = 0;
-        for (_, number, reader) in &found {
-            let row = rows.thread(*number)?.unwrap_or_default();
-            let end = reader.end();
-            is_current.push(row.applied_end == end && row.chain == reader.chain());
-            let from = row.applied_end;
+        let (mut counts, mut behind) = (Vec::with_capacity(found.len()), Vec::new());
+        let (mut short, mut records) = (Vec::new(), 0);
+        for (at, (id, number, reader)) in found.into_iter().enumerate() {
+            let row = rows.thread(number)?.unwrap_or_default();
+            let (from, end) = (row.applied_end, reader.end());
+            let is_current = from == end && row.chain == reader.chain();
+            if is_current {
+                counts.push((at, counts_in(id, end, &state_of(&row, number)?)));
+                continue;
+            }
+            behind.push((at, id));
             let left = end.0.saturating_sub(from.0);
             let continues = if from == Ordinal(0) {
                 row.rows == 0
@@ -108,30 +112,30 @@ impl Store {
             };
             if continues && (1..=SHORT_RECORDS).contains(&left) && records < RECORDS_MAX {
                 records += left;
-                short.push((*number, reader, from));
+                short.push(Short {
+                    number,
+                    from,
+                    reader,
+                });
             }
         }
+        // No state of the index is held while others are made.
         drop(rows);
         // Where one of them is not taken, each is tried alone below, which knows what to do.
         let _ = catch_unwind(AssertUnwindSafe(|| self.take_short(index, &short)));
-        let taken = index.reader()?;
-        let mut counts = Vec::with_capacity(found.len());
-        for ((id, number, reader), is_current) in found.iter().zip(is_current) {
-            if is_current {
-                counts.push(counts_in(id, reader.end(), &thread_state(&taken, *number)?));
-                continue;
-            }
+        for (at, id) in behind {
             match self.catch_up(index, id) {
                 Ok(now) => {
-                    let state = thread_state(&now.rows, *number)?;
-                    counts.push(counts_in(id, now.reader.end(), &state));
+                    let state = thread_state(&now.rows, now.number)?;
+                    counts.push((at, counts_in(id, now.end, &state)));
                 }
                 // It was deleted since.
                 Err(Error::NoThread(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(counts)
+        counts.sort_by_key(|(at, _)| *at);
+        Ok(counts.into_iter().map(|(_, counts)| counts).collect())
     }
 }
 

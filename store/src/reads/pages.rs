@@ -67,7 +67,8 @@ pub struct TurnsPage {
     pub turns: Vec<Value>,
     /// One for each of the turns, in their order.
     pub heads: Vec<TurnHead>,
-    /// What is damaged of the records that this page needed; it is left out of the page.
+    /// Damage that this page met: of the records that it shows, and of those that it was the first
+    /// to take into the index. What is damaged is left out.
     pub damage: Vec<Damage>,
     /// Goes on behind the page; `None` when there is nothing behind it.
     pub next_cursor: Option<String>,

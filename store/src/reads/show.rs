@@ -8,7 +8,7 @@ use turnleaf_projector::uuid::uuid;
 
 use crate::error::Error;
 use crate::health::anomalies::{AnomalyCount, anomaly_count};
-use crate::index::catch_up::thread_state;
+use crate::index::catch_up::state_of;
 use crate::open::Store;
 
 /// One thread in detail.
@@ -88,10 +88,12 @@ impl Store {
         let lag = before.end().0.saturating_sub(applied);
         let (row, state, reader) = self.with_thread(id, |now| {
             let row = now.rows.thread(number)?.unwrap_or_default();
-            let state = thread_state(&now.rows, number)?;
+            let state = state_of(&row, number)?;
             Ok((row, state, now.reader.clone()))
         })?;
-        let range = self.resume_of(&reader, &state, &mut Vec::new())?.range;
+        let range = self
+            .resume_of(&reader, row.applied_end, &state, &mut Vec::new())?
+            .range;
         let mut segments = Vec::new();
         let journal_bytes = self.source.with(|known| {
             for info in known.segments() {
@@ -106,7 +108,7 @@ impl Store {
                 let fact = known.thread(number);
                 fact.is_some_and(|fact| fact.archived)
             }),
-            records: reader.end().0.saturating_sub(state.own_records),
+            records: row.applied_end.0.saturating_sub(state.own_records),
             turns: row.turn_rows,
             items: row.item_rows,
             resume_from: range.start.map(|start| start.0),

@@ -39,7 +39,7 @@ fn a_page_does_not_wait_for_another_thread_that_is_caught_up() {
         store
             .index
             .with(|index| {
-                store.index.alone_with(slow, || {
+                store.index.alone_with(&[slow], || {
                     let mut batch = index.writer()?;
                     batch.remove_thread(slow);
                     scope.spawn(|| told.send(newest(&store, "quick").turns.len()));
