@@ -3,8 +3,8 @@
 //!
 //! Whoever works with the index holds [`IndexSlot::held`] shared for as long as the work takes, so
 //! any number of pages and catch-ups run beside each other. It is held alone to open the index, to
-//! replace or delete it, and to begin and end the use of memory on a full disk: that waits for those
-//! who work with the index, and new ones wait for it.
+//! replace or delete it, and to begin and end the use of memory on a full disk: that waits for
+//! those who work with the index, and new ones wait for it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
