@@ -12,11 +12,12 @@
 //! - *Health*: [`Store::verify`], [`Store::diagnosis`], [`Store::repair`].
 //!
 //! An ordinal is a record's place in its thread, from 0 without gaps. Ranges are half-open: `end`
-//! is one past the last. Times are Unix milliseconds where a name ends in `_ms`, else Unix seconds.
-//! JSON has the field names of the agent's app-server protocol.
+//! is one past the last. Times are Unix milliseconds where a name ends in `_ms` or `Ms`, else Unix
+//! seconds. JSON has the field names of the agent's app-server protocol.
 //!
 //! Every operation fails with one [`Error`]; [`Error::kind`] says what can be done about it. A read
-//! that meets damage goes on around it, and [`Store::damage_seen`] has what it met.
+//! that meets damage goes on around it. What it met is in its answer, where that has a `damage`,
+//! and in [`Store::damage_seen`].
 //!
 //! ```no_run
 //! use turnleaf::{ItemsView, Order, Store, TurnsRequest};

@@ -44,8 +44,8 @@ impl Store {
     /// crash left behind is judged and made durable before this returns; [`Store::report`] says
     /// what was found.
     ///
-    /// Cost: reads what only the journal holds (at most 512 MiB, mostly a few), and asks for the
-    /// length of each segment in use. It does not grow with the history of a thread.
+    /// Cost: reads the journal (mostly a few MiB, 512 at most unless readers hold its files) and
+    /// what the catalogue got since its checkpoint, and asks for the length of each segment in use.
     ///
     /// ```no_run
     /// # fn example() -> Result<(), turnleaf::Error> {

@@ -150,7 +150,7 @@ impl OpenSegment {
         let mut inflater = match take_inflater() {
             Ok(inflater) => inflater,
             Err(source) => {
-                let operation = "set up the inflation of";
+                let operation = "set up the decompression of";
                 return vec![Err(DiskFailure {
                     operation,
                     path: self.path.clone(),

@@ -95,7 +95,7 @@ impl Search<'_> {
         segment: &SegmentFile,
     ) -> Result<Vec<Found>, ReadError> {
         let mut inflater =
-            zstd::bulk::Decompressor::new().map_err(failed("set up the inflation of", path))?;
+            zstd::bulk::Decompressor::new().map_err(failed("set up the decompression of", path))?;
         let mut found = Vec::new();
         let mut at = HEADER_BYTES as u64;
         while at + BLOCK_HEADER_BYTES as u64 <= self.len {

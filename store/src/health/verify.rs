@@ -59,8 +59,8 @@ impl Store {
     /// Writes nothing but the list of damage, for who opens the store later. `progress` is told
     /// the payload bytes read so far. Appends go on meanwhile.
     ///
-    /// Cost: reads everything that is stored, once; memory of about a hundredth of the largest
-    /// thread.
+    /// Cost: reads everything that is stored several times: each file whole, its records, and the
+    /// records again to fold them. Memory of about a hundredth of the largest thread.
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
