@@ -355,8 +355,8 @@ impl Store {
         passed_by: Option<Ordinal>,
     ) -> Result<Fed, Stop> {
         let mut rows = batch.thread(number)?;
-        // INVARIANT: a record is folded once. The batch begins with what is committed now, which may
-        // be more than what the caller knew.
+        // INVARIANT: a record is folded once. The batch begins with what is committed now, which
+        // may be more than what the caller knew.
         if rows.row().applied_end != from {
             return Err(Stop::from(IndexError::Overtaken(number)));
         }

@@ -20,8 +20,8 @@ use crate::error::Error;
 /// How often the index in memory serves before the disk is asked again.
 const MEMORY_USES: u32 = 64;
 
-/// How often an index is replaced for one call at most: once for its own failure, and for those that
-/// others cause beside it.
+/// How often an index is replaced for one call at most: once for its own failure, and for those
+/// that others cause beside it.
 const TRIES: usize = 4;
 
 /// The index, opened on first use.

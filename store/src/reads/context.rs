@@ -184,8 +184,8 @@ impl Store {
         self.resume_of(&reader, end, &state, met)
     }
 
-    /// Walks back from `end`, where the state is known, as far as resuming needs. Damage is passed by and noted in
-    /// `met`.
+    /// Walks back from `end`, where the state is known, as far as resuming needs. Damage is passed
+    /// by and noted in `met`.
     pub(crate) fn resume_of(
         &self,
         reader: &Reader,
