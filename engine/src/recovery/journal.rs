@@ -10,10 +10,10 @@ use turnleaf_format::{Generation, JournalChain, Ordinal, ThreadNumber};
 use super::findings::Findings;
 use super::set::{End, FileSet, Linked, Refusal};
 use super::survey::FileEvidence;
-use super::verdict::{Ended, TailVerdict, gap_damage, judge_end, judge_tail};
+use super::verdict::ends::{Ended, StatedEnd, TailVerdict, gap_damage, judge_end, judge_tail};
 use crate::catalogue::Acceptance;
 use crate::error::{Cause, Damage, DiskFailure, Unreadable};
-use crate::journal::{Odd, Scan, ScannedFrame, scan_file};
+use crate::journal::{Gap, Odd, Scan, ScannedFrame, scan_file};
 use crate::view::JournalFile;
 
 /// A damaged frame whose header still says what it held.
@@ -134,47 +134,17 @@ impl JournalRead {
     fn take(&mut self, file: &Arc<JournalFile>, linked: &Linked, scan: Scan) {
         let ended = match linked.end {
             End::At(offset, stated) => {
-                let (ended, agrees) = judge_end(&scan, stated);
-                if !agrees {
-                    let damage = Damage {
-                        file: file.path.clone(),
-                        offset,
-                        length: 0,
-                        thread: None,
-                        ordinals: None,
-                        cause: Cause::Chain,
-                    };
-                    let place = part_of(file, offset, offset);
-                    self.findings.of_store(damage, Some(place));
+                let (ended, reached) = judge_end(&scan, stated);
+                if reached == StatedEnd::Contradicted {
+                    self.wrong_end(file, offset);
                 }
                 ended
             }
             End::Newest | End::Unknown => judge_tail(&scan),
         };
-        if let Some((offset, why)) = scan.unreadable {
-            // [R:set-20]
-            let of_gaps = ended.damaged.iter();
-            let mut of_gaps = of_gaps.filter(|gap| matches!(gap.odd, Odd::Unreadable(_)));
-            if of_gaps.all(|gap| !(gap.offset..gap.end).contains(&offset)) {
-                let unreadable = Unreadable::at(&file.path, offset, why);
-                self.findings.unreadable(&unreadable);
-            }
-        }
+        self.take_unreadable(file, &scan, &ended);
         for gap in &ended.damaged {
-            let damage = gap_damage(&file.path, gap);
-            match gap.header {
-                Some(header) if header.thread != ThreadNumber::CATALOGUE => {
-                    self.lost.push(LostFrame {
-                        generation: file.generation,
-                        header,
-                        damage,
-                    });
-                }
-                _ => {
-                    let place = part_of(file, gap.offset, gap.end);
-                    self.findings.of_store(damage, Some(place));
-                }
-            }
+            self.take_gap(file, gap);
         }
         if linked.end == End::Newest {
             self.end_in(file, &ended);
@@ -189,12 +159,8 @@ impl JournalRead {
         for (offset, end) in &scan.slack {
             // [R:frame-15]
             let damage = Damage {
-                file: file.path.clone(),
-                offset: *offset,
                 length: end - offset,
-                thread: None,
-                ordinals: None,
-                cause: Cause::Slack,
+                ..damage_at(file, *offset, Cause::Slack)
             };
             let place = part_of(file, *offset, *end);
             self.findings.costs_nothing_there(damage, place);
@@ -209,6 +175,45 @@ impl JournalRead {
                 if !frame.header.is_marker() {
                     self.frames.push((Arc::clone(file), frame));
                 }
+            }
+        }
+    }
+
+    /// The file does not end as the next one says. [R:sealed-end-5]
+    fn wrong_end(&mut self, file: &JournalFile, offset: u64) {
+        let place = part_of(file, offset, offset);
+        let damage = damage_at(file, offset, Cause::Chain);
+        self.findings.of_store(damage, Some(place));
+    }
+
+    /// What the device did not read and no damaged place tells. [R:set-20]
+    fn take_unreadable(&mut self, file: &JournalFile, scan: &Scan, ended: &Ended) {
+        let Some((offset, why)) = scan.unreadable else {
+            return;
+        };
+        let is_told = ended.damaged.iter().any(|gap| {
+            matches!(gap.odd, Odd::Unreadable(_)) && (gap.offset..gap.end).contains(&offset)
+        });
+        if !is_told {
+            let unreadable = Unreadable::at(&file.path, offset, why);
+            self.findings.unreadable(&unreadable);
+        }
+    }
+
+    /// A damaged place: it concerns one thread where a header says which.
+    fn take_gap(&mut self, file: &JournalFile, gap: &Gap) {
+        let damage = gap_damage(&file.path, gap);
+        match gap.header {
+            Some(header) if header.thread != ThreadNumber::CATALOGUE => {
+                self.lost.push(LostFrame {
+                    generation: file.generation,
+                    header,
+                    damage,
+                });
+            }
+            _ => {
+                let place = part_of(file, gap.offset, gap.end);
+                self.findings.of_store(damage, Some(place));
             }
         }
     }
@@ -285,6 +290,18 @@ impl JournalRead {
 fn ends_with_a_marker(scan: &Scan, end: u64) -> bool {
     let last = scan.frames.last().map(|frame| &frame.header);
     last.is_some_and(|last| last.is_marker() && last.place.offset + last.stride() == end)
+}
+
+/// Damage of a place that has no length yet.
+fn damage_at(file: &JournalFile, offset: u64, cause: Cause) -> Damage {
+    Damage {
+        file: file.path.clone(),
+        offset,
+        length: 0,
+        thread: None,
+        ordinals: None,
+        cause,
+    }
 }
 
 /// What a repair states about a part of the file.

@@ -20,7 +20,7 @@ pub(crate) use replay::{CatalogueFrom, ReplayError, Replayed, replay};
 pub use set::Refusal;
 pub use survey::store_exists;
 pub(crate) use survey::{Survey, survey};
-pub use verdict::TailVerdict;
+pub use verdict::ends::TailVerdict;
 
 #[cfg(test)]
 mod tests;

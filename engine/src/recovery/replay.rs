@@ -17,7 +17,7 @@ use super::segments::{Budget, Suspects, suspects};
 use super::set::{FileSet, Refusal, choose_files};
 use super::survey::{FileEvidence, Survey};
 use super::threads::{Growing, PublishedRun};
-use super::verdict::TailVerdict;
+use super::verdict::ends::TailVerdict;
 use crate::catalogue::{Acceptance, Catalogue};
 use crate::damage_list::{self, Place};
 use crate::disk::{Disk, read_exact_at};

@@ -1,5 +1,5 @@
-//! Owns the verdicts about the set of journal files (RECOVERY.md section 2) as a pure function; it
-//! must not read or write anything.
+//! Owns the choice of the journal files that count, by the verdicts of `verdict/files.rs`; it must
+//! not read or write anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +8,10 @@ use turnleaf_format::{Generation, JournalChain, StoreId};
 
 use super::findings::{Findings, Remark};
 use super::survey::{FileEvidence, Survey};
+use super::verdict::files::{
+    Area, Count, Evidence, FileVerdict, Frames, IdleVerdict, LinkVerdict, NamelessVerdict,
+    file_verdict, idle_verdict, link_verdict, nameless_verdict,
+};
 use crate::catalogue::Acceptance;
 use crate::error::{Cause, Damage, Unreadable};
 use crate::journal::Header;
@@ -90,38 +94,15 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
     refuse(survey)?;
     let store = survey.identity.ok_or_else(|| headless(survey))?;
     let mut sorted = sort(files);
-    let mut findings = std::mem::take(&mut sorted.findings);
-    let valid: Vec<&JournalHeader> = files.iter().filter_map(valid_header).collect();
-    let highest = valid.iter().map(|header| header.generation).max();
-    let highest = highest.max(sorted.headless.keys().next_back().copied());
-    let newest = sorted.valid.last_key_value().map(|(_, indices)| indices);
-    let oldest = newest.into_iter().flatten();
-    let oldest = oldest.filter_map(|index| valid_header(&files[*index]));
-    let oldest_live = oldest.map(|header| header.oldest_live).min();
-    let oldest_live = oldest_live.unwrap_or(Generation(1));
+    let highest = highest_generation(files, &sorted);
+    let oldest_live = oldest_live(files, &sorted);
     // Frames of generations that had left the live range need no header. [R:set-9]
     let live = sorted.headless.split_off(&oldest_live);
     let mut free = sorted.free;
     free.extend(sorted.headless.into_values().flatten());
-    for (generation, index) in live
-        .iter()
-        .flat_map(|(generation, all)| all.iter().map(|index| (*generation, *index)))
-    {
-        // Its frames say their generation; what is lost is the header.
-        let header = part_of(generation, 0, FRAMES_OFFSET);
-        let damage = whole_file(&files[index], bad(&files[index]));
-        findings.of_store(damage, Some(header));
-    }
-    for doubled in sorted
-        .valid
-        .range(oldest_live..)
-        .filter(|(_, all)| all.len() > 1)
-    {
-        for index in doubled.1 {
-            // Either choice could drop acknowledged records.
-            findings.of_store(whole_file(&files[*index], Cause::Doubled), None);
-        }
-    }
+    let mut findings = sorted.findings;
+    lost_headers(files, &live, &mut findings);
+    duplicates(files, &sorted.valid, oldest_live, &mut findings);
     let mut walk = Walk {
         files,
         valid: sorted.valid,
@@ -139,26 +120,84 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
         findings.of_store(missing(JOURNAL.to_owned()), None);
     }
     for generation in &walk.missing {
+        // [R:set-12]
         let whole = part_of(*generation, 0, u64::MAX);
         let damage = missing(format!("{JOURNAL} (generation {generation})"));
         findings.of_store(damage, Some(whole));
     }
-    for index in sorted.unknown {
-        // Nothing can be read in it; a link that leads nowhere may have led to it. [R:set-7]
-        let damage = whole_file(&files[index], bad(&files[index]));
-        match walk.missing.first() {
-            None => free.push(index),
-            Some(lost) => findings.of_store(damage, Some(part_of(*lost, 0, u64::MAX))),
+    for index in sorted.nameless {
+        let lost = walk.missing.first();
+        match (nameless_verdict(lost.is_some()), lost) {
+            (NamelessVerdict::MayBeLinked, Some(lost)) => {
+                let damage = whole_file(&files[index], bad(&files[index]));
+                findings.of_store(damage, Some(part_of(*lost, 0, u64::MAX)));
+            }
+            _ => free.push(index),
         }
     }
-    // Older generations, and beginnings that never came into use. [R:set-14] [R:set-15]
-    let rest = walk.valid.into_iter();
-    let idle =
-        |(generation, all): &(Generation, Vec<usize>)| *generation < oldest_live || all.len() == 1;
-    free.extend(rest.filter(idle).flat_map(|(_, all)| all));
+    free.extend(walk.idle(oldest_live));
+    unusable(survey, &mut findings);
+    free.retain(|index| files[*index].unreadable.is_none());
     let mut chain = walk.chain;
     chain.reverse();
-    for file in files {
+    Ok(FileSet {
+        store,
+        chain,
+        free,
+        findings,
+        oldest_live,
+        highest,
+    })
+}
+
+/// The highest generation that a valid header or a frame states.
+fn highest_generation(files: &[FileEvidence], sorted: &Sorted) -> Generation {
+    let valid = files.iter().filter_map(valid_header);
+    let valid = valid.map(|header| header.generation).max();
+    let headless = sorted.headless.keys().next_back().copied();
+    valid.max(headless).unwrap_or(Generation(0))
+}
+
+/// From which generation on the newest header needs files.
+fn oldest_live(files: &[FileEvidence], sorted: &Sorted) -> Generation {
+    let newest = sorted.valid.last_key_value().map(|(_, indices)| indices);
+    let newest = newest.into_iter().flatten();
+    let newest = newest.filter_map(|index| valid_header(&files[*index]));
+    let oldest = newest.map(|header| header.oldest_live).min();
+    oldest.unwrap_or(Generation(1))
+}
+
+/// Files of live generations without a header: their frames say the generation. [R:set-8]
+fn lost_headers(
+    files: &[FileEvidence],
+    live: &BTreeMap<Generation, Vec<usize>>,
+    findings: &mut Findings,
+) {
+    for (generation, all) in live {
+        for index in all {
+            let header = part_of(*generation, 0, FRAMES_OFFSET);
+            let damage = whole_file(&files[*index], bad(&files[*index]));
+            findings.of_store(damage, Some(header));
+        }
+    }
+}
+
+/// Several files with a header of one live generation. [R:set-13]
+fn duplicates(
+    files: &[FileEvidence],
+    valid: &BTreeMap<Generation, Vec<usize>>,
+    oldest_live: Generation,
+    findings: &mut Findings,
+) {
+    let several = valid.range(oldest_live..).filter(|(_, all)| all.len() > 1);
+    for index in several.flat_map(|(_, all)| all) {
+        findings.of_store(whole_file(&files[*index], Cause::Doubled), None);
+    }
+}
+
+/// What no repair ends: numbers that cannot be followed, and files that could not be judged.
+fn unusable(survey: &Survey, findings: &mut Findings) {
+    for file in &survey.journal {
         // [R:set-21]
         let stated = valid_header(file).map(|header| header.generation);
         if stated.max(file.highest_frame) >= Some(FAR) {
@@ -169,15 +208,6 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
     for unreadable in &survey.unreadable {
         findings.unreadable(unreadable);
     }
-    free.retain(|index| files[*index].unreadable.is_none());
-    Ok(FileSet {
-        store,
-        chain,
-        free,
-        findings,
-        oldest_live,
-        highest: highest.unwrap_or(Generation(0)),
-    })
 }
 
 /// Version is judged before identity, and both before damage. [R:order]
@@ -230,7 +260,7 @@ struct Sorted {
     /// Without a header, by the generation of their frames.
     headless: BTreeMap<Generation, Vec<usize>>,
     /// Without header and frames, but not blank.
-    unknown: Vec<usize>,
+    nameless: Vec<usize>,
     free: Vec<usize>,
     findings: Findings,
 }
@@ -242,58 +272,85 @@ fn sort(files: &[FileEvidence]) -> Sorted {
         .map(|header| header.previous_end.generation)
         .collect();
     for (index, file) in files.iter().enumerate() {
-        match (&file.header, file.highest_frame) {
-            (Header::Valid(header), frame) => {
-                // A copy that is not there cannot be written anew.
-                let copy = file.odd_copy.filter(|_| file.len >= FRAMES_OFFSET);
-                if let Some((offset, error)) = copy {
-                    sorted.findings.remark(Remark::HeaderCopy {
-                        file: file.path.clone(),
-                        offset,
-                        error,
-                    });
-                }
-                let short = file.len < header.capacity && file.unreadable.is_none();
-                let held = frame == Some(header.generation);
-                if short && held {
-                    // [R:set-16]
-                    let damage = Damage {
-                        offset: file.len,
-                        length: header.capacity - file.len,
-                        ..whole_file(file, Cause::Length)
-                    };
-                    let cut = part_of(header.generation, file.len, header.capacity);
-                    sorted.findings.of_store(damage, Some(cut));
-                } else if short && !linked.contains(&header.generation) {
-                    // [R:set-18]
-                    sorted.free.push(index);
-                    continue;
-                }
-                sorted
-                    .valid
-                    .entry(header.generation)
-                    .or_default()
-                    .push(index);
+        let verdict = file_verdict(evidence(file, &linked));
+        let header = valid_header(file);
+        if let Some(header) = header {
+            sorted.remark_copy(file);
+            if verdict == FileVerdict::CutShort {
+                sorted.cut_short(file, header);
             }
-            (Header::Refused(error), frame) => {
-                // [R:set-17]
-                match frame {
-                    Some(generation) => {
-                        sorted.headless.entry(generation).or_default().push(index);
-                    }
-                    None => sorted
-                        .findings
-                        .of_store(whole_file(file, Cause::Decode(*error)), None),
-                }
+        }
+        match (verdict, header, file.highest_frame) {
+            (FileVerdict::Counts | FileVerdict::CutShort, Some(header), _) => {
+                let of_generation = sorted.valid.entry(header.generation);
+                of_generation.or_default().push(index);
             }
-            (_, Some(generation)) => sorted.headless.entry(generation).or_default().push(index),
-            // Nothing can be said of it. [R:set-20]
-            (_, None) if file.unreadable.is_some() => {}
-            (Header::Blank, None) => sorted.free.push(index),
-            (_, None) => sorted.unknown.push(index),
+            (FileVerdict::Headless, _, Some(generation)) => {
+                sorted.headless.entry(generation).or_default().push(index);
+            }
+            (FileVerdict::Contradicts, _, _) => {
+                let damage = whole_file(file, bad(file));
+                sorted.findings.of_store(damage, None);
+            }
+            (FileVerdict::Free, _, _) => sorted.free.push(index),
+            (FileVerdict::Nameless, _, _) => sorted.nameless.push(index),
+            (FileVerdict::Unread, _, _) => {}
+            (FileVerdict::Counts | FileVerdict::CutShort, None, _)
+            | (FileVerdict::Headless, _, None) => {
+                unreachable!("the verdict follows from the header and the frames")
+            }
         }
     }
     sorted
+}
+
+/// What is known of a file by itself; `linked` are the generations that a header links to.
+fn evidence(file: &FileEvidence, linked: &BTreeSet<Generation>) -> Evidence {
+    let header = valid_header(file);
+    let area = match (&file.header, header) {
+        (_, Some(header)) if file.len < header.capacity => Area::ValidOverShortFile,
+        (_, Some(_)) => Area::Valid,
+        (Header::Blank, _) => Area::Blank,
+        (Header::Refused(_), _) => Area::Refused,
+        (_, None) => Area::Bad,
+    };
+    let generation = header.map(|header| header.generation);
+    let stands = match generation {
+        Some(generation) => file.highest_frame == Some(generation),
+        None => file.highest_frame.is_some(),
+    };
+    Evidence {
+        area,
+        frames: if stands { Frames::Some } else { Frames::No },
+        linked: generation.is_some_and(|generation| linked.contains(&generation)),
+        read: file.unreadable.is_none(),
+    }
+}
+
+impl Sorted {
+    /// [R:set-4]
+    fn remark_copy(&mut self, file: &FileEvidence) {
+        // A copy that is not there cannot be written anew.
+        let copy = file.odd_copy.filter(|_| file.len >= FRAMES_OFFSET);
+        if let Some((offset, error)) = copy {
+            self.findings.remark(Remark::HeaderCopy {
+                file: file.path.clone(),
+                offset,
+                error,
+            });
+        }
+    }
+
+    /// [R:set-16]
+    fn cut_short(&mut self, file: &FileEvidence, header: &JournalHeader) {
+        let damage = Damage {
+            offset: file.len,
+            length: header.capacity - file.len,
+            ..whole_file(file, Cause::Length)
+        };
+        let cut = part_of(header.generation, file.len, header.capacity);
+        self.findings.of_store(damage, Some(cut));
+    }
 }
 
 /// The way from the newest file down to the oldest that is needed.
@@ -320,35 +377,44 @@ impl Walk<'_> {
                 end,
             };
             let below = |walk: &Self| walk.highest_below(wanted);
-            match (valid.as_slice(), headless.as_slice()) {
-                ([index], []) => {
-                    let header = valid_header(&self.files[*index]).copied();
-                    self.chain.push(linked(*index, header));
+            match link_verdict(Count::of(&valid), Count::of(&headless)) {
+                LinkVerdict::Valid => {
+                    let header = valid_header(&self.files[valid[0]]).copied();
+                    self.chain.push(linked(valid[0], header));
                     (end, next) = link_of(header.as_ref());
                 }
-                ([], [index]) => {
-                    self.chain.push(linked(*index, None));
+                LinkVerdict::Headless => {
+                    self.chain.push(linked(headless[0], None));
                     (end, next) = (End::Unknown, below(self));
                 }
-                // Neither is chosen, but their links may agree. [R:set-13]
-                ([first, rest @ ..], []) => {
+                LinkVerdict::Missing => {
+                    self.missing.push(wanted);
+                    (end, next) = (End::Unknown, below(self));
+                }
+                LinkVerdict::Ambiguous => {
                     let link = |index: &usize| link_of(valid_header(&self.files[*index]));
-                    let agreed = link(first);
-                    let agree = rest.iter().all(|index| link(index) == agreed);
-                    (end, next) = if agree {
+                    let agreed = link(&valid[0]);
+                    (end, next) = if valid.iter().all(|index| link(index) == agreed) {
                         agreed
                     } else {
                         (End::Unknown, below(self))
                     };
                 }
-                // [R:set-12]
-                ([], []) => {
-                    self.missing.push(wanted);
+                LinkVerdict::AmbiguousAndHeadless => {
                     (end, next) = (End::Unknown, below(self));
                 }
-                _ => (end, next) = (End::Unknown, below(self)),
             }
         }
+    }
+
+    /// Files that no link led to and that hold nothing that is needed.
+    fn idle(&mut self, oldest_live: Generation) -> Vec<usize> {
+        let rest = std::mem::take(&mut self.valid).into_iter();
+        let free = rest.filter(|(generation, all)| {
+            let live = *generation >= oldest_live;
+            idle_verdict(live, Count::of(all)) == IdleVerdict::Free
+        });
+        free.flat_map(|(_, all)| all).collect()
     }
 
     fn highest_below(&self, generation: Generation) -> Option<Generation> {

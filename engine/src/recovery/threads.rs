@@ -1,25 +1,25 @@
-//! Owns the making of a thread's view from its runs and frames, and the verdicts on what does not
-//! fit (RECOVERY.md sections 3 and 7). [S:thread-1]
+//! Owns the making of a thread's view from its runs and frames, and what the verdicts on frames
+//! (`verdict/frames.rs`) and runs (RECOVERY.md section 7) make of it. [S:thread-1]
 
+mod sweep;
+
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use turnleaf_format::catalogue::Lost;
 use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
+pub(crate) use self::sweep::PublishedRun;
+use self::sweep::{Sweep, Unread, broken_run};
 use super::findings::Findings;
 use super::journal::{LostFrame, part_of};
+use super::verdict::frames::{
+    Begin, Cover, Evidence, FirstRecord, Link, Opening, Standing, first_record, standing,
+};
 use crate::catalogue::Acceptance;
 use crate::error::{Cause, Damage};
 use crate::journal::ScannedFrame;
 use crate::view::{FrameRef, Hole, JournalFile, RunRef, ThreadView};
-
-/// A run that the thread should have.
-#[derive(Debug, Clone)]
-pub(crate) struct PublishedRun {
-    pub(crate) run: RunRef,
-    /// Why its file cannot be read at all, if so. [R:seg-1]
-    pub(crate) gone: Option<Damage>,
-}
 
 /// A view that grows by frames in order of position.
 #[derive(Debug)]
@@ -36,10 +36,7 @@ pub(crate) struct Growing {
 }
 
 impl Growing {
-    /// The cover of the thread's runs, which are given in ascending order: from the lowest ordinal
-    /// up, each time with the run that begins at or below the place reached and ends farthest; of
-    /// equals the newest, which was written because the name of the one before may be lost.
-    /// [R:seg-14]
+    /// The cover of the thread's runs, which are given in ascending order. [R:seg-14]
     pub(crate) fn cover(
         thread: ThreadNumber,
         runs: Vec<PublishedRun>,
@@ -50,23 +47,10 @@ impl Growing {
         view.given_up = lost.to_vec();
         let mut gone = Vec::new();
         let (lost, usable): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.gone.is_some());
-        let end = lost.iter().chain(&usable).map(|run| run.run.end).max();
-        let end = end.unwrap_or_default();
-        // Each run is looked at once: those that begin at or below the place reached are taken in,
-        // and of them only the one that ends farthest can be the next.
-        let (mut usable, mut lost) = (usable.as_slice(), lost.as_slice());
-        let mut best: Option<&PublishedRun> = None;
-        while view.end < end {
+        let mut sweep = Sweep::new(&usable, &lost);
+        while view.end < sweep.end {
             let place = view.end;
-            while let [run, rest @ ..] = usable
-                && run.run.first <= place
-            {
-                let reach = |run: &PublishedRun| (run.run.end, run.run.file.segment);
-                best = best.filter(|best| reach(best) > reach(run)).or(Some(run));
-                usable = rest;
-            }
-            if let Some(best) = best.filter(|best| best.run.end > place) {
-                let run = &best.run;
+            if let Some(run) = sweep.farthest_at(place) {
                 if run.first == place && run.chain_before != view.chain {
                     let broken = ordinals_of(thread, (place, place), run.chain_before);
                     findings.of_thread(thread, broken_run(run, (place, run.end)), broken);
@@ -77,48 +61,17 @@ impl Growing {
                 });
                 continue;
             }
-            // Nothing readable holds the place.
-            while let [run, rest @ ..] = lost
-                && run.run.end <= place
-            {
-                lost = rest;
-            }
-            let (begun, later) = lost.split_at(lost.partition_point(|run| run.run.first <= place));
-            let over = begun.iter().find(|run| place < run.run.end);
-            let stop = usable.first().into_iter().chain(later.first());
-            let stop = stop.min_by_key(|run| run.run.first);
-            let stop_at = stop.map_or(end, |run| run.run.first);
-            let until = over.map_or(stop_at, |run| run.run.end.min(stop_at));
-            let whole = over.filter(|run| run.run.end == until);
-            let damage = match (over.and_then(|run| run.gone.clone()), stop) {
-                (Some(damage), _) => damage,
-                (None, Some(run)) => broken_run(&run.run, (place, until)),
-                (None, None) => break,
+            let Some(Unread { hole, of_a_run }) = sweep.unread_at((place, view.chain), thread)
+            else {
+                break;
             };
-            let damage = Damage {
-                thread: Some(thread),
-                ordinals: Some((place, until)),
-                ..damage
-            };
-            view.chain = match (whole, stop) {
-                (Some(run), _) => run.run.chain_after,
-                (None, Some(run)) => run.run.chain_before,
-                (None, None) => view.chain,
-            };
-            view.end = until;
-            let hole = Hole {
-                first: place,
-                end: until,
-                chain_after: view.chain,
-                damage: damage.clone(),
-            };
-            view.holes.push(hole.clone());
-            if over.is_some() {
-                gone.push(hole);
+            (view.end, view.chain) = (hole.end, hole.chain_after);
+            if of_a_run {
+                gone.push(hole.clone());
             } else {
-                let lost = ordinals_of(thread, (place, until), view.chain);
-                findings.of_thread(thread, damage, lost);
+                findings.of_thread(thread, hole.damage.clone(), acceptance_of(thread, &hole));
             }
+            view.holes.push(hole);
         }
         Growing {
             cover: (view.end, view.chain),
@@ -142,92 +95,137 @@ impl Growing {
         lost: &[LostFrame],
         findings: &mut Findings,
     ) {
-        let (header, thread) = (&frame.header, self.view.thread);
-        let first = header.first_ordinal;
-        let end = first.plus(frame.records);
-        // [S:catalogue-11]
-        if self.view.is_given_up(first, end.max(first.plus(1))) {
-            return;
-        }
-        let place = header.place.offset;
-        let this_frame = part_of(file, place, place + header.stride());
-        let broken = ordinals_of(thread, (first, first), header.thread_chain);
-        let odd = |cause, ordinals| Damage {
-            file: file.path.clone(),
-            offset: header.place.offset,
-            length: header.stride(),
-            thread: Some(thread),
-            ordinals,
-            cause,
-        };
-        let frame_ref = FrameRef {
-            file: Arc::clone(file),
-            offset: header.place.offset,
-            body_len: header.body_len,
-            body_crc: header.body_crc,
-            entry_count: header.entry_count,
-            first,
-            end,
-            chain_before: header.thread_chain,
-            chain_after: frame.chain_after,
-            unfinished: frame.unfinished,
-            lengths: frame.lengths.clone(),
-            body: frame.catalogue_body.clone().map(Arc::new),
-        };
-        let (cover_end, cover_chain) = self.cover;
-        let sealed = end < cover_end || (end == cover_end && !frame.unfinished);
+        let standing = standing(self.evidence(frame));
         #[cfg(turnleaf_bugs)]
-        if sealed && crate::bugs::SealedCountedTwice.planted() {
-            self.view.push_frame(frame_ref);
-            return;
-        }
-        if sealed {
-            // [R:frame-9], as far as it can be told without reading the segment.
-            if end == cover_end && frame.chain_after != cover_chain {
-                let damage = odd(Cause::Chain, Some((first, end)));
-                findings.of_thread(thread, damage, this_frame);
-            }
-            self.spare.push(frame_ref);
-            return;
-        }
-        if first < self.view.end {
-            // [R:frame-6]
-            let damage = odd(Cause::Chain, Some((first, end)));
-            findings.of_thread(thread, damage, this_frame);
-            return;
-        }
-        if frame.bytes_before == 0 {
-            // A record that was left unfinished is void once its ordinal begins anew. [R:frame-8]
-            self.drop_unfinished();
-        }
-        if first > self.view.end {
-            // [R:frame-7]
-            self.drop_unfinished();
-            let absent = odd(Cause::Missing, None);
-            self.missing((first, header.thread_chain), lost, absent, findings);
-            let stated = self.view.chain_given_up(first);
-            if stated.is_some_and(|stated| stated != header.thread_chain) {
-                findings.of_thread(thread, odd(Cause::Chain, None), broken);
-            }
-        } else if header.thread_chain != self.view.chain {
-            // [R:frame-6]
-            findings.of_thread(thread, odd(Cause::Chain, None), broken);
-        }
-        if frame.bytes_before != self.open_bytes {
-            // The record was begun elsewhere, and that is not there. [R:frame-10]
-            self.drop_unfinished();
-            let damage = odd(Cause::Missing, Some((first, end.max(first.plus(1)))));
-            if end == first {
-                let record = (first, first.plus(1));
-                let lost = ordinals_of(thread, record, frame.chain_after);
-                findings.of_thread(thread, damage, lost);
+        let standing = match standing {
+            Standing::Repeats | Standing::Contradicts
+                if crate::bugs::SealedCountedTwice.planted() =>
+            {
+                self.view.push_frame(frame_ref(file, frame));
                 return;
             }
-            self.hole(end, damage, frame.chain_after, findings);
-            return;
+            other => other,
+        };
+        match standing {
+            Standing::GivenUp => {}
+            Standing::Repeats => self.spare.push(frame_ref(file, frame)),
+            Standing::Contradicts => {
+                self.contradicts(file, frame, findings);
+                self.spare.push(frame_ref(file, frame));
+            }
+            Standing::Overlaps => self.contradicts(file, frame, findings),
+            Standing::GoesOn => self.go_on(file, frame, findings),
+            Standing::Breaks => {
+                self.breaks(file, frame, findings);
+                self.go_on(file, frame, findings);
+            }
+            Standing::Skips => {
+                self.skip(file, frame, lost, findings);
+                self.go_on(file, frame, findings);
+            }
+            Standing::SkipsAndBreaks => {
+                self.skip(file, frame, lost, findings);
+                self.breaks(file, frame, findings);
+                self.go_on(file, frame, findings);
+            }
+        }
+    }
+
+    /// What is known of a frame beside the thread.
+    fn evidence(&self, frame: &ScannedFrame) -> Evidence {
+        let (first, end) = ordinals(frame);
+        let (cover_end, cover_chain) = self.cover;
+        let cover = if end < cover_end {
+            Cover::Within
+        } else if end == cover_end && !frame.unfinished {
+            Cover::ToItsEnd
+        } else {
+            Cover::Beyond
+        };
+        let begin = match first.cmp(&self.view.end) {
+            Ordering::Less => Begin::Below,
+            Ordering::Equal => Begin::AtEnd,
+            Ordering::Greater => Begin::Above,
+        };
+        let before = frame.header.thread_chain;
+        let agrees = match (cover, begin) {
+            (Cover::ToItsEnd, _) => Some(frame.chain_after == cover_chain),
+            (Cover::Beyond, Begin::AtEnd) => Some(before == self.view.chain),
+            (Cover::Beyond, Begin::Above) => {
+                let stated = self.view.chain_given_up(first);
+                stated.map(|stated| stated == before)
+            }
+            (Cover::Within, _) | (Cover::Beyond, Begin::Below) => None,
+        };
+        Evidence {
+            given_up: self.view.is_given_up(first, at_least_one((first, end))),
+            cover,
+            begin,
+            link: match agrees {
+                Some(true) => Link::Agrees,
+                Some(false) => Link::Differs,
+                None => Link::Unknown,
+            },
+        }
+    }
+
+    /// Files that a frame is not the one that the thread has in its place.
+    fn contradicts(&self, file: &JournalFile, frame: &ScannedFrame, findings: &mut Findings) {
+        let place = frame.header.place.offset;
+        let this_frame = part_of(file, place, place + frame.header.stride());
+        let damage = frame_damage(file, frame, Cause::Chain, Some(ordinals(frame)));
+        findings.of_thread(self.view.thread, damage, this_frame);
+    }
+
+    /// Files that the chain of a frame is not the one that is known for its place.
+    fn breaks(&self, file: &JournalFile, frame: &ScannedFrame, findings: &mut Findings) {
+        let (thread, first) = (self.view.thread, frame.header.first_ordinal);
+        let broken = ordinals_of(thread, (first, first), frame.header.thread_chain);
+        let damage = frame_damage(file, frame, Cause::Chain, None);
+        findings.of_thread(thread, damage, broken);
+    }
+
+    /// Files what is missing before a frame.
+    fn skip(
+        &mut self,
+        file: &JournalFile,
+        frame: &ScannedFrame,
+        lost: &[LostFrame],
+        findings: &mut Findings,
+    ) {
+        self.drop_unfinished();
+        let goes_on = (frame.header.first_ordinal, frame.header.thread_chain);
+        let absent = frame_damage(file, frame, Cause::Missing, None);
+        self.missing(goes_on, lost, absent, findings);
+    }
+
+    /// Adds a frame that begins where the thread ends.
+    fn go_on(&mut self, file: &Arc<JournalFile>, frame: &ScannedFrame, findings: &mut Findings) {
+        let (thread, (first, end)) = (self.view.thread, ordinals(frame));
+        let verdict = first_record(Opening {
+            bytes_before: frame.bytes_before,
+            bytes_open: self.open_bytes,
+            completes: first < end,
+        });
+        let headless = (first, at_least_one((first, end)));
+        let damage = || frame_damage(file, frame, Cause::Missing, Some(headless));
+        match verdict {
+            FirstRecord::GoesOn => {}
+            FirstRecord::Begins => self.drop_unfinished(),
+            FirstRecord::Headless => {
+                self.drop_unfinished();
+                let lost = ordinals_of(thread, headless, frame.chain_after);
+                findings.of_thread(thread, damage(), lost);
+                return;
+            }
+            FirstRecord::HeadlessAndComplete => {
+                self.drop_unfinished();
+                self.hole(end, damage(), frame.chain_after, findings);
+                return;
+            }
         }
         self.open_bytes = frame.bytes_after;
-        self.view.push_frame(frame_ref);
+        self.view.push_frame(frame_ref(file, frame));
     }
 
     /// Holes up to where the thread goes on: one for each damaged frame that held something of it,
@@ -277,39 +275,43 @@ impl Growing {
         let (reached, chain) = self.view.behind_given_up((self.view.end, self.view.chain));
         (self.view.end, self.view.chain) = (reached, chain);
         for frame in lost.iter().filter(|frame| frame.header.thread == thread) {
-            let (first, end) = frame.ordinals();
-            let inside = |hole: &&Hole| (hole.first..hole.end).contains(&first);
-            if self.view.is_given_up(first, end) {
-                continue;
-            }
-            if first >= self.view.end {
-                let damage = Damage {
-                    ordinals: Some((self.view.end, end)),
-                    ..frame.damage.clone()
-                };
-                self.hole(end, damage, frame.header.thread_chain, findings);
-            } else if let Some(hole) = self.view.holes.iter().find(inside) {
-                let (told, damage) = (&hole.damage, &frame.damage);
-                if (&told.file, told.offset) == (&damage.file, damage.offset) {
-                    continue;
-                }
-                let acceptance = acceptance_of(thread, hole);
-                findings.of_thread(thread, frame.damage.clone(), acceptance);
-            } else {
-                // What it held is read from elsewhere.
-                let damage = Damage {
-                    ordinals: None,
-                    ..frame.damage.clone()
-                };
-                findings.costs_nothing_there(damage, frame.place());
-            }
+            self.take_lost(frame, findings);
         }
-        let given_up = std::mem::take(&mut self.view.holes)
-            .into_iter()
-            .filter(|hole| !self.view.is_given_up(hole.first, hole.end));
-        let holes = given_up.collect();
+        let mut holes = std::mem::take(&mut self.view.holes);
+        holes.retain(|hole| !self.view.is_given_up(hole.first, hole.end));
         self.view.holes = holes;
         self.view
+    }
+
+    /// Says what a damaged frame cost the thread, now that it is known what else holds its ordinals.
+    fn take_lost(&mut self, frame: &LostFrame, findings: &mut Findings) {
+        let (first, end) = frame.ordinals();
+        if self.view.is_given_up(first, end) {
+            return;
+        }
+        if first >= self.view.end {
+            let damage = Damage {
+                ordinals: Some((self.view.end, end)),
+                ..frame.damage.clone()
+            };
+            self.hole(end, damage, frame.header.thread_chain, findings);
+            return;
+        }
+        let holds = |hole: &&Hole| (hole.first..hole.end).contains(&first);
+        let Some(hole) = self.view.holes.iter().find(holds) else {
+            // What it held is read from elsewhere.
+            let damage = Damage {
+                ordinals: None,
+                ..frame.damage.clone()
+            };
+            findings.costs_nothing_there(damage, frame.place());
+            return;
+        };
+        let (told, damage) = (&hole.damage, &frame.damage);
+        if (&told.file, told.offset) != (&damage.file, damage.offset) {
+            let thread = self.view.thread;
+            findings.of_thread(thread, damage.clone(), acceptance_of(thread, hole));
+        }
     }
 
     fn hole(
@@ -367,6 +369,51 @@ impl Growing {
     }
 }
 
+/// The ordinals of the records that are complete in a frame.
+fn ordinals(frame: &ScannedFrame) -> (Ordinal, Ordinal) {
+    let first = frame.header.first_ordinal;
+    (first, first.plus(frame.records))
+}
+
+/// The end of what a frame has a part of: a record that it does not complete counts.
+fn at_least_one((first, end): (Ordinal, Ordinal)) -> Ordinal {
+    end.max(first.plus(1))
+}
+
+fn frame_ref(file: &Arc<JournalFile>, frame: &ScannedFrame) -> FrameRef {
+    let (header, (first, end)) = (&frame.header, ordinals(frame));
+    FrameRef {
+        file: Arc::clone(file),
+        offset: header.place.offset,
+        body_len: header.body_len,
+        body_crc: header.body_crc,
+        entry_count: header.entry_count,
+        first,
+        end,
+        chain_before: header.thread_chain,
+        chain_after: frame.chain_after,
+        unfinished: frame.unfinished,
+        lengths: frame.lengths.clone(),
+        body: frame.catalogue_body.clone().map(Arc::new),
+    }
+}
+
+fn frame_damage(
+    file: &JournalFile,
+    frame: &ScannedFrame,
+    cause: Cause,
+    ordinals: Option<(Ordinal, Ordinal)>,
+) -> Damage {
+    Damage {
+        file: file.path.clone(),
+        offset: frame.header.place.offset,
+        length: frame.header.stride(),
+        thread: Some(frame.header.thread),
+        ordinals,
+        cause,
+    }
+}
+
 /// What a repair states about ordinals.
 pub(super) fn ordinals_of(
     thread: ThreadNumber,
@@ -383,18 +430,6 @@ pub(super) fn ordinals_of(
 
 fn acceptance_of(thread: ThreadNumber, hole: &Hole) -> Acceptance {
     ordinals_of(thread, (hole.first, hole.end), hole.chain_after)
-}
-
-/// A run does not continue what is before it.
-fn broken_run(run: &RunRef, ordinals: (Ordinal, Ordinal)) -> Damage {
-    Damage {
-        file: crate::layout::segment_path(run.file.class, run.file.segment),
-        offset: 0,
-        length: 0,
-        thread: None,
-        ordinals: Some(ordinals),
-        cause: Cause::Chain,
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::build::{File, Home, STORE, Thread, Verdict, chunk, four, home, line};
 use crate::disk::{DiskFile, OsDisk};
 use crate::journal::{Odd, scan_file};
 use crate::recovery::TailVerdict;
-use crate::recovery::verdict::judge_tail;
+use crate::recovery::verdict::ends::judge_tail;
 
 const FINE: Verdict<'static> = Verdict {
     damage: &[],

@@ -1,11 +1,16 @@
 use std::sync::Arc;
 
-use turnleaf_format::catalogue::Run;
+use turnleaf_format::catalogue::{Lost, Run};
+use turnleaf_format::frame::{FrameHeader, Position};
 use turnleaf_format::segment::Class;
-use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadNumber};
+use turnleaf_format::{JournalChain, Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
-use super::{Growing, PublishedRun, broken_run};
+use super::sweep::broken_run;
+use super::{Growing, PublishedRun};
+use crate::journal::ScannedFrame;
+use crate::lengths::Lengths;
 use crate::recovery::Findings;
+use crate::recovery::verdict::frames::Evidence;
 use crate::view::{RunRef, SegmentFile};
 
 const THREAD: ThreadNumber = ThreadNumber(1);
@@ -88,4 +93,84 @@ fn the_sweep_covers_as_the_rule_says() {
         runs.sort_by_key(|run| run.run.first);
         assert_eq!(swept(&runs), by_the_rule(&runs), "round {round}: {runs:?}");
     }
+}
+
+/// A frame that completes so many records, between two chains.
+fn frame(first: u64, records: u64, unfinished: bool, chains: (u64, u64)) -> ScannedFrame {
+    let header = FrameHeader {
+        place: Position::default(),
+        thread: THREAD,
+        first_ordinal: Ordinal(first),
+        entry_count: 1,
+        body_len: 0,
+        durable_upto: Position::default(),
+        epoch: 1,
+        journal_chain: JournalChain(0),
+        thread_chain: ThreadChain(chains.0),
+        body_crc: 0,
+    };
+    ScannedFrame {
+        header,
+        records,
+        chain_after: ThreadChain(chains.1),
+        unfinished,
+        bytes_before: 0,
+        bytes_after: 0,
+        lengths: Lengths::default(),
+        catalogue_body: None,
+    }
+}
+
+fn given_up(first: u64, end: u64, chain_after: u64) -> Lost {
+    Lost {
+        thread: THREAD,
+        first_ordinal: Ordinal(first),
+        ordinal_end: Ordinal(end),
+        chain_after: ThreadChain(chain_after),
+        at_ms: 0,
+    }
+}
+
+/// Small threads and small frames in every relation to each other: together they show every
+/// pattern of evidence that is called possible, and none that is called impossible.
+#[test]
+fn frames_show_just_the_possible_patterns() {
+    const OTHER: u64 = 99;
+    let mut seen = Vec::new();
+    for (cover_end, beyond, first, records) in grid(3, 3, 5, 3) {
+        let runs = (cover_end > 0).then(|| run(1, 0, cover_end, false));
+        let mut findings = Findings::default();
+        let runs = runs.into_iter().collect();
+        let mut growing = Growing::cover(THREAD, runs, &[], &mut findings);
+        let end = cover_end + beyond;
+        (growing.view.end, growing.view.chain) = (Ordinal(end), ThreadChain(end));
+        let frame_end = first + records;
+        for bits in 0..32_u32 {
+            let is = |bit: u32| bits & bit > 0;
+            if records == 0 && !is(1) {
+                continue;
+            }
+            let before = if is(2) { first } else { OTHER };
+            let after = if is(4) { frame_end } else { OTHER };
+            let all = is(8).then(|| given_up(first, frame_end.max(first + 1), OTHER));
+            let behind = (is(16) && first > 0).then(|| given_up(first - 1, first, first));
+            growing.view.given_up = behind.into_iter().chain(all).collect();
+            let evidence = growing.evidence(&frame(first, records, is(1), (before, after)));
+            let why = evidence.impossible();
+            assert_eq!(
+                why, None,
+                "{evidence:?} of a frame from {first} to {frame_end}"
+            );
+            seen.push(evidence);
+        }
+    }
+    for pattern in Evidence::every_pattern() {
+        let is_possible = pattern.impossible().is_none();
+        assert_eq!(seen.contains(&pattern), is_possible, "{pattern:?}");
+    }
+}
+
+/// All quadruples of numbers below these.
+fn grid(a: u64, b: u64, c: u64, d: u64) -> impl Iterator<Item = (u64, u64, u64, u64)> {
+    (0..a * b * c * d).map(move |n| (n % a, n / a % b, n / a / b % c, n / a / b / c))
 }
