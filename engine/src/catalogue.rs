@@ -8,6 +8,7 @@ mod segments;
 use std::collections::{BTreeMap, HashMap};
 
 use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost, Run};
+use turnleaf_format::segment::Class;
 use turnleaf_format::{
     Generation, Ordinal, SegmentId, StoreId, ThreadChain, ThreadId, ThreadNumber,
 };
@@ -120,20 +121,7 @@ impl Catalogue {
                 file_bytes,
                 digest,
                 runs,
-            } => {
-                self.next_segment.saw(segment.0);
-                let known = |run: &Run| {
-                    let catalogue = run.thread == ThreadNumber::CATALOGUE;
-                    catalogue || self.threads.contains_key(&run.thread)
-                };
-                if !runs.iter().all(known) || self.segments.is_known(*segment) {
-                    return false;
-                }
-                let file = (*class, *file_bytes, *digest);
-                let fact = SegmentFact::new(file, runs, |run| !self.is_deleted(run.thread));
-                self.segments.publish(*segment, fact);
-                true
-            }
+            } => self.publish(*segment, (*class, *file_bytes, *digest), runs),
             CatalogueRecord::Replaced { old, thread, new } => self.replace(*old, *thread, *new),
             CatalogueRecord::Archived {
                 thread, archived, ..
@@ -161,24 +149,8 @@ impl Catalogue {
                 let held = !withdraws && !self.is_deleted(*thread);
                 self.with_thread(*thread, |fact| fact.import = held.then_some(import))
             }
-            CatalogueRecord::Epoch { epoch, .. } => {
-                // Nobody can follow the last number that there is.
-                let follows = *epoch > self.epoch && *epoch < u64::MAX;
-                if follows {
-                    self.epoch = *epoch;
-                }
-                follows
-            }
-            CatalogueRecord::Lost(lost) => {
-                let catalogue = lost.thread == ThreadNumber::CATALOGUE;
-                let known = catalogue || self.threads.contains_key(&lost.thread);
-                if known {
-                    let all = self.lost.entry(lost.thread).or_default();
-                    all.push(*lost);
-                    all.sort_by_key(|lost| (lost.first_ordinal, lost.ordinal_end));
-                }
-                known
-            }
+            CatalogueRecord::Epoch { epoch, .. } => self.begin_epoch(*epoch),
+            CatalogueRecord::Lost(lost) => self.give_up(lost),
             CatalogueRecord::JournalLost(lost) => {
                 self.journal_lost.push(*lost);
                 true
@@ -188,6 +160,41 @@ impl Catalogue {
                 true
             }
         }
+    }
+
+    fn publish(&mut self, segment: SegmentId, file: (Class, u64, [u8; 32]), runs: &[Run]) -> bool {
+        self.next_segment.saw(segment.0);
+        let known = |run: &Run| self.is_known(run.thread);
+        if !runs.iter().all(known) || self.segments.is_known(segment) {
+            return false;
+        }
+        let fact = SegmentFact::new(file, runs, |run| !self.is_deleted(run.thread));
+        self.segments.publish(segment, fact);
+        true
+    }
+
+    fn begin_epoch(&mut self, epoch: u64) -> bool {
+        // Nobody can follow the last number that there is.
+        let follows = epoch > self.epoch && epoch < u64::MAX;
+        if follows {
+            self.epoch = epoch;
+        }
+        follows
+    }
+
+    fn give_up(&mut self, lost: &Lost) -> bool {
+        let known = self.is_known(lost.thread);
+        if known {
+            let all = self.lost.entry(lost.thread).or_default();
+            all.push(*lost);
+            all.sort_by_key(|lost| (lost.first_ordinal, lost.ordinal_end));
+        }
+        known
+    }
+
+    /// Whether there is such a thread, or was; the catalogue is one.
+    fn is_known(&self, thread: ThreadNumber) -> bool {
+        thread == ThreadNumber::CATALOGUE || self.threads.contains_key(&thread)
     }
 
     /// Whether there was such a thread and it is deleted.

@@ -298,80 +298,78 @@ impl Window<'_> {
     /// What stands at `offset`. `chain` is the chain that a frame there must continue, when it is
     /// known.
     fn found_at(&self, offset: u64, chain: Option<JournalChain>) -> Found {
-        let gap = |odd| Gap {
+        let gap = Gap {
             offset,
             end: 0,
-            odd,
+            odd: Odd::Zeros,
             header: None,
             chain,
         };
-        let invalid = |problem| {
-            Odd::Invalid(DecodeError {
-                what: "frame",
-                at: 0,
-                problem,
-            })
-        };
-        let (header, check) = match self.look(offset) {
-            HeaderAt::Newer => return Found::Newer,
+        match self.look(offset) {
+            HeaderAt::Newer => Found::Newer,
             HeaderAt::Nothing(error) => {
                 let odd = match self.claimed(offset) {
                     Some(generation) if generation == self.generation => Odd::Invalid(error),
                     _ if self.slice(offset, offset + ALIGN).iter().all(|b| *b == 0) => Odd::Zeros,
                     _ => Odd::Other(error),
                 };
-                return Found::Odd(gap(odd), None);
+                Found::Odd(Gap { odd, ..gap }, None)
             }
             HeaderAt::Elsewhere(_) => {
-                let error = DecodeError {
+                let odd = Odd::Other(DecodeError {
                     what: "frame",
                     at: 8,
                     problem: Problem::Place,
-                };
-                return Found::Odd(gap(Odd::Other(error)), None);
+                });
+                Found::Odd(Gap { odd, ..gap }, None)
             }
             HeaderAt::Refused { error, header } => {
-                let whole = self
-                    .body(&header)
-                    .is_some_and(|body| is_right(body, &header));
+                let body = self.body(&header);
+                let whole = body.is_some_and(|body| is_right(body, &header));
                 let (odd, end) = if whole {
                     (Odd::Refused(error), offset + header.stride())
                 } else {
                     (Odd::Invalid(error), 0)
                 };
-                return Found::Odd(Gap { end, ..gap(odd) }, None);
+                Found::Odd(Gap { odd, end, ..gap }, None)
             }
-            HeaderAt::Right(header, check) => (header, check),
-        };
-        let continues = chain.is_none_or(|chain| chain == header.journal_chain);
+            HeaderAt::Right(header, check) => self.frame_at(gap, header, check),
+        }
+    }
+
+    /// What stands at the place of `gap`, where a right header begins.
+    fn frame_at(&self, gap: Gap, header: FrameHeader, check: u32) -> Found {
+        let odd = |odd| Gap { odd, ..gap };
+        let continues = gap.chain.is_none_or(|chain| chain == header.journal_chain);
         #[cfg(turnleaf_bugs)]
         let continues = continues || crate::bugs::ChainUnchecked.planted();
-        let end = offset + header.stride();
+        let end = gap.offset + header.stride();
         if continues && self.limit.is_some_and(|limit| end > limit) {
-            return Found::Odd(gap(Odd::Border), None);
+            return Found::Odd(odd(Odd::Border), None);
         }
         let Some(body) = self.body(&header) else {
-            return Found::Odd(gap(invalid(Problem::Short)), None);
+            return Found::Odd(odd(invalid(Problem::Short)), None);
         };
         let after = header.journal_chain.after(check, header.body_crc);
-        let known = Gap {
-            end,
-            header: Some(header),
-            ..gap(invalid(Problem::BodyChecksum))
-        };
         if !is_right(body, &header) {
+            let unknown = odd(invalid(Problem::BodyChecksum));
+            let known = Gap {
+                end,
+                header: Some(header),
+                ..unknown
+            };
             return if continues {
                 Found::Odd(known, Some(after))
             } else {
-                Found::Odd(gap(known.odd), None)
+                Found::Odd(unknown, None)
             };
         }
         match summarise(header, body) {
             Err(error) => {
-                let odd = Odd::Refused(error);
-                Found::Odd(Gap { end, ..gap(odd) }, continues.then_some(after))
+                let refused = odd(Odd::Refused(error));
+                Found::Odd(Gap { end, ..refused }, continues.then_some(after))
             }
-            Ok(_) if !continues => Found::Odd(gap(invalid(Problem::Place)), None),
+            Ok(_) if !continues => Found::Odd(odd(invalid(Problem::Place)), None),
             Ok(frame) => Found::Frame(Box::new(frame), check),
         }
     }
@@ -449,6 +447,15 @@ impl Window<'_> {
             from = place.next_multiple_of(ALIGN);
         }
     }
+}
+
+/// Part of a frame of this file stands there.
+fn invalid(problem: Problem) -> Odd {
+    Odd::Invalid(DecodeError {
+        what: "frame",
+        at: 0,
+        problem,
+    })
 }
 
 fn is_right(body: &[u8], header: &FrameHeader) -> bool {

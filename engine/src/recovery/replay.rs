@@ -94,12 +94,8 @@ pub(crate) fn replay(
 ) -> Result<Replayed, ReplayError> {
     let set = choose_files(survey)?;
     let (descriptors, blocks) = (options.descriptors_max, options.block_cache_bytes);
-    let segments = Arc::new(Segments::new(
-        Arc::clone(disk),
-        set.store,
-        descriptors,
-        blocks,
-    ));
+    let segments = Segments::new(Arc::clone(disk), set.store, descriptors, blocks);
+    let segments = Arc::new(segments);
     let mut journal = read_journal(&survey.journal, &set)?;
     let stated = stated_catalogue(&set);
     let FileSet {
@@ -110,87 +106,46 @@ pub(crate) fn replay(
         ..
     } = set;
     findings.absorb(std::mem::take(&mut journal.findings));
-    let slots = survey.journal.iter().map(|file| file.slot);
-    let frames = std::mem::take(&mut journal.frames).into_iter();
+    let all = std::mem::take(&mut journal.frames).into_iter();
     let (of_catalogue, frames): (Vec<_>, Vec<_>) =
-        frames.partition(|(_, frame)| frame.header.thread == ThreadNumber::CATALOGUE);
-    let listed = damage_list::listed(&**disk, store);
-    let of_catalogue_is_listed = match &listed {
-        Ok(places) => places
-            .iter()
-            .any(|place| survey.catalogue.contains(&place.segment)),
-        // What it lists is not known.
-        Err(_) => true,
-    };
-    let listed = listed.unwrap_or_else(|failure| {
-        let file = failure.path.clone();
-        let why = Some((&failure.source).into());
-        findings.remark(Remark::Unchecked { file, why });
-        Vec::new()
-    });
+        all.partition(|(_, frame)| frame.header.thread == ThreadNumber::CATALOGUE);
+    let listed = Listed::read(&**disk, store, survey, &mut findings);
+    let may_use_checkpoint = from == CatalogueFrom::Checkpoint
+        && findings.is_sound()
+        && journal.lost.is_empty()
+        && !listed.may_name_catalogue;
     let places = Places {
         disk,
         store,
         segments: &segments,
         frames: &of_catalogue,
         stated,
-        // Beside damage of the journal nobody knows what the catalogue lacks, and what somebody
-        // read damaged of it is met where all of it is read.
-        checkpoint: survey.checkpoint.as_deref().filter(|_| {
-            let is_sound = findings.is_sound() && journal.lost.is_empty();
-            from == CatalogueFrom::Checkpoint && is_sound && !of_catalogue_is_listed
-        }),
+        checkpoint: survey.checkpoint.as_deref().filter(|_| may_use_checkpoint),
     };
     free.extend(journal.void);
     let free = free_files(&survey.journal, &free, store, &mut findings);
-    let found = places.read(&survey.catalogue, &mut findings);
-    let (mut catalogue, unproven_names) = (found.catalogue, found.unproven);
-    let checkpoint = found.checkpoint;
-    let seen = survey.segments.iter().chain(&survey.catalogue);
-    for segment in seen.chain(&survey.reaped) {
-        catalogue.saw_segment_file(*segment);
-    }
-    let lost = journal.lost.iter().map(|frame| frame.header.thread);
-    let read = frames.iter().map(|(_, frame)| frame.header.thread);
-    // Also where only the catalogue has frames.
-    let catalogue_itself = std::iter::once(ThreadNumber::CATALOGUE);
-    for thread in read.chain(lost).chain(catalogue_itself) {
-        catalogue.saw_frames(thread, journal.epoch);
-    }
+    let mut found = places.read(&survey.catalogue, &mut findings);
+    reserve_numbers(&mut found.catalogue, survey, &journal, &frames);
+    let catalogue = found.catalogue;
     remark_orphans(&catalogue, &survey.segments, &mut findings);
-    let mut budget = Budget::default();
-    let suspects = suspects(&**disk, &catalogue, &segments, &mut budget, &mut findings);
-    let covers = thread_covers(&catalogue, &suspects, &mut findings);
-    let mut threads = grow(&catalogue, covers, &frames, &journal, &mut findings);
-    suspects.close_threads(&catalogue, &threads, &mut findings);
-    let known = Known {
-        suspects: &suspects,
-        catalogue: &catalogue,
-        segments: &segments,
-        threads: &threads,
-    };
-    let not_bad = read_again(&listed, &known, &mut budget, &mut findings);
+    let (mut threads, not_bad) = read_threads(
+        &**disk,
+        &catalogue,
+        &segments,
+        (&frames, &journal),
+        &listed.places,
+        &mut findings,
+    );
     threads.insert(ThreadNumber::CATALOGUE, found.view);
-    findings.settle(&catalogue);
-    findings.keep_hope();
-    let view = &threads[&ThreadNumber::CATALOGUE];
-    for run in view.runs.iter().filter(|run| view.has_gap(run)) {
-        findings.is_known(&segment_path(run.file.class, run.file.segment));
-    }
-    // A damaged frame may be all that is left of its records: its file stays while it closes the
-    // thread.
-    let closed = findings.closed();
-    let kept = journal.lost.iter();
-    let is_nameless = |thread| !catalogue.threads.contains_key(&thread);
-    let kept = kept.filter(|frame| {
-        let thread = frame.header.thread;
-        closed.contains(&thread) || is_nameless(thread)
-    });
-    let pinned = kept
-        .map(|frame| (frame.header.thread, frame.generation))
-        .collect();
+    settle(
+        &catalogue,
+        &threads[&ThreadNumber::CATALOGUE],
+        &mut findings,
+    );
+    let slots = survey.journal.iter().map(|file| file.slot);
     Ok(Replayed {
         store,
+        pinned: pinned(&catalogue, &journal, &findings),
         catalogue,
         threads,
         segments,
@@ -207,14 +162,112 @@ pub(crate) fn replay(
         tail: journal.tail,
         proven: journal.proven,
         goes_on: journal.goes_on,
-        checkpoint,
-        unproven_names,
+        checkpoint: found.checkpoint,
+        unproven_names: found.unproven,
         cut: journal.cut,
-        pinned,
         useless: free.useless,
         not_bad,
         findings,
     })
+}
+
+/// The list of damage, as far as it could be read.
+struct Listed {
+    places: Vec<Place>,
+    /// Whether a place is in a segment of the catalogue, or may be: then no checkpoint stands for
+    /// what somebody read damaged of it. [R:cat-9]
+    may_name_catalogue: bool,
+}
+
+impl Listed {
+    fn read(disk: &dyn Disk, store: StoreId, survey: &Survey, findings: &mut Findings) -> Listed {
+        match damage_list::listed(disk, store) {
+            Ok(places) => {
+                let of_catalogue = |place: &Place| survey.catalogue.contains(&place.segment);
+                Listed {
+                    may_name_catalogue: places.iter().any(of_catalogue),
+                    places,
+                }
+            }
+            Err(failure) => {
+                let file = failure.path.clone();
+                let why = Some((&failure.source).into());
+                findings.remark(Remark::Unchecked { file, why });
+                Listed {
+                    may_name_catalogue: true,
+                    places: Vec::new(),
+                }
+            }
+        }
+    }
+}
+
+/// Keeps numbers from being given again that files or frames show to be taken.
+fn reserve_numbers(
+    catalogue: &mut Catalogue,
+    survey: &Survey,
+    journal: &JournalRead,
+    frames: &[(Arc<JournalFile>, ScannedFrame)],
+) {
+    let seen = survey.segments.iter().chain(&survey.catalogue);
+    for segment in seen.chain(&survey.reaped) {
+        catalogue.saw_segment_file(*segment);
+    }
+    let lost = journal.lost.iter().map(|frame| frame.header.thread);
+    let read = frames.iter().map(|(_, frame)| frame.header.thread);
+    // Also where only the catalogue has frames.
+    let catalogue_itself = std::iter::once(ThreadNumber::CATALOGUE);
+    for thread in read.chain(lost).chain(catalogue_itself) {
+        catalogue.saw_frames(thread, journal.epoch);
+    }
+}
+
+/// The threads of the catalogue from their segments and frames, and the listed places that need not
+/// be listed any more.
+fn read_threads(
+    disk: &dyn Disk,
+    catalogue: &Catalogue,
+    segments: &Arc<Segments>,
+    (frames, journal): (&[(Arc<JournalFile>, ScannedFrame)], &JournalRead),
+    listed: &[Place],
+    findings: &mut Findings,
+) -> (HashMap<ThreadNumber, ThreadView>, Vec<Place>) {
+    let mut budget = Budget::default();
+    let suspects = suspects(disk, catalogue, segments, &mut budget, findings);
+    let covers = thread_covers(catalogue, &suspects, findings);
+    let threads = grow(catalogue, covers, frames, journal, findings);
+    suspects.close_threads(catalogue, &threads, findings);
+    let known = Known {
+        suspects: &suspects,
+        catalogue,
+        segments,
+        threads: &threads,
+    };
+    let not_bad = read_again(listed, &known, &mut budget, findings);
+    (threads, not_bad)
+}
+
+/// Takes from the findings what the catalogue states as lost. [R:accepted]
+fn settle(catalogue: &Catalogue, view: &ThreadView, findings: &mut Findings) {
+    findings.settle(catalogue);
+    findings.keep_hope();
+    for run in view.runs.iter().filter(|run| view.has_gap(run)) {
+        findings.is_known(&segment_path(run.file.class, run.file.segment));
+    }
+}
+
+/// A damaged frame may be all that is left of its records: its file stays while it closes the
+/// thread, or while the thread has no name.
+fn pinned(
+    catalogue: &Catalogue,
+    journal: &JournalRead,
+    findings: &Findings,
+) -> Vec<(ThreadNumber, Generation)> {
+    let closed = findings.closed();
+    let lost = journal.lost.iter();
+    let lost = lost.map(|frame| (frame.header.thread, frame.generation));
+    lost.filter(|(thread, _)| closed.contains(thread) || !catalogue.threads.contains_key(thread))
+        .collect()
 }
 
 /// What the newest header says about the catalogue.
