@@ -92,13 +92,59 @@ impl Commit {
     }
 }
 
+/// Whether a file takes further frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileState {
+    /// It does: only the active file.
+    Open,
+    /// It does not: a file behind it was begun, or may have been. [S:journal-9]
+    Closed,
+    /// A write or sync of it failed; it is read, but never written again. [S:journal-6]
+    Retired,
+}
+
+/// Out of what room a file was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// Out of that of the disk, or the reserve is whole again.
+    Disk,
+    /// Out of the reserve, which is not whole: as the active file it takes facts alone. [R:full-6]
+    Reserve,
+}
+
+/// A file whose frames may be needed.
 #[derive(Debug)]
 struct LiveFile {
     file: Arc<JournalFile>,
     /// Bytes of frames that no segment holds yet.
     unpublished: u64,
-    /// A write or sync of it failed; it is read, but never written again.
-    retired: bool,
+    state: FileState,
+    room: Room,
+    /// Why this owner began it; `None` where an earlier one did.
+    begun: Option<Begun>,
+}
+
+impl LiveFile {
+    /// A file of an earlier owner.
+    fn inherited((file, unpublished): (Arc<JournalFile>, u64)) -> LiveFile {
+        LiveFile {
+            file,
+            unpublished,
+            state: FileState::Closed,
+            room: Room::Disk,
+            begun: None,
+        }
+    }
+
+    /// Whether a batch may be written to it, if it fits.
+    fn takes_batches(&self) -> bool {
+        self.state == FileState::Open && self.room == Room::Disk
+    }
+
+    /// Whether so many more bytes, and a marker behind them, can be written at `offset`.
+    fn has_room(&self, offset: u64, bytes: u64) -> bool {
+        self.state == FileState::Open && offset + bytes + MARKER_BYTES <= self.file.capacity
+    }
 }
 
 /// What a new journal file says about the catalogue.
@@ -109,6 +155,8 @@ pub(crate) struct CataloguePoint {
 }
 
 /// The journal of an owner.
+///
+/// INVARIANT: the newest live file is the active one, and no other is open.
 #[derive(Debug)]
 pub(crate) struct Journal {
     disk: Arc<dyn Disk>,
@@ -117,10 +165,7 @@ pub(crate) struct Journal {
     first_bytes: u64,
     file_bytes: u64,
     files_max: usize,
-    /// The active file was begun out of the reserve: it takes facts alone.
-    reserved: bool,
-    /// This owner began the active file because the one before was full.
-    grows: bool,
+    /// Oldest first.
     live: VecDeque<LiveFile>,
     /// Files that only readers need.
     held: Vec<LiveFile>,
@@ -129,16 +174,14 @@ pub(crate) struct Journal {
     /// Files that failed once and hold nothing that is needed.
     retired: Vec<Arc<JournalFile>>,
     next_slot: u32,
-    offset: u64,
+    /// Where the next frame goes; everything before is durable.
+    end: Position,
+    /// The journal chain there.
     chain: JournalChain,
-    /// Everything before this position is durable.
-    durable: Position,
     /// The newest durable header says that files from this generation on are needed.
     /// INVARIANT: no such file is overwritten or removed, although all in it may be sealed since: a
     /// crash in the middle of that would look like a file that was lost. [S:journal-13]
     stated_oldest: Generation,
-    /// The active file takes no further frame.
-    closed: bool,
     /// Something was written since the last marker, or the active file has none.
     has_news: bool,
     next_generation: Generation,
@@ -189,45 +232,39 @@ impl Journal {
             first_bytes: options.journal_first_bytes,
             file_bytes: options.journal_file_bytes,
             files_max: options.journal_files_max,
-            reserved: false,
-            grows: false,
-            live: live
-                .map(|(file, unpublished)| LiveFile {
-                    file,
-                    unpublished,
-                    retired: false,
-                })
-                .collect(),
+            live: live.map(LiveFile::inherited).collect(),
             held: Vec::new(),
             free: inherited.free,
             ahead: Ahead::Nothing,
             retired: inherited.retired,
             next_slot: inherited.next_slot,
-            offset: inherited.end.offset,
+            end: inherited.end,
             chain: inherited.chain,
-            durable: inherited.end,
             stated_oldest: inherited.stated_oldest,
-            closed: !inherited.goes_on,
             has_news: !inherited.goes_on,
             next_generation: inherited.next_generation,
             now_ms,
         };
+        let goes_on = inherited.goes_on;
         #[cfg(turnleaf_bugs)]
-        if !first && !journal.live.is_empty() && crate::bugs::TailContinued.planted() {
-            journal.closed = false;
-        }
-        if !journal.closed {
-            // What is left of the room that was held back is for facts, whoever owns the store.
+        let goes_on =
+            goes_on || (!first && !journal.live.is_empty() && crate::bugs::TailContinued.planted());
+        if goes_on {
             let is_of_reserve = journal.active().capacity == journal.reserved_bytes();
             let is_whole = || reserve::is_whole(&**disk, options.reserve_bytes);
-            journal.reserved = is_of_reserve && !is_whole();
+            let active = journal.newest_mut();
+            active.state = FileState::Open;
+            // What is left of the room that was held back is for facts, whoever owns the store.
+            if is_of_reserve && !is_whole() {
+                active.room = Room::Reserve;
+            }
             return Ok(journal);
         }
         let begun = if first { Begun::First } else { Begun::Opened };
         let size = Size {
             wanted: options.journal_first_bytes,
             least: FRAMES_OFFSET + ALIGN + MARKER_BYTES,
-            vital: true,
+            may_use_reserve: true,
         };
         journal.begin(begun, size, point)?;
         Ok(journal)
@@ -247,7 +284,7 @@ impl Journal {
 
     /// Everything before is durable.
     pub(crate) fn end(&self) -> Position {
-        self.durable
+        self.end
     }
 
     /// The generation of the active file.
@@ -300,19 +337,19 @@ impl Journal {
         facts: &mut VecDeque<NewFrame>,
         batches: &mut VecDeque<NewFrame>,
         point: CataloguePoint,
-        vital: bool,
+        may_use_reserve: bool,
     ) -> Result<Commit, DiskFailure> {
         let head = facts.front().or(batches.front());
-        let barred = self.reserved && facts.is_empty();
+        let barred = self.is_reserved() && facts.is_empty();
         if let Some(frame) = head.filter(|frame| barred || !self.fits(frame)) {
             let needed = FRAMES_OFFSET + frame.stride() + MARKER_BYTES;
-            let size = self.size(needed, vital);
+            let size = self.size(needed, may_use_reserve);
             self.begin(self.begun(), size, point)?;
         }
         let mut group = Vec::new();
-        let mut end = self.offset;
+        let mut end = self.end.offset;
         let mut bytes = 0;
-        let batches = (!self.reserved).then_some(batches);
+        let batches = (!self.is_reserved()).then_some(batches);
         for queue in [Some(facts), batches].into_iter().flatten() {
             while let Some(frame) = queue.front() {
                 let reach = end + frame.stride();
@@ -348,28 +385,24 @@ impl Journal {
             unfinished: false,
             lengths: Lengths::default(),
         };
-        let fits = !self.closed && self.offset + MARKER_BYTES <= self.active().capacity;
+        let fits = self.live.back()?.has_room(self.end.offset, 0);
         fits.then(|| self.encode(vec![marker]))
     }
 
     /// Moves the end past a commit that ran.
     pub(crate) fn committed(&mut self, commit: &Commit) {
-        self.offset = commit.offset + commit.bytes.len() as u64;
-        self.chain = commit.chain_after;
-        self.durable = Position {
+        self.end = Position {
             generation: commit.file.generation,
-            offset: self.offset,
+            offset: commit.offset + commit.bytes.len() as u64,
         };
+        self.chain = commit.chain_after;
         let records = commit
             .frames
             .iter()
             .filter(|placed| placed.frame.entry_count > 0);
         self.has_news = records.clone().next().is_some();
         let bytes: u64 = records.map(|placed| placed.frame.stride()).sum();
-        let active = self.live.back_mut();
-        active
-            .expect("an open journal has an active file")
-            .unpublished += bytes;
+        self.newest_mut().unpublished += bytes;
     }
 
     /// Retires the active file for ever after a failed write or sync and places the group's frames
@@ -378,7 +411,7 @@ impl Journal {
         &mut self,
         commit: Commit,
         point: CataloguePoint,
-        vital: bool,
+        may_use_reserve: bool,
     ) -> Result<Commit, DiskFailure> {
         self.retire();
         let frames: Vec<NewFrame> = commit
@@ -387,27 +420,19 @@ impl Journal {
             .map(|placed| placed.frame)
             .collect();
         let needed: u64 = frames.iter().map(NewFrame::stride).sum();
-        let size = self.size(FRAMES_OFFSET + needed + MARKER_BYTES, vital);
+        let size = self.size(FRAMES_OFFSET + needed + MARKER_BYTES, may_use_reserve);
         #[cfg(turnleaf_bugs)]
         if crate::bugs::RetiredReused.planted() {
-            self.reuse();
+            self.newest_mut().state = FileState::Open;
             return Ok(self.encode(frames));
         }
         self.begin(Begun::Failed, size, point)?;
         Ok(self.encode(frames))
     }
 
-    #[cfg(turnleaf_bugs)]
-    fn reuse(&mut self) {
-        self.live.back_mut().expect("an active file").retired = false;
-        self.closed = false;
-    }
-
     /// Retires the active file for ever: a write or sync of it failed. [S:journal-6]
     pub(crate) fn retire(&mut self) {
-        let active = self.live.back_mut();
-        active.expect("an open journal has an active file").retired = true;
-        self.closed = true;
+        self.newest_mut().state = FileState::Retired;
     }
 
     /// Notes that a segment holds one more frame of `generation`, or that nobody needs it.
@@ -443,7 +468,7 @@ impl Journal {
             match kept {
                 kept if is_held => self.held.push(kept),
                 // A retired file is never written again; it goes when trimming may remove it.
-                kept if kept.retired => self.retired.push(kept.file),
+                kept if kept.state == FileState::Retired => self.retired.push(kept.file),
                 kept => self.free.push(kept.file),
             }
         }
@@ -489,15 +514,18 @@ impl Journal {
     }
 
     fn active(&self) -> &Arc<JournalFile> {
-        &self
-            .live
-            .back()
-            .expect("an open journal has an active file")
-            .file
+        let newest = self.live.back();
+        &newest.expect("an open journal has an active file").file
+    }
+
+    fn newest_mut(&mut self) -> &mut LiveFile {
+        let newest = self.live.back_mut();
+        newest.expect("an open journal has an active file")
     }
 
     fn fits(&self, frame: &NewFrame) -> bool {
-        !self.closed && self.offset + frame.stride() + MARKER_BYTES <= self.active().capacity
+        let newest = self.live.back();
+        newest.is_some_and(|newest| newest.has_room(self.end.offset, frame.stride()))
     }
 
     fn encode(&self, frames: Vec<NewFrame>) -> Commit {
@@ -507,8 +535,8 @@ impl Journal {
         let mut chain = self.chain;
         let mut placed = Vec::with_capacity(frames.len());
         for frame in frames {
-            let offset = self.offset + bytes.len() as u64;
-            let durable_upto = self.durable;
+            let offset = self.end.offset + bytes.len() as u64;
+            let durable_upto = self.end;
             #[cfg(turnleaf_bugs)]
             let durable_upto = crate::bugs::DurableTooEarly
                 .turns(durable_upto, |upto| Position { offset, ..upto });
@@ -531,7 +559,7 @@ impl Journal {
             bytes.extend_from_slice(&head);
             bytes.extend_from_slice(&frame.body);
             let padded = usize::try_from(header.stride()).unwrap_or(0);
-            let start = usize::try_from(offset - self.offset).unwrap_or(0);
+            let start = usize::try_from(offset - self.end.offset).unwrap_or(0);
             bytes.resize(start + padded, 0);
             chain = chain.after(check, header.body_crc);
             placed.push(Placed { frame, offset });
@@ -539,7 +567,7 @@ impl Journal {
         Commit {
             file,
             frames: placed,
-            offset: self.offset,
+            offset: self.end.offset,
             bytes,
             chain_after: chain,
         }

@@ -44,7 +44,7 @@ impl Log {
     /// Whether [`Log::plan_file`] has a plan.
     #[must_use]
     pub fn file_is_due(&self) -> bool {
-        !self.stopped && self.is_sealing() && self.journal.wants_file()
+        !self.is_stopped() && self.is_sealing() && self.journal.wants_file()
     }
 
     /// Takes over a file that was made ready: the next beginning takes it.

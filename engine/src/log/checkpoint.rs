@@ -18,10 +18,18 @@ use crate::lock::Ownership;
 pub(super) struct Checkpointed {
     /// The newest one that was tried ends here.
     pub(super) end: Ordinal,
-    /// None is written while a repair has the store.
-    pub(super) is_wanted: bool,
+    pub(super) state: CheckpointState,
+}
+
+/// Whether a checkpoint may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CheckpointState {
+    /// None, while a repair has the store.
+    Off,
+    /// The next one, when it is worth it.
+    Idle,
     /// One is being written.
-    pub(super) is_written: bool,
+    Writing,
 }
 
 /// A checkpoint that is to be written. It needs nothing of the log while that is done.
@@ -94,7 +102,8 @@ impl Log {
         let view = self.state.threads.get(&ThreadNumber::CATALOGUE)?;
         let (end, chain) = (view.end, view.chain);
         let at = &self.checkpointed;
-        if !at.is_wanted || at.is_written || self.stopped || !view.holes.is_empty() {
+        let may_write = at.state == CheckpointState::Idle && !self.is_stopped();
+        if !may_write || !view.holes.is_empty() {
             return None;
         }
         // Room and the device are for what is needed.
@@ -111,7 +120,10 @@ impl Log {
         let mut items = Vec::new();
         catalogue.items().for_each(|item| item.encode(&mut items));
         // Where it fails it is tried again after as many records.
-        (self.checkpointed.end, self.checkpointed.is_written) = (end, true);
+        self.checkpointed = Checkpointed {
+            end,
+            state: CheckpointState::Writing,
+        };
         Some(CheckpointPlan {
             disk: Arc::clone(&self.disk),
             owned: Arc::clone(&self.owned),
@@ -131,7 +143,7 @@ impl Log {
 
     /// Takes note of what became of a plan: further ones may follow.
     pub fn finish_checkpoint(&mut self, result: Result<(), DiskFailure>) {
-        self.checkpointed.is_written = false;
+        self.checkpointed.state = CheckpointState::Idle;
         if let Err(failure) = result {
             tracing::warn!(%failure, "the catalogue has no new checkpoint");
         }

@@ -8,15 +8,25 @@ use turnleaf_format::record::Entries;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, ThreadNumber};
 
+use super::Log;
 use super::staged::Failure;
-use super::{Log, TailEntry};
 use crate::error::DiskFailure;
 use crate::journal::{self, CataloguePoint, NewFrame};
 use crate::lock::Ownership;
+use crate::stretch::Sizes;
 use crate::view::{FrameRef, JournalFile, Published, RunRef, SegmentFile, ThreadView};
 
-/// What a body in memory takes up beside its bytes.
-const TAIL_ENTRY_BYTES: usize = 96;
+/// Where the protocol of commits stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommitState {
+    /// No group is being written; the next may be.
+    Idle,
+    /// A group is being written: the next is not begun before the sync of this one returned.
+    /// [S:frame-7]
+    InFlight,
+    /// A caller panicked in the middle of a commit: nothing is written any more.
+    Stopped,
+}
 
 /// One write and one sync that make a group of batches durable.
 #[derive(Debug)]
@@ -85,12 +95,14 @@ pub enum Outcome {
 impl Log {
     /// Takes the staged group, if there is one and no other is being written.
     pub fn begin_commit(&mut self) -> Begin {
-        if self.in_flight || !self.has_staged() {
-            return Begin::Idle;
-        }
-        if self.stopped {
-            self.fail_staged(after_a_panic());
-            return Begin::Failed;
+        match self.commit {
+            CommitState::InFlight => return Begin::Idle,
+            _ if self.staging.is_empty() => return Begin::Idle,
+            CommitState::Stopped => {
+                self.fail_staged(after_a_panic());
+                return Begin::Failed;
+            }
+            CommitState::Idle => {}
         }
         // A new journal file must not be begun in a directory that took this one's place.
         if let Err(failure) = self.owned.check() {
@@ -98,15 +110,17 @@ impl Log {
             return Begin::Failed;
         }
         #[cfg(turnleaf_bugs)]
-        if self.facts.frames.is_empty() && crate::bugs::FailureSticks.planted() {
-            let old = self.batches.failures.back();
+        if self.staging.facts.frames.is_empty() && crate::bugs::FailureSticks.planted() {
+            let old = self.staging.batches.failures.back();
             if let Some(Failure::Disk(failure)) = old.map(|(_, failure)| failure.clone()) {
-                self.batches.fail(&Failure::Disk(failure));
+                self.staging.batches.fail(&Failure::Disk(failure));
                 return Begin::Failed;
             }
         }
         self.journal.recycle();
-        let waits = self.facts.frames.is_empty() && self.journal.over_budget(&self.batches.frames);
+        let staging = &self.staging;
+        let waits =
+            staging.facts.frames.is_empty() && self.journal.over_budget(&staging.batches.frames);
         if waits && self.sealing.has_died() {
             self.refuse_batches();
             return Begin::Failed;
@@ -117,10 +131,10 @@ impl Log {
         let point = self.catalogue_point();
         let (was_full, before) = (self.journal.is_reserved(), self.journal.newest());
         let placed = self.journal.place(
-            &mut self.facts.frames,
-            &mut self.batches.frames,
+            &mut self.staging.facts.frames,
+            &mut self.staging.batches.frames,
             point,
-            self.vital,
+            self.staging.may_use_reserve,
         );
         // Whole again, or what is left of it.
         if (was_full || self.journal.is_reserved()) && before != self.journal.newest() {
@@ -128,7 +142,7 @@ impl Log {
         }
         match placed {
             Ok(group) => {
-                self.in_flight = true;
+                self.commit = CommitState::InFlight;
                 let owned = Arc::clone(&self.owned);
                 Begin::Commit(Commit { group, owned })
             }
@@ -144,8 +158,7 @@ impl Log {
     /// failed, and nothing is written any more until the store is opened anew. What was
     /// acknowledged before is still read.
     pub fn stop(&mut self) {
-        self.stopped = true;
-        self.in_flight = false;
+        self.commit = CommitState::Stopped;
         self.journal.retire();
         self.fail_staged(after_a_panic());
     }
@@ -153,7 +166,7 @@ impl Log {
     /// Whether [`Log::stop`] was said.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.stopped
+        self.commit == CommitState::Stopped
     }
 
     /// Moves the end past a group that became durable. After a failure the active file is retired
@@ -161,12 +174,12 @@ impl Log {
     /// staged behind it has failed, and nothing of it will ever be seen. A group that was in flight
     /// when the log was stopped stays failed, whatever became of it.
     pub fn finish_commit(&mut self, commit: Commit, result: Result<(), DiskFailure>) {
-        self.in_flight = false;
-        if self.stopped {
+        if self.is_stopped() {
             // Its frames have failed with the others. Counted once more, they would stand for
             // frames that are staged later, which would be called durable.
             return;
         }
+        self.commit = CommitState::Idle;
         let point = self.catalogue_point();
         let durable = match result {
             Ok(()) => Ok(commit.group),
@@ -175,8 +188,8 @@ impl Log {
                 tracing::warn!(%failure, "a journal file is retired");
                 let mut frames = commit.group.frames.iter();
                 let facts = frames.any(|placed| placed.frame.thread == ThreadNumber::CATALOGUE);
-                let vital = self.vital && facts;
-                let again = self.journal.fail_over(commit.group, point, vital);
+                let may_use_reserve = self.staging.may_use_reserve && facts;
+                let again = self.journal.fail_over(commit.group, point, may_use_reserve);
                 again.and_then(|again| {
                     // The fresh file is no better than the one before once it failed, too.
                     durable(&again, &self.owned).inspect_err(|_| self.journal.retire())?;
@@ -210,7 +223,7 @@ impl Log {
     /// # Errors
     /// When the device refuses; nothing is lost.
     pub fn mark(&mut self) -> Result<(), DiskFailure> {
-        if self.in_flight || self.has_staged() || self.owned.is_lost() || self.stopped {
+        if self.commit != CommitState::Idle || self.has_staged() || self.owned.is_lost() {
             return Ok(());
         }
         if !self.journal.has_news() {
@@ -243,36 +256,33 @@ impl Log {
                 self.push_frame(&commit.file, &placed.frame, placed.offset);
             }
             if placed.frame.thread == ThreadNumber::CATALOGUE {
-                self.facts.settled += 1;
+                self.staging.facts.settled += 1;
                 self.apply_facts(&placed.frame);
             } else {
-                self.batches.settled += 1;
+                self.staging.batches.settled += 1;
             }
         }
-        let settled = self.facts.settled;
-        self.unpublished.retain(|(count, _)| *count > settled);
-        self.vital &= !self.facts.frames.is_empty();
+        let settled = self.staging.facts.settled;
+        self.segment_files.settled(settled);
         self.sealing.settled(settled);
-        self.forget_settled(commit);
-        self.shrink_tail();
+        self.staging.forget_settled(commit);
+        let bytes_max = self.options.tail_cache_bytes;
+        self.tail.shrink(bytes_max, &mut self.state.threads);
     }
 
     /// Fails the group in flight and everything staged behind it: their ordinals are free again.
     fn fail_staged(&mut self, failure: DiskFailure) {
         tracing::warn!(%failure, "staged batches failed");
-        let failure = Failure::Disk(Arc::new(failure));
-        self.facts.fail(&failure);
-        self.batches.fail(&failure);
-        self.vital = false;
+        self.staging.fail(&Failure::Disk(Arc::new(failure)));
         // A publication that was written may be read by the next owner, so its segment stays.
-        self.unpublished.clear();
+        drop(self.segment_files.take_unpublished());
         self.sealing.publication_failed();
         self.forget_failed();
     }
 
     /// Fails the batches that wait for room that nobody makes any more. Facts are written.
     fn refuse_batches(&mut self) {
-        self.batches.fail(&Failure::Refused);
+        self.staging.batches.fail(&Failure::Refused);
         self.forget_failed();
     }
 
@@ -292,18 +302,12 @@ impl Log {
             lengths: frame.lengths.clone(),
             body: Some(Arc::clone(&frame.body)),
         });
-        let bytes = frame.body.len();
-        self.frames += 1;
-        self.track(frame);
+        let view = &self.state.threads[&frame.thread];
+        self.backlog.push(frame, view, Sizes::of(&self.options));
         let due = self.is_ripe(frame.thread) || self.oldest_to_seal().is_some();
-        self.sealing.is_due_if(due);
-        let bytes = bytes + TAIL_ENTRY_BYTES;
-        self.tail.push_back(TailEntry {
-            thread: frame.thread,
-            place: (file.generation, offset),
-            bytes,
-        });
-        self.tail_bytes += bytes;
+        self.sealing.due_if(due);
+        let place = (file.generation, offset);
+        self.tail.push(frame.thread, place, frame.body.len());
     }
 
     pub(super) fn view_mut(&mut self, thread: ThreadNumber) -> &mut ThreadView {
@@ -321,36 +325,16 @@ impl Log {
         }
         let void = Arc::make_mut(view).drop_unfinished();
         if view.frames.is_empty() {
-            self.stretches.remove(&thread);
+            self.backlog.forget_thread(thread);
         }
         self.release(&void);
     }
 
     /// Notes that the journal need not keep frames any more.
     fn release(&mut self, frames: &[FrameRef]) {
-        self.frames -= frames.len();
+        self.backlog.frames -= frames.len();
         for frame in frames {
             self.journal.released(frame.file.generation, frame.stride());
-        }
-    }
-
-    /// Lets go of the oldest bodies in memory.
-    fn shrink_tail(&mut self) {
-        while self.tail_bytes > self.options.tail_cache_bytes {
-            let Some(oldest) = self.tail.pop_front() else {
-                break;
-            };
-            self.tail_bytes -= oldest.bytes;
-            let Some(view) = self.state.threads.get_mut(&oldest.thread) else {
-                continue;
-            };
-            let place = |frame: &FrameRef| (frame.file.generation, frame.offset);
-            let frames = &view.frames;
-            let at = frames.partition_point(|frame| place(frame) < oldest.place);
-            let held = |frame: &FrameRef| place(frame) == oldest.place && frame.body.is_some();
-            if frames.get(at).is_some_and(held) {
-                Arc::make_mut(view).frames[at].body = None;
-            }
         }
     }
 
@@ -384,8 +368,8 @@ impl Log {
                 } => {
                     self.publish(*segment, *class, *file_bytes, runs);
                 }
-                CatalogueRecord::Replaced { old, .. } => self.doom_if_unused(*old),
-                CatalogueRecord::Deleted { thread, .. } => self.let_go(*thread, &held),
+                CatalogueRecord::Replaced { old, .. } => self.queue_removal_if_unused(*old),
+                CatalogueRecord::Deleted { thread, .. } => self.forget_thread(*thread, &held),
                 _ => {}
             }
         }
@@ -401,27 +385,29 @@ impl Log {
             class,
             published,
         });
-        self.segment_files.insert(segment, Arc::clone(&file));
+        self.segment_files.publish(Arc::clone(&file));
         for run in runs {
             // A thread may have been deleted while its segment was being written.
             if !self.state.catalogue.is_deleted(run.thread) {
                 self.take_over(run.thread, RunRef::of(&file, run));
             }
         }
-        self.doom_if_unused(segment);
+        self.queue_removal_if_unused(segment);
     }
 
     /// Lets a run of a segment take over; the journal learns which frames it no longer needs.
     pub(super) fn take_over(&mut self, thread: ThreadNumber, run: RunRef) {
         let (class, end) = (run.file.class, run.end);
         let released = self.view_mut(thread).take_over(run);
-        self.track_again(thread, class, end);
+        let view = &self.state.threads[&thread];
+        let sizes = Sizes::of(&self.options);
+        self.backlog.sealed(view, class, end, sizes);
         self.release(&released);
     }
 
-    pub(super) fn doom_if_unused(&mut self, segment: SegmentId) {
+    pub(super) fn queue_removal_if_unused(&mut self, segment: SegmentId) {
         if self.state.catalogue.segments.is_retired(segment) {
-            self.doomed.extend(self.segment_files.remove(&segment));
+            self.segment_files.queue_removal(segment);
         }
     }
 }

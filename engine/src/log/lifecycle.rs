@@ -21,7 +21,7 @@ impl Log {
         if known.is_some_and(|thread| self.state.catalogue.is_deleted(*thread)) {
             return Err(AppendError::Deleted);
         }
-        if self.staged_ids.contains_key(id) {
+        if self.staging.creations.contains_key(id) {
             return Err(AppendError::Exists);
         }
         if let Some(thread) = known.copied() {
@@ -35,7 +35,7 @@ impl Log {
             at_ms,
         };
         let ticket = self.stage_catalogue(&[created]);
-        self.staged_ids.insert(id.clone(), (thread, ticket));
+        self.staging.creations.insert(id.clone(), (thread, ticket));
         self.stage_fact_of(thread, ticket);
         Ok((thread, ticket))
     }
@@ -58,7 +58,7 @@ impl Log {
             path: String::new(),
         };
         let ticket = self.stage_catalogue(&[arrived]);
-        self.staged_ids.insert(id.clone(), (thread, ticket));
+        self.staging.creations.insert(id.clone(), (thread, ticket));
         self.stage_fact_of(thread, ticket);
         Ok((thread, ticket))
     }
@@ -102,7 +102,7 @@ impl Log {
         let facts = [created, announced];
         let ticket = self.stage_catalogue(&facts[usize::from(!is_new)..]);
         if is_new {
-            self.staged_ids.insert(id.clone(), (thread, ticket));
+            self.staging.creations.insert(id.clone(), (thread, ticket));
         }
         self.stage_fact_of(thread, ticket);
         Ok((thread, Some(ticket)))
@@ -123,7 +123,7 @@ impl Log {
             return Ok(None);
         }
         let at_ms = self.now_ms;
-        self.vital = true;
+        self.staging.may_use_reserve = true;
         Ok(Some(self.stage_catalogue(&[CatalogueRecord::Archived {
             thread,
             at_ms,
@@ -151,7 +151,7 @@ impl Log {
             }
         }
         let at_ms = self.now_ms;
-        self.vital = true;
+        self.staging.may_use_reserve = true;
         let ticket = self.stage_catalogue(&[CatalogueRecord::Deleted { thread, at_ms }]);
         // No import may take it before that is durable.
         self.stage_fact_of(thread, ticket);
@@ -161,28 +161,25 @@ impl Log {
     /// Notes that a fact about the thread is staged.
     fn stage_fact_of(&mut self, thread: ThreadNumber, ticket: Ticket) {
         let durable = self.durable_end(thread);
-        let staged = self.staged.entry(thread).or_insert(durable);
+        let staged = self.staging.threads.entry(thread).or_insert(durable);
         staged.facts_upto = ticket.count;
     }
 
-    /// Lets go of a thread whose deletion is durable: of its frames, and of segments that hold
-    /// nothing else: they are among `held`. Readers keep what they hold.
-    pub(super) fn let_go(&mut self, thread: ThreadNumber, held: &[SegmentId]) {
+    /// Forgets a thread whose deletion is durable: its frames, and segments that hold nothing else;
+    /// they are among `held`. Readers keep what they hold.
+    pub(super) fn forget_thread(&mut self, thread: ThreadNumber, held: &[SegmentId]) {
         let view = self.state.threads.remove(&thread);
         for frame in view.iter().flat_map(|view| &view.frames) {
             self.journal.released(frame.file.generation, frame.stride());
         }
-        self.frames -= view.map_or(0, |view| view.frames.len());
-        // Of its damaged frames nothing is to be saved any more.
-        for (_, generation) in self.pinned.extract_if(.., |(of, _)| *of == thread) {
+        self.backlog.frames -= view.map_or(0, |view| view.frames.len());
+        self.backlog.forget_thread(thread);
+        for generation in self.closed.forget_thread(thread) {
             self.journal.released(generation, PINNED_BYTES);
         }
-        self.stretches.remove(&thread);
         self.sealing.forget_thread(thread);
-        self.quarantined.remove(&thread);
-        self.damage.retain(|damage| damage.thread != Some(thread));
         for segment in held {
-            self.doom_if_unused(*segment);
+            self.queue_removal_if_unused(*segment);
         }
     }
 }

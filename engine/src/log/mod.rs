@@ -1,44 +1,74 @@
 //! Owns a store for writing: stages batches, commits groups of them, seals, publishes. One process
 //! has it at a time; within the process its caller serialises the calls.
 //!
-//! A commit is three calls, so that the write and the sync run without the log:
-//! [`Log::begin_commit`]
-//! takes the staged group, [`Commit::run`] makes it durable, [`Log::finish_commit`] moves the end.
-//! A second group may be staged meanwhile, but is not written before the first returned.
-//! [S:frame-7]
+//! # The commit of a group
+//!
+//! A commit is three calls, so that the write and the sync run without the log, while the next group
+//! is staged:
+//!
+//! 1. [`Log::begin_commit`] takes the staged group: catalogue records before batches, as far as one
+//!    journal file has room. It begins a journal file where not even one frame fits. At the budget
+//!    of the journal it takes batches no further, because a segment must be written first; catalogue
+//!    records are never refused, because publishing that segment is what makes room.
+//! 2. [`Commit::run`] writes the group at its place, syncs the file, and makes sure that the store
+//!    is still owned. It needs nothing of the log.
+//! 3. [`Log::finish_commit`] moves the end past the group and lets its catalogue records take
+//!    effect. Only then may a caller be told that its batch is durable.
+//!
+//! INVARIANT: a second group is not written before the first one was finished: its frames state up
+//! to where the ones before are durable. [S:frame-7]
+//!
+//! Where the write or the sync fails, the file is retired for ever, and the same frames are written
+//! to a fresh file whose header says where the retired one ends. Where that fails, too, the group
+//! and everything staged behind it has failed: their ordinals are free again, and of a record that
+//! only some frames of became durable those frames are void. Nothing is retried behind that; the
+//! next commit begins with what is staged later.
+//!
+//! Where a caller panics between the calls, [`Log::stop`] fails what is staged and in flight. The
+//! state is then [`CommitState::Stopped`] for ever, and what the commit in flight comes to is not
+//! looked at any more.
 
 mod ahead;
+mod backlog;
 mod checkpoint;
+mod closed;
 mod commit;
 mod footprint;
 mod lifecycle;
 mod open;
 mod prepare;
 mod sealing;
+mod segment_files;
 mod stage;
 mod staged;
+mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use turnleaf_format::ThreadNumber;
 use turnleaf_format::frame::Position;
 use turnleaf_format::record::{Flags, Kind};
-use turnleaf_format::{Generation, SegmentId, ThreadId, ThreadNumber};
 
 pub use ahead::{FileMade, FilePlan};
+use backlog::Backlog;
 pub use checkpoint::CheckpointPlan;
-use checkpoint::Checkpointed;
+use checkpoint::{CheckpointState, Checkpointed};
+use closed::Closed;
+use commit::CommitState;
 pub use commit::{Begin, Commit, Outcome};
 pub use footprint::Footprint;
 pub use open::{OpenError, OpenReport, Snapshot};
 pub(crate) use sealing::Part;
 use sealing::SealState;
 pub use sealing::{Notes, RunWriter, SealError, SealGoal, SealPlan, SealedSegments, Unsealable};
+use segment_files::SegmentFiles;
 pub use stage::{AppendError, BATCH_BYTES_MAX, Staged};
 pub use staged::Ticket;
-use staged::{Queue, StagedThread};
+use staged::{StagedThread, Staging};
+use tail::TailCache;
 
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure};
@@ -46,8 +76,6 @@ use crate::journal::Journal;
 use crate::lock::Ownership;
 use crate::options::Options;
 use crate::state::State;
-use crate::stretch::Stretches;
-use crate::view::SegmentFile;
 
 /// A damaged frame keeps its file as if it held so much that no segment has.
 const PINNED_BYTES: u64 = 1;
@@ -65,61 +93,30 @@ pub struct NewRecord<'a> {
     pub bytes: &'a [u8],
 }
 
-/// A frame whose body is in memory.
-#[derive(Debug)]
-struct TailEntry {
-    thread: ThreadNumber,
-    place: (Generation, u64),
-    /// What it takes up.
-    bytes: usize,
-}
-
 /// A store that is open for writing.
 #[derive(Debug)]
 pub struct Log {
     disk: Arc<dyn Disk>,
     options: Options,
+    owned: Arc<Ownership>,
+    now_ms: i64,
+    /// What is known of the store; nothing in it is only staged.
     state: State,
     journal: Journal,
-    now_ms: i64,
-    /// Staged catalogue facts; they go before batches, so that publishing a segment never waits for
-    /// the room that it makes.
-    facts: Queue,
-    /// Staged batches.
-    batches: Queue,
-    /// Whether a group is being written.
-    in_flight: bool,
-    /// Threads of which something is staged.
-    staged: HashMap<ThreadNumber, StagedThread>,
-    /// Threads whose creation is staged.
-    staged_ids: HashMap<ThreadId, (ThreadNumber, Ticket)>,
+    /// What waits for a commit.
+    staging: Staging,
+    commit: CommitState,
+    /// What the journal holds that no segment does.
+    backlog: Backlog,
+    sealing: SealState,
+    segment_files: SegmentFiles,
+    /// Bodies in memory.
+    tail: TailCache,
     /// Threads that an import holds.
     leases: HashSet<ThreadNumber>,
-    /// Threads with damage; they take no appends.
-    quarantined: HashSet<ThreadNumber>,
-    /// Journal files that damaged frames keep, and the threads of those.
-    pinned: Vec<(ThreadNumber, Generation)>,
-    /// Frames of all threads that no segment holds yet; each takes up memory.
-    frames: usize,
-    /// What is to be sealed of threads of which the journal holds anything.
-    stretches: HashMap<ThreadNumber, Stretches>,
-    /// Frames whose bodies are in memory, oldest first, and their bytes.
-    tail: VecDeque<TailEntry>,
-    tail_bytes: usize,
-    /// Every segment in use, shared with the views; a count of one means that no view needs it.
-    segment_files: HashMap<SegmentId, Arc<SegmentFile>>,
-    /// Replaced segments whose files are to be removed.
-    doomed: Vec<Arc<SegmentFile>>,
-    /// Segments whose publication is staged, with its place in the queue of facts.
-    unpublished: Vec<(u64, SegmentId)>,
-    /// Whether something is staged that a full disk must not keep from becoming durable.
-    vital: bool,
-    sealing: SealState,
+    /// Damage, and what it closes.
+    closed: Closed,
     checkpointed: Checkpointed,
-    /// Whether a caller panicked in the middle of a commit: nothing is written any more.
-    stopped: bool,
-    damage: Vec<Damage>,
-    owned: Arc<Ownership>,
 }
 
 impl Log {
@@ -151,7 +148,7 @@ impl Log {
     /// Damage that was found when the store was opened, or by a seal.
     #[must_use]
     pub fn damage(&self) -> &[Damage] {
-        &self.damage
+        self.closed.damage()
     }
 
     /// Whether the journal takes more room than a closed store should: more than twice what only it

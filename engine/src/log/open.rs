@@ -1,7 +1,7 @@
 //! Owns the opening of a store: for writing (lock, replay, named repairs, a new journal file), or
 //! for reading alone, which writes nothing.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use turnleaf_format::catalogue::CatalogueRecord;
@@ -9,7 +9,10 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
 use super::prepare::{check_writable, confirm, keep_torn, strike_off, tidy};
-use super::{Checkpointed, Log, Outcome, PINNED_BYTES, Queue, SealState};
+use super::{
+    Backlog, CheckpointState, Checkpointed, Closed, CommitState, Log, Outcome, PINNED_BYTES,
+    SealState, SegmentFiles, Staging, TailCache,
+};
 use crate::catalogue::Catalogue;
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, Unreadable, failed};
@@ -24,8 +27,8 @@ use crate::recovery::{
 use crate::reserve;
 use crate::segment::Segments;
 use crate::state::State;
-use crate::stretch::{Sizes, Stretches};
-use crate::view::{JournalFile, SegmentFile, ThreadView};
+use crate::stretch::Sizes;
+use crate::view::{JournalFile, ThreadView};
 
 /// How often a store is read at most, beside an owner, before what looks damaged is called so.
 const READINGS_MAX: u32 = 4;
@@ -323,7 +326,9 @@ impl Log {
         tidy(&*disk, &survey, &replayed);
         strike_off(&*disk, &replayed);
         let mut log = assemble(disk, options, owner, replayed, owned)?;
-        log.checkpointed.is_wanted = purpose == Purpose::Append;
+        if purpose != Purpose::Append {
+            log.checkpointed.state = CheckpointState::Off;
+        }
         log.announce(owner, created)?;
         if purpose == Purpose::Append {
             log.hold_reserve();
@@ -362,7 +367,7 @@ impl Log {
             host,
         });
         // A full disk must be opened, also where the file that goes on is full. [R:full-3]
-        self.vital = true;
+        self.staging.may_use_reserve = true;
         let ticket = self.stage_catalogue(&facts);
         self.commit_all();
         match self.outcome(ticket) {
@@ -463,31 +468,10 @@ fn assemble(
     replayed: Replayed,
     owned: Ownership,
 ) -> Result<Log, OpenError> {
-    let mut needed: HashMap<Generation, u64> = HashMap::new();
-    let mut stretches = HashMap::new();
     let sizes = Sizes::of(&options);
-    let frames = replayed.threads.values().map(|view| view.frames.len());
-    let frames = frames.sum();
-    let mut segment_files: HashMap<_, Arc<SegmentFile>> = HashMap::new();
-    for (thread, view) in &replayed.threads {
-        // A repair that is stopped must find again what it was to save.
-        for frame in view.frames.iter().chain(&view.repeated) {
-            *needed.entry(frame.file.generation).or_default() += frame.stride();
-        }
-        if !view.frames.is_empty() && *thread != ThreadNumber::CATALOGUE {
-            stretches.insert(*thread, Stretches::of(view, sizes));
-        }
-        let runs = view
-            .runs
-            .iter()
-            .map(|run| (run.file.segment, Arc::clone(&run.file)));
-        segment_files.extend(runs);
-    }
-    // A damaged frame may be all that is left of its records.
-    for (_, generation) in &replayed.pinned {
-        *needed.entry(*generation).or_default() += PINNED_BYTES;
-    }
-    let quarantined = replayed.findings.closed().into_iter().collect();
+    let backlog = Backlog::of(replayed.threads.values(), sizes);
+    let segment_files = SegmentFiles::of(replayed.threads.values());
+    let needed = needed_bytes(&replayed);
     let count = |file: Arc<JournalFile>| {
         let bytes = needed.get(&file.generation).copied().unwrap_or(0);
         (file, bytes)
@@ -509,23 +493,16 @@ fn assemble(
     let (epoch, now_ms) = (replayed.catalogue.epoch + 1, owner.since_ms);
     #[cfg(turnleaf_bugs)]
     let epoch = epoch - u64::from(epoch > 1 && crate::bugs::EpochKept.planted());
-    let journal = Journal::open(
-        &disk,
-        replayed.store,
-        &options,
-        epoch,
-        inherited,
-        point,
-        now_ms,
-    )?;
+    let store = replayed.store;
+    let journal = Journal::open(&disk, store, &options, epoch, inherited, point, now_ms)?;
     let checkpointed = Checkpointed {
         end: replayed.checkpoint,
-        is_wanted: true,
-        is_written: false,
+        state: CheckpointState::Idle,
     };
-    let (damage, pinned) = (replayed.findings.damage, replayed.pinned);
+    let findings = replayed.findings;
+    let closed = Closed::new(findings.closed(), replayed.pinned, findings.damage);
     let state = state_of(
-        replayed.store,
+        store,
         replayed.catalogue,
         replayed.threads,
         replayed.segments,
@@ -533,29 +510,34 @@ fn assemble(
     Ok(Log {
         disk,
         options,
+        owned: Arc::new(owned),
+        now_ms,
         state,
         journal,
-        now_ms,
-        facts: Queue::default(),
-        batches: Queue::default(),
-        in_flight: false,
-        staged: HashMap::new(),
-        staged_ids: HashMap::new(),
-        leases: HashSet::new(),
-        quarantined,
-        pinned,
-        frames,
-        stretches,
-        tail: VecDeque::new(),
-        tail_bytes: 0,
-        segment_files,
-        doomed: Vec::new(),
-        unpublished: Vec::new(),
-        vital: false,
+        staging: Staging::default(),
+        commit: CommitState::Idle,
+        backlog,
         sealing: SealState::new(),
+        segment_files,
+        tail: TailCache::default(),
+        leases: HashSet::new(),
+        closed,
         checkpointed,
-        stopped: false,
-        damage,
-        owned: Arc::new(owned),
     })
+}
+
+/// Bytes of each journal file that are needed.
+fn needed_bytes(replayed: &Replayed) -> HashMap<Generation, u64> {
+    let mut needed: HashMap<Generation, u64> = HashMap::new();
+    for view in replayed.threads.values() {
+        // A repair that is stopped must find again what it was to save.
+        for frame in view.frames.iter().chain(&view.repeated) {
+            *needed.entry(frame.file.generation).or_default() += frame.stride();
+        }
+    }
+    // A damaged frame may be all that is left of its records.
+    for (_, generation) in &replayed.pinned {
+        *needed.entry(*generation).or_default() += PINNED_BYTES;
+    }
+    needed
 }

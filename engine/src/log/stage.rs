@@ -71,7 +71,7 @@ impl Log {
     pub fn staged_thread(&self, id: &ThreadId) -> Option<ThreadNumber> {
         self.state
             .thread_number(id)
-            .or_else(|| self.staged_ids.get(id).map(|(number, _)| *number))
+            .or_else(|| self.staging.creations.get(id).map(|(number, _)| *number))
     }
 
     /// Stages catalogue facts as one atomic batch.
@@ -110,7 +110,7 @@ impl Log {
         if self.leases.contains(&thread) {
             return Err(AppendError::Busy);
         }
-        if self.quarantined.contains(&thread) {
+        if self.closed.contains(thread) {
             return Err(AppendError::Quarantined);
         }
         if let Some(expected) = expected_end.filter(|expected| *expected != end) {
@@ -132,7 +132,7 @@ impl Log {
         if self.state.catalogue.is_deleted(thread) {
             return None;
         }
-        if let Some(staged) = self.staged.get(&thread) {
+        if let Some(staged) = self.staging.threads.get(&thread) {
             return Some(staged.end);
         }
         self.state.thread(thread)?;
@@ -140,7 +140,7 @@ impl Log {
     }
 
     fn stage_unchecked(&mut self, thread: ThreadNumber, records: &[NewRecord<'_>]) -> Staged {
-        let before = self.staged.get(&thread).copied();
+        let before = self.staging.threads.get(&thread).copied();
         let before = before.unwrap_or_else(|| self.durable_end(thread));
         let (first, chain) = (before.end, before.chain);
         let mut builder = FrameBuilder::new(thread, first, chain);
@@ -150,9 +150,9 @@ impl Log {
         let (frames, end, chain) = builder.finish();
         let of_facts = thread == ThreadNumber::CATALOGUE;
         let queue = if of_facts {
-            &mut self.facts
+            &mut self.staging.facts
         } else {
-            &mut self.batches
+            &mut self.staging.batches
         };
         let count = queue.push(frames);
         let mut staged = StagedThread {
@@ -165,7 +165,7 @@ impl Log {
         } else {
             staged.batches_upto = count;
         }
-        self.staged.insert(thread, staged);
+        self.staging.threads.insert(thread, staged);
         Staged {
             ticket: Ticket { of_facts, count },
             first,

@@ -1,7 +1,7 @@
 //! Owns what waits for a commit: the two queues of frames, what became of those that left them, and
 //! which threads have something in them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -99,10 +99,31 @@ pub(super) struct StagedThread {
     pub(super) facts_upto: u64,
 }
 
-impl Log {
-    /// What became of a batch.
-    #[must_use]
-    pub fn outcome(&self, ticket: Ticket) -> Outcome {
+/// What waits for a commit, and what became of what did.
+///
+/// INVARIANT: `threads` and `creations` describe frames of the two queues, or of the group in
+/// flight, and nothing that is settled. After a failure nothing is staged any more.
+#[derive(Debug, Default)]
+pub(super) struct Staging {
+    /// Catalogue records. They are written before batches, so that publishing a segment never waits
+    /// for the room that it makes.
+    pub(super) facts: Queue,
+    pub(super) batches: Queue,
+    /// Threads of which something is staged.
+    pub(super) threads: HashMap<ThreadNumber, StagedThread>,
+    /// Threads whose creation is staged.
+    pub(super) creations: HashMap<ThreadId, (ThreadNumber, Ticket)>,
+    /// Whether a fact is staged that may use the disk reserve.
+    pub(super) may_use_reserve: bool,
+}
+
+impl Staging {
+    /// Whether a batch or fact waits for a commit that did not begin yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.facts.frames.is_empty() && self.batches.frames.is_empty()
+    }
+
+    fn outcome(&self, ticket: Ticket) -> Outcome {
         if ticket.of_facts {
             self.facts.outcome(ticket.count)
         } else {
@@ -110,17 +131,9 @@ impl Log {
         }
     }
 
-    /// Whether a batch or fact waits for a commit that did not begin yet.
-    #[must_use]
-    pub fn has_staged(&self) -> bool {
-        !self.facts.frames.is_empty() || !self.batches.frames.is_empty()
-    }
-
-    /// The newest batch of a thread, or fact about it, that is not settled yet; `None` when the
-    /// thread is as [`Log::state`] shows it.
-    #[must_use]
-    pub fn staged_of(&self, thread: ThreadNumber) -> Option<Ticket> {
-        let staged = self.staged.get(&thread)?;
+    /// The newest batch of a thread, or fact about it, that is not settled yet.
+    fn newest_of(&self, thread: ThreadNumber) -> Option<Ticket> {
+        let staged = self.threads.get(&thread)?;
         let batches = (staged.batches_upto > self.batches.settled).then_some(Ticket {
             of_facts: false,
             count: staged.batches_upto,
@@ -132,37 +145,71 @@ impl Log {
         batches.or(facts)
     }
 
-    /// The creation of a thread, while it is only staged.
-    #[must_use]
-    pub fn staged_creation(&self, id: &ThreadId) -> Option<Ticket> {
-        self.staged_ids.get(id).map(|(_, ticket)| *ticket)
-    }
-
-    /// Forgets what is settled: those threads are described by their view alone.
+    /// Forgets what a commit settled: those threads are described by their view alone.
     pub(super) fn forget_settled(&mut self, commit: &journal::Commit) {
+        self.may_use_reserve &= !self.facts.frames.is_empty();
         let mut facts = false;
         for placed in &commit.frames {
             let thread = placed.frame.thread;
             facts |= thread == ThreadNumber::CATALOGUE;
-            if self.staged_of(thread).is_none() {
-                self.staged.remove(&thread);
+            if self.newest_of(thread).is_none() {
+                self.threads.remove(&thread);
             }
         }
         if facts {
             let settled = (self.batches.settled, self.facts.settled);
-            self.staged.retain(|_, staged| {
+            self.threads.retain(|_, staged| {
                 staged.batches_upto > settled.0 || staged.facts_upto > settled.1
             });
-            self.staged_ids
+            self.creations
                 .retain(|_, (_, ticket)| ticket.count > settled.1);
         }
+    }
+
+    /// Fails the group in flight and everything staged behind it.
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        self.facts.fail(failure);
+        self.batches.fail(failure);
+        self.may_use_reserve = false;
+    }
+
+    /// Forgets which threads something was staged of, and returns them.
+    fn take_threads(&mut self) -> impl Iterator<Item = ThreadNumber> + use<> {
+        self.creations.clear();
+        std::mem::take(&mut self.threads).into_keys()
+    }
+}
+
+impl Log {
+    /// What became of a batch.
+    #[must_use]
+    pub fn outcome(&self, ticket: Ticket) -> Outcome {
+        self.staging.outcome(ticket)
+    }
+
+    /// Whether a batch or fact waits for a commit that did not begin yet.
+    #[must_use]
+    pub fn has_staged(&self) -> bool {
+        !self.staging.is_empty()
+    }
+
+    /// The newest batch of a thread, or fact about it, that is not settled yet; `None` when the
+    /// thread is as [`Log::state`] shows it.
+    #[must_use]
+    pub fn staged_of(&self, thread: ThreadNumber) -> Option<Ticket> {
+        self.staging.newest_of(thread)
+    }
+
+    /// The creation of a thread, while it is only staged.
+    #[must_use]
+    pub fn staged_creation(&self, id: &ThreadId) -> Option<Ticket> {
+        self.staging.creations.get(id).map(|(_, ticket)| *ticket)
     }
 
     /// Forgets what failed, and of each thread the first frames of a record whose others failed:
     /// they are void, and the record's ordinal is given again. [S:record-7] [R:frame-14]
     pub(super) fn forget_failed(&mut self) {
-        self.staged_ids.clear();
-        for (thread, _) in std::mem::take(&mut self.staged) {
+        for thread in self.staging.take_threads() {
             self.drop_unfinished(thread);
         }
     }

@@ -17,7 +17,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use turnleaf_format::record::{Flags, Kind};
-use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
+use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
 
 use super::*;
 use crate::Reader;

@@ -37,6 +37,9 @@ pub(crate) enum CatalogueFrom {
     Records,
 }
 
+/// Frames with the files that they stand in, in order of position.
+type Frames<'f> = &'f [(Arc<JournalFile>, ScannedFrame)];
+
 /// A store as it was found.
 #[derive(Debug)]
 pub(crate) struct Replayed {
@@ -98,22 +101,14 @@ pub(crate) fn replay(
     let segments = Arc::new(segments);
     let mut journal = read_journal(&survey.journal, &set)?;
     let stated = stated_catalogue(&set);
-    let FileSet {
-        store,
-        mut free,
-        mut findings,
-        highest,
-        ..
-    } = set;
+    let (store, mut free, mut findings) = (set.store, set.free, set.findings);
     findings.absorb(std::mem::take(&mut journal.findings));
     let all = std::mem::take(&mut journal.frames).into_iter();
     let (of_catalogue, frames): (Vec<_>, Vec<_>) =
         all.partition(|(_, frame)| frame.header.thread == ThreadNumber::CATALOGUE);
     let listed = Listed::read(&**disk, store, survey, &mut findings);
-    let may_use_checkpoint = from == CatalogueFrom::Checkpoint
-        && findings.is_sound()
-        && journal.lost.is_empty()
-        && !listed.may_name_catalogue;
+    let is_sound = findings.is_sound() && journal.lost.is_empty() && !listed.may_name_catalogue;
+    let may_use_checkpoint = from == CatalogueFrom::Checkpoint && is_sound;
     let places = Places {
         disk,
         store,
@@ -128,21 +123,15 @@ pub(crate) fn replay(
     reserve_numbers(&mut found.catalogue, survey, &journal, &frames);
     let catalogue = found.catalogue;
     remark_orphans(&catalogue, &survey.segments, &mut findings);
-    let (mut threads, not_bad) = read_threads(
-        &**disk,
-        &catalogue,
-        &segments,
-        (&frames, &journal),
-        &listed.places,
-        &mut findings,
-    );
+    let held = (&segments, &*frames, &journal);
+    let (mut threads, not_bad) =
+        read_threads(&**disk, &catalogue, held, &listed.places, &mut findings);
     threads.insert(ThreadNumber::CATALOGUE, found.view);
     settle(
         &catalogue,
         &threads[&ThreadNumber::CATALOGUE],
         &mut findings,
     );
-    let slots = survey.journal.iter().map(|file| file.slot);
     Ok(Replayed {
         store,
         pinned: pinned(&catalogue, &journal, &findings),
@@ -152,11 +141,10 @@ pub(crate) fn replay(
         files: journal.files,
         free: free.recyclable,
         retired: free.retired,
-        // Where that name is in use, the writer looks for the next one that is not.
-        next_slot: slots.max().map_or(0, |slot| slot.wrapping_add(1)),
+        next_slot: next_slot(survey),
         stated_oldest: journal.stated_oldest,
         // Where it is not the next, the store is closed. [R:set-21]
-        next_generation: Generation(highest.0.saturating_add(1)),
+        next_generation: Generation(set.highest.0.saturating_add(1)),
         end: journal.end,
         chain: journal.chain,
         tail: journal.tail,
@@ -169,6 +157,13 @@ pub(crate) fn replay(
         not_bad,
         findings,
     })
+}
+
+/// The slot after the highest. Where that name is in use, because the numbers went round, the writer
+/// looks for the next one that is not.
+fn next_slot(survey: &Survey) -> u32 {
+    let slots = survey.journal.iter().map(|file| file.slot);
+    slots.max().map_or(0, |slot| slot.wrapping_add(1))
 }
 
 /// The list of damage, as far as it could be read.
@@ -207,7 +202,7 @@ fn reserve_numbers(
     catalogue: &mut Catalogue,
     survey: &Survey,
     journal: &JournalRead,
-    frames: &[(Arc<JournalFile>, ScannedFrame)],
+    frames: Frames<'_>,
 ) {
     let seen = survey.segments.iter().chain(&survey.catalogue);
     for segment in seen.chain(&survey.reaped) {
@@ -227,8 +222,7 @@ fn reserve_numbers(
 fn read_threads(
     disk: &dyn Disk,
     catalogue: &Catalogue,
-    segments: &Arc<Segments>,
-    (frames, journal): (&[(Arc<JournalFile>, ScannedFrame)], &JournalRead),
+    (segments, frames, journal): (&Arc<Segments>, Frames<'_>, &JournalRead),
     listed: &[Place],
     findings: &mut Findings,
 ) -> (HashMap<ThreadNumber, ThreadView>, Vec<Place>) {
@@ -321,7 +315,7 @@ fn remark_orphans(catalogue: &Catalogue, files: &[SegmentId], findings: &mut Fin
 fn grow(
     catalogue: &Catalogue,
     mut covers: BTreeMap<ThreadNumber, Growing>,
-    frames: &[(Arc<JournalFile>, ScannedFrame)],
+    frames: Frames<'_>,
     journal: &JournalRead,
     findings: &mut Findings,
 ) -> HashMap<ThreadNumber, ThreadView> {

@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::Journal;
+use super::{Journal, LiveFile};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{DiskFailure, failed};
 use crate::journal::file::create_filled;
@@ -77,9 +77,11 @@ impl Journal {
 
     /// Whether [`Journal::plan_file`] has a plan.
     pub(crate) fn wants_file(&self) -> bool {
-        let is_idle = matches!(self.ahead, Ahead::Nothing) && !self.closed && !self.reserved;
-        let may_grow = self.grows && self.live.len() < self.files_max;
-        let is_half_full = self.offset > self.active().capacity / 2;
+        let newest = self.live.back();
+        let takes_batches = newest.is_some_and(LiveFile::takes_batches);
+        let is_idle = matches!(self.ahead, Ahead::Nothing) && takes_batches;
+        let may_grow = self.grows() && self.live.len() < self.files_max;
+        let is_half_full = self.end.offset > self.active().capacity / 2;
         is_idle && may_grow && is_half_full && {
             let wanted = self.size(0, false).wanted;
             self.usable(wanted / 2).is_none()
@@ -95,7 +97,7 @@ impl Journal {
                 Ahead::Failed
             }
         };
-        if !self.grows {
+        if !self.grows() {
             // The journal was made small meanwhile.
             self.give_back_ready();
         }

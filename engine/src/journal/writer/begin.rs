@@ -8,7 +8,7 @@ use turnleaf_format::frame::Position;
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET, JournalHeader};
 use turnleaf_format::{Generation, JournalChain};
 
-use super::{CataloguePoint, Journal, LiveFile};
+use super::{CataloguePoint, FileState, Journal, LiveFile, Room};
 use crate::disk::DiskFile;
 use crate::error::DiskFailure;
 use crate::journal::file::{FILL_BYTES, begin_file, create_filled};
@@ -31,7 +31,15 @@ pub(super) struct Size {
     /// What it must have room for at least, bytes.
     pub(super) least: u64,
     /// Whether the reserve may be spent for it.
-    pub(super) vital: bool,
+    pub(super) may_use_reserve: bool,
+}
+
+/// A file that can be begun.
+struct Space {
+    file: Arc<dyn DiskFile>,
+    capacity: u64,
+    /// The slot of a file that is begun anew; a new one has the next slot.
+    recycled: Option<u32>,
 }
 
 impl Journal {
@@ -50,7 +58,7 @@ impl Journal {
             let size = Size {
                 wanted: self.first_bytes,
                 least: self.first_bytes,
-                vital: false,
+                may_use_reserve: false,
             };
             self.begin(self.begun(), size, point)?;
         }
@@ -70,7 +78,7 @@ impl Journal {
     /// Why a file after the active one would be begun.
     pub(super) fn begun(&self) -> Begun {
         match self.live.back() {
-            Some(active) if active.retired => Begun::Failed,
+            Some(active) if active.state == FileState::Retired => Begun::Failed,
             _ => Begun::Full,
         }
     }
@@ -78,10 +86,10 @@ impl Journal {
     /// The size of a file for frames that need so much of it. Where there is room, it is as large
     /// as what only the journal holds, so that a small store stays small; an owner that fills one
     /// file after the other soon has large ones.
-    pub(super) fn size(&self, needed: u64, vital: bool) -> Size {
+    pub(super) fn size(&self, needed: u64, may_use_reserve: bool) -> Size {
         let held = self.unpublished();
         let held = held.checked_ilog2().map_or(0, |log| 1 << log);
-        let burst = if self.grows {
+        let burst = if self.grows() {
             4 * self.active().capacity
         } else {
             0
@@ -90,12 +98,12 @@ impl Journal {
         Size {
             wanted: wanted.max(needed),
             least: needed,
-            vital,
+            may_use_reserve,
         }
     }
 
-    /// Begins a file. On a full disk a smaller one will do, and for what is vital one out of the
-    /// reserve.
+    /// Begins a file. On a full disk a smaller one will do, or, where that may be spent, one out
+    /// of the reserve.
     pub(super) fn begin(
         &mut self,
         begun: Begun,
@@ -103,20 +111,17 @@ impl Journal {
         point: CataloguePoint,
     ) -> Result<(), DiskFailure> {
         match self.begin_with_room(begun, size, point) {
-            Err(failure) if failure.is_disk_full() && size.vital => {}
-            done => {
-                self.reserved &= done.is_err();
-                return done;
-            }
+            Err(failure) if failure.is_disk_full() && size.may_use_reserve => {}
+            done => return done,
         }
         // Whoever opens may have spent it already, and left enough of the room.
         reserve::spend(&*self.disk);
         let small = self.reserved_bytes().max(size.least);
         self.begin_sized(begun, small, point)?;
-        self.reserved = true;
+        self.newest_mut().room = Room::Reserve;
         #[cfg(turnleaf_bugs)]
         if crate::bugs::ReserveForBatches.planted() {
-            self.reserved = false;
+            self.newest_mut().room = Room::Disk;
         }
         Ok(())
     }
@@ -158,14 +163,21 @@ impl Journal {
         RESERVED_FILE_BYTES.min(self.first_bytes)
     }
 
-    /// Whether the active file was begun out of the reserve.
+    /// Whether the active file was begun out of the reserve, and that is not whole again.
     pub(crate) fn is_reserved(&self) -> bool {
-        self.reserved
+        let newest = self.live.back();
+        newest.is_some_and(|newest| newest.room == Room::Reserve)
     }
 
     /// Opens the active file to batches: the reserve is whole.
     pub(crate) fn reserve_is_whole(&mut self) {
-        self.reserved = false;
+        self.newest_mut().room = Room::Disk;
+    }
+
+    /// Whether this owner began the active file because the one before was full.
+    pub(super) fn grows(&self) -> bool {
+        let newest = self.live.back();
+        newest.is_some_and(|newest| newest.begun == Some(Begun::Full))
     }
 
     /// Whether a file of at least this capacity stands there and can be begun.
@@ -210,54 +222,21 @@ impl Journal {
         capacity: u64,
         point: CataloguePoint,
     ) -> Result<(), DiskFailure> {
-        let place = self.usable(capacity);
         // Without room for a file nothing was begun, and the active one goes on.
-        let created = match place {
-            Some(_) => None,
-            None => match self.take_ready(capacity) {
-                Some(ready) => Some(ready),
-                None => {
-                    let created = (capacity, self.create(capacity)?);
-                    // It was too small.
-                    self.give_back_ready();
-                    Some(created)
-                }
-            },
-        };
+        let Space {
+            file,
+            capacity,
+            recycled,
+        } = self.find_space(capacity)?;
         // INVARIANT: once a header may have been written, the active file takes no further frame
         // and the generation is not used again, even when that fails: a header that reached the
         // disk all the same must not contradict what happened later. [S:journal-9]
-        self.closed = true;
+        self.close();
         let generation = self.next_generation;
         self.next_generation = Generation(generation.0 + 1);
-        let recycled = place.map(|place| self.free.swap_remove(place));
-        let capacity = match (&created, &recycled) {
-            (Some((capacity, _)), _) => *capacity,
-            (None, Some(file)) => file.capacity,
-            (None, None) => capacity,
-        };
-        let slot = recycled.as_ref().map_or(self.next_slot, |file| file.slot);
-        let oldest_live = self
-            .live
-            .front()
-            .map_or(generation, |live| live.file.generation);
-        let header = JournalHeader {
-            store: self.store,
-            generation,
-            capacity,
-            epoch: self.epoch,
-            oldest_live,
-            previous_end: self.durable,
-            previous_chain: self.chain,
-            begun,
-            catalogue_sealed_end: point.sealed_end,
-            catalogue_chain: point.chain,
-            created_ms: self.now_ms,
-        };
+        let header = self.header(begun, generation, capacity, point);
+        let slot = recycled.unwrap_or(self.next_slot);
         let is_new = recycled.is_none();
-        let old = recycled.map(|file| Arc::clone(&file.file));
-        let created = created.map(|(_, file)| file);
-        let file = created.or(old).expect("a file is created or recycled");
         let file = begin_file(&*self.disk, slot, (file, is_new), &header)?;
         if is_new {
             self.next_slot = self.next_slot.wrapping_add(1);
@@ -265,19 +244,76 @@ impl Journal {
         self.live.push_back(LiveFile {
             file: Arc::new(file),
             unpublished: 0,
-            retired: false,
+            state: FileState::Open,
+            room: Room::Disk,
+            begun: Some(begun),
         });
-        self.offset = FRAMES_OFFSET;
         self.chain = JournalChain::start(self.store, generation);
-        self.durable = Position {
+        self.end = Position {
             generation,
             offset: FRAMES_OFFSET,
         };
-        self.stated_oldest = oldest_live;
-        self.closed = false;
+        self.stated_oldest = header.oldest_live;
         self.has_news = true;
-        self.grows = begun == Begun::Full;
         self.begun_anew();
         Ok(())
+    }
+
+    /// A free file, the one that is ready, or a new one, with at least this capacity.
+    fn find_space(&mut self, capacity: u64) -> Result<Space, DiskFailure> {
+        if let Some(place) = self.usable(capacity) {
+            let free = self.free.swap_remove(place);
+            return Ok(Space {
+                file: Arc::clone(&free.file),
+                capacity: free.capacity,
+                recycled: Some(free.slot),
+            });
+        }
+        let (capacity, file) = match self.take_ready(capacity) {
+            Some(ready) => ready,
+            None => {
+                let created = self.create(capacity)?;
+                // It was too small.
+                self.give_back_ready();
+                (capacity, created)
+            }
+        };
+        Ok(Space {
+            file,
+            capacity,
+            recycled: None,
+        })
+    }
+
+    /// The active file, if there is one, takes no further frame.
+    fn close(&mut self) {
+        if let Some(active) = self.live.back_mut()
+            && active.state == FileState::Open
+        {
+            active.state = FileState::Closed;
+        }
+    }
+
+    fn header(
+        &self,
+        begun: Begun,
+        generation: Generation,
+        capacity: u64,
+        point: CataloguePoint,
+    ) -> JournalHeader {
+        let oldest = self.live.front();
+        JournalHeader {
+            store: self.store,
+            generation,
+            capacity,
+            epoch: self.epoch,
+            oldest_live: oldest.map_or(generation, |live| live.file.generation),
+            previous_end: self.end,
+            previous_chain: self.chain,
+            begun,
+            catalogue_sealed_end: point.sealed_end,
+            catalogue_chain: point.chain,
+            created_ms: self.now_ms,
+        }
     }
 }

@@ -7,7 +7,7 @@ use turnleaf_format::segment::Class;
 
 use crate::error::{DiskFailure, failed};
 use crate::layout::{TEMPORARY, segment_path};
-use crate::log::Log;
+use crate::log::{CommitState, Log};
 use crate::reserve;
 
 impl Log {
@@ -23,7 +23,7 @@ impl Log {
         self.journal.recycle();
         let mut gave_back = self.journal.trim(keep_free)?;
         let mut kept = Vec::new();
-        for file in std::mem::take(&mut self.doomed) {
+        for file in self.segment_files.take_removals() {
             let held = Arc::strong_count(&file) > 1;
             #[cfg(turnleaf_bugs)]
             let held = held && !crate::bugs::RemovedUnderReader.planted();
@@ -42,7 +42,7 @@ impl Log {
                 }
             }
         }
-        self.doomed = kept;
+        self.segment_files.queue_removals(kept);
         if gave_back {
             self.hold_reserve();
         }
@@ -107,7 +107,7 @@ impl Log {
     /// # Errors
     /// When the disk refuses; nothing is lost.
     pub fn shrink_journal(&mut self) -> Result<(), DiskFailure> {
-        if self.in_flight || self.has_staged() {
+        if self.commit == CommitState::InFlight || self.has_staged() {
             return Ok(());
         }
         self.owned.check()?;

@@ -16,7 +16,7 @@ impl Log {
     /// [`AppendError::NoThread`], [`AppendError::Busy`], [`AppendError::Quarantined`].
     pub fn lease(&mut self, thread: ThreadNumber) -> Result<(), AppendError> {
         self.state.thread(thread).ok_or(AppendError::NoThread)?;
-        if self.quarantined.contains(&thread) {
+        if self.closed.contains(thread) {
             return Err(AppendError::Quarantined);
         }
         // Two segments must not take over the same runs. [S:catalogue-8]
@@ -39,7 +39,7 @@ impl Log {
     /// readable. `[R:quarantine]`
     pub fn quarantine(&mut self, thread: ThreadNumber) {
         if !self.state.catalogue.is_deleted(thread) {
-            self.quarantined.insert(thread);
+            self.closed.close(thread);
         }
     }
 
@@ -61,7 +61,7 @@ impl Log {
         let open = self.open_of(view);
         let part = self.part_of(thread, open);
         let part = part.expect("a leased thread has a view");
-        let closed = self.stretches.get(&thread);
+        let closed = self.backlog.stretches.get(&thread);
         let closed = closed.is_some_and(|stretches| !stretches.closed.is_empty());
         assert!(!closed, "closed stretches are sealed before a run begins");
         let segment = self.state.catalogue.next_segment();

@@ -14,7 +14,6 @@ use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadNumber};
 
 use super::SealGoal;
 use super::write::{Part, Planned, SealPlan};
-use crate::journal::NewFrame;
 use crate::log::Log;
 use crate::read::Reader;
 use crate::stretch::{Sizes, Stretch, Stretches, weight_of};
@@ -43,7 +42,7 @@ impl Log {
         }
         // A publication that waits for its commit is under way too: its runs must not be planned
         // again.
-        if self.stopped || !self.sealing.may_plan(goal) {
+        if self.is_stopped() || !self.sealing.may_plan(goal) {
             return None;
         }
         let next = match goal {
@@ -102,58 +101,15 @@ impl Log {
 
     /// The oldest journal file, when the journal is at its budget of files or of frames.
     pub(in crate::log) fn oldest_to_seal(&self) -> Option<Generation> {
-        let frames = (self.frames > self.options.journal_frames_max).then(|| self.journal.oldest());
+        let frames =
+            (self.backlog.frames > self.options.journal_frames_max).then(|| self.journal.oldest());
         self.journal.oldest_over_budget().or(frames)
-    }
-
-    /// Adds a frame that became durable to what is to be sealed of its thread.
-    pub(in crate::log) fn track(&mut self, frame: &NewFrame) {
-        let sizes = Sizes::of(&self.options);
-        let view = &self.state.threads[&frame.thread];
-        if frame.thread == ThreadNumber::CATALOGUE {
-            return;
-        }
-        match self.stretches.get_mut(&frame.thread) {
-            None => {
-                let stretches = Stretches::of(view, sizes);
-                self.stretches.insert(frame.thread, stretches);
-            }
-            Some(stretches) => {
-                let mut at = frame.first;
-                for record in frame.lengths.iter() {
-                    stretches.push(view, at, record, sizes);
-                    at = at.plus(1);
-                }
-            }
-        }
-    }
-
-    /// A segment has taken over what a thread held up to `end`. A pack closes nothing: what it
-    /// holds may have been closed while it was being written.
-    pub(in crate::log) fn track_again(&mut self, thread: ThreadNumber, class: Class, end: Ordinal) {
-        let view = &self.state.threads[&thread];
-        match self.stretches.get_mut(&thread) {
-            _ if view.frames.is_empty() || thread == ThreadNumber::CATALOGUE => {
-                self.stretches.remove(&thread);
-            }
-            Some(stretches) if end <= stretches.open.end => {
-                #[cfg(turnleaf_bugs)]
-                let class = crate::bugs::PackClosesStretch.turns(class, |_| Class::Run);
-                if class == Class::Run {
-                    stretches.sealed(end);
-                }
-            }
-            _ => {
-                let stretches = Stretches::of(view, Sizes::of(&self.options));
-                self.stretches.insert(thread, stretches);
-            }
-        }
     }
 
     /// Whether a thread is worth a segment now, wherever the journal stands: a stretch of it is
     /// closed, or it alone holds much of the journal, which every open reads.
     pub(in crate::log) fn is_ripe(&self, thread: ThreadNumber) -> bool {
-        let Some(stretches) = self.stretches.get(&thread) else {
+        let Some(stretches) = self.backlog.stretches.get(&thread) else {
             return false;
         };
         !stretches.closed.is_empty() || self.open_bytes(thread) >= self.options.seal_bytes_min
@@ -161,9 +117,10 @@ impl Log {
 
     /// What the journal holds of a thread's open stretch.
     fn open_bytes(&self, thread: ThreadNumber) -> u64 {
-        let (Some(view), Some(stretches)) =
-            (self.state.threads.get(&thread), self.stretches.get(&thread))
-        else {
+        let (Some(view), Some(stretches)) = (
+            self.state.threads.get(&thread),
+            self.backlog.stretches.get(&thread),
+        ) else {
             return 0;
         };
         let open = stretches.open;
@@ -219,7 +176,7 @@ impl Log {
 
     /// Threads of which the journal holds something that can be sealed, by number.
     fn sealable(&self, which: &dyn Fn(&ThreadNumber) -> bool) -> Vec<ThreadNumber> {
-        let threads = self.stretches.keys().copied();
+        let threads = self.backlog.stretches.keys().copied();
         let mut threads: Vec<_> = threads
             .filter(|thread| self.may_seal(*thread) && which(thread))
             .collect();
@@ -229,7 +186,7 @@ impl Log {
 
     /// The first closed stretch.
     fn closed(&self, which: &dyn Fn(&ThreadNumber) -> bool) -> Option<Next> {
-        let is_closed = |thread: &ThreadNumber| !self.stretches[thread].closed.is_empty();
+        let is_closed = |thread: &ThreadNumber| !self.backlog.stretches[thread].closed.is_empty();
         let threads = self.sealable(&|thread| is_closed(thread) && which(thread));
         let mut threads = threads.into_iter();
         threads.find_map(|thread| self.closed_of(thread))
@@ -238,7 +195,7 @@ impl Log {
     /// The first closed stretch of a thread. Where it ends within a frame, what follows comes along
     /// up to the end of one: a frame is in the journal or in segments, never half. [S:thread-1]
     fn closed_of(&self, thread: ThreadNumber) -> Option<Next> {
-        let stretches = self.stretches.get(&thread)?;
+        let stretches = self.backlog.stretches.get(&thread)?;
         let view = self.state.threads.get(&thread)?;
         let mut next = Vec::new();
         for stretch in &stretches.closed {
@@ -346,7 +303,7 @@ impl Log {
     }
 
     pub(super) fn open_of(&self, view: &ThreadView) -> Stretch {
-        match self.stretches.get(&view.thread) {
+        match self.backlog.stretches.get(&view.thread) {
             Some(stretches) => stretches.open,
             None => Stretches::of(view, Sizes::of(&self.options)).open,
         }
@@ -422,7 +379,7 @@ impl Log {
         let view = self.state.threads.get(&thread);
         thread != ThreadNumber::CATALOGUE
             && !self.leases.contains(&thread)
-            && !self.quarantined.contains(&thread)
+            && !self.closed.contains(thread)
             && !self.sealing.rests_thread(thread)
             && view.is_some_and(|view| view.holes.is_empty())
     }

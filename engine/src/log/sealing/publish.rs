@@ -56,7 +56,7 @@ impl Log {
         facts.extend_from_slice(more);
         let ticket = self.stage_catalogue(&facts);
         for sealed in &done.segments {
-            self.unpublished.push((ticket.count, sealed.segment));
+            self.segment_files.wait(ticket.count, sealed.segment);
         }
         ticket
     }
@@ -64,7 +64,7 @@ impl Log {
     /// Removes segments whose publication was not even written: the next try writes others, and
     /// these would only take up room.
     pub(in crate::log) fn drop_unpublished(&mut self) {
-        for (_, segment) in std::mem::take(&mut self.unpublished) {
+        for segment in self.segment_files.take_unpublished() {
             self.remove_unfinished(segment, Class::Run);
         }
     }
@@ -84,7 +84,7 @@ impl Log {
                 .map(|old| (old.file.segment, Arc::clone(&old.file)))
                 .collect();
             self.take_over(ThreadNumber::CATALOGUE, RunRef::of(&file, run));
-            self.doomed.extend(covered.into_values());
+            self.segment_files.queue_removals(covered.into_values());
         }
     }
 }

@@ -119,7 +119,7 @@ impl SealState {
     }
 
     /// Notes that something may have become worth sealing.
-    pub(in crate::log) fn is_due_if(&mut self, due: bool) {
+    pub(in crate::log) fn due_if(&mut self, due: bool) {
         self.is_due |= due;
     }
 
@@ -272,7 +272,7 @@ impl Log {
     /// Whether it is worth asking for a plan now.
     #[must_use]
     pub fn seal_is_due(&self) -> bool {
-        !self.stopped && self.sealing.is_due && self.sealing.may_plan(SealGoal::Due)
+        !self.is_stopped() && self.sealing.is_due && self.sealing.may_plan(SealGoal::Due)
     }
 
     /// Whether a segment is being written or published: no other is planned meanwhile.
@@ -291,7 +291,7 @@ impl Log {
     /// catalogue is among them.
     #[must_use]
     pub fn unsealable(&self) -> Vec<(ThreadNumber, Unsealable)> {
-        let mut threads: Vec<_> = self.stretches.keys().copied().collect();
+        let mut threads: Vec<_> = self.backlog.stretches.keys().copied().collect();
         let catalogue = self.state.threads.get(&ThreadNumber::CATALOGUE);
         if catalogue.is_some_and(|view| !view.frames.is_empty()) {
             threads.push(ThreadNumber::CATALOGUE);
@@ -299,7 +299,7 @@ impl Log {
         threads.sort_unstable();
         let why = |thread: ThreadNumber| {
             let view = self.state.threads.get(&thread)?;
-            let is_damaged = self.quarantined.contains(&thread) || !view.holes.is_empty();
+            let is_damaged = self.closed.contains(thread) || !view.holes.is_empty();
             if is_damaged {
                 Some(Unsealable::Damaged)
             } else if self.leases.contains(&thread) {
@@ -350,7 +350,7 @@ impl Log {
                     ReadError::Damaged(damage) if again && costs_records(damage) => {
                         self.sealing.threads.remove(&thread);
                         self.quarantine(thread);
-                        self.damage.push(Damage::clone(damage));
+                        self.closed.tell(Damage::clone(damage));
                     }
                     _ => {}
                 }

@@ -89,7 +89,7 @@ fn store() -> Home {
     seal(&mut log, SealGoal::Everything);
     log.checkpoint();
     work(&mut log, 2);
-    log.checkpointed.is_wanted = false;
+    log.checkpointed.state = CheckpointState::Off;
     log.close().unwrap();
     assert!(home.check());
     home
@@ -101,7 +101,11 @@ fn an_opening_comes_to_the_same_with_a_checkpoint_wherever_it_ends() {
     for round in 0..6 {
         let mut log = home.open();
         work(&mut log, round);
-        log.checkpointed.is_wanted = round % 3 != 1;
+        log.checkpointed.state = if round % 3 == 1 {
+            CheckpointState::Off
+        } else {
+            CheckpointState::Idle
+        };
         log.checkpoint();
         home.check();
         if round % 2 == 0 {
@@ -213,7 +217,7 @@ fn a_checkpoint_of_another_history_is_ignored() {
     fs::copy(home.path(CHECKPOINT), older.path(CHECKPOINT)).unwrap();
     assert!(!older.check(), "it ends beyond the catalogue");
     let mut log = older.open();
-    log.checkpointed.is_wanted = false;
+    log.checkpointed.state = CheckpointState::Off;
     for number in 0..40 {
         thread(&mut log, &format!("other-{number}"));
     }

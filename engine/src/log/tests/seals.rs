@@ -454,13 +454,13 @@ fn nothing_is_known_of_threads_that_are_sealed() {
     let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
     append(&mut log, a, &[b"one"]);
     append(&mut log, b, &[&noise(1, 600 << 10)]);
-    assert_eq!(log.stretches.len(), 2);
+    assert_eq!(log.backlog.stretches.len(), 2);
     assert_eq!(seal(&mut log, SealGoal::Due), 1);
-    assert_eq!(log.stretches.keys().collect::<Vec<_>>(), [&a]);
+    assert_eq!(log.backlog.stretches.keys().collect::<Vec<_>>(), [&a]);
     seal(&mut log, SealGoal::Everything);
-    assert!(log.stretches.is_empty());
+    assert!(log.backlog.stretches.is_empty());
     append(&mut log, b, &[b"two"]);
-    assert_eq!(log.stretches.keys().collect::<Vec<_>>(), [&b]);
+    assert_eq!(log.backlog.stretches.keys().collect::<Vec<_>>(), [&b]);
 }
 
 /// The catalogue is sealed where it keeps the oldest file, and not while it rests.
