@@ -1,10 +1,12 @@
 //! Owns the open segments and inflated blocks that readers share; at most a fixed number of
-//! descriptors and bytes. The only locks of the engine are here: readers of all threads meet
-//! here.
+//! descriptors and bytes. Readers of all threads meet here: the only locks of the engine are those
+//! of the two caches.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, UnitWeighter, Weighter};
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{SegmentId, StoreId};
@@ -14,65 +16,89 @@ use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::view::SegmentFile;
 
-/// Opens segments on demand and keeps the most recently used ones.
+/// Raw bytes of a block, roughly, to guess how many the cache holds.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// Always the same, so that the same reads meet the same cache. The keys are numbers of ours.
+type Hasher = BuildHasherDefault<DefaultHasher>;
+/// The place of a block: its segment, and its index there.
+type BlockKey = (SegmentId, usize);
+
+/// Opens segments on demand, and keeps those and the blocks that were used lately, or often.
 #[derive(Debug)]
 pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     store: StoreId,
-    descriptors_max: usize,
+    open: Cache<SegmentId, Arc<OpenSegment>, UnitWeighter, Hasher>,
+    blocks: Cache<BlockKey, Arc<Block>, RawBytes, Hasher>,
     block_bytes_max: usize,
-    shared: Mutex<Shared>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    /// Counts uses; the entry with the lowest stamp is the least recently used.
-    clock: u64,
-    open: HashMap<SegmentId, (u64, Arc<OpenSegment>)>,
-    blocks: HashMap<(SegmentId, usize), (u64, Arc<Block>)>,
-    block_bytes: usize,
+/// A block weighs what it takes up.
+#[derive(Debug, Clone)]
+struct RawBytes;
+
+impl Weighter<BlockKey, Arc<Block>> for RawBytes {
+    fn weight(&self, _: &BlockKey, block: &Arc<Block>) -> u64 {
+        // What weighs nothing would never be dropped.
+        block.raw.len().max(1) as u64
+    }
+}
+
+/// A cache in one piece: pieces would each have a share of the bound, and an item that is larger
+/// than a share would not be kept. Readers that find what they look for do not exclude each other.
+fn cache<K, V, W>(items: usize, weight_max: usize, weighter: W) -> Cache<K, V, W, Hasher>
+where
+    K: Eq + std::hash::Hash,
+    V: Clone,
+    W: Weighter<K, V> + Clone,
+{
+    let options = OptionsBuilder::new()
+        .shards(1)
+        .estimated_items_capacity(items)
+        .weight_capacity(weight_max as u64)
+        .build()
+        .expect("both capacities are set");
+    Cache::with_options(
+        options,
+        weighter,
+        Hasher::default(),
+        DefaultLifecycle::default(),
+    )
 }
 
 impl Segments {
+    /// Keeps at most so many descriptors and bytes of blocks. What a reader holds is open beside
+    /// them for as long as it reads.
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         store: StoreId,
         descriptors_max: usize,
         block_bytes_max: usize,
     ) -> Segments {
-        let shared = Mutex::new(Shared::default());
+        #[cfg(turnleaf_bugs)]
+        let descriptors_max = crate::bugs::DescriptorsUnbounded.turns(descriptors_max, |_| 1 << 20);
+        let blocks_max = block_bytes_max.div_ceil(BLOCK_BYTES);
         Segments {
             disk,
             store,
-            descriptors_max,
+            open: cache(descriptors_max, descriptors_max, UnitWeighter),
+            blocks: cache(blocks_max, block_bytes_max, RawBytes),
             block_bytes_max,
-            shared,
         }
     }
 
     /// The open segment.
     pub(crate) fn get(&self, file: &SegmentFile) -> Result<Arc<OpenSegment>, ReadError> {
-        let id = file.segment;
-        if let Some(found) = self.locked(|shared| shared.touch(id)) {
+        if let Some(found) = self.open.get(&file.segment) {
             return Ok(found);
         }
         let opened = OpenSegment::open(&*self.disk, self.store, file)?;
         let opened = Arc::new(opened);
-        if opened.unreadable().is_some() {
-            // The next reader asks the device again.
-            return Ok(opened);
+        // Where something could not be read, the next reader asks the device again.
+        if opened.unreadable().is_none() {
+            self.open.insert(file.segment, Arc::clone(&opened));
         }
-        self.locked(|shared| {
-            let descriptors_max = self.descriptors_max;
-            #[cfg(turnleaf_bugs)]
-            let descriptors_max =
-                crate::bugs::DescriptorsUnbounded.turns(descriptors_max, |_| usize::MAX);
-            while shared.open.len() >= descriptors_max {
-                shared.close_oldest();
-            }
-            shared.clock += 1;
-            shared.open.insert(id, (shared.clock, Arc::clone(&opened)));
-        });
         Ok(opened)
     }
 
@@ -109,88 +135,25 @@ impl Segments {
 
     /// An inflated block, when it is still in memory.
     pub(crate) fn cached_block(&self, id: SegmentId, index: usize) -> Option<Arc<Block>> {
-        self.locked(|shared| {
-            shared.clock += 1;
-            let clock = shared.clock;
-            let (stamp, block) = shared.blocks.get_mut(&(id, index))?;
-            *stamp = clock;
-            Some(Arc::clone(block))
-        })
+        self.blocks.get(&(id, index))
     }
 
-    /// Keeps an inflated block for the next reader.
+    /// Keeps an inflated block for the next reader, unless it is much of what may be kept.
     pub(crate) fn keep_block(&self, id: SegmentId, index: usize, block: &Arc<Block>) {
-        if block.raw.len() * 8 > self.block_bytes_max {
-            return;
+        if block.raw.len() * 8 <= self.block_bytes_max {
+            self.blocks.insert((id, index), Arc::clone(block));
         }
-        self.locked(|shared| {
-            while shared.block_bytes + block.raw.len() > self.block_bytes_max {
-                shared.drop_oldest_block();
-            }
-            shared.clock += 1;
-            let kept = (shared.clock, Arc::clone(block));
-            shared.block_bytes += block.raw.len();
-            if let Some((_, old)) = shared.blocks.insert((id, index), kept) {
-                shared.block_bytes -= old.raw.len();
-            }
-        });
     }
 
     /// Forgets a segment that was replaced, so that its file can go.
     pub(crate) fn forget(&self, id: SegmentId) {
-        self.locked(|shared| {
-            shared.open.remove(&id);
-            let Shared {
-                blocks,
-                block_bytes,
-                ..
-            } = shared;
-            blocks.retain(|(segment, _), (_, block)| {
-                let keep = *segment != id;
-                *block_bytes -= if keep { 0 } else { block.raw.len() };
-                keep
-            });
-        });
+        self.open.remove(&id);
+        self.blocks.retain(|(segment, _), _| *segment != id);
     }
 
     /// How many segments are open, and bytes of the blocks in memory.
     pub(crate) fn held(&self) -> (usize, usize) {
-        self.locked(|shared| (shared.open.len(), shared.block_bytes))
-    }
-
-    fn locked<T>(&self, work: impl FnOnce(&mut Shared) -> T) -> T {
-        // A panic elsewhere cannot leave the maps half changed, so a poisoned lock is still good.
-        work(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Shared {
-    fn touch(&mut self, id: SegmentId) -> Option<Arc<OpenSegment>> {
-        self.clock += 1;
-        let (stamp, segment) = self.open.get_mut(&id)?;
-        *stamp = self.clock;
-        Some(Arc::clone(segment))
-    }
-
-    fn close_oldest(&mut self) {
-        let oldest = self
-            .open
-            .iter()
-            .min_by_key(|(_, (stamp, _))| *stamp)
-            .map(|(id, _)| *id);
-        if let Some(id) = oldest {
-            self.open.remove(&id);
-        }
-    }
-
-    fn drop_oldest_block(&mut self) {
-        let oldest = self
-            .blocks
-            .iter()
-            .min_by_key(|(_, (stamp, _))| *stamp)
-            .map(|(key, _)| *key);
-        if let Some((_, block)) = oldest.and_then(|key| self.blocks.remove(&key)) {
-            self.block_bytes -= block.raw.len();
-        }
+        let block_bytes = usize::try_from(self.blocks.weight());
+        (self.open.len(), block_bytes.unwrap_or(usize::MAX))
     }
 }
