@@ -52,7 +52,7 @@ pub struct ThreadFact {
 /// What the catalogue must say so that a damage closes nothing any more. Only a repair says it.
 /// [S:catalogue-13]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acceptance {
+pub enum LossRecord {
     /// These ordinals of a thread are lost. [S:catalogue-11]
     Ordinals {
         /// The thread; 0 is the catalogue.
@@ -215,9 +215,9 @@ impl Catalogue {
     }
 
     /// Whether the catalogue says so already.
-    pub(crate) fn has_accepted(&self, acceptance: Acceptance) -> bool {
-        match acceptance {
-            Acceptance::Ordinals {
+    pub(crate) fn has_accepted(&self, record: LossRecord) -> bool {
+        match record {
+            LossRecord::Ordinals {
                 thread,
                 first,
                 end,
@@ -226,17 +226,17 @@ impl Catalogue {
                 .given_up(thread)
                 .iter()
                 .any(|lost| (lost.ordinal_end, lost.chain_after) == (end, chain_after)),
-            Acceptance::Ordinals {
+            LossRecord::Ordinals {
                 thread, first, end, ..
             } => is_covered(ranges_of(self.given_up(thread)), first, end),
-            Acceptance::Journal {
+            LossRecord::Journal {
                 generation,
                 offset,
                 end,
             } => self.journal_lost.iter().any(|lost| {
                 lost.generation == generation && lost.offset <= offset && end <= lost.end
             }),
-            Acceptance::Thread(thread) => self.threads.contains_key(&thread),
+            LossRecord::Thread(thread) => self.threads.contains_key(&thread),
         }
     }
 

@@ -134,15 +134,15 @@ pub enum Cause {
     /// A run holds more or fewer payload bytes than its row states; no record is lost by that.
     RunBytes,
     /// Two journal files claim one generation.
-    Doubled,
+    DuplicateGeneration,
     /// A frame passes the place where its file is said to end.
-    Border,
+    CrossesEnd,
     /// A frame of an earlier owner stands behind one of a later owner.
     Epoch,
     /// A record of the catalogue contradicts those before it.
     Contradiction,
     /// Bytes between two frames are not zero; no record is lost by that.
-    Slack,
+    NonzeroPadding,
     /// The device could not read them.
     Unreadable(SystemError),
 }
@@ -160,11 +160,11 @@ impl fmt::Display for Cause {
             Cause::RunBytes => {
                 f.write_str("a run holds other payload bytes than was stated (no record is lost)")
             }
-            Cause::Doubled => f.write_str("two journal files claim one generation"),
-            Cause::Border => f.write_str("a frame passes the stated end of its file"),
+            Cause::DuplicateGeneration => f.write_str("two journal files claim one generation"),
+            Cause::CrossesEnd => f.write_str("a frame passes the stated end of its file"),
             Cause::Epoch => f.write_str("two owners wrote at once"),
             Cause::Contradiction => f.write_str("a record of the catalogue contradicts the others"),
-            Cause::Slack => {
+            Cause::NonzeroPadding => {
                 f.write_str("bytes between two frames are not zero (no record is lost)")
             }
             Cause::Unreadable(why) => write!(f, "the device could not read it ({why})"),

@@ -83,7 +83,7 @@ pub use seal_all::SealReport;
 pub use sealer::{SealerState, Woken};
 pub use source::ThreadSummary;
 pub use turnleaf_engine::{
-    Acceptance, Damage, Footprint, OpenReport, Options, Owner, Remark, Repair, SegmentInfo,
+    Damage, Footprint, LossRecord, OpenReport, Options, Owner, Remark, Repair, SegmentInfo,
     TailVerdict, Unsealable,
 };
 pub use turnleaf_projector::fold::AnomalyClass;

@@ -123,7 +123,7 @@ fn repair(disk: &SimDisk) -> Option<Vec<String>> {
     let report = report.unwrap_or_else(|error| panic!("repair: {error}"));
     let snapshot = Snapshot::open(&shared, &options()).unwrap();
     let closed = snapshot.report().losses.iter();
-    let beyond = closed.clone().any(|loss| loss.acceptance.is_none());
+    let beyond = closed.clone().any(|loss| loss.record.is_none());
     if beyond {
         return None;
     }

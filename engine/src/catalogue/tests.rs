@@ -2,7 +2,7 @@ use turnleaf_format::catalogue::{CatalogueRecord, Run};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
 
-use super::{Acceptance, Catalogue};
+use super::{Catalogue, LossRecord};
 
 fn created(thread: u64) -> CatalogueRecord {
     CatalogueRecord::ThreadCreated {
@@ -290,7 +290,7 @@ fn the_catalogue_may_lack_what_stood_in_a_part_that_was_given_up() {
         };
         let catalogue = of(&[CatalogueRecord::JournalLost(lost)]);
         assert_eq!(catalogue.may_lack_records(), may_lack, "up to {end}");
-        let place = |offset, end| Acceptance::Journal {
+        let place = |offset, end| LossRecord::Journal {
             generation: lost.generation,
             offset,
             end,

@@ -39,7 +39,7 @@ pub(crate) enum Header {
 pub(crate) struct HeaderArea {
     pub(crate) header: Header,
     /// The copy that is not valid beside one that is. [R:set-4]
-    pub(crate) odd_copy: Option<(u64, DecodeError)>,
+    pub(crate) invalid_copy: Option<(u64, DecodeError)>,
     /// A copy that could not be read, and why. It may be the one that counts.
     pub(crate) unreadable: Option<(u64, SystemError)>,
 }
@@ -75,7 +75,7 @@ pub(crate) fn read_header(file: &dyn DiskFile, len: u64) -> HeaderArea {
             [Ok(valid)] => Header::Valid(*valid),
             _ => Header::Unreadable,
         },
-        odd_copy: None,
+        invalid_copy: None,
         unreadable: copies.iter().find_map(|copy| copy.as_ref().err().copied()),
     }
 }
@@ -86,8 +86,8 @@ fn judge_copies(
     second: Result<JournalHeader, DecodeError>,
     blank: bool,
 ) -> HeaderArea {
-    let odd = |header, copy: usize, error| HeaderArea {
-        odd_copy: Some((HEADER_OFFSETS[copy], error)),
+    let one_valid = |header, copy: usize, error| HeaderArea {
+        invalid_copy: Some((HEADER_OFFSETS[copy], error)),
         ..HeaderArea::of(Header::Valid(header))
     };
     match (first, second) {
@@ -96,8 +96,8 @@ fn judge_copies(
             HeaderArea::of(Header::Valid(other))
         }
         (Ok(one), Ok(_)) => HeaderArea::of(Header::Valid(one)),
-        (Ok(one), Err(error)) => odd(one, 1, error),
-        (Err(error), Ok(other)) => odd(other, 0, error),
+        (Ok(one), Err(error)) => one_valid(one, 1, error),
+        (Err(error), Ok(other)) => one_valid(other, 0, error),
         (Err(one), Err(other)) => {
             let checksum = |e: &DecodeError| {
                 let wrong = [Problem::Short, Problem::Magic, Problem::HeaderChecksum];
@@ -116,7 +116,7 @@ impl HeaderArea {
     fn of(header: Header) -> HeaderArea {
         HeaderArea {
             header,
-            odd_copy: None,
+            invalid_copy: None,
             unreadable: None,
         }
     }

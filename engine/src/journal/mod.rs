@@ -9,5 +9,5 @@ mod writer;
 
 pub(crate) use file::{Header, HeaderArea, read_header};
 pub(crate) use frames::ScannedFrame;
-pub(crate) use scan::{Gap, Odd, Scan, highest_frame, scan_file};
+pub(crate) use scan::{Gap, NoFrame, Scan, highest_frame, scan_file};
 pub(crate) use writer::{CataloguePoint, Commit, FilePlan, Inherited, Journal, NewFrame, Prepared};

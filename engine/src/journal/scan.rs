@@ -22,7 +22,7 @@ const SEARCHED_BYTES: u64 = 4 << 20;
 
 /// Why no valid frame stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Odd {
+pub(crate) enum NoFrame {
     /// Zeros.
     Zeros,
     /// Bytes of something else, for example of an older generation. [R:frame-1]
@@ -32,7 +32,7 @@ pub(crate) enum Odd {
     /// Both checksums are right, and no writer makes such a frame. [R:frame-4]
     Refused(DecodeError),
     /// A right frame that passes the place where the file is said to end. [R:sealed-end-4]
-    Border,
+    CrossesEnd,
     /// The device could not read it, twice. [R:unreadable]
     Unreadable(SystemError),
 }
@@ -43,7 +43,7 @@ pub(crate) struct Gap {
     pub(crate) offset: u64,
     /// Where the next right header stands, or where what was read ends.
     pub(crate) end: u64,
-    pub(crate) odd: Odd,
+    pub(crate) why: NoFrame,
     /// The right header that stands here and continues the chain, over a body that is not right: it
     /// says what is lost, and the chain goes on behind it.
     pub(crate) header: Option<FrameHeader>,
@@ -59,7 +59,7 @@ pub(crate) struct Scan {
     /// Places without a valid frame, in order.
     pub(crate) gaps: Vec<Gap>,
     /// Frames whose gap to the next one is not zero: where it begins and ends. [R:frame-15]
-    pub(crate) slack: Vec<(u64, u64)>,
+    pub(crate) padding: Vec<(u64, u64)>,
     /// Where what was read ends.
     pub(crate) reach: u64,
     /// The journal chain there, when it is known.
@@ -86,18 +86,18 @@ impl Scan {
 
     /// Where something else begins than valid frames, and zeros behind them.
     fn doubtful_from(&self) -> Option<u64> {
-        let zeros = |gap: &&Gap| gap.odd == Odd::Zeros && gap.end == self.reach;
-        let odd = self.gaps.iter().filter(|gap| !zeros(gap));
-        let gap = odd.map(|gap| gap.offset).next();
-        let slack = self.slack.first().map(|(offset, _)| *offset);
+        let zeros = |gap: &&Gap| gap.why == NoFrame::Zeros && gap.end == self.reach;
+        let mut gaps = self.gaps.iter().filter(|gap| !zeros(gap));
+        let gap = gaps.next().map(|gap| gap.offset);
+        let padding = self.padding.first().map(|(offset, _)| *offset);
         let all = self.newer.then_some(FRAMES_OFFSET);
-        [gap, slack, all].into_iter().flatten().min()
+        [gap, padding, all].into_iter().flatten().min()
     }
 
     /// Whether a right header of this file stands beyond `place`.
     pub(crate) fn goes_on_beyond(&self, place: u64) -> bool {
         let frame = |frame: &ScannedFrame| frame.header.place.offset > place;
-        let right = |gap: &Gap| gap.header.is_some() || matches!(gap.odd, Odd::Refused(_));
+        let right = |gap: &Gap| gap.header.is_some() || matches!(gap.why, NoFrame::Refused(_));
         self.frames.iter().any(frame)
             || self.gaps.iter().any(|gap| gap.offset > place && right(gap))
     }
@@ -143,7 +143,7 @@ pub(crate) fn scan_file(
         scan.gaps.push(Gap {
             offset: read_end,
             end: limit,
-            odd: Odd::Zeros,
+            why: NoFrame::Zeros,
             header: None,
             chain: scan.chain.take(),
         });
@@ -219,7 +219,7 @@ enum Found {
     Frame(Box<ScannedFrame>, u32),
     Newer,
     /// No valid frame; where to go on, when a right header says it, and the chain there.
-    Odd(Gap, Option<JournalChain>),
+    Gap(Gap, Option<JournalChain>),
 }
 
 struct Window<'a> {
@@ -234,7 +234,7 @@ impl Window<'_> {
         let mut scan = Scan {
             frames: Vec::new(),
             gaps: Vec::new(),
-            slack: Vec::new(),
+            padding: Vec::new(),
             reach,
             chain: None,
             newer: false,
@@ -255,7 +255,7 @@ impl Window<'_> {
                     let body_end = at + HEADER_BYTES as u64 + u64::from(frame.header.body_len);
                     at += frame.header.stride();
                     if self.slice(body_end, at).iter().any(|byte| *byte != 0) {
-                        scan.slack.push((body_end, at));
+                        scan.padding.push((body_end, at));
                     }
                     scan.frames.push(*frame);
                 }
@@ -263,12 +263,12 @@ impl Window<'_> {
                     scan.newer = true;
                     return scan;
                 }
-                Found::Odd(mut gap, after) => {
+                Found::Gap(mut gap, after) => {
                     if gap.end == 0 {
                         gap.end = self.next_right(at + ALIGN, &mut scan).unwrap_or(reach);
                     }
                     if let Some(kind) = self.pieces.failed_in(gap.offset, gap.end) {
-                        gap.odd = Odd::Unreadable(kind);
+                        gap.why = NoFrame::Unreadable(kind);
                     }
                     (at, chain) = (gap.end, after);
                     scan.gaps.push(gap);
@@ -301,37 +301,39 @@ impl Window<'_> {
         let gap = Gap {
             offset,
             end: 0,
-            odd: Odd::Zeros,
+            why: NoFrame::Zeros,
             header: None,
             chain,
         };
         match self.look(offset) {
             HeaderAt::Newer => Found::Newer,
             HeaderAt::Nothing(error) => {
-                let odd = match self.claimed(offset) {
-                    Some(generation) if generation == self.generation => Odd::Invalid(error),
-                    _ if self.slice(offset, offset + ALIGN).iter().all(|b| *b == 0) => Odd::Zeros,
-                    _ => Odd::Other(error),
+                let why = match self.claimed(offset) {
+                    Some(generation) if generation == self.generation => NoFrame::Invalid(error),
+                    _ if self.slice(offset, offset + ALIGN).iter().all(|b| *b == 0) => {
+                        NoFrame::Zeros
+                    }
+                    _ => NoFrame::Other(error),
                 };
-                Found::Odd(Gap { odd, ..gap }, None)
+                Found::Gap(Gap { why, ..gap }, None)
             }
             HeaderAt::Elsewhere(_) => {
-                let odd = Odd::Other(DecodeError {
+                let why = NoFrame::Other(DecodeError {
                     what: "frame",
                     at: 8,
                     problem: Problem::Place,
                 });
-                Found::Odd(Gap { odd, ..gap }, None)
+                Found::Gap(Gap { why, ..gap }, None)
             }
             HeaderAt::Refused { error, header } => {
                 let body = self.body(&header);
                 let whole = body.is_some_and(|body| is_right(body, &header));
-                let (odd, end) = if whole {
-                    (Odd::Refused(error), offset + header.stride())
+                let (why, end) = if whole {
+                    (NoFrame::Refused(error), offset + header.stride())
                 } else {
-                    (Odd::Invalid(error), 0)
+                    (NoFrame::Invalid(error), 0)
                 };
-                Found::Odd(Gap { odd, end, ..gap }, None)
+                Found::Gap(Gap { why, end, ..gap }, None)
             }
             HeaderAt::Right(header, check) => self.frame_at(gap, header, check),
         }
@@ -339,37 +341,37 @@ impl Window<'_> {
 
     /// What stands at the place of `gap`, where a right header begins.
     fn frame_at(&self, gap: Gap, header: FrameHeader, check: u32) -> Found {
-        let odd = |odd| Gap { odd, ..gap };
+        let because = |why| Gap { why, ..gap };
         let continues = gap.chain.is_none_or(|chain| chain == header.journal_chain);
         #[cfg(turnleaf_bugs)]
         let continues = continues || crate::bugs::ChainUnchecked.planted();
         let end = gap.offset + header.stride();
         if continues && self.limit.is_some_and(|limit| end > limit) {
-            return Found::Odd(odd(Odd::Border), None);
+            return Found::Gap(because(NoFrame::CrossesEnd), None);
         }
         let Some(body) = self.body(&header) else {
-            return Found::Odd(odd(invalid(Problem::Short)), None);
+            return Found::Gap(because(invalid(Problem::Short)), None);
         };
         let after = header.journal_chain.after(check, header.body_crc);
         if !is_right(body, &header) {
-            let unknown = odd(invalid(Problem::BodyChecksum));
+            let unknown = because(invalid(Problem::BodyChecksum));
             let known = Gap {
                 end,
                 header: Some(header),
                 ..unknown
             };
             return if continues {
-                Found::Odd(known, Some(after))
+                Found::Gap(known, Some(after))
             } else {
-                Found::Odd(unknown, None)
+                Found::Gap(unknown, None)
             };
         }
         match summarise(header, body) {
             Err(error) => {
-                let refused = odd(Odd::Refused(error));
-                Found::Odd(Gap { end, ..refused }, continues.then_some(after))
+                let refused = because(NoFrame::Refused(error));
+                Found::Gap(Gap { end, ..refused }, continues.then_some(after))
             }
-            Ok(_) if !continues => Found::Odd(odd(invalid(Problem::Place)), None),
+            Ok(_) if !continues => Found::Gap(because(invalid(Problem::Place)), None),
             Ok(frame) => Found::Frame(Box::new(frame), check),
         }
     }
@@ -450,8 +452,8 @@ impl Window<'_> {
 }
 
 /// Part of a frame of this file stands there.
-fn invalid(problem: Problem) -> Odd {
-    Odd::Invalid(DecodeError {
+fn invalid(problem: Problem) -> NoFrame {
+    NoFrame::Invalid(DecodeError {
         what: "frame",
         at: 0,
         problem,

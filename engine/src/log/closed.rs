@@ -1,5 +1,5 @@
-//! Owns what damage does to an open log: which threads it closes to appends, and which journal files
-//! it keeps. It must not judge what is damage.
+//! Owns what damage does to an open log: which threads it closes to appends, and which journal
+//! files it keeps. It must not judge what is damage.
 
 use std::collections::HashSet;
 

@@ -3,13 +3,13 @@
 //!
 //! # The commit of a group
 //!
-//! A commit is three calls, so that the write and the sync run without the log, while the next group
-//! is staged:
+//! A commit is three calls, so that the write and the sync run without the log, while the next
+//! group is staged:
 //!
 //! 1. [`Log::begin_commit`] takes the staged group: catalogue records before batches, as far as one
 //!    journal file has room. It begins a journal file where not even one frame fits. At the budget
-//!    of the journal it takes batches no further, because a segment must be written first; catalogue
-//!    records are never refused, because publishing that segment is what makes room.
+//!    of the journal it takes batches no further, because a segment must be written first;
+//!    catalogue records are never refused, because publishing that segment is what makes room.
 //! 2. [`Commit::run`] writes the group at its place, syncs the file, and makes sure that the store
 //!    is still owned. It needs nothing of the log.
 //! 3. [`Log::finish_commit`] moves the end past the group and lets its catalogue records take

@@ -11,7 +11,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
 
 use super::checkpoint::read_checkpoint;
-use super::findings::{Findings, Loss, Remark};
+use super::findings::{Findings, Loss, Remark, Severity};
 use super::threads::{Growing, PublishedRun, ordinals_of};
 use crate::catalogue::Catalogue;
 use crate::disk::{Disk, DiskFile};
@@ -61,8 +61,8 @@ impl Places<'_> {
             let path = segment_path(run.file.class, run.file.segment);
             // What a repair accepted does not make a segment bad.
             let is_open = |loss: &Loss| {
-                let accepted = |acceptance| found.catalogue.has_accepted(acceptance);
-                loss.damage.file == path && !loss.acceptance.is_some_and(accepted)
+                let accepted = |record| found.catalogue.has_accepted(record);
+                loss.damage.file == path && !loss.record.is_some_and(accepted)
             };
             first.losses.iter().any(is_open)
         };
@@ -83,10 +83,14 @@ impl Places<'_> {
                 for loss in first.losses {
                     let ordinals = None;
                     if !second.losses.contains(&loss) && bad_files.contains(&loss.damage.file) {
-                        second.costs_nothing(Damage {
-                            ordinals,
-                            ..loss.damage
-                        });
+                        second.report(
+                            Severity::CostsNothing,
+                            Damage {
+                                ordinals,
+                                ..loss.damage
+                            },
+                            None,
+                        );
                     }
                 }
                 (again, second)
@@ -247,18 +251,22 @@ fn catalogue_cover(
         // Only the tables of these are read.
         match OpenSegment::open(&**disk, store, &file) {
             Ok(open) => {
-                for damage in open.odd() {
-                    findings.costs_nothing(damage.clone());
+                for damage in open.invalid() {
+                    findings.report(Severity::CostsNothing, damage.clone(), None);
                 }
                 runs.extend(open.runs().iter().map(|row| PublishedRun {
                     run: RunRef::of(&file, &Run::from(row)),
                     gone: None,
                 }));
             }
-            Err(ReadError::Damaged(found)) => findings.costs_nothing(*found),
+            Err(ReadError::Damaged(found)) => findings.report(Severity::CostsNothing, *found, None),
             Err(ReadError::Disk(failure)) => {
                 let cause = Cause::Unreadable((&failure.source).into());
-                findings.costs_nothing(of_catalogue(&failure.path, None, cause));
+                findings.report(
+                    Severity::CostsNothing,
+                    of_catalogue(&failure.path, None, cause),
+                    None,
+                );
             }
         }
     }
@@ -332,7 +340,9 @@ fn read_records(
                 let resume = resume.max(from.plus(1));
                 let chain = reader.chain_before(resume).unwrap_or(view.chain);
                 let lost = ordinals_of(view.thread, (first, resume), chain);
-                adding.findings.of_store(*found, Some(lost));
+                adding
+                    .findings
+                    .report(Severity::ClosesStore, *found, Some(lost));
                 resume
             }
             Err(ReadError::Disk(failure)) => {
@@ -340,7 +350,7 @@ fn read_records(
                 let lost = Some((from, view.end));
                 let damage = of_catalogue(&failure.path, lost, cause);
                 // The device may work again; nothing is given up for it.
-                adding.findings.of_store(damage, None);
+                adding.findings.report(Severity::ClosesStore, damage, None);
                 view.end
             }
         };
@@ -351,12 +361,20 @@ fn read_records(
     let path = crate::layout::CATALOGUE;
     if covered < stated.0 && repeated {
         // The journal has it: the next header counts on that.
-        findings.costs_nothing(of_catalogue(path, None, Cause::Missing));
+        findings.report(
+            Severity::CostsNothing,
+            of_catalogue(path, None, Cause::Missing),
+            None,
+        );
     } else if covered < stated.0 {
         // [R:cat-2]
         let lost = Some((covered, stated.0));
-        let acceptance = ordinals_of(view.thread, (covered, stated.0), stated.1);
-        findings.of_store(of_catalogue(path, lost, Cause::Missing), Some(acceptance));
+        let loss_record = ordinals_of(view.thread, (covered, stated.0), stated.1);
+        findings.report(
+            Severity::ClosesStore,
+            of_catalogue(path, lost, Cause::Missing),
+            Some(loss_record),
+        );
     }
     findings.absorb(adding.findings);
     adding.catalogue
@@ -386,14 +404,14 @@ impl Adding {
             self.chain = Some(lost.chain_after);
             self.given_up.pop_front();
         }
-        let odd = match CatalogueRecord::decode(kind, payload) {
+        let cause = match CatalogueRecord::decode(kind, payload) {
             // [R:frame-13]
             Err(error) => Some(Cause::Decode(error)),
             Ok(fact) if !self.begins_well(ordinal, &fact) => Some(Cause::Contradiction),
             // [R:cat-6]
             Ok(fact) => (!self.catalogue.apply(&fact)).then_some(Cause::Contradiction),
         };
-        if let Some(cause) = odd {
+        if let Some(cause) = cause {
             let lost = (ordinal, ordinal.plus(1));
             let path = crate::layout::CATALOGUE;
             let damage = of_catalogue(path, Some(lost), cause);
@@ -401,8 +419,9 @@ impl Adding {
             let chain = self.chain_behind(record);
             let chain = chain.or_else(|| self.reader.chain_before(lost.1).ok());
             let chain = chain.unwrap_or(self.reader.view.chain);
-            let acceptance = ordinals_of(ThreadNumber::CATALOGUE, lost, chain);
-            self.findings.of_store(damage, Some(acceptance));
+            let loss_record = ordinals_of(ThreadNumber::CATALOGUE, lost, chain);
+            self.findings
+                .report(Severity::ClosesStore, damage, Some(loss_record));
         } else if matches!(
             CatalogueRecord::decode(kind, payload),
             Ok(CatalogueRecord::Unknown { .. })
@@ -440,7 +459,8 @@ impl Adding {
             let path = crate::layout::CATALOGUE;
             let damage = of_catalogue(path, Some((Ordinal(0), end)), Cause::Chain);
             let broken = ordinals_of(ThreadNumber::CATALOGUE, (end, end), stated);
-            self.findings.of_store(damage, Some(broken));
+            self.findings
+                .report(Severity::ClosesStore, damage, Some(broken));
         }
     }
 }

@@ -6,11 +6,11 @@ use std::fmt;
 use turnleaf_format::record::Kind;
 use turnleaf_format::{DecodeError, Ordinal, ThreadNumber};
 
-use crate::catalogue::{Acceptance, Catalogue};
+use crate::catalogue::{Catalogue, LossRecord};
 use crate::error::{Damage, SystemError, Unreadable};
 use crate::layout::SEGMENTS;
 
-/// Something odd that costs nothing and closes nothing.
+/// Something unusual that costs nothing and closes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remark {
     /// One of the two copies of a journal header is bad; the other one is used. [R:set-4]
@@ -87,7 +87,7 @@ pub struct Loss {
     /// What is damaged.
     pub damage: Damage,
     /// `None`: no repair is known.
-    pub acceptance: Option<Acceptance>,
+    pub record: Option<LossRecord>,
 }
 
 /// Whether all damage is within published segments and costs no record, as far as an opening knows:
@@ -99,7 +99,18 @@ pub(crate) fn costs_no_record(damage: &[Damage], losses: &[Loss]) -> bool {
     damage.all(|damage| of_segment(damage) && !is_loss(damage))
 }
 
-/// Everything that was found wrong or odd, and what it closes to appends. [R:quarantine]
+/// What damage closes to appends. [R:quarantine]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// Nothing: no record is lost.
+    CostsNothing,
+    /// The thread that it concerns; of the catalogue, the store.
+    ClosesThread(ThreadNumber),
+    /// The store, because nobody knows whom it concerns.
+    ClosesStore,
+}
+
+/// Everything that was found wrong or unusual, and what it closes to appends. [R:quarantine]
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) damage: Vec<Damage>,
@@ -116,56 +127,40 @@ impl Findings {
         self.damage.is_empty() && self.losses.is_empty() && self.unreadable.is_empty()
     }
 
-    /// Damage of journal or catalogue: nobody knows whom it concerns.
-    pub(crate) fn of_store(&mut self, damage: Damage, acceptance: Option<Acceptance>) {
-        self.lose(Some(ThreadNumber::CATALOGUE), damage, acceptance);
+    /// Files damage, what it closes, and what a repair states to end it. What costs nothing and is
+    /// ended by no record is told each time.
+    pub(crate) fn report(
+        &mut self,
+        severity: Severity,
+        mut damage: Damage,
+        record: Option<LossRecord>,
+    ) {
+        let closes = match severity {
+            Severity::CostsNothing => None,
+            Severity::ClosesThread(thread) => Some(thread),
+            Severity::ClosesStore => Some(ThreadNumber::CATALOGUE),
+        };
+        if let Severity::ClosesThread(thread) = severity {
+            damage.thread = Some(thread);
+        }
+        self.note(damage.clone());
+        if closes.is_none() && record.is_none() {
+            return;
+        }
+        // The device may work again: nothing is given up because it did not.
+        let record = record.filter(|_| damage.unreadable().is_none());
+        self.losses.push(Loss {
+            closes,
+            damage,
+            record,
+        });
     }
 
     /// What was to be judged could not be read: nobody knows whom it concerns.
     pub(crate) fn unreadable(&mut self, unreadable: &Unreadable) {
         if !self.unreadable.contains(unreadable) {
-            self.of_store(unreadable.damage(), None);
+            self.report(Severity::ClosesStore, unreadable.damage(), None);
         }
-    }
-
-    /// Damage that concerns one thread alone; that of the catalogue concerns the store.
-    pub(crate) fn of_thread(
-        &mut self,
-        thread: ThreadNumber,
-        damage: Damage,
-        acceptance: Acceptance,
-    ) {
-        let damage = Damage {
-            thread: Some(thread),
-            ..damage
-        };
-        self.lose(Some(thread), damage, Some(acceptance));
-    }
-
-    /// Damage that closes a thread and costs it nothing yet: a rebuilt segment ends it.
-    pub(crate) fn of_thread_alone(&mut self, thread: ThreadNumber, damage: Damage) {
-        self.lose(Some(thread), damage, None);
-    }
-
-    /// Damage of the journal that costs no record, and need not be told again once it is stated.
-    pub(crate) fn costs_nothing_there(&mut self, damage: Damage, place: Acceptance) {
-        self.lose(None, damage, Some(place));
-    }
-
-    fn lose(
-        &mut self,
-        closes: Option<ThreadNumber>,
-        damage: Damage,
-        acceptance: Option<Acceptance>,
-    ) {
-        self.note(damage.clone());
-        // The device may work again: nothing is given up because it did not.
-        let acceptance = acceptance.filter(|_| damage.unreadable().is_none());
-        self.losses.push(Loss {
-            closes,
-            damage,
-            acceptance,
-        });
     }
 
     /// Damage within a published segment, and the thread that it closes; `None` where it costs no
@@ -178,16 +173,11 @@ impl Findings {
         let loss = Loss {
             closes,
             damage,
-            acceptance: None,
+            record: None,
         };
         if closes.is_some() && !self.losses.contains(&loss) {
             self.losses.push(loss);
         }
-    }
-
-    /// Damage that costs no record.
-    pub(crate) fn costs_nothing(&mut self, damage: Damage) {
-        self.note(damage);
     }
 
     pub(crate) fn remark(&mut self, remark: Remark) {
@@ -197,8 +187,8 @@ impl Findings {
     /// Lets go of the losses that the catalogue states: somebody knows of them.
     pub(crate) fn settle(&mut self, catalogue: &Catalogue) {
         let is_known = |loss: &Loss| {
-            loss.acceptance
-                .is_some_and(|acceptance| catalogue.has_accepted(acceptance))
+            loss.record
+                .is_some_and(|record| catalogue.has_accepted(record))
         };
         let (known, open): (Vec<_>, Vec<_>) = self.losses.drain(..).partition(is_known);
         let still = |damage: &Damage| open.iter().any(|loss| loss.damage == *damage);
@@ -213,14 +203,12 @@ impl Findings {
     /// What looks lost may stand where it did not read.
     pub(crate) fn keep_hope(&mut self) {
         if !self.unreadable.is_empty() {
-            self.losses
-                .iter_mut()
-                .for_each(|loss| loss.acceptance = None);
+            self.losses.iter_mut().for_each(|loss| loss.record = None);
         }
     }
 
-    /// Lets go of damage of a file that is known not to be whole and closes nothing.
-    pub(crate) fn is_known(&mut self, file: &str) {
+    /// Drops damage of a file whose gap was already accepted, unless it closes something.
+    pub(crate) fn drop_accepted_damage(&mut self, file: &str) {
         let losses = &self.losses;
         let open = |damage: &Damage| losses.iter().any(|loss| loss.damage == *damage);
         self.damage

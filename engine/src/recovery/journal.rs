@@ -7,13 +7,13 @@ use turnleaf_format::frame::{FrameHeader, Position};
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET};
 use turnleaf_format::{Generation, JournalChain, Ordinal, ThreadNumber};
 
-use super::findings::Findings;
+use super::findings::{Findings, Severity};
 use super::set::{End, FileSet, Linked, Refusal};
 use super::survey::FileEvidence;
 use super::verdict::ends::{Ended, StatedEnd, TailVerdict, gap_damage, judge_end, judge_tail};
-use crate::catalogue::Acceptance;
+use crate::catalogue::LossRecord;
 use crate::error::{Cause, Damage, DiskFailure, Unreadable};
-use crate::journal::{Gap, Odd, Scan, ScannedFrame, scan_file};
+use crate::journal::{Gap, NoFrame, Scan, ScannedFrame, scan_file};
 use crate::view::JournalFile;
 
 /// A damaged frame whose header still says what it held.
@@ -26,9 +26,9 @@ pub(crate) struct LostFrame {
 
 impl LostFrame {
     /// Where it stands.
-    pub(crate) fn place(&self) -> Acceptance {
+    pub(crate) fn place(&self) -> LossRecord {
         let offset = self.header.place.offset;
-        Acceptance::Journal {
+        LossRecord::Journal {
             generation: self.generation,
             offset,
             end: offset + self.header.stride(),
@@ -112,7 +112,7 @@ pub(crate) fn read_journal(
         read.take(&file, linked, scan);
         read.files.push(file);
     }
-    read.step_back(set);
+    read.skip_unused_newest(set);
     Ok(read)
 }
 
@@ -156,14 +156,15 @@ impl JournalRead {
                 .is_some_and(|header| header.capacity == file.capacity);
             self.goes_on = whole && ended.is_clean() && ends_with_a_marker(&scan, ended.end);
         }
-        for (offset, end) in &scan.slack {
+        for (offset, end) in &scan.padding {
             // [R:frame-15]
             let damage = Damage {
                 length: end - offset,
-                ..damage_at(file, *offset, Cause::Slack)
+                ..damage_at(file, *offset, Cause::NonzeroPadding)
             };
             let place = part_of(file, *offset, *end);
-            self.findings.costs_nothing_there(damage, place);
+            self.findings
+                .report(Severity::CostsNothing, damage, Some(place));
         }
         for frame in scan.frames {
             // A torn tail is void although whole frames may stand in it. [R:tail-3]
@@ -183,7 +184,8 @@ impl JournalRead {
     fn wrong_end(&mut self, file: &JournalFile, offset: u64) {
         let place = part_of(file, offset, offset);
         let damage = damage_at(file, offset, Cause::Chain);
-        self.findings.of_store(damage, Some(place));
+        self.findings
+            .report(Severity::ClosesStore, damage, Some(place));
     }
 
     /// What the device did not read and no damaged place tells. [R:set-20]
@@ -192,7 +194,7 @@ impl JournalRead {
             return;
         };
         let is_told = ended.damaged.iter().any(|gap| {
-            matches!(gap.odd, Odd::Unreadable(_)) && (gap.offset..gap.end).contains(&offset)
+            matches!(gap.why, NoFrame::Unreadable(_)) && (gap.offset..gap.end).contains(&offset)
         });
         if !is_told {
             let unreadable = Unreadable::at(&file.path, offset, why);
@@ -213,14 +215,15 @@ impl JournalRead {
             }
             _ => {
                 let place = part_of(file, gap.offset, gap.end);
-                self.findings.of_store(damage, Some(place));
+                self.findings
+                    .report(Severity::ClosesStore, damage, Some(place));
             }
         }
     }
 
-    /// Nothing needs a newest file without frames, and its header or name may not be durable: the
-    /// next file takes its place behind the one before. [R:set-19]
-    fn step_back(&mut self, set: &FileSet) {
+    /// An empty newest file may not be durable, header or name: it is ignored, and the next file
+    /// links to its predecessor. [R:set-19]
+    fn skip_unused_newest(&mut self, set: &FileSet) {
         let is_unused = self.end.offset == FRAMES_OFFSET && self.tail == TailVerdict::Clean;
         let Some((newest, header)) = set
             .chain
@@ -278,7 +281,8 @@ impl JournalRead {
             };
             // The frame is whole and is read: only what it says of its owner is passed over.
             let place = part_of(file, offset, offset);
-            self.findings.of_store(damage, Some(place));
+            self.findings
+                .report(Severity::ClosesStore, damage, Some(place));
         }
         if !last {
             self.epoch = self.epoch.max(header.epoch);
@@ -305,8 +309,8 @@ fn damage_at(file: &JournalFile, offset: u64, cause: Cause) -> Damage {
 }
 
 /// What a repair states about a part of the file.
-pub(super) fn part_of(file: &JournalFile, offset: u64, end: u64) -> Acceptance {
-    Acceptance::Journal {
+pub(super) fn part_of(file: &JournalFile, offset: u64, end: u64) -> LossRecord {
+    LossRecord::Journal {
         generation: file.generation,
         offset,
         end,

@@ -108,7 +108,7 @@ impl Look {
             }
         };
         budget.spend(open.bytes_to_open(fact.file_bytes));
-        self.found.extend_from_slice(open.odd());
+        self.found.extend_from_slice(open.invalid());
         self.found.extend(open.lost_blocks());
         // [R:seg-8]
         if open.digest().is_some_and(|digest| digest != fact.digest) {

@@ -10,7 +10,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain};
 
 use super::catalogue::Places;
-use super::findings::{Findings, Remark};
+use super::findings::{Findings, Remark, Severity};
 use super::journal::{JournalRead, LostFrame, read_journal};
 use super::listed::{Known, read_again};
 use super::segments::{Budget, Suspects, suspects};
@@ -18,7 +18,7 @@ use super::set::{FileSet, Refusal, choose_files};
 use super::survey::{FileEvidence, Survey};
 use super::threads::{Growing, PublishedRun};
 use super::verdict::ends::TailVerdict;
-use crate::catalogue::{Acceptance, Catalogue};
+use crate::catalogue::{Catalogue, LossRecord};
 use crate::damage_list::{self, Place};
 use crate::disk::{Disk, read_exact_at};
 use crate::error::{Cause, Damage, Unreadable};
@@ -159,8 +159,8 @@ pub(crate) fn replay(
     })
 }
 
-/// The slot after the highest. Where that name is in use, because the numbers went round, the writer
-/// looks for the next one that is not.
+/// The slot after the highest. Where that name is in use, because the numbers went round, the
+/// writer looks for the next one that is not.
 fn next_slot(survey: &Survey) -> u32 {
     let slots = survey.journal.iter().map(|file| file.slot);
     slots.max().map_or(0, |slot| slot.wrapping_add(1))
@@ -246,7 +246,7 @@ fn settle(catalogue: &Catalogue, view: &ThreadView, findings: &mut Findings) {
     findings.settle(catalogue);
     findings.keep_hope();
     for run in view.runs.iter().filter(|run| view.has_gap(run)) {
-        findings.is_known(&segment_path(run.file.class, run.file.segment));
+        findings.drop_accepted_damage(&segment_path(run.file.class, run.file.segment));
     }
 }
 
@@ -336,8 +336,8 @@ fn grow(
         }
     }
     for (thread, known) in &nameless {
-        let unknown = Acceptance::Thread(*thread);
-        findings.of_store(known.damage.clone(), Some(unknown));
+        let unknown = LossRecord::Thread(*thread);
+        findings.report(Severity::ClosesStore, known.damage.clone(), Some(unknown));
     }
     for frame in &journal.lost {
         let thread = frame.header.thread;
@@ -347,9 +347,13 @@ fn grow(
                 ordinals: None,
                 ..frame.damage.clone()
             };
-            findings.costs_nothing_there(damage, frame.place());
+            findings.report(Severity::CostsNothing, damage, Some(frame.place()));
         } else if !covers.contains_key(&thread) && !nameless.contains_key(&thread) {
-            findings.of_store(frame.damage.clone(), Some(Acceptance::Thread(thread)));
+            findings.report(
+                Severity::ClosesStore,
+                frame.damage.clone(),
+                Some(LossRecord::Thread(thread)),
+            );
         }
     }
     let finish = |(thread, growing): (ThreadNumber, Growing)| {

@@ -49,7 +49,7 @@ pub(super) struct Suspects {
     gone: HashMap<SegmentId, Damage>,
     /// These have another length, or the system does not say which, and what is damaged of them: at
     /// least one thing each. [R:seg-2] [R:seg-17]
-    odd: Vec<(SegmentId, Vec<Damage>)>,
+    damaged: Vec<(SegmentId, Vec<Damage>)>,
 }
 
 /// Asks the disk for the length of every segment in use.
@@ -90,7 +90,7 @@ pub(super) fn suspects(
             Err(error) => {
                 let cause = Cause::Unreadable((&error).into());
                 let damage = whole_file(segment, fact, cause);
-                found.odd.push((segment, vec![damage]));
+                found.damaged.push((segment, vec![damage]));
             }
         }
     }
@@ -117,8 +117,8 @@ impl Suspects {
 
     /// Whether what is wrong with a segment is known without a hint.
     pub(super) fn has(&self, segment: SegmentId) -> bool {
-        let mut odd = self.odd.iter();
-        self.gone.contains_key(&segment) || odd.any(|(other, _)| *other == segment)
+        let mut damaged = self.damaged.iter();
+        self.gone.contains_key(&segment) || damaged.any(|(other, _)| *other == segment)
     }
 
     fn is_gone(&mut self, segment: SegmentId, fact: &SegmentFact, cause: Cause) {
@@ -156,7 +156,7 @@ impl Suspects {
             // What else is wrong with it is met by reads. [R:seg-2]
             found.push(whole_file(segment, fact, Cause::Length));
         }
-        self.odd.push((segment, found));
+        self.damaged.push((segment, found));
     }
 
     /// Closes the threads that read from a segment of another length: something else than a store
@@ -168,7 +168,7 @@ impl Suspects {
         threads: &HashMap<ThreadNumber, ThreadView>,
         findings: &mut Findings,
     ) {
-        for (segment, found) in &self.odd {
+        for (segment, found) in &self.damaged {
             let segment = *segment;
             for damage in found {
                 tell(segment, damage, threads, findings);

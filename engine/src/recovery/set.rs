@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use turnleaf_format::journal::{FRAMES_OFFSET, JournalHeader};
 use turnleaf_format::{Generation, JournalChain, StoreId};
 
-use super::findings::{Findings, Remark};
+use super::findings::{Findings, Remark, Severity};
 use super::survey::{FileEvidence, Survey};
 use super::verdict::files::{
     Area, Count, Evidence, FileVerdict, Frames, IdleVerdict, LinkVerdict, NamelessVerdict,
     file_verdict, idle_verdict, link_verdict, nameless_verdict,
 };
-use crate::catalogue::Acceptance;
+use crate::catalogue::LossRecord;
 use crate::error::{Cause, Damage, Unreadable};
 use crate::journal::Header;
 use crate::layout::JOURNAL;
@@ -117,20 +117,24 @@ pub(crate) fn choose_files(survey: &Survey) -> Result<FileSet, Refusal> {
             return Err(Refusal::NoStore);
         }
         // [R:set-2]
-        findings.of_store(missing(JOURNAL.to_owned()), None);
+        findings.report(Severity::ClosesStore, missing(JOURNAL.to_owned()), None);
     }
     for generation in &walk.missing {
         // [R:set-12]
         let whole = part_of(*generation, 0, u64::MAX);
         let damage = missing(format!("{JOURNAL} (generation {generation})"));
-        findings.of_store(damage, Some(whole));
+        findings.report(Severity::ClosesStore, damage, Some(whole));
     }
     for index in sorted.nameless {
         let lost = walk.missing.first();
         match (nameless_verdict(lost.is_some()), lost) {
             (NamelessVerdict::MayBeLinked, Some(lost)) => {
                 let damage = whole_file(&files[index], bad(&files[index]));
-                findings.of_store(damage, Some(part_of(*lost, 0, u64::MAX)));
+                findings.report(
+                    Severity::ClosesStore,
+                    damage,
+                    Some(part_of(*lost, 0, u64::MAX)),
+                );
             }
             _ => free.push(index),
         }
@@ -177,7 +181,7 @@ fn lost_headers(
         for index in all {
             let header = part_of(*generation, 0, FRAMES_OFFSET);
             let damage = whole_file(&files[*index], bad(&files[*index]));
-            findings.of_store(damage, Some(header));
+            findings.report(Severity::ClosesStore, damage, Some(header));
         }
     }
 }
@@ -191,7 +195,11 @@ fn duplicates(
 ) {
     let several = valid.range(oldest_live..).filter(|(_, all)| all.len() > 1);
     for index in several.flat_map(|(_, all)| all) {
-        findings.of_store(whole_file(&files[*index], Cause::Doubled), None);
+        findings.report(
+            Severity::ClosesStore,
+            whole_file(&files[*index], Cause::DuplicateGeneration),
+            None,
+        );
     }
 }
 
@@ -201,7 +209,11 @@ fn unusable(survey: &Survey, findings: &mut Findings) {
         // [R:set-21]
         let stated = valid_header(file).map(|header| header.generation);
         if stated.max(file.highest_frame) >= Some(FAR) {
-            findings.of_store(whole_file(file, Cause::Contradiction), None);
+            findings.report(
+                Severity::ClosesStore,
+                whole_file(file, Cause::Contradiction),
+                None,
+            );
         }
     }
     // [R:set-20]
@@ -290,7 +302,7 @@ fn sort(files: &[FileEvidence]) -> Sorted {
             }
             (FileVerdict::Contradicts, _, _) => {
                 let damage = whole_file(file, bad(file));
-                sorted.findings.of_store(damage, None);
+                sorted.findings.report(Severity::ClosesStore, damage, None);
             }
             (FileVerdict::Free, _, _) => sorted.free.push(index),
             (FileVerdict::Nameless, _, _) => sorted.nameless.push(index),
@@ -331,7 +343,7 @@ impl Sorted {
     /// [R:set-4]
     fn remark_copy(&mut self, file: &FileEvidence) {
         // A copy that is not there cannot be written anew.
-        let copy = file.odd_copy.filter(|_| file.len >= FRAMES_OFFSET);
+        let copy = file.invalid_copy.filter(|_| file.len >= FRAMES_OFFSET);
         if let Some((offset, error)) = copy {
             self.findings.remark(Remark::HeaderCopy {
                 file: file.path.clone(),
@@ -349,7 +361,8 @@ impl Sorted {
             ..whole_file(file, Cause::Length)
         };
         let cut = part_of(header.generation, file.len, header.capacity);
-        self.findings.of_store(damage, Some(cut));
+        self.findings
+            .report(Severity::ClosesStore, damage, Some(cut));
     }
 }
 
@@ -451,8 +464,8 @@ fn bad(file: &FileEvidence) -> Cause {
     }
 }
 
-fn part_of(generation: Generation, offset: u64, end: u64) -> Acceptance {
-    Acceptance::Journal {
+fn part_of(generation: Generation, offset: u64, end: u64) -> LossRecord {
+    LossRecord::Journal {
         generation,
         offset,
         end,

@@ -22,7 +22,7 @@ pub(crate) struct FileEvidence {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) header: Header,
     /// The copy of the header that is not valid beside one that is.
-    pub(crate) odd_copy: Option<(u64, DecodeError)>,
+    pub(crate) invalid_copy: Option<(u64, DecodeError)>,
     pub(crate) len: u64,
     /// Where there is no valid header, or less of the file than it says: the highest generation of
     /// which a frame header stands in the file.
@@ -232,14 +232,16 @@ fn journal_evidence(disk: &dyn Disk, slot: u32) -> Result<FileEvidence, Unreadab
     let unreadable = area.unreadable;
     let unreadable = unreadable.map(|(at, why)| Unreadable::at(&path, at, why));
     let HeaderArea {
-        header, odd_copy, ..
+        header,
+        invalid_copy,
+        ..
     } = area;
     Ok(FileEvidence {
         slot,
         path,
         file,
         header,
-        odd_copy,
+        invalid_copy,
         len,
         highest_frame: None,
         frames_end: len,

@@ -11,12 +11,12 @@ use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
 pub(crate) use self::sweep::PublishedRun;
 use self::sweep::{Sweep, Unread, broken_run};
-use super::findings::Findings;
+use super::findings::{Findings, Severity};
 use super::journal::{LostFrame, part_of};
 use super::verdict::frames::{
     Begin, Cover, Evidence, FirstRecord, Link, Opening, Standing, first_record, standing,
 };
-use crate::catalogue::Acceptance;
+use crate::catalogue::LossRecord;
 use crate::error::{Cause, Damage};
 use crate::journal::ScannedFrame;
 use crate::view::{FrameRef, Hole, JournalFile, RunRef, ThreadView};
@@ -53,7 +53,11 @@ impl Growing {
             if let Some(run) = sweep.farthest_at(place) {
                 if run.first == place && run.chain_before != view.chain {
                     let broken = ordinals_of(thread, (place, place), run.chain_before);
-                    findings.of_thread(thread, broken_run(run, (place, run.end)), broken);
+                    findings.report(
+                        Severity::ClosesThread(thread),
+                        broken_run(run, (place, run.end)),
+                        Some(broken),
+                    );
                 }
                 view.add_run(RunRef {
                     from: place.max(run.first),
@@ -69,7 +73,11 @@ impl Growing {
             if of_a_run {
                 gone.push(hole.clone());
             } else {
-                findings.of_thread(thread, hole.damage.clone(), acceptance_of(thread, &hole));
+                findings.report(
+                    Severity::ClosesThread(thread),
+                    hole.damage.clone(),
+                    Some(loss_of(thread, &hole)),
+                );
             }
             view.holes.push(hole);
         }
@@ -174,7 +182,11 @@ impl Growing {
         let place = frame.header.place.offset;
         let this_frame = part_of(file, place, place + frame.header.stride());
         let damage = frame_damage(file, frame, Cause::Chain, Some(ordinals(frame)));
-        findings.of_thread(self.view.thread, damage, this_frame);
+        findings.report(
+            Severity::ClosesThread(self.view.thread),
+            damage,
+            Some(this_frame),
+        );
     }
 
     /// Files that the chain of a frame is not the one that is known for its place.
@@ -182,7 +194,7 @@ impl Growing {
         let (thread, first) = (self.view.thread, frame.header.first_ordinal);
         let broken = ordinals_of(thread, (first, first), frame.header.thread_chain);
         let damage = frame_damage(file, frame, Cause::Chain, None);
-        findings.of_thread(thread, damage, broken);
+        findings.report(Severity::ClosesThread(thread), damage, Some(broken));
     }
 
     /// Files what is missing before a frame.
@@ -215,7 +227,7 @@ impl Growing {
             FirstRecord::Headless => {
                 self.drop_unfinished();
                 let lost = ordinals_of(thread, headless, frame.chain_after);
-                findings.of_thread(thread, damage(), lost);
+                findings.report(Severity::ClosesThread(thread), damage(), Some(lost));
                 return;
             }
             FirstRecord::HeadlessAndComplete => {
@@ -283,7 +295,7 @@ impl Growing {
         self.view
     }
 
-    /// Says what a damaged frame cost the thread, now that it is known what else holds its ordinals.
+    /// Says what a damaged frame cost the thread, now that it is known what else holds its records.
     fn take_lost(&mut self, frame: &LostFrame, findings: &mut Findings) {
         let (first, end) = frame.ordinals();
         if self.view.is_given_up(first, end) {
@@ -304,13 +316,17 @@ impl Growing {
                 ordinals: None,
                 ..frame.damage.clone()
             };
-            findings.costs_nothing_there(damage, frame.place());
+            findings.report(Severity::CostsNothing, damage, Some(frame.place()));
             return;
         };
         let (told, damage) = (&hole.damage, &frame.damage);
         if (&told.file, told.offset) != (&damage.file, damage.offset) {
             let thread = self.view.thread;
-            findings.of_thread(thread, damage.clone(), acceptance_of(thread, hole));
+            findings.report(
+                Severity::ClosesThread(thread),
+                damage.clone(),
+                Some(loss_of(thread, hole)),
+            );
         }
     }
 
@@ -328,7 +344,11 @@ impl Growing {
             damage: damage.clone(),
         };
         let thread = self.view.thread;
-        findings.of_thread(thread, damage, acceptance_of(thread, &hole));
+        findings.report(
+            Severity::ClosesThread(thread),
+            damage,
+            Some(loss_of(thread, &hole)),
+        );
         self.view.holes.push(hole);
         (self.view.end, self.view.chain) = (end, chain_after);
     }
@@ -343,7 +363,7 @@ impl Growing {
     fn fill_from_journal(&mut self, findings: &mut Findings) {
         let thread = self.view.thread;
         for hole in std::mem::take(&mut self.gone) {
-            let acceptance = acceptance_of(thread, &hole);
+            let lost = loss_of(thread, &hole);
             let mut reached = hole.first;
             let mut chain = None;
             let mut found = Vec::new();
@@ -358,9 +378,9 @@ impl Growing {
             if reached == hole.end {
                 self.view.holes.retain(|other| *other != hole);
                 self.view.frames.extend(found);
-                findings.of_thread_alone(thread, damage);
+                findings.report(Severity::ClosesThread(thread), damage, None);
             } else {
-                findings.of_thread(thread, damage, acceptance);
+                findings.report(Severity::ClosesThread(thread), damage, Some(lost));
             }
         }
         self.view
@@ -419,8 +439,8 @@ pub(super) fn ordinals_of(
     thread: ThreadNumber,
     (first, end): (Ordinal, Ordinal),
     chain_after: ThreadChain,
-) -> Acceptance {
-    Acceptance::Ordinals {
+) -> LossRecord {
+    LossRecord::Ordinals {
         thread,
         first,
         end,
@@ -428,7 +448,7 @@ pub(super) fn ordinals_of(
     }
 }
 
-fn acceptance_of(thread: ThreadNumber, hole: &Hole) -> Acceptance {
+fn loss_of(thread: ThreadNumber, hole: &Hole) -> LossRecord {
     ordinals_of(thread, (hole.first, hole.end), hole.chain_after)
 }
 

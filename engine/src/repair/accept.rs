@@ -11,7 +11,7 @@ use super::facts::state_facts;
 use super::names::Names;
 use super::orphan::{Orphan, orphans};
 use super::{Repair, RepairError, Repaired, repairs_for};
-use crate::catalogue::Acceptance;
+use crate::catalogue::LossRecord;
 use crate::disk::{Access, Disk};
 use crate::error::{Damage, DiskFailure, failed};
 use crate::layout::{JOURNAL, QUARANTINE};
@@ -38,10 +38,10 @@ pub(super) fn accept(
     let mut facts = Vec::new();
     let mut done = Vec::new();
     for repair in due {
-        if let Repair::AcceptLoss { damage, acceptance } = &repair {
+        if let Repair::AcceptLoss { damage, record } = &repair {
             let copy = keep_bytes(&**disk, damage)?;
             // Several damages may cost the same.
-            let fact = fact(&log, *acceptance, names, &orphans, owner.since_ms);
+            let fact = fact(&log, *record, names, &orphans, owner.since_ms);
             if !facts.contains(&fact) {
                 facts.push(fact);
             }
@@ -68,13 +68,13 @@ fn concerned(wanted: &[Repair]) -> Vec<ThreadNumber> {
 
 fn fact(
     log: &Log,
-    acceptance: Acceptance,
+    record: LossRecord,
     names: &mut Names<'_>,
     orphans: &[Orphan],
     at_ms: i64,
 ) -> CatalogueRecord {
-    match acceptance {
-        Acceptance::Ordinals {
+    match record {
+        LossRecord::Ordinals {
             thread,
             first,
             end,
@@ -86,7 +86,7 @@ fn fact(
             chain_after,
             at_ms,
         }),
-        Acceptance::Journal {
+        LossRecord::Journal {
             generation,
             offset,
             end,
@@ -96,7 +96,7 @@ fn fact(
             end,
             at_ms,
         }),
-        Acceptance::Thread(thread) => CatalogueRecord::ThreadCreated {
+        LossRecord::Thread(thread) => CatalogueRecord::ThreadCreated {
             thread,
             id: names.give(log, thread, orphans),
             at_ms,

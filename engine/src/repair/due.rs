@@ -8,7 +8,7 @@ use turnleaf_format::{Ordinal, ThreadNumber};
 
 use super::Repair;
 use super::orphan::{Verdict, orphans};
-use crate::catalogue::Acceptance;
+use crate::catalogue::LossRecord;
 use crate::error::{Damage, ReadError, failed};
 use crate::layout::{CATALOGUE, CHECKPOINT, segment_path};
 use crate::log::{OpenError, OpenReport, Snapshot};
@@ -54,7 +54,7 @@ fn losses_of(report: &OpenReport) -> impl Iterator<Item = Repair> {
     report.losses.iter().filter_map(|loss| {
         Some(Repair::AcceptLoss {
             damage: loss.damage.clone(),
-            acceptance: loss.acceptance?,
+            record: loss.record?,
         })
     })
 }
@@ -163,13 +163,13 @@ pub(super) fn unreadable(
             ordinals: Some((first, end)),
             ..damage
         };
-        let acceptance = Acceptance::Ordinals {
+        let record = LossRecord::Ordinals {
             thread,
             first,
             end,
             chain_after,
         };
-        due.push(Repair::AcceptLoss { damage, acceptance });
+        due.push(Repair::AcceptLoss { damage, record });
     }
     Ok(due)
 }
@@ -177,8 +177,8 @@ pub(super) fn unreadable(
 fn ordinals(due: &Repair, thread: ThreadNumber) -> Option<(Ordinal, Ordinal)> {
     match due {
         Repair::AcceptLoss {
-            acceptance:
-                Acceptance::Ordinals {
+            record:
+                LossRecord::Ordinals {
                     thread: of,
                     first,
                     end,

@@ -20,7 +20,7 @@ pub use due::{find_repairs, repairs_for};
 pub use names::IdOf;
 use names::Names;
 
-use crate::catalogue::Acceptance;
+use crate::catalogue::LossRecord;
 use crate::damage_list;
 use crate::disk::Disk;
 use crate::error::{Damage, DiskFailure, ReadError};
@@ -61,7 +61,7 @@ pub enum Repair {
         /// What is damaged.
         damage: Damage,
         /// What is stated.
-        acceptance: Acceptance,
+        record: LossRecord,
     },
     /// Write what can be read of a segment to new ones, and take it away. [R:seg-2]
     RebuildSegment {
@@ -104,9 +104,9 @@ impl Repair {
     pub fn threads(&self) -> Vec<ThreadNumber> {
         match self {
             Repair::RewriteHeader { .. } | Repair::Reap { .. } => Vec::new(),
-            Repair::AcceptLoss { acceptance, .. } => match acceptance {
-                Acceptance::Ordinals { thread, .. } | Acceptance::Thread(thread) => vec![*thread],
-                Acceptance::Journal { .. } => Vec::new(),
+            Repair::AcceptLoss { record, .. } => match record {
+                LossRecord::Ordinals { thread, .. } | LossRecord::Thread(thread) => vec![*thread],
+                LossRecord::Journal { .. } => Vec::new(),
             },
             Repair::AdoptSegment { threads, .. } | Repair::RebuildSegment { threads, .. } => {
                 threads.clone()
@@ -131,21 +131,21 @@ impl fmt::Display for Repair {
                     ": publish {file} again, which holds what nothing else does"
                 )
             }
-            Repair::AcceptLoss { damage, acceptance } => match acceptance {
-                Acceptance::Ordinals { first, end, .. } if first < end => {
+            Repair::AcceptLoss { damage, record } => match record {
+                LossRecord::Ordinals { first, end, .. } if first < end => {
                     let last = end.0 - 1;
                     write!(f, ": go on without records {first} to {last} ({damage})")
                 }
-                Acceptance::Ordinals { first, .. } => {
+                LossRecord::Ordinals { first, .. } => {
                     write!(
                         f,
                         ": go on over a break of the chain at record {first} ({damage})"
                     )
                 }
-                Acceptance::Journal { .. } => {
+                LossRecord::Journal { .. } => {
                     write!(f, ": go on without what stood there ({damage})")
                 }
-                Acceptance::Thread(thread) => {
+                LossRecord::Thread(thread) => {
                     write!(f, ": give thread number {thread} an id again ({damage})")
                 }
             },

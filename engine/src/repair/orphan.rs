@@ -6,7 +6,7 @@ use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
 use super::Repair;
-use crate::catalogue::Acceptance;
+use crate::catalogue::LossRecord;
 use crate::error::ReadError;
 use crate::layout::{segment_of, segment_path};
 use crate::log::OpenReport;
@@ -64,7 +64,7 @@ impl Orphan {
     /// Whether the repair would give up what the segment holds.
     pub(super) fn holds(&self, repair: &Repair) -> bool {
         let Repair::AcceptLoss {
-            acceptance: Acceptance::Ordinals {
+            record: LossRecord::Ordinals {
                 thread, first, end, ..
             },
             ..

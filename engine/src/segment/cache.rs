@@ -117,17 +117,21 @@ impl Segments {
             };
             OpenSegment::open(&*self.disk, self.store, &file)
         };
-        // The header says which class it is; the other one is odd.
+        // The header says which class it is; of the other one the header is invalid.
         let of = |class| {
             let open = of(class)?;
             // What could not be read may say another class, or other tables.
-            match open.odd().iter().find(|odd| odd.unreadable().is_some()) {
-                Some(odd) => Err(ReadError::from(odd.clone())),
+            match open
+                .invalid()
+                .iter()
+                .find(|found| found.unreadable().is_some())
+            {
+                Some(found) => Err(ReadError::from(found.clone())),
                 None => Ok(open),
             }
         };
         let run = of(Class::Run)?;
-        if run.odd().is_empty() {
+        if run.invalid().is_empty() {
             return Ok(run.publication(Class::Run));
         }
         Ok(of(Class::Pack)?.publication(Class::Pack))

@@ -42,7 +42,7 @@ impl OpenSegment {
     }
 
     /// Reads the tables of a file. A file of another place or for a newer reader is refused; of any
-    /// other the good blocks can be read, and what is bad beside them is kept as `odd`.
+    /// other the good blocks can be read, and what is bad beside them is kept as `invalid`.
     pub(crate) fn of_file(
         file: Arc<dyn DiskFile>,
         path: &str,
@@ -50,18 +50,18 @@ impl OpenSegment {
         segment: &SegmentFile,
     ) -> Result<OpenSegment, ReadError> {
         let len = file.len().map_err(failed("measure", path))?;
-        let mut odd = Vec::new();
+        let mut invalid = Vec::new();
         // [R:seg-3]
-        odd.extend(check_header(&*file, path, store, segment)?);
+        invalid.extend(check_header(&*file, path, store, segment)?);
         let mut unsearched = None;
         let (trailer, footer) = match tables(&*file, path, len, store, segment) {
             Ok((trailer, footer)) => (Some(trailer), footer),
             Err(Untrusted::Refused(found)) => return Err(found.into()),
             Err(Untrusted::Tables(found)) => {
                 let tables = found_tables(&*file, path, len, store, segment)?;
-                odd.push(found);
+                invalid.push(found);
                 if let Some((at, why)) = tables.unsearched {
-                    odd.push(damage(path, at, 0, Cause::Unreadable(why)));
+                    invalid.push(damage(path, at, 0, Cause::Unreadable(why)));
                     unsearched = Some(why);
                 }
                 let holds = |footer: &Footer| footer.blocks.iter().any(|row| row.entry_count > 0);
@@ -69,8 +69,8 @@ impl OpenSegment {
                     Some(footer) => (None, footer),
                     // Nothing of it is left. What could not be read says nothing about what could.
                     None => {
-                        let unreadable = odd.iter().find(|odd| odd.unreadable().is_some());
-                        let told = unreadable.or(odd.last()).cloned();
+                        let unreadable = invalid.iter().find(|found| found.unreadable().is_some());
+                        let told = unreadable.or(invalid.last()).cloned();
                         return Err(told
                             .unwrap_or_else(|| damage(path, 0, 0, Cause::Tables))
                             .into());
@@ -85,7 +85,7 @@ impl OpenSegment {
             segment: segment.segment,
             trailer,
             footer,
-            odd,
+            invalid,
             unsearched,
         })
     }

@@ -34,7 +34,7 @@ pub(crate) struct OpenSegment {
     /// Missing where the blocks were found by scanning.
     pub(super) trailer: Option<Trailer>,
     pub(super) footer: Footer,
-    pub(super) odd: Vec<Damage>,
+    pub(super) invalid: Vec<Damage>,
     /// Why a part of the file could not be searched for blocks: one that was not found may stand
     /// there.
     pub(super) unsearched: Option<SystemError>,
@@ -66,13 +66,13 @@ impl OpenSegment {
     }
 
     /// What is damaged of the file and costs no record by itself.
-    pub(crate) fn odd(&self) -> &[Damage] {
-        &self.odd
+    pub(crate) fn invalid(&self) -> &[Damage] {
+        &self.invalid
     }
 
     /// The first place at which the device did not say what stands there.
     pub(crate) fn unreadable(&self) -> Option<Unreadable> {
-        self.odd.iter().find_map(Damage::unreadable)
+        self.invalid.iter().find_map(Damage::unreadable)
     }
 
     /// Runs by thread number.
@@ -254,7 +254,7 @@ impl OpenSegment {
             first.get_or_insert(damage);
         };
         let mut verified = Verified::default();
-        self.odd.iter().cloned().for_each(&mut note);
+        self.invalid.iter().cloned().for_each(&mut note);
         for run in &self.footer.runs {
             self.verify_run(run, &mut verified, &mut note)?;
             match self.notes(run) {

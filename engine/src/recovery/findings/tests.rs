@@ -2,8 +2,8 @@ use std::io::ErrorKind;
 
 use turnleaf_format::{Generation, ThreadNumber};
 
-use super::Findings;
-use crate::catalogue::Acceptance;
+use super::{Findings, Severity};
+use crate::catalogue::LossRecord;
 use crate::error::{Cause, Damage, Unreadable};
 
 fn unreadable(offset: u64) -> Unreadable {
@@ -22,12 +22,12 @@ fn with_a_loss() -> Findings {
         ordinals: None,
         cause: Cause::Missing,
     };
-    let place = Acceptance::Journal {
+    let place = LossRecord::Journal {
         generation: Generation(1),
         offset: 8192,
         end: 8200,
     };
-    findings.of_store(damage, Some(place));
+    findings.report(Severity::ClosesStore, damage, Some(place));
     findings
 }
 
@@ -36,12 +36,12 @@ fn with_a_loss() -> Findings {
 fn nothing_is_given_up_beside_what_could_not_be_read() {
     let mut findings = with_a_loss();
     findings.keep_hope();
-    assert!(findings.losses[0].acceptance.is_some());
+    assert!(findings.losses[0].record.is_some());
     findings.unreadable(&unreadable(0));
     findings.keep_hope();
     let closed: Vec<_> = findings.losses.iter().map(|loss| loss.closes).collect();
     assert_eq!(closed, [Some(ThreadNumber::CATALOGUE); 2]);
-    assert!(findings.losses.iter().all(|loss| loss.acceptance.is_none()));
+    assert!(findings.losses.iter().all(|loss| loss.record.is_none()));
 }
 
 /// What one step could not read the owner learns, once, whatever becomes of the step's other

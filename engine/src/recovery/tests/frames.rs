@@ -330,7 +330,7 @@ fn bytes_between_frames_cost_no_record_and_close_nothing() {
         journal.file.put(end - 1, &[1]);
     };
     let expect = Verdict {
-        damage: &["Slack"],
+        damage: &["NonzeroPadding"],
         closed: &[],
         a: &["a0", "a1"],
         b: &["x", "b0"],
@@ -374,7 +374,7 @@ fn a_file_ends_where_the_next_one_says() {
     journal.file.header.previous_end.offset -= 8;
     journal.file.state();
     let expect = Verdict {
-        damage: &["Border"],
+        damage: &["CrossesEnd"],
         ..expect
     };
     home(&[&first, &journal.file]).check("sealed-end-4", &expect);

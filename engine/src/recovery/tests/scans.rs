@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::build::{File, STORE, Thread, four};
 use crate::disk::tests::hooked::hooked;
 use crate::disk::{Access, Disk, OsDisk};
-use crate::journal::{Odd, highest_frame, scan_file};
+use crate::journal::{NoFrame, highest_frame, scan_file};
 
 const NAME: &str = "file";
 /// What is searched at once.
 const SEARCHED_BYTES: u64 = 4 << 20;
 
 /// What one reading shows otherwise than the file is, and the next does not.
-fn scan_misread(file: &File, at: u64) -> (usize, Vec<Odd>) {
+fn scan_misread(file: &File, at: u64) -> (usize, Vec<NoFrame>) {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join(NAME), &file.bytes).unwrap();
     let lies = AtomicBool::new(true);
@@ -29,7 +29,7 @@ fn scan_misread(file: &File, at: u64) -> (usize, Vec<Odd>) {
     let opened = disk.open(NAME, Access::Read).unwrap();
     let (generation, capacity) = (file.header.generation, file.header.capacity);
     let scan = scan_file(&*opened, NAME, STORE, generation, capacity, None).unwrap();
-    let odd = scan.gaps.iter().map(|gap| gap.odd).collect();
+    let odd = scan.gaps.iter().map(|gap| gap.why).collect();
     (scan.frames.len(), odd)
 }
 
@@ -45,7 +45,7 @@ fn a_frame_that_one_reading_misses_is_there() {
                 file.places.len(),
                 "byte {at} of the frame at {frame}"
             );
-            assert_eq!(odd, [Odd::Zeros], "byte {at} of the frame at {frame}");
+            assert_eq!(odd, [NoFrame::Zeros], "byte {at} of the frame at {frame}");
         }
     }
 }

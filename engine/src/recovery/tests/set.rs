@@ -255,7 +255,7 @@ fn of_two_files_with_one_generation_neither_is_chosen() {
     let mut twin = second.clone();
     twin.a("only in the twin");
     let expect = Verdict {
-        damage: &["Doubled", "Doubled"],
+        damage: &["DuplicateGeneration", "DuplicateGeneration"],
         closed: &[0],
         ..FINE
     };
@@ -266,7 +266,7 @@ fn of_two_files_with_one_generation_neither_is_chosen() {
     let doubled = second.turn();
     second.a("a3");
     let expect = Verdict {
-        damage: &["Doubled", "Doubled", "Missing"],
+        damage: &["DuplicateGeneration", "DuplicateGeneration", "Missing"],
         closed: &[0, 1],
         a: &["a0", "a1", "a3"],
         ..FINE

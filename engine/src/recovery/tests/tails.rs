@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::build::{File, Home, STORE, Thread, Verdict, chunk, four, home, line};
 use crate::disk::{DiskFile, OsDisk};
-use crate::journal::{Odd, scan_file};
+use crate::journal::{NoFrame, scan_file};
 use crate::recovery::TailVerdict;
 use crate::recovery::verdict::ends::judge_tail;
 
@@ -300,8 +300,8 @@ fn what_cannot_be_read_is_damage_and_never_an_end() {
     assert_eq!(ended.verdict, TailVerdict::Clean);
     for bad in [12_288..12_289, 61_440..61_441] {
         let scan = scan(usize::MAX, bad);
-        let unreadable = |odd: &Odd| matches!(odd, Odd::Unreadable(_));
-        assert!(scan.gaps.iter().any(|gap| unreadable(&gap.odd)));
+        let unreadable = |odd: &NoFrame| matches!(odd, NoFrame::Unreadable(_));
+        assert!(scan.gaps.iter().any(|gap| unreadable(&gap.why)));
         let ended = judge_tail(&scan);
         assert!(!ended.torn && !ended.damaged.is_empty(), "{ended:?}");
     }

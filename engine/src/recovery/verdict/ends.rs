@@ -3,7 +3,7 @@
 use turnleaf_format::JournalChain;
 
 use crate::error::{Cause, Damage};
-use crate::journal::{Gap, Odd, Scan};
+use crate::journal::{Gap, NoFrame, Scan};
 
 /// How the newest journal file ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,13 +112,13 @@ pub(crate) fn place_verdict(evidence: Evidence) -> PlaceVerdict {
 }
 
 impl Stands {
-    fn of(odd: Odd) -> Stands {
-        match odd {
-            Odd::Zeros => Stands::Zeros,
-            Odd::Other(_) => Stands::Other,
-            Odd::Invalid(_) | Odd::Border => Stands::Part,
-            Odd::Refused(_) => Stands::Refused,
-            Odd::Unreadable(_) => Stands::Unread,
+    fn of(why: NoFrame) -> Stands {
+        match why {
+            NoFrame::Zeros => Stands::Zeros,
+            NoFrame::Other(_) => Stands::Other,
+            NoFrame::Invalid(_) | NoFrame::CrossesEnd => Stands::Part,
+            NoFrame::Refused(_) => Stands::Refused,
+            NoFrame::Unreadable(_) => Stands::Unread,
         }
     }
 }
@@ -126,7 +126,7 @@ impl Stands {
 /// Judges the end of the newest file: each place without a valid frame in turn, up to the first one
 /// that nothing proves to have been durable.
 pub(crate) fn judge_tail(scan: &Scan) -> Ended {
-    let is_refused = |gap: &&Gap| matches!(gap.odd, Odd::Refused(_) | Odd::Unreadable(_));
+    let is_refused = |gap: &&Gap| matches!(gap.why, NoFrame::Refused(_) | NoFrame::Unreadable(_));
     let refused = scan.gaps.iter().filter(is_refused);
     let last_refused = refused.map(|gap| gap.offset).max();
     let mut damaged: Vec<Gap> = Vec::new();
@@ -137,7 +137,7 @@ pub(crate) fn judge_tail(scan: &Scan) -> Ended {
         #[cfg(turnleaf_bugs)]
         let proven = crate::bugs::ProofIgnored.turns(proven, |_| 0);
         let verdict = place_verdict(Evidence {
-            stands: Stands::of(gap.odd),
+            stands: Stands::of(gap.why),
             proof: proven > gap.offset,
             refused_beyond: last_refused >= Some(gap.offset),
             later_beyond: scan.later >= Some(gap.offset),
@@ -212,11 +212,13 @@ pub(crate) fn gap_damage(path: &str, gap: &Gap) -> Damage {
         length: gap.end - gap.offset,
         thread: gap.header.map(|header| header.thread),
         ordinals,
-        cause: match gap.odd {
-            Odd::Zeros => Cause::Missing,
-            Odd::Other(error) | Odd::Invalid(error) | Odd::Refused(error) => Cause::Decode(error),
-            Odd::Border => Cause::Border,
-            Odd::Unreadable(kind) => Cause::Unreadable(kind),
+        cause: match gap.why {
+            NoFrame::Zeros => Cause::Missing,
+            NoFrame::Other(error) | NoFrame::Invalid(error) | NoFrame::Refused(error) => {
+                Cause::Decode(error)
+            }
+            NoFrame::CrossesEnd => Cause::CrossesEnd,
+            NoFrame::Unreadable(kind) => Cause::Unreadable(kind),
         },
     }
 }

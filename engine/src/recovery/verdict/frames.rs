@@ -23,8 +23,8 @@ pub(crate) enum Begin {
 }
 
 /// Whether the thread chain of the frame is the one that is known for its place: behind it where
-/// the cover ends there, else before it. Behind ordinals that are missing, a chain is known where it
-/// was stated when they were given up.
+/// the cover ends there, else before it. Behind ordinals that are missing, a chain is known where
+/// it was stated when they were given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Link {
     Agrees,
