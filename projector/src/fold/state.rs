@@ -219,8 +219,8 @@ impl AnomalyKind {
     }
 }
 
-/// Facts about a thread that listings show. Each is bounded: an id by [`super::ID_BYTES_MAX`], any
-/// other text by [`super::TEXT_BYTES_MAX`].
+/// Facts about a thread that listings show. Each is bounded: an id by
+/// [`crate::payload::ID_BYTES_MAX`], any other text by [`crate::payload::TEXT_BYTES_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 #[allow(missing_docs)] // Most names are those of the record's keys.
 pub struct ThreadMeta {
