@@ -239,6 +239,47 @@ fn links_between_documents_lead_somewhere() {
 }
 
 /// Ids in square brackets behind `mark`: normative sentences, or citations of them.
+/// Where each function of a file begins, and how many lines it has, by the indentation of its
+/// braces: rustfmt has seen the code.
+fn functions(text: &str) -> Vec<(usize, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_fn = |line: &str| {
+        let line = line.trim_start();
+        let begins = line.starts_with("fn ") || line.starts_with("const fn ");
+        begins || (line.starts_with("pub") && line.contains(" fn "))
+    };
+    let mut found = Vec::new();
+    for (begin, line) in lines.iter().enumerate().filter(|(_, line)| is_fn(line)) {
+        let indent = line.len() - line.trim_start().len();
+        let end = format!("{}}}", " ".repeat(indent));
+        let rest = lines[begin..].iter();
+        let head = rest
+            .clone()
+            .position(|line| line.ends_with(['{', ';', '}']));
+        // A function without a body, or with one on its first line, is short.
+        if head.is_some_and(|head| lines[begin + head].ends_with('{')) {
+            let len = rest.clone().position(|line| *line == end);
+            found.extend(len.map(|len| (begin, len + 1)));
+        }
+    }
+    found
+}
+
+/// A function fits a screen.
+#[test]
+fn functions_of_the_engine_are_short() {
+    let mut seen = 0;
+    for path in sources("engine").iter().filter(|path| !is_test(path)) {
+        let text = fs::read_to_string(path).unwrap();
+        for (begin, lines) in functions(&text) {
+            let (shown, at) = (path.display(), begin + 1);
+            assert!(lines <= 70, "{shown}:{at}: a function of {lines} lines");
+            seen += 1;
+        }
+    }
+    assert!(seen > 500, "only {seen} functions were found");
+}
+
 fn ids(text: &str, mark: &str) -> Vec<String> {
     let after = text.split(mark).skip(1);
     let id = |rest: &str| rest.split(']').next().map(str::to_owned);
