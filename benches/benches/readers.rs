@@ -106,7 +106,7 @@ fn at(sorted: &[Duration], per_mille: usize) -> Duration {
 fn show(what: &str, took: &[Duration], round: Duration) {
     let count = f64::from(u32::try_from(took.len()).unwrap_or(u32::MAX));
     println!(
-        "{what:<52} {:>8.0}/s  p50 {:>8.0?}  p99 {:>8.0?}  max {:>8.0?}",
+        "{what:<52} {:>8.0}/s  p50 {:>8.1?}  p99 {:>8.1?}  max {:>8.1?}",
         count / round.as_secs_f64(),
         at(took, 500),
         at(took, 990),
