@@ -15,7 +15,7 @@ use exit::Outcome;
 use failure::Failure;
 
 fn main() -> std::process::ExitCode {
-    let wants_json = std::env::args().any(|arg| arg == "--json");
+    let wants_json = std::env::args_os().any(|arg| arg == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version are answers, not errors.

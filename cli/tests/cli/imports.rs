@@ -575,3 +575,18 @@ fn a_file_that_became_shorter_is_told_of() {
     let quiet = home.run(&["import", "-q", path.to_str().unwrap()]);
     assert_eq!((quiet.stdout, quiet.stderr), (vec![], vec![]));
 }
+
+/// A name of a file is bytes to the system.
+#[test]
+fn an_argument_that_is_no_text_is_taken_or_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let home = Home::new();
+    let path = OsStr::from_bytes(b"nonutf\xff");
+    for arguments in [&["import"][..], &["export", "x", "-o"]] {
+        let output = home.command(arguments).arg(path).output().unwrap();
+        let code = output.status.code();
+        assert!(matches!(code, Some(1..=6)), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+    }
+}

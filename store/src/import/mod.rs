@@ -22,6 +22,7 @@ use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_engine::{AppendError, NewRecord, State, ThreadFact};
 use turnleaf_projector::payload::HeadLack;
+use turnleaf_projector::uuid::{uuid, uuid_text};
 
 use crate::append::name_patch;
 use crate::error::Error;
@@ -235,6 +236,17 @@ pub struct Imported {
 pub type ImportProgress<'a> = &'a mut dyn FnMut(u64);
 
 impl Store {
+    /// An id as threads are told apart by it: UUIDs in lower case, as the runtime reads and writes
+    /// them. One that the store knows as it stands stays.
+    fn as_known(&self, id: ThreadId) -> ThreadId {
+        let usual = uuid(id.as_str()).map(uuid_text);
+        let usual = usual.and_then(|usual| ThreadId::parse(&usual).ok());
+        match usual {
+            Some(usual) if !self.source.with(|state| state.thread_number(&id).is_some()) => usual,
+            _ => id,
+        }
+    }
+
     /// Imports a source. Every line is kept, exact bytes, whatever it is; the outer result is about
     /// the store, the inner one about the source. What the source added is durable when this
     /// returns. A source that grew since its last import adds its new lines alone.
@@ -377,6 +389,7 @@ impl Importer<'_> {
     pub fn name(&mut self, listed: ListedName<'_>) -> Result<(), Error> {
         let id = listed.thread;
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = self.store.as_known(parsed);
         let number = self.group.named(&parsed, listed.list)?;
         let patch = name_patch(listed.name, listed.named_at_ms);
         let record = NewRecord {
@@ -412,6 +425,7 @@ impl Importer<'_> {
                 return Ok(Err(broken(&lines, error.to_string())));
             }
         };
+        let id = self.store.as_known(id);
         let (number, is_new) = match self.group.thread(&id) {
             Err(Error::Append {
                 reason: AppendError::Deleted,

@@ -86,7 +86,8 @@ pub struct ItemsRequest {
     /// Also commands that a legacy thread holds only as response items: the runtime shows none of
     /// them. Cursors of lists with and without them serve each other.
     pub all: bool,
-    /// Where to go on: a cursor of an earlier page of items of the thread.
+    /// Where to go on: a cursor of an earlier page of items of the thread; with a turn, of one that
+    /// ended at an item of this turn.
     pub cursor: Option<String>,
     /// Most items, 1 to 1000. A page also ends at 8 MiB of JSON, but holds one item at least.
     pub limit: usize,
@@ -252,6 +253,13 @@ impl Store {
                 })
             });
             let turn = turn.transpose()?.map(|name| name.turn);
+            if let (Some(turn), Some(anchor), Some(cursor)) = (turn, anchor, &request.cursor)
+                && let Some(item) = rows.item(number, anchor.at)?
+                && item.turn != turn
+            {
+                // Behind an item of another turn there is none of this one, or all are.
+                return Err(Error::BadCursor(cursor.clone()));
+            }
             let asked = PageRequest {
                 anchor,
                 order: request.order,

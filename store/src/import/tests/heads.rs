@@ -36,6 +36,31 @@ fn message(text: &str) -> String {
     )
 }
 
+/// The runtime reads and writes UUIDs in lower case, whoever wrote the file.
+#[test]
+fn a_uuid_in_capitals_is_the_same_thread() {
+    const ID: &str = "019f0000-0000-7000-8000-00000000abcd";
+    let (_dir, store) = store();
+    let mut text = meta(&ID.to_uppercase(), "") + "\n";
+    for more in ["1", "2"] {
+        text += &(message(more) + "\n");
+        let imported = store.import(source(&mut text.as_bytes(), None), &mut |_| {});
+        assert_eq!(imported.unwrap().unwrap().thread, ID);
+    }
+    let mut importer = store.importer().unwrap();
+    importer
+        .name(ListedName {
+            thread: &ID.to_uppercase(),
+            name: "named",
+            named_at_ms: 5,
+            list: ("session_index.jsonl", 100),
+        })
+        .unwrap();
+    importer.finish().unwrap();
+    assert_eq!(store.show(ID).unwrap().thread["name"], "named");
+    assert_eq!(store.log_threads().len(), 1);
+}
+
 #[test]
 fn the_head_of_a_source_says_whose_it_is() {
     let (plain, other) = (meta("a", ""), meta("b", ""));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::PAGE_BYTES_MAX;
-use crate::{ItemsRequest, ItemsView, Order, Store, TurnsRequest};
+use crate::{ErrorKind, ItemsRequest, ItemsView, Order, Store, TurnsRequest};
 
 /// A thread whose user messages, each a turn of its own, have these lengths.
 fn thread(dir: &std::path::Path, lengths: &[usize]) -> Store {
@@ -91,6 +91,30 @@ fn pages_end_at_their_bytes_and_their_cursors_go_on_behind_what_fitted() {
                 assert!(bytes <= PAGE_BYTES_MAX || rows.len() == 1, "{bytes} bytes");
             }
         }
+    }
+}
+
+/// A cursor at an item of one turn says nothing about the items of another.
+#[test]
+fn a_cursor_of_another_turn_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = thread(dir.path(), &[10; 3]);
+    let page = |turn: Option<&Value>, cursor: Option<&String>, limit| {
+        store.items(&ItemsRequest {
+            thread: "a".into(),
+            turn: turn.map(|turn| turn.as_str().unwrap().to_owned()),
+            all: false,
+            cursor: cursor.cloned(),
+            limit,
+            order: Order::Ascending,
+        })
+    };
+    let all = page(None, None, 3).unwrap().items;
+    let cursor = page(None, None, 1).unwrap().next_cursor;
+    let of = |row: usize| page(Some(&all[row]["turnId"]), cursor.as_ref(), 3);
+    assert_eq!(of(0).unwrap().items, Vec::<Value>::new());
+    for row in [1, 2] {
+        assert_eq!(of(row).unwrap_err().kind(), ErrorKind::Invalid);
     }
 }
 
