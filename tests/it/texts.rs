@@ -6,7 +6,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use turnleaf::{ItemsRequest, ItemsView, Order, SortKey, Store, ThreadsRequest, TurnsRequest};
+use turnleaf::{
+    ImportSource, ItemsRequest, ItemsView, Order, SortKey, Store, ThreadsRequest, TurnsRequest,
+};
 use turnleaf_projector::codec;
 use turnleaf_projector::fold::{Mode, ThreadState};
 use turnleaf_projector::notes::Notes;
@@ -185,5 +187,52 @@ fn texts_of_any_size_are_served() {
         large.retain(|place| place.is_kept() && names.insert(place.key().to_owned()));
         assert!(names.contains("model") && names.contains("cwd") && names.contains("turn_id"));
         serves(2 << 20, &large);
+    });
+}
+
+/// Imports a thread with one text that is larger than what is parsed; an append takes no such line.
+fn imports(place: &Place, bytes: usize, is_paginated: bool) {
+    let store = open_store(&SimDisk::new(), &options()).expect("memory");
+    let lines = around(is_paginated, vec![place.grown(bytes)]);
+    let mut whole = lines.join(&b'\n');
+    whole.push(b'\n');
+    drop(lines);
+    let source = ImportSource {
+        path: "rollout.jsonl",
+        thread_hint: None,
+        plain: &mut whole.as_slice(),
+        file_bytes: 0,
+        modified_ns: 0,
+        archived: false,
+    };
+    let imported = store.import(source, &mut |_| {}).expect("an import");
+    let id = imported.expect("nothing is in the way").thread;
+    let shown = answers(&store, &id);
+    assert_eq!(store.index_difference(&id).expect("compared"), None);
+    store.rebuild_index(&mut |_| {}).expect("rebuilt");
+    assert!(answers(&store, &id) == shown, "a rebuild serves the same");
+    let mut exported = Vec::with_capacity(whole.len());
+    store
+        .export(&id, None, None, &mut exported)
+        .expect("exported");
+    assert!(exported == whole, "{}: every byte comes back", place.name());
+    assert_eq!(store.damage_seen(), []);
+}
+
+/// A plain run tries three places, one of `TURNLEAF_CRASH_SCALE=2` one of each name.
+#[test]
+fn texts_beyond_what_is_parsed_are_kept_and_stop_nothing() {
+    within(20, "the import", || {
+        let mut names = BTreeSet::new();
+        let mut chosen = places();
+        let few = ["model", "message", "output"];
+        chosen.retain(|place| {
+            let is_wanted = scale() > 1 || few.contains(&place.key());
+            is_wanted && names.insert(place.key().to_owned())
+        });
+        assert!(few.iter().all(|name| names.contains(*name)), "{names:?}");
+        for (number, place) in chosen.iter().enumerate() {
+            imports(place, 70 << 20, number % 2 == 0);
+        }
     });
 }
