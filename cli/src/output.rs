@@ -6,6 +6,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::args::Global;
@@ -115,19 +116,29 @@ impl Times {
 
     /// Unix seconds.
     pub(crate) fn show(&self, seconds: Option<i64>) -> String {
-        let at = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-        at.map_or_else(
-            || "-".into(),
-            |at| {
-                let at = at.to_zoned(self.0.clone());
-                let minutes = at.strftime("%Y-%m-%d %H:%M");
-                if at.offset().is_zero() {
-                    format!("{minutes} UTC")
-                } else {
-                    format!("{minutes} {}", at.strftime("%:z"))
-                }
-            },
-        )
+        let Some(seconds) = seconds else {
+            return "-".into();
+        };
+        let Ok(at) = Timestamp::from_second(seconds) else {
+            return without_zone(seconds);
+        };
+        let at = at.to_zoned(self.0.clone());
+        let minutes = at.strftime("%Y-%m-%d %H:%M");
+        if at.offset().is_zero() {
+            format!("{minutes} UTC")
+        } else {
+            format!("{minutes} {}", at.strftime("%:z"))
+        }
+    }
+}
+
+/// A time so near the end of the calendar that in some zone it lies beyond: in UTC, whoever looks.
+fn without_zone(seconds: i64) -> String {
+    let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+    match epoch.checked_add(SignedDuration::from_secs(seconds)) {
+        Ok(at) => format!("{} UTC", at.strftime("%Y-%m-%d %H:%M")),
+        Err(_) if seconds > 0 => ">9999".into(),
+        Err(_) => "<-9999".into(),
     }
 }
 

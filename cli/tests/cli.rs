@@ -16,6 +16,8 @@ mod lifecycle;
 mod lists;
 #[path = "cli/names.rs"]
 mod names;
+#[path = "cli/sources.rs"]
+mod sources;
 #[path = "cli/stores.rs"]
 mod stores;
 #[path = "cli/streams.rs"]
@@ -245,7 +247,7 @@ fn bad_inputs_are_named_and_the_rest_goes_on() {
     for (name, part) in [
         ("pipe.jsonl", "not a regular file"),
         ("cut.jsonl.zst", "cannot be read: incomplete"),
-        ("missing.jsonl", "No such file"),
+        ("missing.jsonl", "no such file"),
         ("text.txt", "not a rollout"),
         ("mode.jsonl", "unknown history mode \"quantum\""),
         ("twin.jsonl", "differs at byte"),

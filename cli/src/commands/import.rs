@@ -17,7 +17,15 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{progress, warn};
 use find::{Candidate, Found};
+use source::Holds;
 use sum::Sum;
+
+/// What is said of a file without a byte of a record.
+const NOTHING: &str = "the file holds nothing: white space, NUL bytes or a byte-order mark, as a \
+                       power cut may leave them";
+/// What is said of a file that ends within the line that says whose it is.
+const TORN: &str = "the file ends within its first line, so that nobody knows whose it is: put a \
+                    whole copy in its place and import that, or leave it out";
 
 /// Why a file was not imported, or not to its end.
 #[derive(Debug)]
@@ -132,7 +140,7 @@ fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> R
     }
     importer.finish()?;
     bar.finish_and_clear();
-    names::apply(store, &found.name_indexes, &mut sum.skipped);
+    sum.names = names::apply(store, &found.name_indexes, &mut sum.skipped);
     if sum.added_records > 0
         && let Err(error) = store.seal_all()
     {
@@ -224,7 +232,7 @@ fn with_source<T>(
         archived: is_archived(path),
     };
     match take(source) {
-        Ok(outcome) => Ok(outcome.map_err(why)),
+        Ok(outcome) => Ok(outcome.map_err(|skip| why(skip, path, name.ends_with(".zst")))),
         // A thread in quarantine, one that another import has, or one that was deleted meanwhile
         // costs this file only.
         Err(error) => match error.kind() {
@@ -236,11 +244,15 @@ fn with_source<T>(
     }
 }
 
-fn why(skip: Skip) -> NotImported {
+fn why(skip: Skip, path: &Path, is_packed: bool) -> NotImported {
     let reason = skip.to_string();
     match skip {
-        Skip::Empty => NotImported::Nothing(reason),
-        Skip::NotARollout => NotImported::NoRollout(reason),
+        // Only the beginning of the file was looked at.
+        Skip::Empty | Skip::NotARollout => match source::look(path, is_packed) {
+            Holds::Nothing => NotImported::Nothing(NOTHING.to_owned()),
+            Holds::TornLine => NotImported::NoRollout(TORN.to_owned()),
+            Holds::Something => NotImported::NoRollout(Skip::NotARollout.to_string()),
+        },
         Skip::Deleted(_) => NotImported::Deleted(reason),
         Skip::HasLost { imported: part, .. }
         | Skip::Broken {

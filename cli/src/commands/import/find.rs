@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use turnleaf::uuid;
 
-use super::home;
+use super::{home, source};
 
 /// The file that holds thread names.
 pub(super) const NAME_INDEX: &str = "session_index.jsonl";
@@ -151,7 +151,9 @@ impl Found {
         self.rollouts.retain(|found| {
             let plain = found.path.to_string_lossy();
             let plain = plain.strip_suffix(".zst").map(PathBuf::from);
-            let wins = |plain: &Path| plain.metadata().is_ok_and(|plain| plain.len() > 0);
+            let wins = |plain: &Path| {
+                plain.metadata().is_ok_and(|plain| plain.len() > 0) && !source::is_blank(plain)
+            };
             plain.is_none_or(|plain| !seen.contains(&plain) || !wins(&plain))
         });
         self

@@ -1,9 +1,11 @@
 //! Owns what an agent's home is and where it lies. Of a home only the threads and their names are
 //! read: work trees and the like below it may hold rollouts that are nobody's history.
 
-use std::io::ErrorKind::NotFound;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
 
+use super::find::NAME_INDEX;
+use super::source::reason_of;
 use crate::failure::Failure;
 
 /// The directory in which upstream keeps threads.
@@ -49,6 +51,7 @@ pub(crate) fn of_user() -> Result<PathBuf, Failure> {
     let home = home.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".codex")));
     match home {
         Some(home) if home.is_dir() => Ok(home),
+        Some(home) if home.is_symlink() && !home.exists() => Err(not_found(&home)),
         // One that cannot be looked at is there all the same.
         Some(home) if home.metadata().is_err_and(|error| error.kind() != NotFound) => Ok(home),
         Some(home) => Err(Failure::Usage(format!(
@@ -67,23 +70,50 @@ pub(crate) fn around(path: &Path) -> Result<PathBuf, Failure> {
     if is_home(path) {
         return Ok(path.to_owned());
     }
-    let shown = path.display();
-    let real = path
-        .canonicalize()
-        .map_err(Failure::io(format_args!("find {shown}")))?;
+    let real = path.canonicalize().map_err(|error| match error.kind() {
+        NotFound | NotADirectory => not_found(path),
+        _ => Failure::io(format_args!("find {}", path.display()))(error),
+    })?;
+    if let Some(home) = around_as_named(path, &real) {
+        return Ok(home);
+    }
     // Of a folder of threads the home is what holds it, whatever else that holds.
-    let of_threads = |dir: &Path| {
-        let name = dir.file_name();
-        name.is_some_and(|name| name == SESSIONS || name == ARCHIVE)
-    };
-    let above = |dir: &Path| match of_threads(dir) {
+    let above = |dir: &Path| match is_of_threads(dir) {
         true => dir.parent().map(Path::to_owned),
         false => is_home(dir).then(|| dir.to_owned()),
     };
     real.ancestors().find_map(above).ok_or_else(|| {
         Failure::Usage(format!(
-            "{shown} is in no agent's home: neither it nor a directory above it holds \
-                 {SESSIONS} or {ARCHIVE}"
+            "{} is in no agent's home: neither it nor a directory above it holds \
+                 {SESSIONS} or {ARCHIVE}",
+            path.display()
         ))
     })
+}
+
+/// The home by the path as it was named, where its folder of threads is a link: what belongs to it
+/// may lie beside the link. Where nothing does it is the home of what the link leads to.
+fn around_as_named(path: &Path, real: &Path) -> Option<PathBuf> {
+    let named = std::path::absolute(path).ok()?;
+    // Above `..` the path has left what it names there.
+    let mut within = named
+        .ancestors()
+        .take_while(|dir| dir.file_name().is_some());
+    let threads = within.find(|dir| is_of_threads(dir))?;
+    let leads_here = threads.canonicalize().is_ok_and(|to| real.starts_with(to));
+    let home = threads.parent()?;
+    let beside = [SESSIONS, ARCHIVE, NAME_INDEX].map(|name| home.join(name));
+    let holds_more = beside.iter().any(|path| path != threads && path.exists());
+    (leads_here && holds_more).then(|| home.to_owned())
+}
+
+fn is_of_threads(dir: &Path) -> bool {
+    let name = dir.file_name();
+    name.is_some_and(|name| name == SESSIONS || name == ARCHIVE)
+}
+
+/// Why a path that leads to nothing is no home.
+fn not_found(path: &Path) -> Failure {
+    let error = NotFound.into();
+    Failure::Usage(format!("{}: {}", path.display(), reason_of(path, &error)))
 }

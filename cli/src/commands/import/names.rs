@@ -17,10 +17,25 @@ struct Row {
     index: usize,
 }
 
+/// What became of the names in indexes.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Those that the store has.
+    pub(super) kept: u64,
+    /// Of these, those that it did not have before.
+    pub(super) added: u64,
+    /// Of these, those whose threads are not in the store.
+    pub(super) waiting: u64,
+}
+
 /// Names the threads that the indexes name otherwise, since a later time. Of threads that are not
 /// in the store the names are kept for them. Lines that are none are passed by, as their writer
 /// does. A name that cannot be given is skipped, and costs the others nothing.
-pub(crate) fn apply(store: &Store, indexes: &[PathBuf], skipped: &mut Vec<(String, String)>) {
+pub(super) fn apply(
+    store: &Store,
+    indexes: &[PathBuf],
+    skipped: &mut Vec<(String, String)>,
+) -> Names {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut lists = Vec::new();
     for path in indexes {
@@ -29,7 +44,10 @@ pub(crate) fn apply(store: &Store, indexes: &[PathBuf], skipped: &mut Vec<(Strin
                 keep_newest(&mut rows, &bytes, lists.len());
                 lists.push((super::shown(path), bytes.len() as u64));
             }
-            Err(error) => skipped.push((path.display().to_string(), error.to_string())),
+            Err(error) => {
+                let reason = super::source::reason_of(path, &error);
+                skipped.push((path.display().to_string(), reason));
+            }
         }
     }
     let ids: Vec<String> = rows.keys().cloned().collect();
@@ -42,11 +60,12 @@ pub(crate) fn apply(store: &Store, indexes: &[PathBuf], skipped: &mut Vec<(Strin
     let known = counts.counted.iter();
     let known: BTreeMap<&str, &ThreadCounts> =
         known.map(|thread| (thread.id.as_str(), thread)).collect();
-    if let Err(error) = give(store, &rows, &lists, &known, skipped) {
+    give(store, &rows, &lists, &known, skipped).unwrap_or_else(|error| {
         let reason = format!("not all of its names were taken: {error}; import it again");
         let of_indexes = indexes.iter().map(|path| path.display().to_string());
         skipped.extend(of_indexes.map(|path| (path, reason.clone())));
-    }
+        Names::default()
+    })
 }
 
 /// Gives the names that say more than what is known.
@@ -56,10 +75,13 @@ fn give(
     lists: &[(String, u64)],
     known: &BTreeMap<&str, &ThreadCounts>,
     skipped: &mut Vec<(String, String)>,
-) -> Result<(), Error> {
+) -> Result<Names, Error> {
     let mut importer = store.importer()?;
+    let mut names = Names::default();
     for (id, row) in rows {
-        if !row.says_more(known.get(id.as_str()).copied()) {
+        let thread = known.get(id.as_str()).copied();
+        if !row.says_more(thread) {
+            names.count(row, thread);
             continue;
         }
         let (path, bytes) = &lists[row.index];
@@ -70,7 +92,7 @@ fn give(
             list: (path, *bytes),
         };
         match importer.name(listed) {
-            Ok(()) => {}
+            Ok(()) => names.take(row, thread),
             Err(error) => match error.kind() {
                 // No id, or that of a thread that was deleted here.
                 ErrorKind::Invalid => {}
@@ -79,7 +101,27 @@ fn give(
             },
         }
     }
-    importer.finish()
+    importer.finish()?;
+    Ok(names)
+}
+
+impl Names {
+    /// Counts a name that the store had, unless it has another one that is newer.
+    fn count(&mut self, row: &Row, thread: Option<&ThreadCounts>) {
+        if !row.is_other(thread) {
+            self.take(row, thread);
+        }
+    }
+
+    /// Counts a name that the store has now. One that was taken away is none.
+    fn take(&mut self, row: &Row, thread: Option<&ThreadCounts>) {
+        if row.name.is_empty() {
+            return;
+        }
+        self.kept += 1;
+        self.added += u64::from(row.is_other(thread));
+        self.waiting += u64::from(thread.is_none_or(|thread| thread.records == 0));
+    }
 }
 
 /// What is told of a thread that an index names in vain.
@@ -92,12 +134,16 @@ impl Row {
     /// Whether it names a thread otherwise, or since a later time: a name that is affirmed is newer
     /// than any that was given before.
     fn says_more(&self, thread: Option<&ThreadCounts>) -> bool {
-        let name = thread.and_then(|thread| thread.name.as_deref());
-        let is_other = name.unwrap_or_default() != self.name;
+        let is_other = self.is_other(thread);
         match thread.and_then(|thread| thread.named_at_ms) {
             Some(at_ms) => self.at_ms > at_ms || (self.at_ms == at_ms && is_other),
             None => is_other,
         }
+    }
+
+    fn is_other(&self, thread: Option<&ThreadCounts>) -> bool {
+        let name = thread.and_then(|thread| thread.name.as_deref());
+        name.unwrap_or_default() != self.name
     }
 }
 

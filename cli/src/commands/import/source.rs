@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,6 +18,10 @@ const WINDOW_LOG_MAX: u32 = 27;
 /// counts parts of a second, and where it counts seconds.
 const TICK_NS: i128 = 100_000_000;
 const COARSE_TICK_NS: i128 = 2_500_000_000;
+/// How much of a file is read at once to see whether it holds anything.
+const LOOK_BYTES: usize = 64 << 10;
+/// The mark of the byte order that some programs begin a text with.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A source that was opened.
 pub(super) struct Opened {
@@ -29,7 +33,8 @@ pub(super) struct Opened {
 
 /// Opens a regular file, without waiting for the other end of a pipe.
 pub(super) fn open(path: &Path) -> Result<Opened, NotImported> {
-    let before = path.metadata().or_else(refused)?;
+    let refused_at = |error| NotImported::Refused(reason_of(path, &error));
+    let before = path.metadata().map_err(refused_at)?;
     let kind = |metadata: &Metadata| {
         if metadata.is_dir() {
             "a directory, not a file"
@@ -45,7 +50,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, NotImported> {
         .read(true)
         .custom_flags(nonblocking)
         .open(path);
-    let file = file.or_else(refused)?;
+    let file = file.map_err(refused_at)?;
     let metadata = file.metadata().or_else(refused)?;
     if !metadata.is_file() {
         return refused(kind(&metadata));
@@ -87,6 +92,84 @@ fn unpack(file: File) -> std::io::Result<Box<dyn Read>> {
     let mut plain = zstd::stream::read::Decoder::new(file)?;
     plain.window_log_max(WINDOW_LOG_MAX)?;
     Ok(Box::new(plain))
+}
+
+/// Why a path cannot be read. Of one that leads to nothing it says what can be done.
+pub(super) fn reason_of(path: &Path, error: &io::Error) -> String {
+    match (error.kind(), path.read_link()) {
+        (ErrorKind::NotFound, Ok(to)) => format!(
+            "a symbolic link to {}, which is not there: bring that back, or remove the link",
+            to.display()
+        ),
+        (ErrorKind::NotFound | ErrorKind::NotADirectory, _) => {
+            "no such file: check the path".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// What can be said of a file that no record was found in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// White space, NUL bytes or a mark of the byte order: a power cut leaves such a file where
+    /// nothing was written yet.
+    Nothing,
+    /// The beginning of one line of JSON.
+    TornLine,
+    Something,
+}
+
+/// Looks into a file that no record was found in.
+pub(super) fn look(path: &Path, is_packed: bool) -> Holds {
+    let opened = open(path).and_then(|opened| plain(opened.file, is_packed));
+    opened.map_or(Holds::Something, |mut plain| {
+        look_into(&mut plain).unwrap_or(Holds::Something)
+    })
+}
+
+/// Whether a plain file holds nothing. It is read until something is met.
+pub(super) fn is_blank(path: &Path) -> bool {
+    look(path, false) == Holds::Nothing
+}
+
+fn look_into(plain: &mut impl Read) -> io::Result<Holds> {
+    let mut bytes = Vec::new();
+    let mut is_first = true;
+    loop {
+        bytes.clear();
+        let more = plain
+            .by_ref()
+            .take(LOOK_BYTES as u64)
+            .read_to_end(&mut bytes)?;
+        if more == 0 {
+            return Ok(Holds::Nothing);
+        }
+        let text = match is_first {
+            true => bytes.strip_prefix(MARK).unwrap_or(&bytes),
+            false => &bytes,
+        };
+        if !text.iter().copied().all(is_nothing) {
+            let is_torn = is_first && more < LOOK_BYTES && is_begun(text);
+            return Ok(if is_torn {
+                Holds::TornLine
+            } else {
+                Holds::Something
+            });
+        }
+        is_first = false;
+    }
+}
+
+fn is_nothing(byte: u8) -> bool {
+    byte == 0 || byte.is_ascii_whitespace()
+}
+
+/// Whether a text is JSON as far as it goes, and ends before the value does.
+fn is_begun(text: &[u8]) -> bool {
+    let end = text.iter().rposition(|byte| !is_nothing(*byte));
+    let text = &text[..end.map_or(0, |last| last + 1)];
+    let parsed = serde_json::from_slice::<serde_json::Value>(text);
+    text.starts_with(b"{") && parsed.is_err_and(|error| error.is_eof())
 }
 
 pub(super) fn refused<T>(reason: impl Display) -> Result<T, NotImported> {

@@ -7,20 +7,27 @@ use turnleaf::{Counts, Imported, Preview};
 
 use super::NotImported;
 use super::find::{By, Candidate};
+use super::names::Names;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::{UNKNOWN, print_json, print_line, size, warn};
 
 /// Threads that are listed by their ids.
 const LISTED_MAX: usize = 5;
+/// Files of deleted threads that are named.
+const NAMED_MAX: usize = 3;
 
 /// What became of all sources.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
     pub(super) threads: BTreeSet<String>,
     pub(super) files: u64,
+    /// Of a dry run: bytes of the files.
     pub(super) bytes: u64,
+    /// Plain bytes of each thread's records: of files of one thread, those of the longest.
+    pub(super) thread_bytes: BTreeMap<String, u64>,
     pub(super) added_records: u64,
+    pub(super) names: Names,
     pub(super) skipped: Vec<(String, String)>,
     /// What is worth knowing, and left nothing of the user's out.
     pub(super) remarks: Vec<(String, String)>,
@@ -45,7 +52,13 @@ pub(super) struct Sum {
 impl Sum {
     pub(super) fn add(&mut self, candidate: &Candidate, imported: Imported) {
         let bytes = imported.bytes;
-        self.bytes += bytes;
+        // What a file lost counts, as its records do.
+        let of_records = imported.shrank_from.unwrap_or(bytes);
+        let counted = self
+            .thread_bytes
+            .entry(imported.thread.clone())
+            .or_default();
+        *counted = of_records.max(*counted);
         self.added_records += imported.added_records;
         self.threads.insert(imported.thread);
         if let Some(lack) = imported.head_lacks {
@@ -135,10 +148,7 @@ impl Sum {
             warn(format_args!("{path}: {remark}"));
         }
         if !self.deleted.is_empty() && !global.quiet {
-            let files = self.deleted.len();
-            warn(format_args!(
-                "{files} files belong to threads that were deleted here; skipped"
-            ));
+            warn(self.told_of_deleted(global.verbose > 0));
         }
         let told = if dry_run { "would skip" } else { "skipped" };
         for (path, reason) in self.skipped.iter().filter(|_| !global.quiet) {
@@ -160,18 +170,13 @@ impl Sum {
                 size(self.bytes)
             ));
         }
-        let records = match self.is_uncounted {
-            true => "uncounted records".to_owned(),
-            false => format!("{} records", self.records),
-        };
-        print_line(&format!(
-            "imported {} files into {} threads: {} records added, {records} of {} in all, {} ms",
-            self.files,
-            self.threads.len(),
-            self.added_records,
-            size(self.bytes),
-            elapsed_ms
-        ))?;
+        let is_of_names = self.names.kept > 0;
+        if !(is_of_names && self.threads.is_empty()) {
+            self.tell_records(elapsed_ms)?;
+        }
+        if is_of_names {
+            self.tell_names()?;
+        }
         for (count, what) in [
             (self.malformed, "malformed"),
             (self.out_of_order, "out of order"),
@@ -196,6 +201,50 @@ impl Sum {
         }
     }
 
+    /// Of the files of deleted threads the first ones, or all, and what can be done.
+    fn told_of_deleted(&self, is_all: bool) -> String {
+        let files = self.deleted.len();
+        let named = if is_all { files } else { NAMED_MAX.min(files) };
+        let paths = self.deleted.iter().map(|(path, _)| path.as_str());
+        let paths = paths.take(named).collect::<Vec<_>>().join(", ");
+        let more = match files - named {
+            0 => String::new(),
+            more => format!(" and {more} more (-v names them)"),
+        };
+        format!(
+            "{files} files belong to threads that were deleted from the store; skipped: \
+             {paths}{more}; to have such a thread again, import its file into another store \
+             (--store); remove a file to hear of it no more"
+        )
+    }
+
+    fn tell_records(&self, elapsed_ms: u64) -> Result<(), Failure> {
+        let records = match self.is_uncounted {
+            true => "uncounted records".to_owned(),
+            false => format!("{} records", self.records),
+        };
+        print_line(&format!(
+            "imported {} files into {} threads: {} records added, {records} of {} in all, {} ms",
+            self.files,
+            self.threads.len(),
+            self.added_records,
+            size(self.thread_bytes.values().sum()),
+            elapsed_ms
+        ))
+    }
+
+    fn tell_names(&self) -> Result<(), Failure> {
+        let Names {
+            kept,
+            added,
+            waiting,
+        } = self.names;
+        print_line(&format!(
+            "{kept} names of threads are kept, {added} of them new; {waiting} wait for their \
+             threads to be imported"
+        ))
+    }
+
     fn tell_json(&self, elapsed_ms: u64, dry_run: bool) -> Result<(), Failure> {
         let listed = |rows: &[(String, String)]| -> Vec<_> {
             let row = |(path, reason): &(String, String)| json!({ "path": path, "reason": reason });
@@ -207,17 +256,26 @@ impl Sum {
             true => self.foreseen.values().sum(),
             false => self.records,
         };
+        let bytes = match dry_run {
+            true => self.bytes,
+            false => self.thread_bytes.values().sum(),
+        };
+        // Names are taken by an import only.
+        let names = |number: u64| (!dry_run).then_some(number);
         let remarks = [listed(&self.remarks), listed(&self.deleted)].concat();
         let mut told = json!({
             "threads": self.threads.len(),
             "files": self.files,
             "records": (!self.is_uncounted).then_some(records),
-            "bytes": self.bytes,
+            "bytes": bytes,
             "added_records": self.added_records,
             "anomalies": counted(self.unknown + self.malformed + self.out_of_order),
             "unknown": counted(self.unknown),
             "malformed": counted(self.malformed),
             "outOfOrder": counted(self.out_of_order),
+            "names": names(self.names.kept),
+            "addedNames": names(self.names.added),
+            "waitingNames": names(self.names.waiting),
             "skipped": listed(&self.skipped),
             "remarks": remarks,
             "elapsed_ms": elapsed_ms,
