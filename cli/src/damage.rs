@@ -1,5 +1,7 @@
 //! Owns the printing of damage: several reports of one file and one reason are one line.
 
+use std::collections::HashSet;
+
 use turnleaf::{Damage, NamedRepair, Repair};
 
 /// Threads that are named of several.
@@ -80,19 +82,19 @@ fn grouped<T, K: PartialEq>(
 
 /// Whose records are meant; each thread once.
 pub(crate) fn whose(ids: &[&str]) -> String {
-    let mut once: Vec<&str> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut named: Vec<&str> = Vec::new();
     for id in ids {
-        if once.last() != Some(id) && !once.contains(id) {
-            once.push(id);
+        if seen.insert(*id) && named.len() < NAMED_MAX {
+            named.push(id);
         }
     }
-    match once.as_slice() {
-        [] => String::new(),
-        [id] => format!("thread {id}: "),
-        many => {
-            let named = many[..many.len().min(NAMED_MAX)].join(", ");
-            let more = if many.len() > NAMED_MAX { ", .." } else { "" };
-            format!("{} threads ({named}{more}): ", many.len())
+    match (named.as_slice(), seen.len()) {
+        ([], _) => String::new(),
+        ([id], _) => format!("thread {id}: "),
+        (_, count) => {
+            let more = if count > NAMED_MAX { ", .." } else { "" };
+            format!("{count} threads ({}{more}): ", named.join(", "))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::args::Global;
-use crate::commands::{directory, met, open_log, open_to_read, thread_id};
+use crate::commands::{directory, met, met_untold, open_log, open_to_read, thread_id};
 use crate::destination::Destination;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -32,7 +32,7 @@ pub(crate) fn run(
     })?;
     let given_up = store.given_up(thread)?;
     warn_of_gaps(global, &given_up);
-    Ok(met(global, &store))
+    Ok(met_untold(global, &store))
 }
 
 /// What a repair gave up is missing in the output: that is said, and is no failure.

@@ -7,7 +7,9 @@ use turnleaf::{
 };
 
 use crate::args::Global;
-use crate::commands::{NOT_OWNED, at, directory, met, open_log, open_what_is_free, thread_id};
+use crate::commands::{
+    NOT_OWNED, at, directory, met_untold, open_log, open_what_is_free, thread_id,
+};
 use crate::damage::{damage_lines, repair_lines, whose};
 use crate::exit::{Outcome, damage_json};
 use crate::failure::Failure;
@@ -55,7 +57,7 @@ pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failur
             count(AnomalyClass::OutOfOrder)
         ))?;
     }
-    Ok(met(global, &store))
+    Ok(met_untold(global, &store))
 }
 
 pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {

@@ -131,7 +131,8 @@ pub(crate) fn open_to_read(global: &Global) -> Result<Store, Failure> {
     Ok(store)
 }
 
-/// Opens the log alone, whoever owns the store.
+/// Opens the log alone, whoever owns the store. Nothing is told of damage then: who reads a thread
+/// tells what costs it records by [`met_untold`].
 pub(crate) fn open_log(global: &Global) -> Result<Store, Failure> {
     at(&directory(global)?, Store::open_log)
 }
@@ -206,18 +207,26 @@ fn warn_of(store: &Store, damage: &[Damage]) {
     }
 }
 
-/// What reads met on their way: warned of, unless the opening met it before, and told by the exit
+/// What reads met on their way: warned of, unless the opening told it before, and told by the exit
 /// code.
 pub(crate) fn met(global: &Global, store: &Store) -> Outcome {
+    met_beside(global, store, &store.report().damage)
+}
+
+/// As [`met`], for a store whose opening told nothing, as that of [`open_log`].
+pub(crate) fn met_untold(global: &Global, store: &Store) -> Outcome {
+    met_beside(global, store, &[])
+}
+
+fn met_beside(global: &Global, store: &Store, told: &[Damage]) -> Outcome {
     let seen = store.damage_seen();
     if !global.quiet {
         for older in store.older_log_seen() {
             warn(older);
         }
-        let known = &store.report().damage;
         let new: Vec<Damage> = seen
             .iter()
-            .filter(|one| !known.contains(one))
+            .filter(|one| !told.contains(one))
             .cloned()
             .collect();
         warn_of(store, &new);

@@ -11,7 +11,7 @@ use turnleaf::{
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
 use crate::commands::health::class;
-use crate::commands::{met, met_in_any, open_log, open_to_read, thread_id};
+use crate::commands::{met, met_in_any, met_untold, open_log, open_to_read, thread_id};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{Times, print_json, print_line, short, size, table, warn, whole};
@@ -313,7 +313,7 @@ pub(crate) fn world_state(
     } else if !global.quiet {
         warn("no world state was recorded up to there");
     }
-    Ok(met(global, &store))
+    Ok(met_untold(global, &store))
 }
 
 fn print_next(cursor: Option<&str>) -> Result<(), Failure> {

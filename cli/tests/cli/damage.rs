@@ -101,6 +101,15 @@ fn damage_of_many_threads_is_told_once() {
         let expect = if args == ["doctor"] { 2 } else { 1 };
         assert_eq!(told, expect, "{args:?}");
     }
+    // Nor is it left out by what opens the log alone: else records would be missing without a word.
+    let one = id(0);
+    for args in [
+        &["export", &one][..],
+        &["show", &one, "--world-state"],
+        &["doctor", &one],
+    ] {
+        assert_eq!(lines_with(args, &file).len(), 1, "{args:?}");
+    }
     // Programs are told of each.
     assert_eq!(
         home.json(&["verify"], 4)["damage"]
