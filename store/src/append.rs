@@ -128,13 +128,15 @@ impl Store {
     ) -> Result<Appended, Error> {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
         let committer = self.source.owner()?;
-        let mut log = committer.lock();
         let refused = |reason| Error::Append {
             thread: id.to_owned(),
             reason,
         };
+        // What is staged for the id may be an announcement, which makes no thread.
+        let mut log = committer.wait_for_creation(committer.lock(), &parsed);
         let number = log
-            .staged_thread(&parsed)
+            .state()
+            .thread_number(&parsed)
             .filter(|number| !log.state().is_announced(*number))
             .ok_or_else(|| Error::NoThread(id.to_owned()))?;
         let staged = log

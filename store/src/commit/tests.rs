@@ -2,8 +2,8 @@
 
 use std::thread::{self, ScopedJoinHandle};
 
-use turnleaf_engine::format::ThreadId;
 use turnleaf_engine::format::record::{Flags, Kind};
+use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{Begin, Commit, NewRecord};
 
 use super::Committer;
@@ -120,6 +120,77 @@ fn two_importers_of_a_new_thread_find_the_same() {
         let refused = creator.join().unwrap().unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Invalid, "it exists: {refused}");
     });
+}
+
+fn listed(thread: &str) -> ListedName<'_> {
+    ListedName {
+        thread,
+        name: "n",
+        named_at_ms: 1,
+        list: ("session_index.jsonl", 100),
+    }
+}
+
+/// A thread that is about to be announced is not there yet, and is not there when it is announced.
+#[test]
+fn nothing_is_appended_to_a_thread_whose_announcement_is_staged() {
+    let (_dir, store) = store();
+    let committer = store.source.owner().unwrap();
+    let id = ThreadId::parse("a").unwrap();
+    let mut log = committer.lock();
+    log.stage_announcement(&id, "session_index.jsonl", 100)
+        .unwrap();
+    drop(log);
+    let append = store.append("a", None, &[b"one"]).unwrap_err();
+    assert_eq!(append.kind(), ErrorKind::NotFound, "{append}");
+    let name = store.set_name("a", "mine").unwrap_err();
+    assert_eq!(name.kind(), ErrorKind::NotFound, "{name}");
+    assert_eq!(committer.find_or_create(&id).unwrap(), ThreadNumber(1));
+    assert_eq!(store.append("a", None, &[b"one"]).unwrap().end, 1);
+}
+
+/// A line that is durable is shown, also while the catalogue does not say yet that it was imported;
+/// and a name that comes in between hides nothing.
+#[test]
+fn a_line_of_an_announced_thread_shows_it_before_the_import_ends() {
+    for named_between in [false, true] {
+        let (dir, store) = store();
+        let committer = store.source.owner().unwrap();
+        let id = ThreadId::parse("a").unwrap();
+        // As a power cut leaves it: the thread is announced, and the name did not come.
+        let mut log = committer.lock();
+        log.stage_announcement(&id, "list", 100).unwrap();
+        drop(log);
+        let staged = begin(committer);
+        end(committer, staged, false);
+        let line =
+            b"{\"timestamp\":\"2026-01-01T00:00:00Z\",\"type\":\"event_msg\",\"payload\":{}}\n";
+        let mut importer = store.importer().unwrap();
+        let source = ImportSource {
+            path: "a.jsonl",
+            thread_hint: Some("a"),
+            plain: &mut line.as_slice(),
+            file_bytes: line.len() as u64,
+            modified_ns: 1,
+            archived: false,
+        };
+        importer.import(source, &mut |_| {}).unwrap().unwrap();
+        let mut other = store.importer().unwrap();
+        if named_between {
+            other.name(listed("a")).unwrap();
+        }
+        let staged = begin(committer);
+        end(committer, staged, false);
+        let assert_shown = |store: &Store| {
+            let mut out = Vec::new();
+            store.export("a", None, None, &mut out).unwrap();
+            assert_eq!(out, line, "{named_between}");
+        };
+        assert_shown(&store);
+        drop((importer, other));
+        store.close().unwrap();
+        assert_shown(&Store::open(dir.path()).unwrap());
+    }
 }
 
 /// What others append to other threads keeps no import from its own.

@@ -9,8 +9,9 @@
 use std::collections::HashSet;
 
 use turnleaf_engine::format::catalogue::CatalogueRecord;
+use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
-use turnleaf_engine::{AppendError, Log, Ticket};
+use turnleaf_engine::{AppendError, Log, NewRecord, Ticket};
 
 use crate::commit::Committer;
 use crate::error::Error;
@@ -70,24 +71,56 @@ impl<'s> Group<'s> {
         Ok((number, true))
     }
 
-    /// The number of a thread that a name is about to be given to, as `stage_announcement` of the
-    /// log has it. Waits as [`Group::thread`] does.
-    pub(super) fn named(
+    /// Stages that a thread is there of which only a name was imported, if it is one: its records
+    /// may be staged then. Without it, what is durable of them would be hidden while the catalogue
+    /// does not say yet that they were imported. [S:catalogue-15]
+    pub(super) fn arrived(&mut self, thread: ThreadNumber, id: &ThreadId) -> Result<(), Error> {
+        let mut log = self.committer.wait_for_creation(self.committer.lock(), id);
+        if log.state().is_announced(thread) {
+            log.set_now(self.committer.now_ms());
+            let (_, ticket) = log.stage_thread(id).map_err(refused(id.as_str()))?;
+            self.tickets.push(ticket);
+            self.threads.insert(thread);
+        }
+        Ok(())
+    }
+
+    /// Stages a name of a thread, as a list at a path, of some bytes, has it; before it, where the
+    /// thread is not there, that it is announced, as `stage_announcement` of the log has it. Nobody
+    /// stages anything between the two, which the announcement would hide. Waits as
+    /// [`Group::thread`] does.
+    pub(super) fn name(
         &mut self,
         id: &ThreadId,
         (path, file_bytes): (&str, u64),
-    ) -> Result<ThreadNumber, Error> {
+        patch: &str,
+    ) -> Result<(), Error> {
         let known = self.committer.lock().staged_thread(id);
         if known.is_some_and(|number| self.holds(number)) {
             self.settle()?;
         }
         let mut log = self.committer.wait_for_creation(self.committer.lock(), id);
-        log.set_now(self.committer.now_ms());
+        let now_ms = self.committer.now_ms();
+        log.set_now(now_ms);
         let announced = log.stage_announcement(id, path, file_bytes);
         let (number, ticket) = announced.map_err(refused(id.as_str()))?;
         self.tickets.extend(ticket);
         self.threads.insert(number);
-        Ok(number)
+        let record = NewRecord {
+            kind: Kind::METADATA,
+            flags: Flags::NONE,
+            timestamp_ms: now_ms,
+            bytes: patch.as_bytes(),
+        };
+        let staged = log.stage(number, None, &[record]);
+        let staged = staged.map_err(refused(id.as_str()))?;
+        drop(log);
+        self.staged(number, staged.ticket, patch.len());
+        self.say(Said {
+            thread: number,
+            archived: None,
+            import: None,
+        })
     }
 
     /// Whether anything of the thread waits for a sync.

@@ -18,9 +18,8 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 
-use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_engine::{AppendError, NewRecord, State, ThreadFact};
+use turnleaf_engine::{AppendError, State, ThreadFact};
 use turnleaf_projector::payload::HeadLack;
 use turnleaf_projector::uuid::{uuid, uuid_text};
 
@@ -29,7 +28,7 @@ use crate::error::Error;
 use crate::open::Store;
 
 use compare::{Compared, Known};
-use group::{Group, Said};
+use group::Group;
 use identify::{Head, identify};
 use lines::Lines;
 pub use preview::{Preview, Previewer};
@@ -390,22 +389,8 @@ impl Importer<'_> {
         let id = listed.thread;
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
         let parsed = self.store.as_known(parsed);
-        let number = self.group.named(&parsed, listed.list)?;
         let patch = name_patch(listed.name, listed.named_at_ms);
-        let record = NewRecord {
-            kind: Kind::METADATA,
-            flags: Flags::NONE,
-            timestamp_ms: self.group.committer.now_ms(),
-            bytes: patch.as_bytes(),
-        };
-        let staged = self.group.committer.lock().stage(number, None, &[record]);
-        let staged = staged.map_err(group::refused(id))?;
-        self.group.staged(number, staged.ticket, patch.len());
-        self.group.say(Said {
-            thread: number,
-            archived: None,
-            import: None,
-        })
+        self.group.name(&parsed, listed.list, &patch)
     }
 
     /// As [`Store::import`], but what a small source adds may not be durable yet.
@@ -437,7 +422,10 @@ impl Importer<'_> {
             Known::default()
         } else {
             match self.store.compare(number, &id, &mut lines, progress)? {
-                Compared::Prefix(known) => known,
+                Compared::Prefix(known) => {
+                    self.group.arrived(number, &id)?;
+                    known
+                }
                 Compared::Skip(skip) => return Ok(Err(skip)),
             }
         };

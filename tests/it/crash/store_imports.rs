@@ -2,8 +2,9 @@
 //! whole, or to be read again.
 
 use turnleaf::{ErrorKind, ImportSource, ListedName, Options, Store};
+use turnleaf_format::{Ordinal, ThreadId};
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
-use turnleaf_tests::stores::open_store;
+use turnleaf_tests::stores::{open_log, open_store};
 
 /// Unix nanoseconds.
 const CHANGED_NS: i64 = 7;
@@ -185,4 +186,71 @@ fn a_name_alone_shows_no_thread() {
         }
     }
     assert!(states > 20, "{states} states");
+}
+
+/// A power cut while a list of names comes may leave a thread announced without its name. Another
+/// one while the only line of that thread comes: once the line is durable the thread is shown, also
+/// where the catalogue does not say yet what was imported.
+#[test]
+fn a_line_of_an_announced_thread_is_never_hidden() {
+    let whole = SimDisk::new();
+    let store = open_store(&whole, &options()).expect("memory");
+    whole.record(1);
+    // So long that a write may be torn within it.
+    let name = ListedName {
+        name: &"n".repeat(10_000),
+        ..listed("a")
+    };
+    let mut importer = store.importer().expect("it is the owner's");
+    importer.name(name).expect("memory");
+    importer.finish().expect("memory");
+    drop(store);
+    let line = b"{\"timestamp\":\"2026-01-01T00:00:00Z\",\"type\":\"event_msg\",\"payload\":{}}\n";
+    let id = ThreadId::parse("a").expect("it is one");
+    let end_in = |disk: &SimDisk| {
+        let (log, _) = open_log(disk, options()).expect("memory");
+        let state = log.state();
+        let number = state.thread_number(&id)?;
+        let import = state.thread(number).and_then(|fact| fact.import.as_ref());
+        let is_noted = import.is_some_and(|import| import.path == "a.jsonl");
+        let end = state.reader(number).expect("it has an id").end();
+        Some((end, state.is_announced(number), is_noted))
+    };
+    let cuts = whole.recorded().into_iter().flat_map(|(at, moment)| {
+        CrashPolicy::ALL.map(|policy| {
+            (
+                format!("call {at}, {policy:?}"),
+                moment.after_crash(policy, at),
+            )
+        })
+    });
+    let nameless = |disk: &SimDisk| end_in(&disk.fork()) == Some((Ordinal(0), true, false));
+    let Some((first, disk)) = cuts.into_iter().find(|(_, disk)| nameless(disk)) else {
+        panic!("no cut leaves the announcement alone");
+    };
+    let store = open_store(&disk, &options()).expect("memory");
+    disk.record(1);
+    let source = ImportSource {
+        path: "a.jsonl",
+        thread_hint: Some("a"),
+        plain: &mut line.as_slice(),
+        file_bytes: line.len() as u64,
+        modified_ns: CHANGED_NS,
+        archived: false,
+    };
+    let imported = store.import(source, &mut |_| {}).expect("memory");
+    assert_eq!(imported.map(|imported| imported.added_records), Ok(1));
+    drop(store);
+    let mut between = 0;
+    for (at, moment) in disk.recorded() {
+        for policy in CrashPolicy::ALL {
+            let when = format!("{first}, then call {at}, {policy:?}");
+            let (end, is_hidden, is_noted) = end_in(&moment.after_crash(policy, at)).expect(&when);
+            if end > Ordinal(0) {
+                assert!(!is_hidden, "{when}: hidden up to {end}");
+                between += usize::from(!is_noted);
+            }
+        }
+    }
+    assert!(between > 0, "no cut between the two commits");
 }
