@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use turnleaf_format::checkpoint::HEADER_BYTES;
+use turnleaf_format::checkpoint::{CONTENTS, HEADER_BYTES};
 
 use super::*;
 use crate::layout::CHECKPOINT;
@@ -169,6 +169,12 @@ fn a_checkpoint_that_is_not_right_is_ignored() {
             .map(|len| right[..len].to_vec()),
     );
     wrong.push([&right[..], b"\0"].concat());
+    // Whole, and of an earlier build.
+    let mut earlier = right.clone();
+    earlier[80..84].copy_from_slice(&(CONTENTS - 1).to_le_bytes());
+    let check = crc32fast::hash(&earlier[..HEADER_BYTES - 4]);
+    earlier[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&check.to_le_bytes());
+    wrong.push(earlier);
     for byte in 0..right.len() {
         let mut flipped = right.clone();
         flipped[byte] ^= 1 << (byte % 8);
