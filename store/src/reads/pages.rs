@@ -270,7 +270,7 @@ impl Store {
                 true => {
                     let running = self.running(rows, number)?;
                     let running = running.filter(|(_, row)| row.status == TurnStatus::InProgress);
-                    calls::mixed_in(rows, number, turn, &asked, &mut page)?
+                    calls::mixed_in(rows, (number, reader), turn, &asked, &mut page)?
                         .beside(running.map(|(_, row)| row.turn))
                 }
                 false => Calls::default(),

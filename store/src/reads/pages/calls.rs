@@ -1,11 +1,12 @@
 //! Owns the commands that only response items of a legacy thread hold, among the items of a page.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{Damage, Reader};
 use turnleaf_projector::fold::ThreadState;
-use turnleaf_projector::index::{self, Order, Page, PageRequest};
+use turnleaf_projector::index::{self, Anchor, Order, Page, PageRequest};
 use turnleaf_projector::render::{self, CallPlace};
 use turnleaf_projector::rows::{ItemRow, TurnNo};
 
@@ -17,6 +18,8 @@ use crate::open::Store;
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     keys: HashSet<Ordinal>,
+    /// Those without an output, where one may be among records that are lost.
+    cut_off: HashSet<Ordinal>,
     /// Where their commands ran that do not say it.
     directory: String,
     /// The turn that goes on, if one does.
@@ -38,7 +41,7 @@ impl Calls {
 /// them, or earlier. A call that an item of its turn tells of is left out.
 pub(super) fn mixed_in(
     rows: &index::Reader,
-    thread: ThreadNumber,
+    (thread, reader): (ThreadNumber, &Reader),
     turn: Option<TurnNo>,
     asked: &PageRequest,
     page: &mut Page<ItemRow>,
@@ -76,6 +79,7 @@ pub(super) fn mixed_in(
         page.more = true;
     }
     let keys = kept.iter().map(|(at, _)| *at).collect();
+    let cut_off = cut_off(rows, (thread, reader), &kept)?;
     page.rows.extend(kept);
     page.rows.sort_by_key(|(at, _)| *at);
     if asked.order == Order::Descending {
@@ -92,9 +96,43 @@ pub(super) fn mixed_in(
     let directory = state.meta.cwd.unwrap_or_default();
     Ok(Calls {
         keys,
+        cut_off,
         directory,
         running: None,
     })
+}
+
+/// Of some calls those without an output of which records behind them are lost, before the next
+/// turn: nobody knows whether one of those was the output.
+fn cut_off(
+    rows: &index::Reader,
+    (thread, reader): (ThreadNumber, &Reader),
+    calls: &[ItemAt],
+) -> Result<HashSet<Ordinal>, Error> {
+    let holes = reader.holes().into_iter();
+    let mut lost: Vec<(Ordinal, Ordinal)> = holes.filter_map(|hole| hole.ordinals).collect();
+    lost.extend(reader.given_up());
+    let mut found = HashSet::new();
+    for (at, call) in calls {
+        let mut behind = lost.iter().filter(|(_, end)| end > at).peekable();
+        if call.sources.len() > 1 || behind.peek().is_none() {
+            continue;
+        }
+        let next = PageRequest {
+            anchor: Some(Anchor {
+                at: *at,
+                include: false,
+            }),
+            order: Order::Ascending,
+            limit: NonZeroUsize::MIN,
+        };
+        let next = rows.turns_page(thread, &next)?.rows;
+        let turn_end = next.first().map(|(first, _)| *first);
+        if behind.any(|(first, _)| turn_end.is_none_or(|end| *first < end)) {
+            found.insert(*at);
+        }
+    }
+    Ok(found)
 }
 
 impl Store {
@@ -122,11 +160,19 @@ impl Store {
             let Some(call) = line(0) else {
                 continue;
             };
+            let output = line(1);
+            if output.is_none() && row.sources.len() > 1 {
+                // It was recorded how the command ended, and cannot be read.
+                continue;
+            }
             let place = CallPlace {
                 directory: &calls.directory,
                 is_live: calls.running == Some(row.turn),
             };
-            if let Some(mut value) = render::render_call(&row.id, call, line(1), place) {
+            if let Some(mut value) = render::render_call(&row.id, call, output, place) {
+                if calls.cut_off.contains(first) && value["status"] != "completed" {
+                    continue;
+                }
                 add_times(&mut value, row.times);
                 rendered.items.insert(*first, value);
             }

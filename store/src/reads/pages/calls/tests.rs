@@ -185,3 +185,69 @@ fn a_command_without_an_output_goes_on_with_its_turn_only() {
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(status(&store, "later"), "failed");
 }
+
+/// Digits that do not repeat, so that they take a block of their own.
+fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    let mut digit = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{:x}", state & 15)
+    };
+    (0..bytes).map(|_| digit()).collect()
+}
+
+/// How a command ended whose output cannot be read is not known: it is left out, as other items
+/// are, and is not said to have failed.
+#[test]
+fn a_command_whose_output_is_damaged_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let call = json!({
+        "type": "function_call", "name": "shell", "arguments": "{}", "call_id": "large",
+    });
+    append(&store, "response_item", &call);
+    let told = json!({ "output": noise(1 << 19), "metadata": { "exit_code": 0 } });
+    let output = json!({
+        "type": "function_call_output", "call_id": "large", "output": told.to_string(),
+    });
+    append(&store, "response_item", &output);
+    store.seal_all().unwrap();
+    let has = |store: &Store| {
+        let rows = listed(store, None, true, 100, Order::Ascending);
+        let found = rows.into_iter().find(|row| row["itemId"] == "large");
+        found.map(|row| row["item"]["status"].clone())
+    };
+    assert_eq!(has(&store), Some(json!("completed")));
+    store.close().unwrap();
+    let segments = std::fs::read_dir(dir.path().join("segments")).unwrap();
+    let mut paths: Vec<_> = segments.map(|entry| entry.unwrap().path()).collect();
+    paths.sort_by_key(|path| path.metadata().unwrap().len());
+    let largest = paths.pop().unwrap();
+    let mut bytes = std::fs::read(&largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&largest, bytes).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(has(&store), None);
+    assert_ne!(store.damage_seen(), []);
+    store.close().unwrap();
+    // Nor when a repair gave the output up and the rows do not know that there was one.
+    Store::repair(dir.path(), None).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_ne!(store.given_up("a").unwrap(), []);
+    for _ in 0..2 {
+        assert_eq!(has(&store), None);
+        store.rebuild_index(&mut |_| {}).unwrap();
+    }
+    // A turn behind the loss says what it always did.
+    said(&store, "three");
+    let mut later = call;
+    later["call_id"] = json!("later");
+    append(&store, "response_item", &later);
+    said(&store, "four");
+    let rows = listed(&store, None, true, 100, Order::Ascending);
+    let later = rows.iter().find(|row| row["itemId"] == "later").unwrap();
+    assert_eq!(later["item"]["status"], "failed");
+}
