@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use turnleaf_engine::Reader;
 use turnleaf_engine::format::Ordinal;
+use turnleaf_engine::{Reader, RunNotes};
 use turnleaf_projector::notes::Notes;
 
 use crate::lines::decoded;
@@ -13,7 +13,7 @@ use crate::lines::decoded;
 /// zstd level of notes: they are small, and read as a whole.
 const LEVEL: i32 = 3;
 /// Largest notes that are read, inflated; a segment bounds its records to a fraction of this.
-pub(crate) const NOTES_BYTES_MAX: usize = 256 << 20;
+const NOTES_BYTES_MAX: usize = 256 << 20;
 
 /// Packs the notes of a run; none when they cannot be.
 pub(crate) fn pack(notes: Notes) -> Vec<u8> {
@@ -28,6 +28,15 @@ pub(crate) fn make(reader: &Reader, from: Ordinal, end: Ordinal) -> Vec<u8> {
     } else {
         Vec::new()
     }
+}
+
+/// The notes of the run that begins at `from`, inflated, and where the run ends; `None` where there
+/// are none that can be used.
+pub(crate) fn unpacked(reader: &Reader, from: Ordinal) -> Option<(RunNotes, Vec<u8>)> {
+    let run = reader.notes_at(from).ok()??;
+    let size = zstd::bulk::Decompressor::upper_bound(&run.bytes)?.min(NOTES_BYTES_MAX);
+    let bytes = zstd::bulk::decompress(&run.bytes, size).ok()?;
+    Some((run, bytes))
 }
 
 /// Adds the records `from..end` to notes; says whether all of them could be. A record over which

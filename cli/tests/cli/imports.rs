@@ -556,6 +556,40 @@ fn a_dry_run_says_what_an_import_comes_to() {
     assert!(left[0].1.contains("differs"), "{left:?}");
 }
 
+/// A thread whose file lies in both folders of a home would be imported once.
+#[test]
+fn a_dry_run_counts_a_thread_in_both_folders_once() {
+    let home = Home::new();
+    let agent = home.path("agent");
+    let both = [("sessions", ""), ("archived_sessions", "three")];
+    for (folder, more) in both {
+        fs::create_dir_all(agent.join(folder)).unwrap();
+        let more = match more {
+            "" => String::new(),
+            text => format!("{}\n", message(text)),
+        };
+        let text = format!("{}{more}", rollout(THREAD));
+        fs::write(agent.join(folder).join("rollout-a.jsonl"), text).unwrap();
+    }
+    let keys = [
+        "files",
+        "threads",
+        "records",
+        "added_records",
+        "new",
+        "grown",
+        "unchanged",
+    ];
+    let args = ["import", "--dry-run", "--home", agent.to_str().unwrap()];
+    let said = home.json(&args, 0);
+    let told = keys.map(|key| said[key].as_u64().unwrap());
+    assert_eq!(told, [2, 1, 4, 4, 1, 1, 0]);
+    let done = home.json(&["import", "--home", agent.to_str().unwrap()], 0);
+    for key in &keys[..4] {
+        assert_eq!(done[key], said[key], "{key}");
+    }
+}
+
 /// What a file lost since it was imported is kept, and it is said that it lost something.
 #[test]
 fn a_file_that_became_shorter_is_told_of() {

@@ -147,7 +147,13 @@ fn a_name_waits_for_its_thread() {
         is_nowhere();
     }
     let path = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    let foreseen = || {
+        let said = home.json(&["import", "--dry-run", path.to_str().unwrap()], 0);
+        ["new", "unchanged", "records", "added_records"].map(|key| said[key].as_u64().unwrap())
+    };
+    assert_eq!(foreseen(), [1, 0, 3, 3], "names are no records of the file");
     assert_eq!(home.import(&path, 0)["added_records"], 3);
+    assert_eq!(foreseen(), [0, 1, 3, 0]);
     assert_eq!(home.import(&path, 0)["added_records"], 0);
     assert_eq!(name(&home), "Coffee");
     let listed = home.json(&["threads"], 0);

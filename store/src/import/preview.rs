@@ -2,15 +2,20 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::ControlFlow;
 
-use turnleaf_engine::State;
-use turnleaf_engine::format::{ThreadId, ThreadNumber};
+use turnleaf_engine::format::record::Kind;
+use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
+use turnleaf_engine::{Reader, State};
+use turnleaf_projector::notes::NotesReader;
+use turnleaf_projector::payload::Effect;
 
 use super::compare::{Compared, Known};
 use super::identify::{Head, identify};
 use super::lines::Lines;
 use super::{ImportProgress, ImportSource, Imported, Skip, broken, current, hash, places};
 use crate::error::Error;
+use crate::notes;
 use crate::open::Store;
 
 /// What an import would come to.
@@ -20,7 +25,7 @@ pub struct Preview {
     pub thread: String,
     /// The store has no such thread.
     pub is_new: bool,
-    /// Records that the thread would have.
+    /// Records that the thread would have, without those of our own.
     pub records: u64,
     /// Records that would be added.
     pub added_records: u64,
@@ -66,8 +71,8 @@ impl<'s> Previewer<'s> {
             Ok(Head::Skip(skip)) => return Ok(Err(skip)),
             Err(error) => return Ok(Err(broken(&lines, error.to_string()))),
         };
-        let (known, is_new) = match self.known(&id, &mut lines, progress)? {
-            Ok(known) => known,
+        let Found { known, is_new, own } = match self.known(&id, &mut lines, progress)? {
+            Ok(found) => found,
             Err(skip) => return Ok(Err(skip)),
         };
         let mut added_records = 0;
@@ -82,7 +87,7 @@ impl<'s> Previewer<'s> {
                 Err(error) => return Ok(Err(broken(&lines, error.to_string()))),
             }
         }
-        let (thread, records) = (id.to_string(), known.records + added_records);
+        let (thread, records) = (id.to_string(), known.records - own + added_records);
         if !known.lost.is_empty() {
             let imported = Imported {
                 thread: thread.clone(),
@@ -110,36 +115,92 @@ impl<'s> Previewer<'s> {
         let number = *self.known.get(&hash(source.path))?;
         let (bytes, modified_ns) = (source.file_bytes, source.modified_ns);
         let look = |state: &State| current(state, number, source.path, bytes, modified_ns);
-        let current = self.store?.source.with(look)?;
+        let store = self.store?;
+        let current = store.source.with(look)?;
+        let reader = store.source.with(|state| state.reader(number))?;
         Some(Preview {
             thread: current.thread,
             is_new: false,
-            records: current.records,
+            records: reader.end().0 - own_records(&reader),
             added_records: 0,
         })
     }
 
-    /// What the store holds of the source of a thread, and whether that is new.
+    /// What the store holds of the source of a thread.
     fn known(
         &self,
         id: &ThreadId,
         lines: &mut Lines<'_>,
         progress: ImportProgress<'_>,
-    ) -> Result<Result<(Known, bool), Skip>, Error> {
+    ) -> Result<Result<Found, Skip>, Error> {
+        let new = Found {
+            known: Known::default(),
+            is_new: true,
+            own: 0,
+        };
         let Some(store) = self.store else {
-            return Ok(Ok((Known::default(), true)));
+            return Ok(Ok(new));
         };
         let is_deleted = |state: &State| state.deleted().any(|(_, fact)| fact.id == *id);
         match store.source.find_any(id.as_str()) {
-            Ok((number, _)) => Ok(match store.compare(number, id, lines, progress)? {
-                Compared::Prefix(known) => Ok((known, false)),
+            Ok((number, reader)) => Ok(match store.compare(number, id, lines, progress)? {
+                Compared::Prefix(known) => Ok(Found {
+                    // It may have grown since.
+                    own: own_records(&reader).min(known.records),
+                    known,
+                    is_new: store.source.with(|state| state.is_announced(number)),
+                }),
                 Compared::Skip(skip) => Err(skip),
             }),
             Err(Error::NoThread(_)) if store.source.with(is_deleted) => {
                 Ok(Err(Skip::Deleted(id.to_string())))
             }
-            Err(Error::NoThread(_)) => Ok(Ok((Known::default(), true))),
+            Err(Error::NoThread(_)) => Ok(Ok(new)),
             Err(error) => Err(error),
         }
     }
+}
+
+/// What the store holds of the source of a thread.
+struct Found {
+    known: Known,
+    /// The thread is not there; a name may wait for it.
+    is_new: bool,
+    /// Records of our own among the known ones.
+    own: u64,
+}
+
+/// Records of a thread that are our own and came from no source: its names. What is sealed is
+/// counted by its notes, and not read. What cannot be read counts as records of the source.
+fn own_records(reader: &Reader) -> u64 {
+    let (mut own, mut at) = (0, Ordinal(0));
+    while at < reader.end() {
+        if let Some((end, noted)) = noted(reader, at) {
+            (own, at) = (own + noted, end);
+            continue;
+        }
+        let end = reader.next_run(at).unwrap_or(reader.end());
+        let read = reader.entries(at, end, &mut |_, entry| {
+            own += u64::from(entry.kind == Kind::METADATA && entry.completes());
+            ControlFlow::Continue(())
+        });
+        if read.is_err() {
+            tracing::debug!("records of a damaged thread are taken for those of its source");
+        }
+        at = end;
+    }
+    own
+}
+
+/// Where the run that begins at `first` ends, and how many of its records are our own, by its
+/// notes.
+fn noted(reader: &Reader, first: Ordinal) -> Option<(Ordinal, u64)> {
+    let (run, bytes) = notes::unpacked(reader, first)?;
+    let mut notes = NotesReader::open(&bytes, run.end.0 - first.0)?;
+    let mut own = 0;
+    for _ in first.0..run.end.0 {
+        let record = notes.next_record()?;
+        own += u64::from(matches!(record.effect, Effect::Metadata(_)));
+    }
+    Some((run.end, own))
 }

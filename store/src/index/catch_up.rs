@@ -14,7 +14,7 @@ use turnleaf_projector::payload::Decoded;
 
 use crate::error::Error;
 use crate::lines::decoded;
-use crate::notes::NOTES_BYTES_MAX;
+use crate::notes;
 use crate::older_log::OlderLog;
 use crate::open::Store;
 
@@ -272,9 +272,7 @@ impl Store {
         reader: &Reader,
         from: Ordinal,
     ) -> Option<Fed> {
-        let run = reader.notes_at(from).ok()??;
-        let size = zstd::bulk::Decompressor::upper_bound(&run.bytes)?.min(NOTES_BYTES_MAX);
-        let bytes = zstd::bulk::decompress(&run.bytes, size).ok()?;
+        let (run, bytes) = notes::unpacked(reader, from)?;
         let mut notes = NotesReader::open(&bytes, run.end.0 - from.0)?;
         let mut done = None;
         let mut first = from;

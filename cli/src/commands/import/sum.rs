@@ -77,11 +77,17 @@ impl Sum {
         }
     }
 
-    /// Takes what an import of a source would come to.
+    /// Takes what an import of a source would come to. Behind another source of the same thread it
+    /// would add only what it has more than that.
     pub(super) fn foresee(&mut self, preview: Preview, bytes: u64) {
         self.bytes += bytes;
-        self.added_records += preview.added_records;
-        let files = match (preview.is_new, preview.added_records) {
+        let before = self.foreseen.get(&preview.thread).copied();
+        let added_records = match before {
+            None => preview.added_records,
+            Some(records) => preview.records.saturating_sub(records),
+        };
+        self.added_records += added_records;
+        let files = match (preview.is_new && before.is_none(), added_records) {
             (true, _) => &mut self.new,
             (false, 0) => &mut self.unchanged,
             (false, _) => &mut self.grown,
