@@ -6,6 +6,8 @@
 mod appends;
 #[path = "cli/damage.rs"]
 mod damage;
+#[path = "cli/dry_runs.rs"]
+mod dry_runs;
 #[path = "cli/exports.rs"]
 mod exports;
 #[path = "cli/imports.rs"]

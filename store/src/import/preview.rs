@@ -71,6 +71,10 @@ impl<'s> Previewer<'s> {
             Ok(Head::Skip(skip)) => return Ok(Err(skip)),
             Err(error) => return Ok(Err(broken(&lines, error.to_string()))),
         };
+        let id = match self.store {
+            Some(store) => store.as_known(id),
+            None => id,
+        };
         let Found { known, is_new, own } = match self.known(&id, &mut lines, progress)? {
             Ok(found) => found,
             Err(skip) => return Ok(Err(skip)),
