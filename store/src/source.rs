@@ -45,7 +45,7 @@ impl Source {
         self.with(State::store)
     }
 
-    /// The committer log, for writing.
+    /// The committer of the log, for writing.
     pub(crate) fn owner(&self) -> Result<&std::sync::Arc<Committer>, Error> {
         match self {
             Source::Owner(committer) => Ok(committer),

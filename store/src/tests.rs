@@ -11,7 +11,7 @@ use crate::*;
 fn cases() -> Vec<PathBuf> {
     let dir = Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../../committer/conformance/dev"
+        "/../../shared/conformance/dev"
     ));
     let Ok(found) = dir.read_dir() else {
         assert!(
