@@ -31,6 +31,10 @@ const DURABLE_BYTES_ANEW: u64 = 128 << 20;
 /// opening the index costs. Larger ones are checked by a verification.
 const CHEAP_ROWS: u64 = 1024;
 
+/// How often a thread is taken at most where others change its rows meanwhile. Each of them brings
+/// it further, so only a mistake needs more.
+const TRIES: u32 = 64;
+
 /// A thread whose rows are those of the log.
 pub(crate) struct CaughtUp {
     pub(crate) number: ThreadNumber,
@@ -111,12 +115,12 @@ impl Store {
         let (number, _) = self.source.find_any(id)?;
         let mut applied = Applied::default();
         // Others may take the thread in a batch of many: what is left is less then.
-        while let Err(error) = self
-            .index
-            .alone_with(&[number], || self.apply_rest(index, id, &mut applied))
-        {
-            if !matches!(error, Error::Index(IndexError::Overtaken(_))) {
-                return Err(error);
+        let mut tries = 1;
+        loop {
+            let take = || self.apply_rest(index, id, &mut applied);
+            match self.index.alone_with(&[number], take) {
+                Err(Error::Index(IndexError::Overtaken(_))) if tries < TRIES => tries += 1,
+                done => break done?,
             }
         }
         let (rows, number, reader) = self.rows_and_log(index, id)?;
