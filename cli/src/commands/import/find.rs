@@ -9,9 +9,6 @@ use turnleaf::uuid;
 
 use super::{home, source};
 
-/// The file that holds thread names.
-pub(super) const NAME_INDEX: &str = "session_index.jsonl";
-
 /// A file that may be a rollout.
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -114,7 +111,7 @@ impl Found {
                 self.walk(&folder);
             }
         }
-        let names = home.join(NAME_INDEX);
+        let names = home.join(home::NAME_INDEX);
         if self.is_there(&names, Path::symlink_metadata) {
             self.add(names, By::Name);
         }
@@ -137,7 +134,10 @@ impl Found {
         if !self.seen.insert(path.clone()) {
             return;
         }
-        if path.file_name().is_some_and(|name| name == NAME_INDEX) {
+        if path
+            .file_name()
+            .is_some_and(|name| name == home::NAME_INDEX)
+        {
             self.name_indexes.push(path);
         } else {
             self.rollouts.push(Candidate { path, by });

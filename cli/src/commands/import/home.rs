@@ -4,7 +4,6 @@
 use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
 
-use super::find::NAME_INDEX;
 use super::source::reason_of;
 use crate::failure::Failure;
 
@@ -13,18 +12,16 @@ pub(super) const SESSIONS: &str = "sessions";
 /// The directory in which upstream keeps archived threads.
 pub(crate) const ARCHIVE: &str = "archived_sessions";
 
+/// The file that holds thread names.
+pub(super) const NAME_INDEX: &str = "session_index.jsonl";
+
 /// What is said where a path leads to a home.
 pub(super) const READ_OF_IT: &str = "an agent's home: of it only sessions, archived_sessions and \
                                      session_index.jsonl are read; name other folders to import \
                                      them, too";
 
 /// What upstream keeps in a home beside the threads.
-const MARKS: [&str; 4] = [
-    "session_index.jsonl",
-    "config.toml",
-    "auth.json",
-    "history.jsonl",
-];
+const MARKS: [&str; 4] = [NAME_INDEX, "config.toml", "auth.json", "history.jsonl"];
 
 /// Whether a directory is an agent's home: it holds threads, and something else that only a home
 /// holds, or it is named like one. A folder of sessions alone may be anybody's, and all that lies
@@ -103,7 +100,9 @@ fn around_as_named(path: &Path, real: &Path) -> Option<PathBuf> {
     let leads_here = threads.canonicalize().is_ok_and(|to| real.starts_with(to));
     let home = threads.parent()?;
     let beside = [SESSIONS, ARCHIVE, NAME_INDEX].map(|name| home.join(name));
-    let holds_more = beside.iter().any(|path| path != threads && path.exists());
+    // What cannot be looked at is there all the same.
+    let is_there = |path: &PathBuf| path.try_exists().unwrap_or(true);
+    let holds_more = beside.iter().any(|path| path != threads && is_there(path));
     (leads_here && holds_more).then(|| home.to_owned())
 }
 
