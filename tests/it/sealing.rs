@@ -87,6 +87,51 @@ fn a_sealing_of_everything_comes_to_an_end_beside_appends() {
     assert_eq!(exported(store, "a"), b"first\nmore\nmore\n");
 }
 
+/// A thread whose open stretch stands in several runs is left alone where the journal holds more of
+/// it than is to be sealed: it may have closed the stretch meanwhile.
+#[test]
+fn a_sealing_of_everything_leaves_alone_what_came_since() {
+    let owner: Arc<OnceLock<Store>> = Arc::new(OnceLock::new());
+    let last = [b'y'; 100];
+    let closing = noise(9, 40 << 10);
+    let (told, lines, begun) = (
+        Arc::clone(&owner),
+        [closing.clone(), last.to_vec()],
+        AtomicU64::new(0),
+    );
+    let store = store_with(&SimDisk::new(), false, move |call, path| {
+        // The first line fills the stretch of two runs, the second begins the next, in one frame.
+        if let (Some(store), "create", true) = (told.get(), call, path.ends_with(".tls.tmp"))
+            && begun.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+            store.append("a", None, &lines).unwrap();
+        }
+        Ok(())
+    });
+    let (long, short) = (noise(1, 30 << 10), noise(2, 10 << 10));
+    for thread in ["a", "b"] {
+        store.create_thread(thread).unwrap();
+    }
+    for line in [&long, &short] {
+        store.append("a", None, &[line]).unwrap();
+        let mut state = store.seal_by_turns().unwrap();
+        while state == turnleaf::SealerState::Ready {
+            state = store.sealer_turn(state, turnleaf::Woken::ByWork).unwrap();
+        }
+    }
+    store.append("b", None, &[b"something to seal"]).unwrap();
+    let store = owner.get_or_init(|| store);
+    watched(|| store.seal_all().unwrap());
+    let wanted = [&long[..], &short, &closing, &last].map(|line| [line, b"\n"].concat());
+    let wanted = wanted.concat();
+    assert!(exported(store, "a") == wanted);
+    store.append("a", Some(4), &[b"next"]).unwrap();
+    watched(|| store.seal_all().unwrap());
+    assert!(exported(store, "a") == [&wanted[..], b"next\n"].concat());
+    assert!(store.verify(None, &mut |_| {}).unwrap().is_ok());
+}
+
 fn exported(store: &Store, thread: &str) -> Vec<u8> {
     let mut out = Vec::new();
     store.export(thread, None, None, &mut out).unwrap();

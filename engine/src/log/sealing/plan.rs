@@ -17,7 +17,7 @@ use super::write::{Part, Planned, SealPlan};
 use crate::log::Log;
 use crate::read::Reader;
 use crate::stretch::{Sizes, Stretch, Stretches, weight_of};
-use crate::view::{RunRef, ThreadView};
+use crate::view::{FrameRef, RunRef, ThreadView};
 
 /// Catalogue segments below this size are written anew together with what follows them.
 const CATALOGUE_MERGE_BYTES: u64 = 4 << 20;
@@ -75,7 +75,22 @@ impl Log {
     }
 
     /// A plan for new segments that are published together.
+    ///
+    /// # Panics
+    /// When a part begins or ends in the middle of what the journal holds: a run behind records
+    /// that no run holds, or half a frame, would show a record twice or none. [S:thread-1]
     pub(crate) fn plan_of(&mut self, next: Next) -> SealPlan {
+        let mut reached: BTreeMap<ThreadNumber, &Part> = BTreeMap::new();
+        for part in next.iter().flat_map(|(_, parts)| parts) {
+            let before = reached.insert(part.thread(), part).map(|part| part.end);
+            let follows = part.takes_all_before() || before == Some(part.from);
+            assert!(follows, "a part begins behind what only the journal holds");
+        }
+        let divides = |part: &&Part| part.reader.view.divides_a_frame(part.end);
+        assert!(
+            !reached.values().any(|part| divides(&part)),
+            "a part ends within a frame"
+        );
         let planned = next.into_iter().map(|(class, parts)| Planned {
             segment: self.state.catalogue.next_segment(),
             class,
@@ -245,7 +260,10 @@ impl Log {
 
     /// Open stretches that stand in several runs, without anything in the journal.
     fn scattered(&self) -> Option<Next> {
-        let scattered = |view: &Arc<ThreadView>| view.provisional().len() > 1;
+        // Where the journal holds more, it may have closed the stretch that the runs begin, and
+        // that comes first: what is behind it may share a frame with it.
+        let scattered =
+            |view: &Arc<ThreadView>| view.provisional().len() > 1 && !has_records(&view.frames);
         let threads = self.state.threads.iter();
         let threads = threads.filter(|(thread, view)| self.may_move(**thread) && scattered(view));
         let mut threads: Vec<ThreadNumber> = threads.map(|(thread, _)| *thread).collect();
@@ -369,8 +387,7 @@ impl Log {
     /// the first frames of a record.
     fn may_seal(&self, thread: ThreadNumber) -> bool {
         let view = self.state.threads.get(&thread);
-        let record = view.and_then(|view| Some(view.frames.first()?.first < view.end));
-        record == Some(true) && self.may_move(thread)
+        view.is_some_and(|view| has_records(&view.frames)) && self.may_move(thread)
     }
 
     /// Whether a thread's runs may be moved: not while an import or a staged publication has it,
@@ -413,6 +430,12 @@ impl Log {
         }
         (part.from < part.end).then_some(part)
     }
+}
+
+/// Whether frames complete a record.
+fn has_records(frames: &[FrameRef]) -> bool {
+    let (first, last) = (frames.first(), frames.last());
+    first.is_some_and(|first| last.is_some_and(|last| first.first < last.end))
 }
 
 fn of_catalogue(part: Part) -> Next {

@@ -64,6 +64,12 @@ impl Part {
         self.reader.view.thread
     }
 
+    /// Whether the journal holds nothing of the thread before it.
+    pub(crate) fn takes_all_before(&self) -> bool {
+        let first = self.reader.view.frames.first();
+        first.is_none_or(|frame| self.from <= frame.first)
+    }
+
     /// What the segment that holds the part replaces.
     fn replaced_by(
         &self,
