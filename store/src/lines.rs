@@ -40,6 +40,10 @@ pub(crate) fn decoded<T>(
     }
     let unterminated = record.flags.has(Flags::NO_LINE_FEED);
     let continues = record.flags.has(Flags::CONTINUES);
+    let take = |mut decoded: Decoded<'_>| {
+        decoded.continues = continues;
+        take(&decoded)
+    };
     if let Some(bytes) = record.bytes() {
         let before = if continues {
             line_before(reader, record.ordinal, OPAQUE_BYTES - bytes.len())?
@@ -53,10 +57,10 @@ pub(crate) fn decoded<T>(
                 head_bytes,
             };
             if head_bytes == 0 {
-                return Ok(take(&payload::decode_part(bytes, part)));
+                return Ok(take(payload::decode_part(bytes, part)));
             }
             joined.extend_from_slice(bytes);
-            return Ok(take(&payload::decode_part(&joined, part)));
+            return Ok(take(payload::decode_part(&joined, part)));
         }
     }
     let first = if continues {
@@ -65,7 +69,7 @@ pub(crate) fn decoded<T>(
         record.ordinal
     };
     let line = large_line(reader, first, record.ordinal, unterminated)?;
-    Ok(take(&line))
+    Ok(take(line))
 }
 
 /// Decodes the line that begins with the record `first`, up to and with the record `last`: what

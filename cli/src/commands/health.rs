@@ -105,7 +105,7 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
         print_line(&format!("{many} deleted threads are hidden"))?;
     }
     print_line(&format!(
-        "{} threads, {} records; {} in the journal, {} in segments, {} of index",
+        "{} threads, {} records in the log; {} in the journal, {} in segments, {} of index",
         sizes.threads,
         sizes.records,
         size(sizes.journal_bytes),

@@ -49,7 +49,7 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
         tell_index(global, &report.index)?;
         let verdict = if report.is_log_ok() { "ok" } else { "damaged" };
         print_line(&format!(
-            "{verdict}: {} threads, {} records, {} read",
+            "{verdict}: {} threads, {} records in the log, {} read",
             report.threads,
             report.records,
             size(report.bytes)
@@ -141,7 +141,7 @@ pub(crate) fn stats(global: &Global) -> Result<Outcome, Failure> {
     }
     let mut rows = table(&["what", "how much"]);
     rows.add_row(["threads".to_owned(), stats.threads.to_string()]);
-    rows.add_row(["records".to_owned(), stats.records.to_string()]);
+    rows.add_row(["records in the log".to_owned(), stats.records.to_string()]);
     rows.add_row(["record bytes".to_owned(), size(record_bytes)]);
     rows.add_row(["  sealed".to_owned(), size(stats.payload_bytes)]);
     rows.add_row([
@@ -196,7 +196,7 @@ pub(crate) fn rebuild_index(global: &Global) -> Result<Outcome, Failure> {
         }))?;
     } else if !global.quiet {
         print_line(&format!(
-            "rebuilt: {} threads, {} records, {} in {elapsed_ms} ms",
+            "rebuilt: {} threads, {} records in the log, {} in {elapsed_ms} ms",
             report.threads,
             report.records,
             size(report.bytes)

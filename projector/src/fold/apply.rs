@@ -24,6 +24,7 @@ pub fn apply<R: Rows>(
 ) -> Result<(), R::Error> {
     let first_at_ms = &mut state.meta.first_at_ms;
     *first_at_ms = first_at_ms.or(decoded.timestamp_ms);
+    state.uncounted += u64::from(decoded.is_uncounted());
     match &decoded.effect {
         Effect::Blank | Effect::Pending => return Ok(()),
         Effect::Continued => {
@@ -56,7 +57,6 @@ pub fn apply<R: Rows>(
             return Ok(());
         }
         Effect::Metadata(metadata) => {
-            state.own_records += 1;
             if let Some(name) = &metadata.name {
                 state.meta.name = (!name.is_empty()).then(|| name.to_string());
                 state.meta.named_at_ms = Some(metadata.named_at_ms);

@@ -58,8 +58,10 @@ pub struct ThreadState {
     pub head_paths: Option<PathFamily>,
     /// Accepted records so far: the index of the next one, which implicit turn ids carry.
     pub records: u64,
-    /// Records of our own, which say something about the thread and are not of its file.
-    pub own_records: u64,
+    /// Records that are no line of the thread's file, as [`Decoded::is_uncounted`] says.
+    ///
+    /// [`Decoded::is_uncounted`]: crate::payload::Decoded::is_uncounted
+    pub uncounted: u64,
     /// Number of the next turn.
     pub turns: u32,
     /// Items that got a number so far (since the last rollback counted them anew).

@@ -289,6 +289,7 @@ fn finish_with<'a>(
         kept,
         paths,
         is_lenient,
+        continues: false,
         effect,
     }
 }

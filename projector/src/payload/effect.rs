@@ -19,6 +19,9 @@ pub struct Decoded<'a> {
     /// Whether the reference refuses the line although it is accepted here: a bare path where a
     /// `file:` URI belongs. Such a record counts, but is not handed to the runtime's model.
     pub is_lenient: bool,
+    /// Whether the record goes on with the line of the record before it, so that both are one line.
+    /// Bytes do not tell that: whoever knows the record's flags says it.
+    pub continues: bool,
     /// What it does.
     pub effect: Effect<'a>,
 }
@@ -32,8 +35,16 @@ impl<'a> Decoded<'a> {
             kept: false,
             paths: None,
             is_lenient: false,
+            continues: false,
             effect,
         }
+    }
+
+    /// Whether totals leave the record out, because it is no line of the thread's file by itself:
+    /// it is our own, or goes on with a line that is counted already.
+    #[must_use]
+    pub fn is_uncounted(&self) -> bool {
+        self.continues || matches!(self.effect, Effect::Metadata(_))
     }
 
     /// Whether the line is one that readers take: it counts as a record of the thread.

@@ -24,6 +24,7 @@ pub(crate) fn decoded(decoded: Decoded<'_>) -> Decoded<'static> {
         kept: decoded.kept,
         paths: decoded.paths,
         is_lenient: decoded.is_lenient,
+        continues: decoded.continues,
         effect: effect(decoded.effect),
     }
 }

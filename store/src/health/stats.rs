@@ -12,7 +12,8 @@ use crate::source::{Source, shown};
 pub struct Stats {
     /// Threads.
     pub threads: u64,
-    /// Records.
+    /// Records in the log: also our own (names), and each part of a line that came in parts, which
+    /// the totals of threads leave out.
     pub records: u64,
     /// Journal files, recycled ones included.
     pub journal_bytes: u64,

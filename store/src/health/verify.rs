@@ -14,7 +14,7 @@ use crate::source::Source;
 pub struct VerifyReport {
     /// Threads checked.
     pub threads: u64,
-    /// Records read.
+    /// Records of the log that were read, as [`Stats::records`](crate::Stats::records) counts them.
     pub records: u64,
     /// Their payload bytes.
     pub bytes: u64,

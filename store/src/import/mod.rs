@@ -218,11 +218,12 @@ impl fmt::Display for Ranges<'_> {
 pub struct Imported {
     /// The thread.
     pub thread: String,
-    /// Records of the thread now.
+    /// Records that the thread's log has now. [`Store::counts`] tells how many of them are lines of
+    /// its files, which our own are not, and what only goes on with a line.
     pub records: u64,
     /// Plain bytes of the source.
     pub bytes: u64,
-    /// Records that this import added.
+    /// Records that this import added: lines that were not there, not even their beginning.
     pub added_records: u64,
     /// What its `session_meta` lacks: that line is no record, and is kept.
     pub head_lacks: Option<HeadLack>,
@@ -442,12 +443,13 @@ impl Importer<'_> {
         let broken = add(&mut lines, &mut sink, known.unterminated, progress);
         let (after, ended) = (lines.at(), self.store.noting(broken)?);
         let shrank_from = self.store.shrank_from(number, source.path, after);
-        let added_records = self.store.noting(sink.finish(after, ended.is_none()))?;
+        let finished = sink.finish(after, ended.is_none());
+        let (appended, continued) = self.store.noting(finished)?;
         let imported = Imported {
             thread: id.to_string(),
-            records: known.records + added_records,
+            records: known.records + appended,
             bytes: after,
-            added_records,
+            added_records: appended - continued,
             head_lacks,
             shrank_from: shrank_from.filter(|_| ended.is_none()),
         };

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
-use turnleaf_engine::format::record::Kind;
+use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_engine::{Reader, State};
 use turnleaf_projector::notes::NotesReader;
-use turnleaf_projector::payload::Effect;
 
 use super::compare::{Compared, Known};
 use super::identify::{Head, identify};
@@ -25,9 +24,9 @@ pub struct Preview {
     pub thread: String,
     /// The store has no such thread.
     pub is_new: bool,
-    /// Records that the thread would have, without those of our own.
+    /// Records that the thread would have, as [`Store::counts`] counts them.
     pub records: u64,
-    /// Records that would be added.
+    /// Records that would be added, as an import counts them.
     pub added_records: u64,
 }
 
@@ -75,23 +74,28 @@ impl<'s> Previewer<'s> {
             Some(store) => store.as_known(id),
             None => id,
         };
-        let Found { known, is_new, own } = match self.known(&id, &mut lines, progress)? {
+        let Found {
+            known,
+            is_new,
+            uncounted,
+        } = match self.known(&id, &mut lines, progress)? {
             Ok(found) => found,
             Err(skip) => return Ok(Err(skip)),
         };
-        let mut added_records = 0;
+        let (mut added_records, mut continues) = (0, known.unterminated);
         loop {
             match lines.next_line() {
                 Ok(None) => break,
                 Ok(Some(piece)) => {
-                    // A line may come in pieces.
-                    added_records += u64::from(!piece.more);
+                    // A line may come in pieces, and the first may go on with one that is there.
+                    added_records += u64::from(!piece.more && !continues);
+                    continues &= piece.more;
                     lines.give_back(piece);
                 }
                 Err(error) => return Ok(Err(broken(&lines, error.to_string()))),
             }
         }
-        let (thread, records) = (id.to_string(), known.records - own + added_records);
+        let (thread, records) = (id.to_string(), known.records - uncounted + added_records);
         if !known.lost.is_empty() {
             let imported = Imported {
                 thread: thread.clone(),
@@ -125,7 +129,7 @@ impl<'s> Previewer<'s> {
         Some(Preview {
             thread: current.thread,
             is_new: false,
-            records: reader.end().0 - own_records(&reader),
+            records: reader.end().0 - uncounted(&reader),
             added_records: 0,
         })
     }
@@ -140,7 +144,7 @@ impl<'s> Previewer<'s> {
         let new = Found {
             known: Known::default(),
             is_new: true,
-            own: 0,
+            uncounted: 0,
         };
         let Some(store) = self.store else {
             return Ok(Ok(new));
@@ -150,7 +154,7 @@ impl<'s> Previewer<'s> {
             Ok((number, reader)) => Ok(match store.compare(number, id, lines, progress)? {
                 Compared::Prefix(known) => Ok(Found {
                     // It may have grown since.
-                    own: own_records(&reader).min(known.records),
+                    uncounted: uncounted(&reader).min(known.records),
                     known,
                     is_new: store.source.with(|state| state.is_announced(number)),
                 }),
@@ -170,22 +174,28 @@ struct Found {
     known: Known,
     /// The thread is not there; a name may wait for it.
     is_new: bool,
-    /// Records of our own among the known ones.
-    own: u64,
+    /// Those of the known records that are no lines by themselves.
+    uncounted: u64,
 }
 
-/// Records of a thread that are our own and came from no source: its names. What is sealed is
-/// counted by its notes, and not read. What cannot be read counts as records of the source.
-fn own_records(reader: &Reader) -> u64 {
-    let (mut own, mut at) = (0, Ordinal(0));
+/// Records of a thread that totals leave out: our own, which came from no source, and those that go
+/// on with a line. What is sealed is counted by its notes, and not read. What cannot be read counts
+/// as lines.
+fn uncounted(reader: &Reader) -> u64 {
+    let (mut uncounted, mut at) = (0, Ordinal(0));
     while at < reader.end() {
         if let Some((end, noted)) = noted(reader, at) {
-            (own, at) = (own + noted, end);
+            (uncounted, at) = (uncounted + noted, end);
             continue;
         }
         let end = reader.next_run(at).unwrap_or(reader.end());
         let read = reader.entries(at, end, &mut |_, entry| {
-            own += u64::from(entry.kind == Kind::METADATA && entry.completes());
+            let is_no_line = match entry.kind {
+                Kind::METADATA => true,
+                Kind::LINE => entry.flags.has(Flags::CONTINUES),
+                _ => false,
+            };
+            uncounted += u64::from(entry.completes() && is_no_line);
             ControlFlow::Continue(())
         });
         if read.is_err() {
@@ -193,18 +203,17 @@ fn own_records(reader: &Reader) -> u64 {
         }
         at = end;
     }
-    own
+    uncounted
 }
 
-/// Where the run that begins at `first` ends, and how many of its records are our own, by its
+/// Where the run that begins at `first` ends, and how many of its records totals leave out, by its
 /// notes.
 fn noted(reader: &Reader, first: Ordinal) -> Option<(Ordinal, u64)> {
     let (run, bytes) = notes::unpacked(reader, first)?;
     let mut notes = NotesReader::open(&bytes, run.end.0 - first.0)?;
-    let mut own = 0;
+    let mut uncounted = 0;
     for _ in first.0..run.end.0 {
-        let record = notes.next_record()?;
-        own += u64::from(matches!(record.effect, Effect::Metadata(_)));
+        uncounted += u64::from(notes.next_record()?.is_uncounted());
     }
-    Some((run.end, own))
+    Some((run.end, uncounted))
 }

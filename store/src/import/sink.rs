@@ -61,7 +61,9 @@ pub(super) struct Sink<'g, 's> {
     leased: bool,
     /// Bytes and running checksum of a line whose pieces are being written.
     partial: Option<Partial>,
+    /// Records that were added, and how many of them go on with a line that was there.
     added: u64,
+    continued: u64,
     consumed: u64,
 }
 
@@ -92,6 +94,7 @@ impl<'g, 's> Sink<'g, 's> {
             leased: false,
             partial: None,
             added: 0,
+            continued: 0,
             consumed: 0,
         }
     }
@@ -118,7 +121,7 @@ impl<'g, 's> Sink<'g, 's> {
             return self.push_piece(piece, continues);
         }
         let flags = flags_of(piece, continues).with(boundary_flag(&piece.bytes));
-        self.added += 1;
+        self.count(continues);
         if self.run.is_some() {
             return self.push_run(&piece.bytes, flags);
         }
@@ -135,8 +138,9 @@ impl<'g, 's> Sink<'g, 's> {
     }
 
     /// Leaves everything durable or staged in the group; `consumed` plain bytes of the source are
-    /// records then. Returns the number of records that were added.
-    pub(super) fn finish(mut self, consumed: u64, whole: bool) -> Result<u64, Error> {
+    /// records then. Returns the number of records that were added, and how many of them go on
+    /// with a line that was there.
+    pub(super) fn finish(mut self, consumed: u64, whole: bool) -> Result<(u64, u64), Error> {
         (self.consumed, self.whole) = (consumed, whole);
         if self.partial.is_some() {
             let rest = Piece {
@@ -161,7 +165,7 @@ impl<'g, 's> Sink<'g, 's> {
                 })?;
             }
         }
-        Ok(self.added)
+        Ok((self.added, self.continued))
     }
 
     /// Archives the thread as its source is, before the catalogue says that it was imported from
@@ -388,9 +392,14 @@ impl<'g, 's> Sink<'g, 's> {
         if piece.more {
             self.partial = Some(partial);
         } else {
-            self.added += 1;
+            self.count(partial.continues);
         }
         Ok(())
+    }
+
+    fn count(&mut self, continues: bool) {
+        self.added += 1;
+        self.continued += u64::from(continues);
     }
 
     fn chunk(

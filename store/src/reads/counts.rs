@@ -150,7 +150,7 @@ fn counts_in(id: &str, end: Ordinal, state: &ThreadState) -> ThreadCounts {
     }
     ThreadCounts {
         id: id.to_owned(),
-        records: end.0.saturating_sub(state.own_records),
+        records: end.0.saturating_sub(state.uncounted),
         unknown,
         malformed,
         out_of_order,

@@ -108,7 +108,7 @@ impl Store {
                 let fact = known.thread(number);
                 fact.is_some_and(|fact| fact.archived)
             }),
-            records: row.applied_end.0.saturating_sub(state.own_records),
+            records: row.applied_end.0.saturating_sub(state.uncounted),
             turns: row.turn_rows,
             items: row.item_rows,
             resume_from: range.start.map(|start| start.0),

@@ -87,10 +87,7 @@ impl Log {
             assert!(follows, "a part begins behind what only the journal holds");
         }
         let divides = |part: &&Part| part.reader.view.divides_a_frame(part.end);
-        assert!(
-            !reached.values().any(|part| divides(&part)),
-            "a part ends within a frame"
-        );
+        assert!(!reached.values().any(divides), "a part ends within a frame");
         let planned = next.into_iter().map(|(class, parts)| Planned {
             segment: self.state.catalogue.next_segment(),
             class,

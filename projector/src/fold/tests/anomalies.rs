@@ -290,7 +290,7 @@ fn our_own_records_change_the_name_only() {
     ];
     let state = check(&records, &[]);
     assert_eq!(
-        (state.meta.name.as_deref(), state.records, state.own_records),
+        (state.meta.name.as_deref(), state.records, state.uncounted),
         (Some("My thread"), 1, 1)
     );
     assert_eq!(state.meta.named_at_ms, Some(7), "when it was appended");

@@ -299,7 +299,7 @@ fn a_preview_is_what_an_import_comes_to() {
         let expect = done.unwrap().map(|imported| Preview {
             thread: "a".into(),
             is_new,
-            records: imported.records,
+            records: store.counts(&["a".to_owned()]).counted[0].records,
             added_records: imported.added_records,
         });
         assert_eq!(told.unwrap(), expect, "{text}");
