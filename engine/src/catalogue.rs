@@ -268,10 +268,6 @@ impl Catalogue {
             fact.deleted = true;
             fact.import = None;
         });
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::DeletedRunsMissed.planted() {
-            return known;
-        }
         let held: Vec<SegmentId> = self.segments.of_thread(thread).collect();
         for segment in held {
             self.segments.release(segment, thread);

@@ -4,9 +4,6 @@
 //! [`Log`] is a store open for writing, [`Snapshot`] one that is only read; both show a [`State`],
 //! from which a [`Reader`] per thread is taken.
 
-#[cfg(turnleaf_bugs)]
-#[path = "../../tests/planted/bugs.rs"]
-mod bugs;
 mod catalogue;
 mod damage_list;
 pub mod disk;

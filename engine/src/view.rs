@@ -265,17 +265,7 @@ impl ThreadView {
             .partition_point(|frame| frame.first < covered_from);
         // The first frames of a record end where it begins: they are covered when the record is.
         let covered = |frame: &FrameRef| frame.end <= run.end && frame.first < run.end;
-        #[cfg(turnleaf_bugs)]
-        let covered = |frame: &FrameRef| {
-            let released = crate::bugs::UnfinishedReleased.planted() && frame.end <= run.end;
-            released || covered(frame)
-        };
         let covered = self.frames.partition_point(covered);
-        #[cfg(turnleaf_bugs)]
-        let covered = covered
-            + usize::from(
-                covered < self.frames.len() && crate::bugs::SealReleasesTooMuch.planted(),
-            );
         let released = self.frames.drain(before..covered.max(before)).collect();
         if run.end > self.end {
             self.end = run.end;

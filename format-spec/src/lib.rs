@@ -5,9 +5,6 @@
 //! is believed before the checksum that covers it. The normative text is `SPEC.md` beside this
 //! crate; items cite its ids as `[S:...]`.
 
-#[cfg(turnleaf_bugs)]
-#[path = "../../tests/planted/bugs.rs"]
-mod bugs;
 mod bytes;
 pub mod catalogue;
 mod chain;

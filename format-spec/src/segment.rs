@@ -208,8 +208,6 @@ impl BlockHeader {
             && stored <= raw
             && header.entry_count > 0
             && entries_len <= u64::from(header.raw_len);
-        #[cfg(turnleaf_bugs)]
-        let fits = fits || raw > BLOCK_RAW_BYTES_MAX && crate::bugs::LengthUnbounded.planted();
         if !fits || (codec == Codec::Raw && raw != stored) {
             return source.fail(Problem::Length);
         }

@@ -4,9 +4,6 @@
 //! RECORDS.md beside the manifest says what each kind of record changes, by which rule, and which
 //! test shows it.
 
-#[cfg(turnleaf_bugs)]
-#[path = "../../tests/planted/bugs.rs"]
-mod bugs;
 pub mod codec;
 pub mod context;
 pub mod fold;

@@ -170,10 +170,6 @@ impl Store {
     fn stands_at(&self, id: &str, first: Ordinal, lines: &[Line<'_>]) -> Result<bool, Error> {
         let (_, reader) = self.source.find(id)?;
         let end = first.plus(lines.len() as u64);
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::RetryNotRecognised.planted() {
-            return Ok(false);
-        }
         if end > reader.end() {
             return Ok(false);
         }

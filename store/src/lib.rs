@@ -37,9 +37,6 @@
 //! ```
 
 mod append;
-#[cfg(turnleaf_bugs)]
-#[path = "../../tests/planted/bugs.rs"]
-mod bugs;
 mod commit;
 mod damage;
 mod damage_list;

@@ -360,16 +360,7 @@ fn now_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    #[cfg(turnleaf_bugs)]
-    let now = now
-        - now
-            % if crate::bugs::ClockInSeconds.planted() {
-                1000
-            } else {
-                1
-            };
-    now
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// An identity for a store that may be created: random enough to tell stores apart.

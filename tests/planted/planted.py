@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Plants mistakes (bugs.rs) in the store, one at a time, and says which rig catches each.
+"""Plants mistakes (mistakes/) in the store, one at a time, and says which rig catches each.
 
-The workspace is built once with `--cfg turnleaf_bugs`; the variable TURNLEAF_BUG then chooses the
+A copy of the tree with all patches is built once; the variable TURNLEAF_BUG then chooses the
 mistake. Without one every rig must pass; with one, a rig that fails has caught it. By default every
 mistake runs against every rig; `--quick` runs each against the test that README.md names alone, and
 all must be caught. Needs no packages.
@@ -17,6 +17,9 @@ import subprocess
 import sys
 import threading
 import time
+
+sys.dont_write_bytecode = True
+import patches  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -57,36 +60,34 @@ BLACK_BOX = ["stop", "writers", "short", "full", "filled", "errors", "delete", "
 
 
 def bugs():
-    """Names of the mistakes with what they are, in the order of the file."""
-    text = open(os.path.join(HERE, "bugs.rs")).read()
-    found = re.findall(r"((?:^    /// .*\n)+)^    (\w+),$", text[text.index("\nbugs! {"):], re.M)
-    return {name: " ".join(re.findall(r"/// (.*)", what)) for what, name in found}
+    """Names of the mistakes with what they are."""
+    return {name: mistake.what for name, mistake in patches.mistakes().items()}
 
 
 def homes():
-    """Where each mistake is planted."""
-    found = {}
-    for part in ALL_PARTS:
-        for folder, _, names in os.walk(os.path.join(ROOT, part, "src")):
-            for name in names:
-                text = open(os.path.join(folder, name)).read()
-                found.update((bug, part) for bug in re.findall(r"crate::bugs::(\w+)", text))
-    return found
+    """The crate where each mistake is planted."""
+    return {name: min(mistake.hunks).split("/")[0] for name, mistake in patches.mistakes().items()}
 
 
 def build():
     """Builds everything once; says where each target of a package is, and the package's folder."""
     target = os.path.abspath(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")))
+    planted = os.path.join(target, "planted")
+    tree = os.path.join(planted, "tree", "turnleaf")
+    patches.copy(tree)
+    # The rigs look for shared cases beside the tree.
+    shared, beside = os.path.join(ROOT, "..", "shared"), os.path.join(planted, "tree", "shared")
+    if os.path.exists(shared) and not os.path.exists(beside):
+        os.symlink(os.path.realpath(shared), beside)
     # What is built for others is used again where cargo can do that, but the command stands apart:
     # this one can be made to lose history.
-    env = dict(os.environ, RUSTC_WORKSPACE_WRAPPER=os.path.join(HERE, "rustc.sh"),
-               CARGO_BUILD_BUILD_DIR=target, CARGO_TARGET_DIR=os.path.join(target, "planted"))
+    env = dict(os.environ, CARGO_BUILD_BUILD_DIR=target, CARGO_TARGET_DIR=planted)
     env.pop("TURNLEAF_BUG", None)
     command = ["cargo", "test", "--locked", "--no-run", "--quiet", "--message-format=json",
                "--lib", "--test", "*"]
     for package in sorted({rig[1] for rig in RIGS}):
         command += ["-p", package]
-    made = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)
+    made = subprocess.run(command, cwd=tree, env=env, stdout=subprocess.PIPE, check=True)
     built = {}
     for line in made.stdout.splitlines():
         message = json.loads(line)
@@ -248,7 +249,7 @@ def quick(built, args, known):
     every = bugs()
     unknown = [bug for bug in every if bug not in told] + [bug for bug in told if bug not in every]
     if unknown:
-        print("README.md and bugs.rs do not name the same mistakes: %s" % ", ".join(unknown))
+        print("README.md and mistakes/ do not name the same mistakes: %s" % ", ".join(unknown))
         return False
     wrong = []
 
@@ -278,12 +279,22 @@ def main():
     parser.add_argument("--rigs", nargs="*", default=NAMES, choices=NAMES, metavar="RIG")
     parser.add_argument("--write", action="store_true", help="write the tables into README.md")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--check", action="store_true",
+                        help="only say whether all patches fit the tree")
+    parser.add_argument("--renew", action="store_true",
+                        help="only write the patches with the lines that stand around them now")
     parser.add_argument("bugs", nargs="*", metavar="MISTAKE")
     args = parser.parse_args()
+    wrong = patches.check()
+    print("\n".join(wrong), end="\n" if wrong else "")
+    if wrong or args.check:
+        sys.exit(1 if wrong else 0)
+    if args.renew:
+        sys.exit(patches.renew())
     known = bugs()
     for bug in args.bugs:
         if bug not in known:
-            parser.error("%s is no mistake of bugs.rs" % bug)
+            parser.error("there is no mistakes/%s.patch" % bug)
     if args.write and (args.bugs or args.rigs != NAMES):
         parser.error("the tables of README.md are of all mistakes and all rigs")
     if args.bugs:

@@ -170,10 +170,6 @@ impl Disk for OsDisk {
             .truncate(false)
             .mode(0o600);
         let locked = self.open_plain(path, Access::ReadWrite, &mut options)?;
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::LockIgnored.planted() {
-            return Ok(Arc::new(locked));
-        }
         match locked.file.try_lock() {
             Ok(()) => Ok(Arc::new(locked)),
             Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -264,15 +260,7 @@ impl DiskFile for OsFile {
                 .read_at(&mut buffer[filled..], offset + filled as u64)
             {
                 Ok(0) => break,
-                #[cfg(turnleaf_bugs)]
-                Ok(read) if crate::bugs::ShortReadTaken.planted() => {
-                    return Ok(filled + read);
-                }
                 Ok(read) => filled += read,
-                #[cfg(turnleaf_bugs)]
-                Err(error) if crate::bugs::InterruptedGivenUp.planted() => {
-                    return Err(error);
-                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

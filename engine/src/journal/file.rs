@@ -49,10 +49,6 @@ pub(crate) fn read_header(file: &dyn DiskFile, len: u64) -> HeaderArea {
     let copies = HEADER_OFFSETS.map(|offset| {
         let here = len.saturating_sub(offset).min(HEADER_BYTES as u64);
         let bytes = read_exact_at(file, offset, usize::try_from(here).unwrap_or(0));
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::UnreadableTakenForBad.planted() {
-            return Ok(bytes.unwrap_or_else(|_| vec![0xff; HEADER_BYTES]));
-        }
         bytes.map_err(|error| (offset, SystemError::from(&error)))
     });
     let decoded = copies
@@ -138,12 +134,7 @@ pub(crate) fn begin_file(
     }
     // DURABILITY: the header is durable before the first frame is written, so no frame of this
     // generation can stand below the header of an older one. [S:journal-5]
-    let sync = || file.sync().map_err(failed("sync", &path));
-    #[cfg(turnleaf_bugs)]
-    let sync = || crate::bugs::NoJournalHeaderSync.skips(sync);
-    sync()?;
-    #[cfg(turnleaf_bugs)]
-    let is_new = is_new && !crate::bugs::NoJournalNameSync.planted();
+    file.sync().map_err(failed("sync", &path))?;
     if is_new {
         // DURABILITY: a name that a crash forgets would take acknowledged frames with it.
         disk.sync_dir(JOURNAL)
@@ -172,10 +163,6 @@ pub(crate) fn create_filled(
     while at < capacity {
         let len = FILL_BYTES.min(usize::try_from(capacity - at).unwrap_or(FILL_BYTES));
         if let Err(error) = file.write_at(at, &zeros[..len]) {
-            #[cfg(turnleaf_bugs)]
-            if crate::bugs::HalfFileKept.planted() {
-                return Err(failed("fill", path)(error));
-            }
             // What a full disk took of it is given back.
             let _ = disk.remove(path);
             return Err(failed("fill", path)(error));

@@ -343,8 +343,6 @@ impl Window<'_> {
     fn frame_at(&self, gap: Gap, header: FrameHeader, check: u32) -> Found {
         let because = |why| Gap { why, ..gap };
         let continues = gap.chain.is_none_or(|chain| chain == header.journal_chain);
-        #[cfg(turnleaf_bugs)]
-        let continues = continues || crate::bugs::ChainUnchecked.planted();
         let end = gap.offset + header.stride();
         if continues && self.limit.is_some_and(|limit| end > limit) {
             return Found::Gap(because(NoFrame::CrossesEnd), None);
@@ -461,9 +459,5 @@ fn invalid(problem: Problem) -> NoFrame {
 }
 
 fn is_right(body: &[u8], header: &FrameHeader) -> bool {
-    #[cfg(turnleaf_bugs)]
-    if crate::bugs::BodyUnchecked.planted() {
-        return true;
-    }
     frame::body_crc(body) == header.body_crc
 }

@@ -70,25 +70,10 @@ impl Commit {
     /// Writes and syncs.
     pub(crate) fn run(&self) -> Result<(), DiskFailure> {
         let path = &self.file.path;
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::SyncBeforeWrite.planted() {
-            self.file.file.sync().map_err(failed("sync", path))?;
-        }
-        let written = self.file.file.write_at(self.offset, &self.bytes);
-        #[cfg(turnleaf_bugs)]
-        let written = crate::bugs::WriteErrorIgnored.turns(written, |_| Ok(()));
-        written.map_err(failed("write", path))?;
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::NoSync.planted() || crate::bugs::SyncBeforeWrite.planted() {
-            return Ok(());
-        }
-        let synced = self.file.file.sync();
-        #[cfg(turnleaf_bugs)]
-        let synced = crate::bugs::SyncErrorIgnored.turns(synced, |_| Ok(()));
-        #[cfg(turnleaf_bugs)]
-        let synced = crate::bugs::SyncRetried
-            .turns(synced, |first| first.or_else(|_| self.file.file.sync()));
-        synced.map_err(failed("sync", path))
+        let file = &self.file.file;
+        file.write_at(self.offset, &self.bytes)
+            .map_err(failed("write", path))?;
+        file.sync().map_err(failed("sync", path))
     }
 }
 
@@ -246,9 +231,6 @@ impl Journal {
             now_ms,
         };
         let goes_on = inherited.goes_on;
-        #[cfg(turnleaf_bugs)]
-        let goes_on =
-            goes_on || (!first && !journal.live.is_empty() && crate::bugs::TailContinued.planted());
         if goes_on {
             let is_of_reserve = journal.active().capacity == journal.reserved_bytes();
             let is_whole = || reserve::is_whole(&**disk, options.reserve_bytes);
@@ -421,11 +403,6 @@ impl Journal {
             .collect();
         let needed: u64 = frames.iter().map(NewFrame::stride).sum();
         let size = self.size(FRAMES_OFFSET + needed + MARKER_BYTES, may_use_reserve);
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::RetiredReused.planted() {
-            self.newest_mut().state = FileState::Open;
-            return Ok(self.encode(frames));
-        }
         self.begin(Begun::Failed, size, point)?;
         Ok(self.encode(frames))
     }
@@ -452,8 +429,6 @@ impl Journal {
     pub(crate) fn recycle(&mut self) {
         while self.live.len() > 1 {
             let is_needed = self.live[0].unpublished > 0;
-            #[cfg(turnleaf_bugs)]
-            let is_needed = is_needed && !crate::bugs::RecycledUnsealed.planted();
             if is_needed {
                 break;
             }
@@ -462,9 +437,6 @@ impl Journal {
         for kept in std::mem::take(&mut self.held) {
             // A reader that holds the file holds it for ever as far as we know.
             let is_held = Arc::strong_count(&kept.file) > 1;
-            #[cfg(turnleaf_bugs)]
-            let is_held = crate::bugs::RecycledUnderReader.turns(is_held, |_| false)
-                && !crate::bugs::RecycledUnsealed.planted();
             match kept {
                 kept if is_held => self.held.push(kept),
                 // A retired file is never written again; it goes when trimming may remove it.
@@ -481,9 +453,6 @@ impl Journal {
         let gave_back = keep == 0 && self.give_back_ready();
         let before = self.free.len() + self.retired.len();
         let stated_oldest = self.stated_oldest;
-        #[cfg(turnleaf_bugs)]
-        let stated_oldest =
-            crate::bugs::RemovedTooEarly.turns(stated_oldest, |_| self.next_generation);
         let removable = |file: &Arc<JournalFile>| file.generation < stated_oldest;
         while self.free.len() > keep {
             let Some(place) = self.free.iter().position(removable) else {
@@ -537,9 +506,6 @@ impl Journal {
         for frame in frames {
             let offset = self.end.offset + bytes.len() as u64;
             let durable_upto = self.end;
-            #[cfg(turnleaf_bugs)]
-            let durable_upto = crate::bugs::DurableTooEarly
-                .turns(durable_upto, |upto| Position { offset, ..upto });
             let header = FrameHeader {
                 place: Position {
                     generation: file.generation,

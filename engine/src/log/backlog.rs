@@ -66,8 +66,6 @@ impl Backlog {
                 self.stretches.remove(&thread);
             }
             Some(stretches) if end <= stretches.open.end => {
-                #[cfg(turnleaf_bugs)]
-                let class = crate::bugs::PackClosesStretch.turns(class, |_| Class::Run);
                 if class == Class::Run {
                     stretches.sealed(end);
                 }

@@ -55,10 +55,6 @@ fn after_a_panic() -> DiskFailure {
 
 fn durable(group: &journal::Commit, owned: &Ownership) -> Result<(), DiskFailure> {
     group.run()?;
-    #[cfg(turnleaf_bugs)]
-    if crate::bugs::OwnershipUnchecked.planted() {
-        return Ok(());
-    }
     owned.check()?;
     owned.check_file(&group.file.path, &*group.file.file)
 }
@@ -108,14 +104,6 @@ impl Log {
         if let Err(failure) = self.owned.check() {
             self.fail_staged(failure);
             return Begin::Failed;
-        }
-        #[cfg(turnleaf_bugs)]
-        if self.staging.facts.frames.is_empty() && crate::bugs::FailureSticks.planted() {
-            let old = self.staging.batches.failures.back();
-            if let Some(Failure::Disk(failure)) = old.map(|(_, failure)| failure.clone()) {
-                self.staging.batches.fail(&Failure::Disk(failure));
-                return Begin::Failed;
-            }
         }
         self.journal.recycle();
         let staging = &self.staging;
@@ -246,8 +234,6 @@ impl Log {
         self.journal.committed(commit);
         for placed in &commit.frames {
             let is_late = self.state.catalogue.is_deleted(placed.frame.thread);
-            #[cfg(turnleaf_bugs)]
-            let is_late = is_late && !crate::bugs::LateBatchKept.planted();
             if is_late {
                 // Staged before its thread was deleted, and placed behind that.
                 let bytes = placed.frame.stride();

@@ -13,11 +13,6 @@ impl Log {
     /// [`AppendError::Exists`], [`AppendError::Deleted`].
     pub fn stage_thread(&mut self, id: &ThreadId) -> Result<(ThreadNumber, Ticket), AppendError> {
         let known = self.state.catalogue.numbers.get(id);
-        #[cfg(turnleaf_bugs)]
-        let known = known.filter(|thread| {
-            let deleted = self.state.catalogue.is_deleted(**thread);
-            !(deleted && crate::bugs::IdGivenAgain.planted())
-        });
         if known.is_some_and(|thread| self.state.catalogue.is_deleted(*thread)) {
             return Err(AppendError::Deleted);
         }
@@ -141,14 +136,6 @@ impl Log {
         self.state.thread(thread).ok_or(AppendError::NoThread)?;
         if self.leases.contains(&thread) {
             return Err(AppendError::Busy);
-        }
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::FilesGoBeforeDeletion.planted() {
-            let view = self.state.threads.get(&thread);
-            for run in view.iter().flat_map(|view| &view.runs) {
-                let path = crate::layout::segment_path(run.file.class, run.file.segment);
-                let _ = self.disk.remove(&path);
-            }
         }
         let at_ms = self.now_ms;
         self.staging.may_use_reserve = true;

@@ -491,8 +491,6 @@ fn assemble(
     let (sealed_end, chain): (Ordinal, ThreadChain) = view.sealed();
     let point = CataloguePoint { sealed_end, chain };
     let (epoch, now_ms) = (replayed.catalogue.epoch + 1, owner.since_ms);
-    #[cfg(turnleaf_bugs)]
-    let epoch = epoch - u64::from(epoch > 1 && crate::bugs::EpochKept.planted());
     let store = replayed.store;
     let journal = Journal::open(&disk, store, &options, epoch, inherited, point, now_ms)?;
     let checkpointed = Checkpointed {

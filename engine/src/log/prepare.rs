@@ -30,10 +30,6 @@ pub(super) fn check_writable(disk: &dyn Disk, replayed: &Replayed) -> Result<(),
 /// may have ended, or been refused by the disk, between a write and its sync. Nothing may be
 /// repaired, removed or begun on the strength of it before. [R:confirm-1]
 pub(super) fn confirm(disk: &dyn Disk, replayed: &Replayed) -> Result<(), DiskFailure> {
-    #[cfg(turnleaf_bugs)]
-    if crate::bugs::ConfirmSkipped.planted() {
-        return Ok(());
-    }
     confirm_catalogue(disk, replayed)?;
     let Some(newest) = replayed.files.last() else {
         return Ok(());
@@ -104,10 +100,6 @@ pub(super) fn keep_torn(
     let (Some(offset), Some(file)) = (replayed.cut, replayed.files.last()) else {
         return Ok(None);
     };
-    #[cfg(turnleaf_bugs)]
-    if crate::bugs::TornNotCopied.planted() {
-        return Ok(None);
-    }
     let path = torn_path(file.generation, offset);
     let end = data_end(&*file.file, offset, file.capacity).map_err(failed("read", &file.path))?;
     let len = usize::try_from(end.saturating_sub(offset)).unwrap_or(0);

@@ -62,8 +62,6 @@ pub(super) fn frame_start(frames: &[FrameRef], ordinal: Ordinal) -> usize {
 pub(super) fn seek(blocks: &[BlockRow], ordinal: Ordinal) -> usize {
     let begins_by = |block: &BlockRow| {
         let continues = block.continues;
-        #[cfg(turnleaf_bugs)]
-        let continues = continues && !crate::bugs::SeekTooFar.planted();
         block.first_ordinal < ordinal || (block.first_ordinal == ordinal && !continues)
     };
     blocks.partition_point(begins_by).saturating_sub(1)

@@ -120,14 +120,10 @@ impl Places<'_> {
         };
         let begin = (checkpoint.end, checkpoint.chain);
         let fits = leads_over(begin);
-        #[cfg(turnleaf_bugs)]
-        let fits = fits || crate::bugs::CheckpointChainUnchecked.planted();
         if !fits || !leads_over(self.stated) || !view.holes.is_empty() {
             return None;
         }
         let is_read = self.is_read_where_repeated(spare, &reader, begin.0);
-        #[cfg(turnleaf_bugs)]
-        let is_read = is_read || crate::bugs::CheckpointHidesSecondCopy.planted();
         if !is_read {
             return None;
         }

@@ -296,9 +296,6 @@ fn thread_covers(
     };
     let threads = catalogue.threads.keys();
     let asked_for = |thread: &&ThreadNumber| !catalogue.is_deleted(**thread);
-    #[cfg(turnleaf_bugs)]
-    let asked_for =
-        |thread: &&ThreadNumber| crate::bugs::DeletedRunsMissed.planted() || asked_for(thread);
     threads.filter(asked_for).map(cover).collect()
 }
 
@@ -325,8 +322,6 @@ fn grow(
             Some(growing) => growing.push(file, frame, &journal.lost, findings),
             None if catalogue.is_deleted(frame.header.thread) => {}
             // [R:frame-12]
-            #[cfg(turnleaf_bugs)]
-            None if crate::bugs::OrphanFramesIgnored.planted() => {}
             None => {
                 let thread = frame.header.thread;
                 let new = || Nameless::new(thread, catalogue, orphan_frame(file, frame));

@@ -104,16 +104,6 @@ impl Growing {
         findings: &mut Findings,
     ) {
         let standing = standing(self.evidence(frame));
-        #[cfg(turnleaf_bugs)]
-        let standing = match standing {
-            Standing::Repeats | Standing::Contradicts
-                if crate::bugs::SealedCountedTwice.planted() =>
-            {
-                self.view.push_frame(frame_ref(file, frame));
-                return;
-            }
-            other => other,
-        };
         match standing {
             Standing::GivenUp => {}
             Standing::Repeats => self.spare.push(frame_ref(file, frame)),

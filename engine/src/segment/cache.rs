@@ -76,8 +76,6 @@ impl Segments {
         descriptors_max: usize,
         block_bytes_max: usize,
     ) -> Segments {
-        #[cfg(turnleaf_bugs)]
-        let descriptors_max = crate::bugs::DescriptorsUnbounded.turns(descriptors_max, |_| 1 << 20);
         let blocks_max = block_bytes_max.div_ceil(BLOCK_BYTES);
         Segments {
             disk,

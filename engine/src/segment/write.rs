@@ -210,10 +210,7 @@ impl SegmentWriter {
         self.buffer.extend_from_slice(&trailer.encode());
         self.write_out()?;
         // DURABILITY: synced on the descriptor that wrote, so that a write-back error is seen here.
-        let sync = || self.file.sync().map_err(failed("sync", &self.temporary));
-        #[cfg(turnleaf_bugs)]
-        let sync = || crate::bugs::NoSegmentSync.skips(sync);
-        sync()?;
+        self.file.sync().map_err(failed("sync", &self.temporary))?;
         let SegmentHeader {
             store,
             segment,
@@ -228,24 +225,15 @@ impl SegmentWriter {
         };
         let file = Arc::clone(&self.file);
         let reread = OpenSegment::of_file(file, &self.temporary, store, &as_written)?;
-        let verify = || reread.verify(&mut |_| {});
-        #[cfg(turnleaf_bugs)]
-        let verify = || crate::bugs::NoReadBack.skips(verify);
-        #[cfg(turnleaf_bugs)]
-        let verify = || match class {
-            Class::Pack => crate::bugs::PackNotReadBack.skips(verify),
-            _ => verify(),
-        };
-        verify()?;
+        reread.verify(&mut |_| {})?;
         self.disk
             .rename(&self.temporary, &path)
             .map_err(failed("rename", &self.temporary))?;
         let dir = segment_dir(class);
         // DURABILITY: the name is durable before the catalogue may mention it.
-        let sync = || self.disk.sync_dir(dir);
-        #[cfg(turnleaf_bugs)]
-        let sync = || crate::bugs::NoSegmentNameSync.skips(sync);
-        sync().map_err(failed("sync the directory", dir))?;
+        self.disk
+            .sync_dir(dir)
+            .map_err(failed("sync the directory", dir))?;
         Ok(Sealed {
             segment,
             class,

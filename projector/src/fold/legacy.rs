@@ -292,8 +292,6 @@ impl<R: Rows> Replay<'_, R> {
     fn roll_back(&mut self, turns: u32) -> Result<(), R::Error> {
         const AT_ONCE: usize = 256;
         self.finish()?;
-        #[cfg(turnleaf_bugs)]
-        let turns = crate::bugs::RollbackTooFew.turns(turns, |turns| turns.saturating_sub(1));
         let mut left = usize::try_from(turns).unwrap_or(usize::MAX);
         while left > 0 {
             let newest = self.rows.newest_turns(left.min(AT_ONCE))?;

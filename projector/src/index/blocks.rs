@@ -133,10 +133,6 @@ impl<B: StorageBackend> Blocks<B> {
                 .try_into()
                 .expect("a checksum has four bytes")
         })?;
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::IndexBlockUnchecked.planted() {
-            return Ok(());
-        }
         let unwritten = stored == [0; 4] && bytes.iter().all(|byte| *byte == 0);
         if block == 0 || unwritten || stored == checksum(bytes) {
             return Ok(());

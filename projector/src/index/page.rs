@@ -144,11 +144,6 @@ impl PageToken {
     /// [`InvalidToken`] for another thread or list.
     pub fn in_turns(&self, of: ThreadNumber) -> Result<Anchor, InvalidToken> {
         match self.spot {
-            #[cfg(turnleaf_bugs)]
-            Spot::Turns(_, at) if crate::bugs::TokenUnbound.planted() => Ok(Anchor {
-                at,
-                include: self.include,
-            }),
             Spot::Turns(thread, at) if thread == of => Ok(Anchor {
                 at,
                 include: self.include,
@@ -163,11 +158,6 @@ impl PageToken {
     /// [`InvalidToken`] for another thread or list.
     pub fn in_items(&self, of: ThreadNumber) -> Result<Anchor, InvalidToken> {
         match self.spot {
-            #[cfg(turnleaf_bugs)]
-            Spot::Items(_, at) if crate::bugs::TokenUnbound.planted() => Ok(Anchor {
-                at,
-                include: self.include,
-            }),
             Spot::Items(thread, at) if thread == of => Ok(Anchor {
                 at,
                 include: self.include,

@@ -75,10 +75,6 @@ fn ids<'t, 'a: 't>(all: impl IntoIterator<Item = &'t mut Cow<'a, str>>) {
 
 /// Cuts every text of an effect.
 pub(crate) fn bound(effect: &mut Effect<'_>) {
-    #[cfg(turnleaf_bugs)]
-    if crate::bugs::TextUnbounded.planted() {
-        return;
-    }
     match effect {
         Effect::BareHead(head) => ids([&mut head.id]),
         Effect::Metadata(metadata) => texts(&mut metadata.name),

@@ -142,13 +142,6 @@ impl Store {
             self.source.owner()?.find_or_create(&id)?;
         }
         let lines: Vec<&[u8]> = batch.lines.iter().map(Vec::as_slice).collect();
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::AckTooEarly.planted() {
-            tell(&self.foreseen(thread, &lines)).map_err(StreamError::Tell)?;
-            self.append(thread, None, &lines)?;
-            *batch = Batch::default();
-            return Ok(());
-        }
         let appended = self.append(thread, None, &lines)?;
         *batch = Batch::default();
         tell(&appended).map_err(StreamError::Tell)
@@ -160,23 +153,6 @@ impl Store {
 struct Batch {
     lines: Vec<Vec<u8>>,
     bytes: usize,
-}
-
-#[cfg(turnleaf_bugs)]
-impl Store {
-    /// What an append will say if it succeeds.
-    fn foreseen(&self, thread: &str, batch: &[&[u8]]) -> Appended {
-        let known = self
-            .log_threads()
-            .into_iter()
-            .find(|known| known.id == thread);
-        let first = known.map_or(0, |known| known.records);
-        Appended {
-            first,
-            end: first + batch.len() as u64,
-            duplicate: false,
-        }
-    }
 }
 
 /// The next line without its line feed; `None` at the end. Of one that is too long no more is read

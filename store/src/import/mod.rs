@@ -484,14 +484,6 @@ fn add(
     mut continues: bool,
     progress: ImportProgress<'_>,
 ) -> Result<Option<String>, Error> {
-    #[cfg(turnleaf_bugs)]
-    if lines.at() > 0 && crate::bugs::ImportSkipsLine.planted() {
-        let _ = lines.next_line();
-    }
-    #[cfg(turnleaf_bugs)]
-    if crate::bugs::ImportForgetsOpenLine.planted() {
-        continues = false;
-    }
     let mut told = lines.at();
     loop {
         match lines.next_line() {
@@ -530,8 +522,6 @@ fn current(
     let fact = state.thread(number).filter(|fact| is_from(fact, path))?;
     let import = fact.import.as_ref()?;
     let same_time = import.modified_ns == modified_ns && modified_ns != 0;
-    #[cfg(turnleaf_bugs)]
-    let same_time = same_time || crate::bugs::SourceTimeIgnored.planted();
     let reader = state.reader(number)?;
     if import.file_bytes != file_bytes || !same_time || !reader.given_up().is_empty() {
         return None;

@@ -216,10 +216,7 @@ impl<'g, 's> Sink<'g, 's> {
                 .staged_end(self.thread)
                 .map_or(0, |end| end.0)
         });
-        let whole = self.whole;
-        #[cfg(turnleaf_bugs)]
-        let whole = whole || crate::bugs::SourceCalledWhole.planted();
-        let (file_bytes, modified_ns) = if whole { self.identity } else { (0, 0) };
+        let (file_bytes, modified_ns) = if self.whole { self.identity } else { (0, 0) };
         CatalogueRecord::Import {
             thread: self.thread,
             source_bytes: self.consumed,

@@ -235,10 +235,6 @@ impl Store {
         applied: Ordinal,
         chain: ThreadChain,
     ) -> bool {
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::StaleIndexTrusted.planted() {
-            return true;
-        }
         if applied > reader.end() {
             // The index applies only what is durable: records that it knows and the log does not
             // have were acknowledged, and are not in this copy of it. [R:index-2]
@@ -363,10 +359,6 @@ impl Store {
             return Err(Stop::from(IndexError::Overtaken(number)));
         }
         let mut state: ThreadState = rows.state()?.unwrap_or_default();
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::StateForgotten.planted() {
-            state = ThreadState::default();
-        }
         // A batch ends where the next run begins: its notes are then used.
         let border = reader.next_run(from).unwrap_or(reader.end());
         let end = until.min(from.plus(BATCH_RECORDS)).min(border);
@@ -381,13 +373,6 @@ impl Store {
                 fed.bytes += record.bytes().map_or(0, |bytes| bytes.len() as u64);
                 if passed_by == Some(record.ordinal) {
                     fold::pass_by(&mut state, record.ordinal);
-                    fed.end = record.ordinal.plus(1);
-                    return ControlFlow::Continue(());
-                }
-                #[cfg(turnleaf_bugs)]
-                if record.ordinal.plus(1) == from.plus(BATCH_RECORDS)
-                    && crate::bugs::BatchEndDropped.planted()
-                {
                     fed.end = record.ordinal.plus(1);
                     return ControlFlow::Continue(());
                 }
@@ -433,10 +418,6 @@ impl Store {
         } else {
             Default::default()
         };
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::IndexAhead.planted() {
-            fed.end = until.max(fed.end);
-        }
         rows.put_watermark(fed.end, chain, &state)?;
         Ok(fed)
     }
@@ -459,8 +440,6 @@ fn apply_notes(
     }
     let mut state: ThreadState = rows.state().ok()?.unwrap_or_default();
     let noted = end.0;
-    #[cfg(turnleaf_bugs)]
-    let noted = noted - u64::from(crate::bugs::NotesCutShort.planted());
     for at in first.0..noted {
         fold::apply(&mut rows, &mut state, Ordinal(at), &notes.next_record()?).ok()?;
     }

@@ -11,10 +11,6 @@ impl Store {
     /// crash came between, goes when the index was opened again and threads are listed; nobody is
     /// shown it.
     pub(crate) fn drop_rows(&self, threads: &[ThreadNumber]) {
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::DeletedRowsKept.planted() {
-            return;
-        }
         let dropped = self.index.peek(|index| {
             for thread in threads {
                 // Whoever catches the thread up finds that it is deleted, or is done before.

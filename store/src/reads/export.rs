@@ -146,8 +146,6 @@ fn write_entries(
             return flow(take(ordinal, b"", completes));
         }
         let feed = completes && !entry.flags.has(Flags::NO_LINE_FEED);
-        #[cfg(turnleaf_bugs)]
-        let feed = feed || completes && crate::bugs::LineFeedAdded.planted();
         flow(
             take(ordinal, entry.bytes, completes && !feed) && (!feed || take(ordinal, b"\n", true)),
         )

@@ -119,10 +119,6 @@ impl Journal {
         let small = self.reserved_bytes().max(size.least);
         self.begin_sized(begun, small, point)?;
         self.newest_mut().room = Room::Reserve;
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::ReserveForBatches.planted() {
-            self.newest_mut().room = Room::Disk;
-        }
         Ok(())
     }
 
@@ -188,9 +184,6 @@ impl Journal {
     /// The smallest free file that can be begun anew with at least this capacity.
     pub(super) fn usable(&self, capacity: u64) -> Option<usize> {
         let stated_oldest = self.stated_oldest;
-        #[cfg(turnleaf_bugs)]
-        let stated_oldest =
-            crate::bugs::RecycledTooEarly.turns(stated_oldest, |_| self.next_generation);
         let usable =
             |file: &Arc<JournalFile>| file.capacity >= capacity && file.generation < stated_oldest;
         let fitting = self

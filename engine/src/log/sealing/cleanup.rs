@@ -25,8 +25,6 @@ impl Log {
         let mut kept = Vec::new();
         for file in self.segment_files.take_removals() {
             let held = Arc::strong_count(&file) > 1;
-            #[cfg(turnleaf_bugs)]
-            let held = held && !crate::bugs::RemovedUnderReader.planted();
             if held {
                 kept.push(file);
                 continue;
@@ -84,8 +82,6 @@ impl Log {
     /// Holds the reserve again where some of it was spent and there is room.
     pub(in crate::log) fn hold_reserve(&self) {
         let bytes = self.options.reserve_bytes;
-        #[cfg(turnleaf_bugs)]
-        let bytes = crate::bugs::ReserveNotHeld.turns(bytes, |_| 0);
         if reserve::is_whole(&*self.disk, bytes) {
             return;
         }

@@ -21,8 +21,6 @@ impl Log {
         }
         // Two segments must not take over the same runs. [S:catalogue-8]
         let is_being_sealed = self.is_being_sealed(thread);
-        #[cfg(turnleaf_bugs)]
-        let is_being_sealed = is_being_sealed && !crate::bugs::LeasedWhileSealed.planted();
         let is_busy = is_being_sealed || self.staged_of(thread).is_some();
         if is_busy || !self.leases.insert(thread) {
             return Err(AppendError::Busy);

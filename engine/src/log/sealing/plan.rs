@@ -213,8 +213,6 @@ impl Log {
         for stretch in &stretches.closed {
             next.push((Class::Run, vec![self.part_of(thread, *stretch)?]));
             let divides = view.divides_a_frame(stretch.end);
-            #[cfg(turnleaf_bugs)]
-            let divides = divides && !crate::bugs::FrameDivided.planted();
             if !divides {
                 return Some(next);
             }
@@ -294,11 +292,6 @@ impl Log {
         let open = self.open_of(&reader.view);
         let (mut from, mut bytes) = (reader.view.sealed().0, self.open_bytes(thread));
         let mut replaces = Vec::new();
-        #[cfg(turnleaf_bugs)]
-        let open = crate::bugs::NothingAbsorbed.turns(open, |open| Stretch {
-            first: open.end,
-            ..open
-        });
         for run in reader.view.provisional().iter().rev() {
             if run.first < open.first || weight_of(run) >= 2 * bytes {
                 break;

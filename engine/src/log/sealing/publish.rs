@@ -40,15 +40,6 @@ impl Log {
     /// Stages the publication of segments, with further facts in the same batch.
     pub fn stage_segment(&mut self, done: &SealedSegments, more: &[CatalogueRecord]) -> Ticket {
         let mut facts: Vec<_> = done.published().collect();
-        #[cfg(turnleaf_bugs)]
-        for (old, _, _) in done
-            .replaces
-            .iter()
-            .filter(|_| crate::bugs::ReplacedRemovedEarly.planted())
-        {
-            let path = crate::layout::segment_path(Class::Run, *old);
-            let _ = self.disk.remove(&path);
-        }
         let replaced = done.replaces.iter().copied();
         facts.extend(
             replaced.map(|(old, thread, new)| CatalogueRecord::Replaced { old, thread, new }),

@@ -336,10 +336,6 @@ impl Log {
     pub(super) fn seal_failed(&mut self, failure: &SealError) {
         self.abandon_seal();
         let now = self.sealing.now;
-        #[cfg(turnleaf_bugs)]
-        if crate::bugs::FailedSealAwaited.planted() {
-            return;
-        }
         match (failure.thread, &failure.error) {
             (Some(thread), error) => {
                 let rest = self.sealing.threads.entry(thread).or_default();

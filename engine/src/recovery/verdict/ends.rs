@@ -134,8 +134,6 @@ pub(crate) fn judge_tail(scan: &Scan) -> Ended {
     let mut tail = None;
     for gap in &scan.gaps {
         let proven = scan.proven_beyond(gap.offset);
-        #[cfg(turnleaf_bugs)]
-        let proven = crate::bugs::ProofIgnored.turns(proven, |_| 0);
         let verdict = place_verdict(Evidence {
             stands: Stands::of(gap.why),
             proof: proven > gap.offset,
