@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod ids;
+mod lineage;
 mod segments;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,8 @@ use turnleaf_format::{
 };
 
 use ids::Numbers;
+use lineage::Lineages;
+pub use lineage::{Origin, RolloutFact};
 pub(crate) use segments::SegmentFact;
 use segments::SegmentFacts;
 
@@ -83,6 +86,7 @@ pub(crate) struct Catalogue {
     pub(crate) store: Option<StoreId>,
     pub(crate) threads: BTreeMap<ThreadNumber, ThreadFact>,
     pub(crate) numbers: HashMap<ThreadId, ThreadNumber>,
+    pub(crate) lineages: Lineages,
     pub(crate) segments: SegmentFacts,
     pub(crate) epoch: u64,
     /// What was given up, by thread, ascending; thread 0 is the catalogue itself.
@@ -147,7 +151,7 @@ impl Catalogue {
                 let withdraws = path.is_empty() && (*source_bytes, *file_bytes) == (0, 0);
                 // Of a deleted thread only that it was is of use.
                 let held = !withdraws && !self.is_deleted(*thread);
-                self.with_thread(*thread, |fact| fact.import = held.then_some(import))
+                self.set_import(*thread, held.then_some(import))
             }
             CatalogueRecord::Epoch { epoch, .. } => self.begin_epoch(*epoch),
             CatalogueRecord::Lost(lost) => self.give_up(lost),
@@ -155,6 +159,10 @@ impl Catalogue {
                 self.journal_lost.push(*lost);
                 true
             }
+            CatalogueRecord::RolloutCreated { .. }
+            | CatalogueRecord::Based { .. }
+            | CatalogueRecord::Awaits { .. }
+            | CatalogueRecord::Current { .. } => self.apply_lineage(record),
             CatalogueRecord::Unknown { .. } => {
                 self.has_unknown = true;
                 true
@@ -192,14 +200,16 @@ impl Catalogue {
         known
     }
 
-    /// Whether there is such a thread, or was; the catalogue is one.
-    fn is_known(&self, thread: ThreadNumber) -> bool {
-        thread == ThreadNumber::CATALOGUE || self.threads.contains_key(&thread)
+    /// Whether there is such a rollout, or was; the catalogue is one.
+    pub(crate) fn is_known(&self, rollout: ThreadNumber) -> bool {
+        rollout == ThreadNumber::CATALOGUE || self.thread_of(rollout).is_some()
     }
 
-    /// Whether there was such a thread and it is deleted.
-    pub(crate) fn is_deleted(&self, thread: ThreadNumber) -> bool {
-        self.threads.get(&thread).is_some_and(|fact| fact.deleted)
+    /// Whether there was such a rollout and its thread is deleted.
+    pub(crate) fn is_deleted(&self, rollout: ThreadNumber) -> bool {
+        let thread = self.thread_of(rollout);
+        let fact = thread.and_then(|thread| self.threads.get(&thread));
+        fact.is_some_and(|fact| fact.deleted)
     }
 
     /// What was given up of a thread, ascending.
@@ -236,7 +246,7 @@ impl Catalogue {
             } => self.journal_lost.iter().any(|lost| {
                 lost.generation == generation && lost.offset <= offset && end <= lost.end
             }),
-            LossRecord::Thread(thread) => self.threads.contains_key(&thread),
+            LossRecord::Thread(thread) => self.is_known(thread),
         }
     }
 
@@ -266,11 +276,14 @@ impl Catalogue {
     fn delete(&mut self, thread: ThreadNumber) -> bool {
         let known = self.with_thread(thread, |fact| {
             fact.deleted = true;
-            fact.import = None;
         });
-        let held: Vec<SegmentId> = self.segments.of_thread(thread).collect();
-        for segment in held {
-            self.segments.release(segment, thread);
+        let rollouts: Vec<ThreadNumber> = self.rollouts_of(thread).collect();
+        for rollout in rollouts {
+            self.set_import(rollout, None);
+            let held: Vec<SegmentId> = self.segments.of_thread(rollout).collect();
+            for segment in held {
+                self.segments.release(segment, rollout);
+            }
         }
         known
     }
@@ -314,7 +327,7 @@ impl Catalogue {
 
     fn create_thread(&mut self, thread: ThreadNumber, id: &ThreadId, at_ms: i64) -> bool {
         self.next_thread.saw(thread.0);
-        let free = !self.threads.contains_key(&thread) && !self.numbers.contains_key(id);
+        let free = self.thread_of(thread).is_none() && !self.numbers.contains_key(id);
         if free && thread != ThreadNumber::CATALOGUE {
             self.numbers.insert(id.clone(), thread);
             let id = id.clone();

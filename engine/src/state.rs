@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use turnleaf_format::catalogue::Awaited;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
 
-use crate::catalogue::{Catalogue, ThreadFact};
+use crate::catalogue::{Catalogue, ImportFact, Origin, ThreadFact};
 use crate::error::{Cause, Damage, ReadError};
 use crate::layout::CHECKPOINT;
-use crate::read::{Reader, Totals};
+use crate::read::{Reader, RolloutReader, Totals};
 use crate::recovery::sum_of_records;
 use crate::segment::{OpenSegment, Segments};
 use crate::view::ThreadView;
@@ -92,15 +93,84 @@ impl State {
         })
     }
 
-    /// What the thread holds now. Thread 0 is the catalogue.
+    /// What the rollout shows now, with all that it goes on from. Rollout 0 is the catalogue.
     #[must_use]
-    pub fn reader(&self, thread: ThreadNumber) -> Option<Reader> {
-        let view = Arc::clone(self.threads.get(&thread)?);
-        Some(Reader {
+    pub fn reader(&self, rollout: ThreadNumber) -> Option<Reader> {
+        let own = self.rollout_reader(rollout)?;
+        let mut inherited = Vec::new();
+        let mut at = rollout;
+        while let Some(base) = self.catalogue.base(at) {
+            let reader = self.rollout_reader(base.rollout)?;
+            inherited.push((reader, *base));
+            at = base.rollout;
+        }
+        inherited.reverse();
+        Some(Reader::of(inherited, own))
+    }
+
+    /// What the rollout holds itself.
+    pub(crate) fn rollout_reader(&self, rollout: ThreadNumber) -> Option<RolloutReader> {
+        let view = Arc::clone(self.threads.get(&rollout)?);
+        Some(RolloutReader {
             view,
             segments: Arc::clone(&self.segments),
             store: self.store,
         })
+    }
+
+    /// The thread of a rollout, unless it is deleted.
+    #[must_use]
+    pub fn thread_of(&self, rollout: ThreadNumber) -> Option<ThreadNumber> {
+        let thread = self.catalogue.thread_of(rollout);
+        thread.filter(|thread| self.thread(*thread).is_some())
+    }
+
+    /// The rollout that a thread shows: where it goes on.
+    #[must_use]
+    pub fn current(&self, thread: ThreadNumber) -> ThreadNumber {
+        self.catalogue.current(thread)
+    }
+
+    /// The rollouts of a thread: the first one first, then by number.
+    pub fn rollouts_of(&self, thread: ThreadNumber) -> impl Iterator<Item = ThreadNumber> {
+        self.catalogue.rollouts_of(thread)
+    }
+
+    /// What a rollout goes on from; `None` for nothing.
+    #[must_use]
+    pub fn origin(&self, rollout: ThreadNumber) -> Option<&Origin> {
+        self.catalogue.origin(rollout)
+    }
+
+    /// Rollouts of other threads that go on from a prefix of one of this thread's; one that goes on
+    /// from two of them comes twice.
+    pub fn referrers_of(&self, thread: ThreadNumber) -> impl Iterator<Item = ThreadNumber> {
+        let rollouts = self.catalogue.rollouts_of(thread);
+        let referrers = rollouts.flat_map(|of| self.catalogue.referrers(of));
+        referrers.filter(move |of| self.catalogue.thread_of(*of) != Some(thread))
+    }
+
+    /// Whether a rollout is another one, or goes on from it.
+    #[must_use]
+    pub fn goes_on_from(&self, rollout: ThreadNumber, other: ThreadNumber) -> bool {
+        self.catalogue.goes_on_from(rollout, other)
+    }
+
+    /// The name of a rollout outside: that of its thread for the first one.
+    #[must_use]
+    pub fn rollout_id(&self, rollout: ThreadNumber) -> Option<&ThreadId> {
+        self.catalogue.rollout_id(rollout)
+    }
+
+    /// The newest import into a rollout.
+    #[must_use]
+    pub fn import_of(&self, rollout: ThreadNumber) -> Option<&ImportFact> {
+        self.catalogue.import_of(rollout)
+    }
+
+    /// Rollouts that wait for their base, with what is known of it.
+    pub fn awaiting(&self) -> impl Iterator<Item = (ThreadNumber, &Awaited)> {
+        self.catalogue.awaiting()
     }
 
     /// The state as far as one thread goes: it pins what this thread refers to, and nothing else.
@@ -250,7 +320,7 @@ impl State {
         }
         // What was given up had all records read when the store was opened.
         if view.given_up.is_empty()
-            && let Some(reader) = self.reader(ThreadNumber::CATALOGUE)
+            && let Some(reader) = self.rollout_reader(ThreadNumber::CATALOGUE)
         {
             let (sum, findings) = sum_of_records(&reader);
             findings.damage.iter().for_each(&mut *report);
@@ -278,7 +348,7 @@ impl State {
         thread: ThreadNumber,
         report: &mut dyn FnMut(&Damage),
     ) -> Result<Totals, ReadError> {
-        let Some(reader) = self.reader(thread) else {
+        let Some(reader) = self.rollout_reader(thread) else {
             return Ok(Totals::default());
         };
         crate::read::verify(&reader, report)

@@ -65,6 +65,28 @@ pub struct JournalLost {
     pub at_ms: i64,
 }
 
+/// The prefix of another rollout that a rollout goes on from. [S:lineage-3]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base {
+    /// The other rollout.
+    pub rollout: ThreadNumber,
+    /// One past its last record that is inherited.
+    pub end: Ordinal,
+    /// Its chain there.
+    pub chain: ThreadChain,
+}
+
+/// What a source says of the base of its rollout, as long as that is not found. [S:lineage-4]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The id of the rollout that is its base.
+    pub id: ThreadId,
+    /// One past the last inherited record, as the source counts them.
+    pub stated_end: u64,
+    /// Bytes of the base's source up to there; 0 where the source does not say.
+    pub stated_bytes: u64,
+}
+
 /// A fact about the store as a whole. [S:catalogue-2]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogueRecord {
@@ -159,6 +181,42 @@ pub enum CatalogueRecord {
     Lost(Lost),
     /// A part of a journal file is gone for ever. [S:catalogue-12]
     JournalLost(JournalLost),
+    /// The thread has this rollout, too. [S:lineage-2]
+    RolloutCreated {
+        /// The number of the rollout, from the numbers of threads.
+        rollout: ThreadNumber,
+        /// The thread.
+        thread: ThreadNumber,
+        /// The name of the rollout outside.
+        id: ThreadId,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
+    /// The records of the rollout come behind a prefix of another. [S:lineage-3]
+    Based {
+        /// The rollout.
+        rollout: ThreadNumber,
+        /// What it goes on from.
+        base: Base,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
+    /// The base of the rollout is not here, or not whole. [S:lineage-4]
+    Awaits {
+        /// The rollout.
+        rollout: ThreadNumber,
+        /// What its source says of the base.
+        awaited: Awaited,
+    },
+    /// The thread shows this rollout. [S:lineage-5]
+    Current {
+        /// The thread.
+        thread: ThreadNumber,
+        /// One of its rollouts.
+        rollout: ThreadNumber,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
     /// A kind that this build does not know; kept.
     Unknown {
         /// Its kind.
@@ -185,8 +243,24 @@ impl CatalogueRecord {
             CatalogueRecord::Epoch { .. } => Kind::EPOCH,
             CatalogueRecord::Lost(_) => Kind::LOST,
             CatalogueRecord::JournalLost(_) => Kind::JOURNAL_LOST,
+            CatalogueRecord::RolloutCreated { .. } => Kind::ROLLOUT_CREATED,
+            CatalogueRecord::Based { .. } => Kind::BASED,
+            CatalogueRecord::Awaits { .. } => Kind::AWAITS,
+            CatalogueRecord::Current { .. } => Kind::CURRENT,
             CatalogueRecord::Unknown { kind } => *kind,
         }
+    }
+
+    /// Whether only readers of format 2 understand it. [S:lineage-1]
+    #[must_use]
+    pub fn is_of_lineage(&self) -> bool {
+        matches!(
+            self,
+            CatalogueRecord::RolloutCreated { .. }
+                | CatalogueRecord::Based { .. }
+                | CatalogueRecord::Awaits { .. }
+                | CatalogueRecord::Current { .. }
+        )
     }
 
     /// The payload's bytes.
@@ -275,6 +349,40 @@ impl CatalogueRecord {
                 }
                 out.extend_from_slice(&lost.at_ms.to_le_bytes());
             }
+            CatalogueRecord::RolloutCreated {
+                rollout,
+                thread,
+                id,
+                at_ms,
+            } => {
+                out.extend_from_slice(&rollout.0.to_le_bytes());
+                put_stamp(&mut out, *thread, *at_ms);
+                put_text(&mut out, id.as_str());
+            }
+            CatalogueRecord::Based {
+                rollout,
+                base,
+                at_ms,
+            } => {
+                for value in [rollout.0, base.rollout.0, base.end.0, base.chain.0] {
+                    out.extend_from_slice(&value.to_le_bytes());
+                }
+                out.extend_from_slice(&at_ms.to_le_bytes());
+            }
+            CatalogueRecord::Awaits { rollout, awaited } => {
+                for value in [rollout.0, awaited.stated_end, awaited.stated_bytes] {
+                    out.extend_from_slice(&value.to_le_bytes());
+                }
+                put_text(&mut out, awaited.id.as_str());
+            }
+            CatalogueRecord::Current {
+                thread,
+                rollout,
+                at_ms,
+            } => {
+                out.extend_from_slice(&thread.0.to_le_bytes());
+                put_stamp(&mut out, *rollout, *at_ms);
+            }
             CatalogueRecord::Unknown { .. } => panic!("an unknown catalogue record is not written"),
         }
         out
@@ -295,9 +403,7 @@ impl CatalogueRecord {
             Kind::THREAD_CREATED => {
                 let thread = thread(&mut source)?;
                 let at_ms = source.i64()?;
-                let Ok(id) = ThreadId::parse(source.text()?) else {
-                    return source.fail(Problem::Text);
-                };
+                let id = id(&mut source)?;
                 CatalogueRecord::ThreadCreated { thread, id, at_ms }
             }
             Kind::SEGMENT_PUBLISHED => published(&mut source)?,
@@ -335,6 +441,9 @@ impl CatalogueRecord {
             },
             Kind::LOST => lost(&mut source)?,
             Kind::JOURNAL_LOST => journal_lost(&mut source)?,
+            Kind::ROLLOUT_CREATED | Kind::BASED | Kind::AWAITS | Kind::CURRENT => {
+                of_lineage(kind, &mut source)?
+            }
             kind => return Ok(CatalogueRecord::Unknown { kind }),
         };
         source.finish()?;
@@ -350,6 +459,48 @@ fn thread(source: &mut Source<'_>) -> Result<ThreadNumber, DecodeError> {
     } else {
         Ok(thread)
     }
+}
+
+fn id(source: &mut Source<'_>) -> Result<ThreadId, DecodeError> {
+    ThreadId::parse(source.text()?).or_else(|_| source.fail(Problem::Text))
+}
+
+fn of_lineage(kind: Kind, source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {
+    let first = thread(source)?;
+    Ok(match kind {
+        Kind::ROLLOUT_CREATED => CatalogueRecord::RolloutCreated {
+            rollout: first,
+            thread: thread(source)?,
+            at_ms: source.i64()?,
+            id: id(source)?,
+        },
+        Kind::BASED => CatalogueRecord::Based {
+            rollout: first,
+            base: Base {
+                rollout: thread(source)?,
+                end: Ordinal(source.u64()?),
+                chain: ThreadChain(source.u64()?),
+            },
+            at_ms: source.i64()?,
+        },
+        Kind::AWAITS => {
+            let (stated_end, stated_bytes) = (source.u64()?, source.u64()?);
+            let awaited = Awaited {
+                id: id(source)?,
+                stated_end,
+                stated_bytes,
+            };
+            CatalogueRecord::Awaits {
+                rollout: first,
+                awaited,
+            }
+        }
+        _ => CatalogueRecord::Current {
+            thread: first,
+            rollout: thread(source)?,
+            at_ms: source.i64()?,
+        },
+    })
 }
 
 fn published(source: &mut Source<'_>) -> Result<CatalogueRecord, DecodeError> {

@@ -37,6 +37,14 @@ impl Kind {
     pub const LOST: Kind = Kind(139);
     /// Catalogue: a part of a journal file is lost for ever.
     pub const JOURNAL_LOST: Kind = Kind(140);
+    /// Catalogue: a thread got a further rollout.
+    pub const ROLLOUT_CREATED: Kind = Kind(141);
+    /// Catalogue: a rollout goes on where a prefix of another one ends.
+    pub const BASED: Kind = Kind(142);
+    /// Catalogue: a rollout goes on behind a base that is not here, or not whole.
+    pub const AWAITS: Kind = Kind(143);
+    /// Catalogue: which rollout a thread shows.
+    pub const CURRENT: Kind = Kind(144);
 }
 
 /// Properties of a record. [S:record-3]

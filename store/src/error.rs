@@ -217,6 +217,7 @@ fn append_kind(reason: &AppendError) -> ErrorKind {
         AppendError::Busy => ErrorKind::Busy,
         AppendError::Quarantined => ErrorKind::Damaged,
         AppendError::Exists
+        | AppendError::IsBase
         | AppendError::Deleted
         | AppendError::Conflict { .. }
         | AppendError::TooLarge { .. }

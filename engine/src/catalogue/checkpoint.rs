@@ -5,7 +5,7 @@ use turnleaf_format::catalogue::{CatalogueRecord, Run};
 use turnleaf_format::checkpoint::Item;
 use turnleaf_format::{StoreId, ThreadNumber};
 
-use super::{Catalogue, SegmentFact, ThreadFact};
+use super::{Catalogue, ImportFact, Origin, SegmentFact, ThreadFact};
 
 impl Catalogue {
     /// Whether a checkpoint can hold all that the records say: not where some of them mean nothing
@@ -17,7 +17,7 @@ impl Catalogue {
 
     /// How many threads and segments a checkpoint holds.
     pub(crate) fn checkpoint_weight(&self) -> u64 {
-        (self.threads.len() + self.segments.len()) as u64
+        (self.threads.len() + self.lineages.rollouts.len() + self.segments.len()) as u64
     }
 
     /// Whether another sum says the same. Numbers that were only passed over count for nothing.
@@ -56,11 +56,47 @@ impl Catalogue {
             host: String::new(),
         });
         let retired = Item::Retired(self.segments.retired().collect());
+        let threads = threads.chain(self.of_lineages());
         let threads = threads.map(Item::Record).chain([retired]);
         let segments = segments.map(Item::Record);
         let segments = segments.chain([Item::Weights(weights.collect())]);
         let rest = lost.chain(of_journal).chain(epoch).map(Item::Record);
         threads.chain(segments).chain(rest)
+    }
+
+    /// Further rollouts, what rollouts go on from, and which ones are shown.
+    fn of_lineages(&self) -> impl Iterator<Item = CatalogueRecord> {
+        let rollouts = self.lineages.rollouts.iter();
+        let rollouts = rollouts.flat_map(|(rollout, fact)| {
+            let created = CatalogueRecord::RolloutCreated {
+                rollout: *rollout,
+                thread: fact.thread,
+                id: fact.id.clone(),
+                at_ms: fact.created_ms,
+            };
+            let import = fact.import.as_ref();
+            let import = import.map(|import| import_record(*rollout, import));
+            std::iter::once(created).chain(import)
+        });
+        let origins = self.lineages.origins.iter();
+        let origins = origins.map(|(rollout, origin)| match origin {
+            Origin::Base(base) => CatalogueRecord::Based {
+                rollout: *rollout,
+                base: *base,
+                at_ms: 0,
+            },
+            Origin::Awaited(awaited) => CatalogueRecord::Awaits {
+                rollout: *rollout,
+                awaited: awaited.clone(),
+            },
+        });
+        let current = self.lineages.current.iter();
+        let current = current.map(|(thread, rollout)| CatalogueRecord::Current {
+            thread: *thread,
+            rollout: *rollout,
+            at_ms: 0,
+        });
+        rollouts.chain(origins).chain(current)
     }
 
     /// A sum that begins with a checkpoint of this store.
@@ -99,20 +135,25 @@ fn records_of(thread: ThreadNumber, fact: &ThreadFact) -> impl Iterator<Item = C
         archived: true,
         at_ms: 0,
     });
-    let import = fact.import.as_ref().map(|import| CatalogueRecord::Import {
-        thread,
-        source_bytes: import.source_bytes,
-        ordinal_end: import.ordinal_end,
-        file_bytes: import.file_bytes,
-        modified_ns: import.modified_ns,
-        path: import.path.clone(),
-    });
+    let import = fact.import.as_ref();
+    let import = import.map(|import| import_record(thread, import));
     let deleted = fact
         .deleted
         .then_some(CatalogueRecord::Deleted { thread, at_ms: 0 });
     [Some(created), archived, import, deleted]
         .into_iter()
         .flatten()
+}
+
+fn import_record(rollout: ThreadNumber, import: &ImportFact) -> CatalogueRecord {
+    CatalogueRecord::Import {
+        thread: rollout,
+        source_bytes: import.source_bytes,
+        ordinal_end: import.ordinal_end,
+        file_bytes: import.file_bytes,
+        modified_ns: import.modified_ns,
+        path: import.path.clone(),
+    }
 }
 
 impl SegmentFact {

@@ -1,4 +1,4 @@
-use turnleaf_format::catalogue::{CatalogueRecord, Run};
+use turnleaf_format::catalogue::{Awaited, Base, CatalogueRecord, Run};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadId, ThreadNumber};
 
@@ -359,7 +359,95 @@ fn history() -> Vec<CatalogueRecord> {
             at_ms: 8,
         }),
     ]);
+    records.extend(lineage());
     records
+}
+
+/// A revert of thread 1, a fork of it, and a rollout whose base is not here.
+fn lineage() -> Vec<CatalogueRecord> {
+    let rollout = |rollout, thread| CatalogueRecord::RolloutCreated {
+        rollout: ThreadNumber(rollout),
+        thread: ThreadNumber(thread),
+        id: ThreadId::parse(&format!("r{rollout}")).expect("an id"),
+        at_ms: 9,
+    };
+    let current = |thread, rollout| CatalogueRecord::Current {
+        thread: ThreadNumber(thread),
+        rollout: ThreadNumber(rollout),
+        at_ms: 9,
+    };
+    let awaits = |rollout| CatalogueRecord::Awaits {
+        rollout: ThreadNumber(rollout),
+        awaited: Awaited {
+            id: ThreadId::parse("elsewhere").expect("an id"),
+            stated_end: 7,
+            stated_bytes: 70,
+        },
+    };
+    vec![
+        rollout(20, 1),
+        based(20, 1, 4),
+        current(1, 20),
+        created(21),
+        based(21, 20, 2),
+        rollout(22, 3),
+        awaits(22),
+        import_of(22, 5, "a file"),
+        // Found later; shown, and no longer.
+        rollout(23, 3),
+        awaits(23),
+        based(23, 3, 1),
+        current(3, 23),
+        current(3, 3),
+        // Of a deleted thread.
+        rollout(24, 4),
+    ]
+}
+
+fn based(rollout: u64, base: u64, end: u64) -> CatalogueRecord {
+    CatalogueRecord::Based {
+        rollout: ThreadNumber(rollout),
+        base: Base {
+            rollout: ThreadNumber(base),
+            end: Ordinal(end),
+            chain: ThreadChain(end),
+        },
+        at_ms: 9,
+    }
+}
+
+#[test]
+fn a_lineage_is_what_its_records_say() {
+    let mut sum = of(&history());
+    let numbers = |numbers: &mut dyn Iterator<Item = ThreadNumber>| -> Vec<u64> {
+        numbers.map(|number| number.0).collect()
+    };
+    let of_thread = |sum: &Catalogue, thread| numbers(&mut sum.rollouts_of(ThreadNumber(thread)));
+    assert_eq!(of_thread(&sum, 1), [1, 20]);
+    assert_eq!(of_thread(&sum, 3), [3, 22, 23]);
+    assert_eq!(sum.current(ThreadNumber(1)), ThreadNumber(20));
+    assert_eq!(sum.current(ThreadNumber(3)), ThreadNumber(3));
+    assert_eq!(numbers(&mut sum.referrers(ThreadNumber(20))), [21]);
+    assert_eq!(
+        numbers(&mut sum.awaiting().map(|(rollout, _)| rollout)),
+        [22]
+    );
+    assert!(sum.is_deleted(ThreadNumber(24)));
+    assert!(sum.import_of(ThreadNumber(22)).is_some());
+    // No base twice, none that goes on from the rollout itself, none that is not there.
+    for wrong in [
+        based(20, 1, 3),
+        based(1, 21, 1),
+        based(3, 99, 1),
+        based(99, 1, 1),
+    ] {
+        assert!(!sum.apply(&wrong), "{wrong:?}");
+    }
+    assert!(sum.apply(&CatalogueRecord::Deleted {
+        thread: ThreadNumber(21),
+        at_ms: 1
+    }));
+    assert_eq!(numbers(&mut sum.referrers(ThreadNumber(20))), [0; 0]);
 }
 
 /// A checkpoint gives back the same sum, whatever stood in the records.
@@ -397,6 +485,11 @@ fn what_a_checkpoint_holds_changes_only_with_its_version() {
             2,
             "53d02d7c874dd5882a87b7bf6322ceeb13c037aed7c975b25db700ca41efb9f4",
         ),
+        // Further rollouts, bases, current rollouts.
+        (
+            3,
+            "011aa66f7c4e17f2054802ac4963a7b05ad8ef5e64863d83a8c2c9196ece6bcf",
+        ),
     ];
     let is_unknown = |kind| {
         matches!(
@@ -413,6 +506,7 @@ fn what_a_checkpoint_holds_changes_only_with_its_version() {
         store: _,
         threads,
         numbers: _,
+        lineages,
         segments: _,
         epoch: _,
         lost: _,
@@ -421,7 +515,7 @@ fn what_a_checkpoint_holds_changes_only_with_its_version() {
         next_thread: _,
         next_segment: _,
     } = sum;
-    held.extend(format!("{threads:?}").bytes());
+    held.extend(format!("{threads:?}{lineages:?}").bytes());
     let digest = blake3::hash(&held).to_hex();
     assert_eq!(GOLDEN.last(), Some(&(CONTENTS, digest.as_str())));
 }

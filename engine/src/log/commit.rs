@@ -332,7 +332,10 @@ impl Log {
                 .expect("a catalogue record that was just encoded decodes");
             let held = match &fact {
                 CatalogueRecord::Deleted { thread, .. } => {
-                    self.state.catalogue.segments.of_thread(*thread).collect()
+                    let catalogue = &self.state.catalogue;
+                    let rollouts = catalogue.rollouts_of(*thread);
+                    let held = rollouts.flat_map(|of| catalogue.segments.of_thread(of));
+                    held.collect()
                 }
                 _ => Vec::new(),
             };
@@ -344,6 +347,9 @@ impl Log {
             match &fact {
                 CatalogueRecord::ThreadCreated { thread, .. } => {
                     self.view_mut(*thread);
+                }
+                CatalogueRecord::RolloutCreated { rollout, .. } => {
+                    self.view_mut(*rollout);
                 }
                 CatalogueRecord::SegmentPublished {
                     segment,

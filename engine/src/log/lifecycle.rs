@@ -12,17 +12,12 @@ impl Log {
     /// # Errors
     /// [`AppendError::Exists`], [`AppendError::Deleted`].
     pub fn stage_thread(&mut self, id: &ThreadId) -> Result<(ThreadNumber, Ticket), AppendError> {
-        let known = self.state.catalogue.numbers.get(id);
-        if known.is_some_and(|thread| self.state.catalogue.is_deleted(*thread)) {
-            return Err(AppendError::Deleted);
-        }
-        if self.staging.creations.contains_key(id) {
-            return Err(AppendError::Exists);
-        }
-        if let Some(thread) = known.copied() {
+        let known = self.state.catalogue.numbers.get(id).copied();
+        let known = known.filter(|thread| self.state.is_announced(*thread));
+        if let Some(thread) = known.filter(|_| !self.staging.creations.contains_key(id)) {
             return self.stage_arrival(thread, id);
         }
-        let thread = self.state.catalogue.next_thread();
+        let thread = self.new_thread(id)?;
         let at_ms = self.now_ms;
         let created = CatalogueRecord::ThreadCreated {
             thread,
@@ -33,6 +28,18 @@ impl Log {
         self.staging.creations.insert(id.clone(), (thread, ticket));
         self.stage_fact_of(thread, ticket);
         Ok((thread, ticket))
+    }
+
+    /// The number of a thread that is about to be created, whose id must be free.
+    pub(super) fn new_thread(&mut self, id: &ThreadId) -> Result<ThreadNumber, AppendError> {
+        let known = self.state.catalogue.numbers.get(id);
+        if known.is_some_and(|thread| self.state.catalogue.is_deleted(*thread)) {
+            return Err(AppendError::Deleted);
+        }
+        if known.is_some() || self.staging.creations.contains_key(id) {
+            return Err(AppendError::Exists);
+        }
+        Ok(self.state.catalogue.next_thread())
     }
 
     /// Stages that a thread is there of which only a name was imported before. [S:catalogue-15]
@@ -131,11 +138,17 @@ impl Log {
     /// reserve serves for it where the disk is full. [S:catalogue-9]
     ///
     /// # Errors
-    /// [`AppendError::NoThread`]; [`AppendError::Busy`] while an import has the thread.
+    /// [`AppendError::NoThread`]; [`AppendError::Busy`] while an import has one of its rollouts, or
+    /// something may be about to go on from it; [`AppendError::IsBase`].
     pub fn stage_deletion(&mut self, thread: ThreadNumber) -> Result<Ticket, AppendError> {
         self.state.thread(thread).ok_or(AppendError::NoThread)?;
-        if self.leases.contains(&thread) {
+        let catalogue = &self.state.catalogue;
+        let leased = |of| self.leases.contains(&of);
+        if catalogue.rollouts_of(thread).any(leased) || self.has_staged_fact(thread) {
             return Err(AppendError::Busy);
+        }
+        if self.state.referrers_of(thread).next().is_some() {
+            return Err(AppendError::IsBase);
         }
         let at_ms = self.now_ms;
         self.staging.may_use_reserve = true;
@@ -146,7 +159,7 @@ impl Log {
     }
 
     /// Notes that a fact about the thread is staged.
-    fn stage_fact_of(&mut self, thread: ThreadNumber, ticket: Ticket) {
+    pub(super) fn stage_fact_of(&mut self, thread: ThreadNumber, ticket: Ticket) {
         let durable = self.durable_end(thread);
         let staged = self.staging.threads.entry(thread).or_insert(durable);
         staged.facts_upto = ticket.count;
@@ -155,6 +168,16 @@ impl Log {
     /// Forgets a thread whose deletion is durable: its frames, and segments that hold nothing else;
     /// they are among `held`. Readers keep what they hold.
     pub(super) fn forget_thread(&mut self, thread: ThreadNumber, held: &[SegmentId]) {
+        let rollouts: Vec<_> = self.state.catalogue.rollouts_of(thread).collect();
+        for rollout in rollouts {
+            self.forget_rollout(rollout);
+        }
+        for segment in held {
+            self.queue_removal_if_unused(*segment);
+        }
+    }
+
+    fn forget_rollout(&mut self, thread: ThreadNumber) {
         let view = self.state.threads.remove(&thread);
         for frame in view.iter().flat_map(|view| &view.frames) {
             self.journal.released(frame.file.generation, frame.stride());
@@ -165,8 +188,5 @@ impl Log {
             self.journal.released(generation, PINNED_BYTES);
         }
         self.sealing.forget_thread(thread);
-        for segment in held {
-            self.queue_removal_if_unused(*segment);
-        }
     }
 }

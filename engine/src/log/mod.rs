@@ -35,6 +35,7 @@ mod closed;
 mod commit;
 mod footprint;
 mod lifecycle;
+mod lineage;
 mod open;
 mod prepare;
 mod sealing;

@@ -37,6 +37,9 @@ pub enum AppendError {
         /// Where the thread ends, staged batches included.
         end: Ordinal,
     },
+    /// Other threads go on from records of it.
+    #[error("other threads go on from it")]
+    IsBase,
     /// An import has the thread.
     #[error("an import is writing to the thread")]
     Busy,
@@ -133,7 +136,7 @@ impl Log {
         if let Some(staged) = self.staging.threads.get(&thread) {
             return Some(staged.end);
         }
-        self.state.thread(thread)?;
+        self.state.catalogue.thread_of(thread)?;
         self.state.threads.get(&thread).map(|view| view.end)
     }
 

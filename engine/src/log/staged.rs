@@ -200,6 +200,14 @@ impl Log {
         self.staging.newest_of(thread)
     }
 
+    /// Whether a fact about a thread is staged: its creation, its deletion, what goes on from it.
+    pub(super) fn has_staged_fact(&self, thread: ThreadNumber) -> bool {
+        let staged = |of: ThreadNumber| self.staging.threads.get(&of);
+        let settled = self.staging.facts.settled;
+        let mut rollouts = self.state.catalogue.rollouts_of(thread);
+        rollouts.any(|of| staged(of).is_some_and(|staged| staged.facts_upto > settled))
+    }
+
     /// The creation of a thread, while it is only staged.
     #[must_use]
     pub fn staged_creation(&self, id: &ThreadId) -> Option<Ticket> {

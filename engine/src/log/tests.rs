@@ -6,6 +6,7 @@ mod counts;
 mod disks;
 mod held;
 mod lifecycle;
+mod lineage;
 mod seals;
 mod short_runs;
 mod unfinished;

@@ -64,6 +64,28 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The record at another place.
+    pub(super) fn at(&self, ordinal: Ordinal) -> Record<'_> {
+        let Record {
+            kind,
+            flags,
+            timestamp_ms,
+            ref payload,
+            ..
+        } = *self;
+        let payload = match payload {
+            Payload::Whole(bytes) => Payload::Whole(Cow::Borrowed(&**bytes)),
+            Payload::Opaque(len) => Payload::Opaque(*len),
+        };
+        Record {
+            ordinal,
+            kind,
+            flags,
+            timestamp_ms,
+            payload,
+        }
+    }
+
     /// A copy that owns its bytes.
     #[must_use]
     pub fn to_owned_record(&self) -> Record<'static> {

@@ -8,7 +8,7 @@ use turnleaf_format::Ordinal;
 use turnleaf_format::frame::HEADER_BYTES;
 use turnleaf_format::segment::{BlockRow, RunRow};
 
-use super::Reader;
+use super::RolloutReader;
 use super::unit::{Unit, block_unit, frame_unit};
 use crate::disk::read_exact_at;
 use crate::error::{Damage, ReadError};
@@ -20,7 +20,7 @@ pub(super) const SPAN_BYTES: u64 = 512 << 10;
 
 /// The units that hold the listed ordinals (ascending, each once). An ordinal that nothing
 /// holds has no unit.
-pub(super) fn listed(reader: &Reader, ordinals: &[Ordinal]) -> Vec<Result<Unit, ReadError>> {
+pub(super) fn listed(reader: &RolloutReader, ordinals: &[Ordinal]) -> Vec<Result<Unit, ReadError>> {
     let mut units = Vec::new();
     for (index, run) in reader.view.runs.iter().enumerate() {
         let start = ordinals.partition_point(|ordinal| *ordinal < run.from);
@@ -80,7 +80,7 @@ fn neighbours(indices: &[usize]) -> Vec<Range<usize>> {
 }
 
 pub(super) fn open_run(
-    reader: &Reader,
+    reader: &RolloutReader,
     run: &RunRef,
 ) -> Result<(Arc<OpenSegment>, RunRow), ReadError> {
     let claim = |damage: Damage| Damage {
@@ -103,7 +103,7 @@ pub(super) fn open_run(
 }
 
 pub(super) fn block_units(
-    reader: &Reader,
+    reader: &RolloutReader,
     run: usize,
     segment: &OpenSegment,
     group: Range<usize>,
@@ -125,7 +125,7 @@ pub(super) fn block_units(
 }
 
 fn run_units_listed(
-    reader: &Reader,
+    reader: &RolloutReader,
     index: usize,
     ordinals: &[Ordinal],
 ) -> Vec<Result<Unit, ReadError>> {
@@ -164,7 +164,10 @@ fn run_units_listed(
 }
 
 /// The units of neighbouring frames: from memory where they are still there, else with one read.
-pub(super) fn frame_units(reader: &Reader, range: Range<usize>) -> Vec<Result<Unit, ReadError>> {
+pub(super) fn frame_units(
+    reader: &RolloutReader,
+    range: Range<usize>,
+) -> Vec<Result<Unit, ReadError>> {
     let frames = &reader.view.frames[range];
     let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
         return Vec::new();

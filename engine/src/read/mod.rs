@@ -5,6 +5,7 @@
 
 mod assemble;
 mod fetch;
+mod lineage;
 mod repeated;
 mod unit;
 mod verify;
@@ -20,6 +21,7 @@ use turnleaf_format::{Ordinal, ThreadChain};
 use assemble::Assembler;
 pub use assemble::{PARSED_BYTES_MAX, Payload, Record};
 use fetch::listed;
+pub use lineage::Reader;
 use unit::Unit;
 pub use verify::Totals;
 pub(crate) use verify::verify;
@@ -40,31 +42,29 @@ pub struct RunNotes {
     pub bytes: Vec<u8>,
 }
 
-/// What one thread holds at one moment; cheap to clone, unaffected by later appends and seals.
+/// What one rollout holds at one moment; cheap to clone, unaffected by later appends and seals.
+/// What it goes on from is not here: see [`Reader`].
 #[derive(Debug, Clone)]
-pub struct Reader {
+pub(crate) struct RolloutReader {
     pub(crate) view: Arc<ThreadView>,
     pub(crate) segments: Arc<Segments>,
     pub(crate) store: turnleaf_format::StoreId,
 }
 
-impl Reader {
+impl RolloutReader {
     /// One past the newest record.
-    #[must_use]
-    pub fn end(&self) -> Ordinal {
+    pub(crate) fn end(&self) -> Ordinal {
         self.view.end
     }
 
-    /// The thread chain at [`Reader::end`].
-    #[must_use]
-    pub fn chain(&self) -> ThreadChain {
+    /// The thread chain at [`RolloutReader::end`].
+    pub(crate) fn chain(&self) -> ThreadChain {
         self.view.chain
     }
 
     /// The thread chain before `ordinal`, where it can be told without reading: at the borders of
     /// what is stored.
-    #[must_use]
-    pub fn chain_at(&self, ordinal: Ordinal) -> Option<ThreadChain> {
+    pub(crate) fn chain_at(&self, ordinal: Ordinal) -> Option<ThreadChain> {
         let view = &self.view;
         let runs = view
             .runs
@@ -82,7 +82,7 @@ impl Reader {
     /// The thread chain before `ordinal`, read from what holds it.
     ///
     /// # Errors
-    /// As [`Reader::entries`].
+    /// As [`RolloutReader::entries`].
     pub(crate) fn chain_before(&self, ordinal: Ordinal) -> Result<ThreadChain, ReadError> {
         if let Some(chain) = self.chain_at(ordinal) {
             return Ok(chain);
@@ -105,22 +105,19 @@ impl Reader {
 
     /// Ordinals that a repair gave up: first and one past the last, ascending. Reading passes them
     /// by in silence.
-    #[must_use]
-    pub fn given_up(&self) -> Vec<(Ordinal, Ordinal)> {
+    pub(crate) fn given_up(&self) -> Vec<(Ordinal, Ordinal)> {
         let lost = ranges_of(&self.view.given_up);
         lost.filter(|(first, end)| first < end).collect()
     }
 
     /// What was given up as the catalogue states it, ascending; also breaks of the chain, which
     /// have no ordinals.
-    #[must_use]
-    pub fn losses(&self) -> &[Lost] {
+    pub(crate) fn losses(&self) -> &[Lost] {
         &self.view.given_up
     }
 
     /// Ordinals that are known to be lost, with the reason.
-    #[must_use]
-    pub fn holes(&self) -> Vec<Damage> {
+    pub(crate) fn holes(&self) -> Vec<Damage> {
         self.view
             .holes
             .iter()
@@ -134,7 +131,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError::Damaged`] at the first damage; everything before it has been visited, and
     /// reading can go on after the ordinals it names.
-    pub fn entries(
+    pub(crate) fn entries(
         &self,
         from: Ordinal,
         end: Ordinal,
@@ -166,8 +163,8 @@ impl Reader {
     /// as [`Payload::Opaque`].
     ///
     /// # Errors
-    /// As [`Reader::entries`].
-    pub fn records(
+    /// As [`RolloutReader::entries`].
+    pub(crate) fn records(
         &self,
         from: Ordinal,
         end: Ordinal,
@@ -182,8 +179,8 @@ impl Reader {
     /// Visits the records before `end`, newest first, each whole.
     ///
     /// # Errors
-    /// As [`Reader::entries`], in the other direction.
-    pub fn records_back(
+    /// As [`RolloutReader::entries`], in the other direction.
+    pub(crate) fn records_back(
         &self,
         end: Ordinal,
         visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
@@ -217,8 +214,8 @@ impl Reader {
     /// The records with these ordinals, in the order given; neighbouring ones share their reads.
     ///
     /// # Errors
-    /// As [`Reader::entries`]; also when an ordinal is not in the thread.
-    pub fn get(&self, ordinals: &[Ordinal]) -> Result<Vec<Record<'static>>, ReadError> {
+    /// As [`RolloutReader::entries`]; also when an ordinal is not in the thread.
+    pub(crate) fn get(&self, ordinals: &[Ordinal]) -> Result<Vec<Record<'static>>, ReadError> {
         let mut sorted = ordinals.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
@@ -251,8 +248,8 @@ impl Reader {
     /// has none.
     ///
     /// # Errors
-    /// As [`Reader::entries`].
-    pub fn notes_at(&self, first: Ordinal) -> Result<Option<RunNotes>, ReadError> {
+    /// As [`RolloutReader::entries`].
+    pub(crate) fn notes_at(&self, first: Ordinal) -> Result<Option<RunNotes>, ReadError> {
         let Some(run) = self.view.runs.iter().find(|run| run.first == first) else {
             return Ok(None);
         };
@@ -271,8 +268,7 @@ impl Reader {
     }
 
     /// First ordinal of the next run of a segment after `ordinal`.
-    #[must_use]
-    pub fn next_run(&self, ordinal: Ordinal) -> Option<Ordinal> {
+    pub(crate) fn next_run(&self, ordinal: Ordinal) -> Option<Ordinal> {
         let runs = &self.view.runs;
         let at = runs.partition_point(|run| run.first <= ordinal);
         runs.get(at).map(|run| run.first)

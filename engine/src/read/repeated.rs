@@ -3,7 +3,7 @@
 
 use turnleaf_format::{Ordinal, ThreadChain};
 
-use super::Reader;
+use super::RolloutReader;
 use super::unit::{Unit, frame_unit};
 use crate::error::ReadError;
 use crate::view::FrameRef;
@@ -11,7 +11,7 @@ use crate::view::FrameRef;
 /// The units of live frames that hold all ordinals which an error costs, and nothing else of them;
 /// `None` where there are none. Records of chunks are left alone: the units on either side may hold
 /// other chunks of them.
-pub(super) fn repeated(reader: &Reader, error: &ReadError) -> Option<Vec<Unit>> {
+pub(super) fn repeated(reader: &RolloutReader, error: &ReadError) -> Option<Vec<Unit>> {
     let ReadError::Damaged(damage) = error else {
         return None;
     };
@@ -32,7 +32,7 @@ pub(super) fn repeated(reader: &Reader, error: &ReadError) -> Option<Vec<Unit>> 
 }
 
 /// Frames that follow each other from the first ordinal to the end.
-fn frames(reader: &Reader, first: Ordinal, end: Ordinal) -> Option<Vec<&FrameRef>> {
+fn frames(reader: &RolloutReader, first: Ordinal, end: Ordinal) -> Option<Vec<&FrameRef>> {
     let mut found: Vec<&FrameRef> = Vec::new();
     let mut reached = first;
     for frame in &reader.view.repeated {
@@ -56,7 +56,7 @@ fn frames(reader: &Reader, first: Ordinal, end: Ordinal) -> Option<Vec<&FrameRef
 }
 
 /// The chain before an ordinal of the unit, or at its end; `None` where a record has chunks.
-fn chain_at(reader: &Reader, unit: &Unit, end: Ordinal) -> Option<ThreadChain> {
+fn chain_at(reader: &RolloutReader, unit: &Unit, end: Ordinal) -> Option<ThreadChain> {
     let mut chain = unit.chain;
     for entry in unit.all_entries() {
         let (at, entry) = entry.ok()?;

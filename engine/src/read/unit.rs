@@ -7,7 +7,7 @@ use turnleaf_format::frame::{self, FrameHeader, HEADER_BYTES, Position};
 use turnleaf_format::record::{Entries, Entry};
 use turnleaf_format::{DecodeError, Ordinal, Problem, ThreadChain, ThreadNumber};
 
-use super::Reader;
+use super::RolloutReader;
 use crate::disk::read_exact_at;
 use crate::error::{Cause, Damage, ReadError};
 use crate::segment::{Block, OpenSegment};
@@ -139,7 +139,7 @@ pub(super) fn block_unit(
 }
 
 pub(super) fn frame_unit(
-    reader: &Reader,
+    reader: &RolloutReader,
     frame: &FrameRef,
     span_offset: u64,
     span: Option<&[u8]>,

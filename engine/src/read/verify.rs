@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use turnleaf_format::{Ordinal, ThreadChain};
 
-use super::Reader;
+use super::RolloutReader;
 use crate::error::{Cause, Damage, ReadError};
 
 /// What a verification has read.
@@ -19,7 +19,7 @@ pub struct Totals {
 
 /// Reads every record, hands every damage to `report`, and goes on behind it.
 pub(crate) fn verify(
-    reader: &Reader,
+    reader: &RolloutReader,
     report: &mut dyn FnMut(&Damage),
 ) -> Result<Totals, ReadError> {
     let (thread, end) = (reader.view.thread, reader.end());

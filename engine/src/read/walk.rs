@@ -9,7 +9,7 @@ use turnleaf_format::Ordinal;
 use turnleaf_format::frame::HEADER_BYTES;
 use turnleaf_format::segment::{BLOCK_HEADER_BYTES, BlockRow};
 
-use super::Reader;
+use super::RolloutReader;
 use super::fetch::{SPAN_BYTES, block_units, frame_start, frame_units, open_run, seek};
 use super::repeated::repeated;
 use super::unit::Unit;
@@ -41,7 +41,7 @@ enum Direction {
 
 /// The units of a thread between two ordinals, in one direction.
 pub(super) struct Units<'r> {
-    reader: &'r Reader,
+    reader: &'r RolloutReader,
     direction: Direction,
     from: Ordinal,
     end: Ordinal,
@@ -51,15 +51,20 @@ pub(super) struct Units<'r> {
 }
 
 impl<'r> Units<'r> {
-    pub(super) fn forward(reader: &'r Reader, from: Ordinal, end: Ordinal) -> Units<'r> {
+    pub(super) fn forward(reader: &'r RolloutReader, from: Ordinal, end: Ordinal) -> Units<'r> {
         Self::new(reader, Direction::Forward, from, end)
     }
 
-    pub(super) fn backward(reader: &'r Reader, end: Ordinal) -> Units<'r> {
+    pub(super) fn backward(reader: &'r RolloutReader, end: Ordinal) -> Units<'r> {
         Self::new(reader, Direction::Backward, Ordinal(0), end)
     }
 
-    fn new(reader: &'r Reader, direction: Direction, from: Ordinal, end: Ordinal) -> Units<'r> {
+    fn new(
+        reader: &'r RolloutReader,
+        direction: Direction,
+        from: Ordinal,
+        end: Ordinal,
+    ) -> Units<'r> {
         let end = end.min(reader.view.end);
         let extents = extents(reader, from, end);
         Units {
@@ -166,7 +171,7 @@ impl Iterator for Units<'_> {
 }
 
 /// Runs, groups of neighbouring frames, and the holes between them, over `from..end`.
-fn extents(reader: &Reader, from: Ordinal, end: Ordinal) -> VecDeque<Extent> {
+fn extents(reader: &RolloutReader, from: Ordinal, end: Ordinal) -> VecDeque<Extent> {
     let view = &reader.view;
     let mut parts: Vec<(Ordinal, Ordinal, Extent)> = Vec::new();
     let runs = view
@@ -204,7 +209,7 @@ fn extents(reader: &Reader, from: Ordinal, end: Ordinal) -> VecDeque<Extent> {
 }
 
 /// Whether it costs only ordinals that were given up. [S:catalogue-11]
-fn is_given_up(reader: &Reader, error: &ReadError) -> bool {
+fn is_given_up(reader: &RolloutReader, error: &ReadError) -> bool {
     let ReadError::Damaged(damage) = error else {
         return false;
     };

@@ -18,7 +18,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Cause, Damage, ReadError};
 use crate::journal::ScannedFrame;
 use crate::layout::segment_path;
-use crate::read::{Reader, Record};
+use crate::read::{Record, RolloutReader};
 use crate::segment::{OpenSegment, Segments};
 use crate::view::{JournalFile, RunRef, SegmentFile, ThreadView, is_covered};
 
@@ -142,7 +142,12 @@ impl Places<'_> {
     /// Whether what stands a second time of the records before a checkpoint's end can be read where
     /// the catalogue is read from. Else the other copy must serve, and may not go: a frame of the
     /// journal, or a segment that is not in use, whose first ordinal is `spare`. [R:cat-5]
-    fn is_read_where_repeated(self, spare: Option<Ordinal>, reader: &Reader, end: Ordinal) -> bool {
+    fn is_read_where_repeated(
+        self,
+        spare: Option<Ordinal>,
+        reader: &RolloutReader,
+        end: Ordinal,
+    ) -> bool {
         let frames = self
             .frames
             .iter()
@@ -179,8 +184,8 @@ impl Places<'_> {
         (growing.finish(&[], findings), unproven, spare)
     }
 
-    fn reader(self, view: &ThreadView) -> Reader {
-        Reader {
+    fn reader(self, view: &ThreadView) -> RolloutReader {
+        RolloutReader {
             view: Arc::new(view.clone()),
             segments: Arc::clone(self.segments),
             store: self.store,
@@ -219,7 +224,7 @@ impl Places<'_> {
 }
 
 /// What all records of the catalogue add up to, and what is wrong with them.
-pub(crate) fn sum_of_records(reader: &Reader) -> (Catalogue, Findings) {
+pub(crate) fn sum_of_records(reader: &RolloutReader) -> (Catalogue, Findings) {
     let mut findings = Findings::default();
     let nothing = (Ordinal(0), ThreadChain::START, Catalogue::default());
     let stated = (Ordinal(0), ThreadChain::START);
@@ -306,7 +311,7 @@ fn unproven_names(
 /// Adds up the catalogue's records from a place on, with what those before add up to. `stated` is
 /// the newest header's pair: where the segments must reach, and the chain there.
 fn read_records(
-    reader: &Reader,
+    reader: &RolloutReader,
     stated: (Ordinal, ThreadChain),
     (mut from, chain, catalogue): (Ordinal, ThreadChain, Catalogue),
     findings: &mut Findings,
@@ -378,7 +383,7 @@ fn read_records(
 
 /// The sum while it grows.
 struct Adding {
-    reader: Reader,
+    reader: RolloutReader,
     store: StoreId,
     stated: (Ordinal, ThreadChain),
     catalogue: Catalogue,

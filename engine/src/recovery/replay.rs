@@ -260,7 +260,7 @@ fn pinned(
     let closed = findings.closed();
     let lost = journal.lost.iter();
     let lost = lost.map(|frame| (frame.header.thread, frame.generation));
-    lost.filter(|(thread, _)| closed.contains(thread) || !catalogue.threads.contains_key(thread))
+    lost.filter(|(thread, _)| closed.contains(thread) || !catalogue.is_known(*thread))
         .collect()
 }
 
@@ -288,15 +288,15 @@ fn thread_covers(
             runs.push(PublishedRun { run, gone });
         }
     }
-    let cover = |thread: &ThreadNumber| {
-        let mut runs = runs.remove(thread).unwrap_or_default();
+    let cover = |thread: ThreadNumber| {
+        let mut runs = runs.remove(&thread).unwrap_or_default();
         runs.sort_by_key(|run| run.run.first);
-        let given_up = catalogue.given_up(*thread);
-        (*thread, Growing::cover(*thread, runs, given_up, findings))
+        let given_up = catalogue.given_up(thread);
+        (thread, Growing::cover(thread, runs, given_up, findings))
     };
-    let threads = catalogue.threads.keys();
-    let asked_for = |thread: &&ThreadNumber| !catalogue.is_deleted(**thread);
-    threads.filter(asked_for).map(cover).collect()
+    let rollouts = catalogue.all_rollouts();
+    let asked_for = |rollout: &ThreadNumber| !catalogue.is_deleted(*rollout);
+    rollouts.filter(asked_for).map(cover).collect()
 }
 
 /// A segment without a record is kept: nothing tells a crash before its publication from a

@@ -30,9 +30,9 @@ pub(super) fn adopt(
         if orphan.verdict != Verdict::Adopt || !wanted.contains(&repair) {
             continue;
         }
-        let known = &log.state().catalogue.threads;
+        let known = &log.state().catalogue;
         let unknown = orphan.runs().iter().map(|run| run.thread);
-        let unknown: Vec<_> = unknown.filter(|of| !known.contains_key(of)).collect();
+        let unknown: Vec<_> = unknown.filter(|of| !known.is_known(*of)).collect();
         for thread in unknown.into_iter().filter(|thread| created.insert(*thread)) {
             facts.push(CatalogueRecord::ThreadCreated {
                 thread,

@@ -12,7 +12,7 @@ use crate::catalogue::LossRecord;
 use crate::error::{Damage, ReadError, failed};
 use crate::layout::{CATALOGUE, CHECKPOINT, segment_path};
 use crate::log::{OpenError, OpenReport, Snapshot};
-use crate::read::Reader;
+use crate::read::RolloutReader;
 use crate::recovery::{Remark, costs_no_record};
 use crate::state::State;
 use crate::view::is_covered;
@@ -116,7 +116,7 @@ pub(super) fn wrong_checkpoint(used: &Snapshot, whole: Option<&Snapshot>) -> Opt
 /// Damaged segments of the catalogue whose records others hold: they would go with the next owner
 /// if nothing were damaged. [R:cat-5]
 pub(super) fn superseded(snapshot: &Snapshot) -> Vec<Repair> {
-    let reader = snapshot.state().reader(ThreadNumber::CATALOGUE);
+    let reader = snapshot.state().rollout_reader(ThreadNumber::CATALOGUE);
     let runs = reader.iter().flat_map(|reader| &reader.view.runs);
     let used: BTreeSet<String> = runs
         .map(|run| segment_path(run.file.class, run.file.segment))
@@ -139,7 +139,7 @@ pub(super) fn unreadable(
     thread: ThreadNumber,
     known: &[Repair],
 ) -> Result<Vec<Repair>, ReadError> {
-    let Some(reader) = state.reader(thread) else {
+    let Some(reader) = state.rollout_reader(thread) else {
         return Ok(Vec::new());
     };
     let mut known: Vec<_> = known
@@ -191,7 +191,7 @@ fn ordinals(due: &Repair, thread: ThreadNumber) -> Option<(Ordinal, Ordinal)> {
 }
 
 /// Ordinals that cannot be read; neighbours are one stretch, with the first damage of it.
-fn stretches(reader: &Reader) -> Result<Vec<(Ordinal, Ordinal, Damage)>, ReadError> {
+fn stretches(reader: &RolloutReader) -> Result<Vec<(Ordinal, Ordinal, Damage)>, ReadError> {
     let mut found: Vec<(Ordinal, Ordinal, Damage)> = Vec::new();
     let mut from = Ordinal(0);
     while from < reader.end() {
@@ -223,7 +223,7 @@ fn stretches(reader: &Reader) -> Result<Vec<(Ordinal, Ordinal, Damage)>, ReadErr
 /// of their records is lost.
 fn bad_catalogue(state: &State) -> Result<Vec<Repair>, ReadError> {
     let mut due = Vec::new();
-    let Some(reader) = state.reader(ThreadNumber::CATALOGUE) else {
+    let Some(reader) = state.rollout_reader(ThreadNumber::CATALOGUE) else {
         return Ok(due);
     };
     for run in &reader.view.runs {

@@ -8,7 +8,7 @@ use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
 
 use super::orphan::Orphan;
 use crate::log::Log;
-use crate::read::Reader;
+use crate::read::RolloutReader;
 use crate::state::State;
 
 /// Says which thread a record names that begins one; `None` where it names none.
@@ -52,7 +52,7 @@ impl Names<'_> {
 /// The record that begins a thread: what the journal has of it, or a segment that no record
 /// mentions.
 fn first_record(state: &State, thread: ThreadNumber, orphans: &[Orphan]) -> Option<Vec<u8>> {
-    let of_journal = state.reader(thread);
+    let of_journal = state.rollout_reader(thread);
     let of_segments = orphans
         .iter()
         .filter_map(|orphan| orphan.reader(state, thread));
@@ -62,7 +62,7 @@ fn first_record(state: &State, thread: ThreadNumber, orphans: &[Orphan]) -> Opti
         .find_map(|reader| first_of(&reader))
 }
 
-fn first_of(reader: &Reader) -> Option<Vec<u8>> {
+fn first_of(reader: &RolloutReader) -> Option<Vec<u8>> {
     let found = reader.get(&[Ordinal(0)]).ok()?;
     let record = found.first().filter(|record| record.kind == Kind::LINE)?;
     record.bytes().map(<[u8]>::to_vec)

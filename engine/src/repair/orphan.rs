@@ -10,7 +10,7 @@ use crate::catalogue::LossRecord;
 use crate::error::ReadError;
 use crate::layout::{segment_of, segment_path};
 use crate::log::OpenReport;
-use crate::read::Reader;
+use crate::read::RolloutReader;
 use crate::recovery::Remark;
 use crate::state::State;
 use crate::view::{RunRef, SegmentFile, ThreadView};
@@ -47,7 +47,7 @@ impl Orphan {
     }
 
     /// A reader of what it holds of a thread.
-    pub(super) fn reader(&self, state: &State, thread: ThreadNumber) -> Option<Reader> {
+    pub(super) fn reader(&self, state: &State, thread: ThreadNumber) -> Option<RolloutReader> {
         let mut runs = self.runs().iter();
         let run = runs.find(|run| run.thread == thread)?;
         Some(alone(state, self.segment, run))
@@ -128,10 +128,11 @@ fn judge(state: &State, segment: SegmentId, lacks: bool) -> Orphan {
 /// Whether a run holds what cannot be read elsewhere. Beyond the end of a thread stands what was
 /// never acknowledged, unless the catalogue has lost something.
 fn gains(state: &State, run: &Run, lacks: bool) -> bool {
-    let Some(fact) = state.catalogue.threads.get(&run.thread) else {
+    if state.catalogue.thread_of(run.thread).is_none() {
         return lacks;
-    };
-    let view = state.threads.get(&run.thread).filter(|_| !fact.deleted);
+    }
+    let is_deleted = state.catalogue.is_deleted(run.thread);
+    let view = state.threads.get(&run.thread).filter(|_| !is_deleted);
     view.is_some_and(|view| {
         let fills = |first, end| run.first_ordinal < end && first < run.ordinal_end;
         let mut holes = view.holes.iter();
@@ -144,7 +145,7 @@ fn fits(state: &State, segment: SegmentId, run: &Run) -> Result<bool, ReadError>
     if run.thread == ThreadNumber::CATALOGUE {
         return Ok(false);
     }
-    let Some(reader) = state.reader(run.thread) else {
+    let Some(reader) = state.rollout_reader(run.thread) else {
         return Ok(true);
     };
     let end = reader.end();
@@ -162,7 +163,7 @@ fn fits(state: &State, segment: SegmentId, run: &Run) -> Result<bool, ReadError>
 }
 
 /// Whether a thread has a chain at a place, or may have.
-fn agrees(reader: &Reader, at: Ordinal, chain: ThreadChain) -> Result<bool, ReadError> {
+fn agrees(reader: &RolloutReader, at: Ordinal, chain: ThreadChain) -> Result<bool, ReadError> {
     let end = reader.end();
     // What a hole at the end held is not known, and so is the chain behind it.
     let open = reader.view.holes.last().is_some_and(|hole| hole.end == end);
@@ -173,7 +174,7 @@ fn agrees(reader: &Reader, at: Ordinal, chain: ThreadChain) -> Result<bool, Read
 }
 
 /// The chain at a place, unless damage hides it.
-fn known_chain(reader: &Reader, at: Ordinal) -> Result<Option<ThreadChain>, ReadError> {
+fn known_chain(reader: &RolloutReader, at: Ordinal) -> Result<Option<ThreadChain>, ReadError> {
     match reader.chain_before(at) {
         Ok(chain) => Ok(Some(chain)),
         // Damage hides it; a device that did not read may show it the next time.
@@ -183,7 +184,7 @@ fn known_chain(reader: &Reader, at: Ordinal) -> Result<Option<ThreadChain>, Read
 }
 
 /// A reader of what the segment holds and nothing else.
-fn alone(state: &State, segment: SegmentId, run: &Run) -> Reader {
+fn alone(state: &State, segment: SegmentId, run: &Run) -> RolloutReader {
     let file = SegmentFile {
         segment,
         class: Class::Run,
@@ -191,7 +192,7 @@ fn alone(state: &State, segment: SegmentId, run: &Run) -> Reader {
     };
     let mut view = ThreadView::new(run.thread);
     view.add_run(RunRef::of(&file.into(), run));
-    Reader {
+    RolloutReader {
         view: view.into(),
         segments: state.segments.clone(),
         store: state.store,

@@ -66,7 +66,7 @@ fn rebuild_catalogue(
     log: &mut Log,
     segment: SegmentId,
 ) -> Result<Option<Option<String>>, RepairError> {
-    let Some(reader) = log.state().reader(ThreadNumber::CATALOGUE) else {
+    let Some(reader) = log.state().rollout_reader(ThreadNumber::CATALOGUE) else {
         return Ok(None);
     };
     let runs = &reader.view.runs;
@@ -103,7 +103,7 @@ fn rounds<'r>(
 ) -> Vec<Vec<Part>> {
     let mut rounds: Vec<Vec<Part>> = Vec::new();
     for run in runs {
-        let Some(reader) = log.state().reader(run.thread) else {
+        let Some(reader) = log.state().rollout_reader(run.thread) else {
             continue;
         };
         let pieces = pieces(&reader.view, segment, run);

@@ -67,6 +67,34 @@ fn records() -> Vec<CatalogueRecord> {
         },
         lost(3, 9),
         journal_lost(4, 8192, 9000),
+        CatalogueRecord::RolloutCreated {
+            rollout: ThreadNumber(5),
+            thread,
+            id: ThreadId::parse("0199a2c4-77f2").unwrap(),
+            at_ms,
+        },
+        CatalogueRecord::Based {
+            rollout: ThreadNumber(5),
+            base: Base {
+                rollout: thread,
+                end: Ordinal(9),
+                chain: ThreadChain(0x0102_0304_0506_0708),
+            },
+            at_ms,
+        },
+        CatalogueRecord::Awaits {
+            rollout: ThreadNumber(5),
+            awaited: Awaited {
+                id: ThreadId::parse("0199a2c4-77f3").unwrap(),
+                stated_end: 12,
+                stated_bytes: 3_456,
+            },
+        },
+        CatalogueRecord::Current {
+            thread,
+            rollout: ThreadNumber(5),
+            at_ms,
+        },
     ]
 }
 
@@ -119,7 +147,7 @@ fn every_truncation_and_every_extension_is_refused() {
 
 #[test]
 fn an_unknown_kind_is_kept() {
-    for kind in [Kind::DICTIONARY, Kind(141), Kind(255), Kind::LINE] {
+    for kind in [Kind::DICTIONARY, Kind(145), Kind(255), Kind::LINE] {
         let record = CatalogueRecord::decode(kind, b"anything");
         assert_eq!(record, Ok(CatalogueRecord::Unknown { kind }));
         assert_eq!(record.map(|record| record.kind()), Ok(kind));

@@ -324,6 +324,55 @@ fn catalogue(record: &CatalogueRecord) -> Json {
             ];
             ("epoch", fields)
         }
+        CatalogueRecord::RolloutCreated {
+            rollout,
+            thread,
+            id,
+            at_ms,
+        } => {
+            let fields = vec![
+                ("rollout", rollout.0.into()),
+                ("thread", thread.0.into()),
+                ("id", Json::text(id.as_str())),
+                ("at_ms", (*at_ms).into()),
+            ];
+            ("rollout_created", fields)
+        }
+        CatalogueRecord::Based {
+            rollout,
+            base,
+            at_ms,
+        } => {
+            let fields = vec![
+                ("rollout", rollout.0.into()),
+                ("base", base.rollout.0.into()),
+                ("base_end", base.end.0.into()),
+                ("base_chain", Json::hex(base.chain.0)),
+                ("at_ms", (*at_ms).into()),
+            ];
+            ("based", fields)
+        }
+        CatalogueRecord::Awaits { rollout, awaited } => {
+            let fields = vec![
+                ("rollout", rollout.0.into()),
+                ("stated_end", awaited.stated_end.into()),
+                ("stated_bytes", awaited.stated_bytes.into()),
+                ("base_id", Json::text(awaited.id.as_str())),
+            ];
+            ("awaits", fields)
+        }
+        CatalogueRecord::Current {
+            thread,
+            rollout,
+            at_ms,
+        } => {
+            let fields = vec![
+                ("thread", thread.0.into()),
+                ("rollout", rollout.0.into()),
+                ("at_ms", (*at_ms).into()),
+            ];
+            ("current", fields)
+        }
         CatalogueRecord::Unknown { kind } => ("unknown", vec![("kind", kind.0.into())]),
     };
     fields.insert(0, ("record", Json::text(name)));

@@ -84,7 +84,7 @@ impl Store {
                 Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
                 Err(ReadError::Damaged(damage)) => {
                     self.saw_damage(&damage);
-                    let behind = damage.ordinals.map_or(reader.end(), |(_, end)| end);
+                    let behind = reader.behind(&damage);
                     from = behind.max(from.plus(1));
                 }
             }

@@ -312,7 +312,7 @@ impl<'g, 's> Sink<'g, 's> {
         // What the segment takes over from the journal belongs to its notes too.
         let (reader, from, end) = run.taken_over();
         let mut notes = Notes::default();
-        self.notes = notes::add(&mut notes, reader, from, end).then_some(notes);
+        self.notes = notes::add(&mut notes, &reader, from, end).then_some(notes);
         self.run = Some(run);
         for line in std::mem::take(&mut self.held) {
             self.push_run(&line.bytes, line.flags)?;

@@ -408,7 +408,7 @@ impl Store {
                 Err(ReadError::Disk(failure)) => return Err(Stop::Batch(Error::Disk(failure))),
                 Err(ReadError::Damaged(damage)) => {
                     self.meet_damage(&damage, &mut fed.damage);
-                    let resume = damage.ordinals.map_or(end, |(_, after)| after);
+                    let resume = reader.behind(&damage).min(end);
                     fed.end = resume.clamp(fed.end.plus(1), end);
                 }
             }

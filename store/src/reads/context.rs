@@ -160,7 +160,7 @@ impl Store {
                 (_, Some(Error::Damaged { damage, .. }))
                 | (Err(ReadError::Damaged(damage)), None) => {
                     self.meet_damage(&damage, &mut report.damage);
-                    let behind = damage.ordinals.map_or(end, |(_, behind)| behind);
+                    let behind = reader.behind(&damage).min(end);
                     from = behind.max(from.plus(1));
                 }
                 (_, Some(error)) => return Err(error),
@@ -221,7 +221,9 @@ impl Store {
                 (Ok(()), None) => break,
                 (Err(ReadError::Damaged(damage)), None) => {
                     self.meet_damage(&damage, met);
-                    let first = damage.ordinals.map_or(Ordinal(0), |(first, _)| first);
+                    let first = reader
+                        .visible(&damage)
+                        .map_or(Ordinal(0), |(first, _)| first);
                     let first = first.min(Ordinal(below.0 - 1));
                     unread.push((first, below));
                     below = first;

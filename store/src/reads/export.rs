@@ -61,7 +61,7 @@ impl Store {
                         }
                     }
                     self.saw_damage(&damage);
-                    let resume = damage.ordinals.map_or(end, |(_, after)| after);
+                    let resume = reader.behind(&damage);
                     written.next = resume.max(written.next.plus(1));
                     written.break_off()?;
                 }

@@ -135,7 +135,7 @@ fn note_error(odd: &mut Vec<String>) {
 /// All pieces that can be read, damage passed over.
 fn read(state: &State, number: ThreadNumber, odd: &mut Vec<String>) -> Vec<(u64, Piece)> {
     let reader = state.reader(number).expect("a known thread has a view");
-    odd.extend(reader.holes().iter().map(ToString::to_string));
+    odd.extend(reader.holes().iter().map(|hole| format!("{hole:?}")));
     let mut pieces = Vec::new();
     let met = go_around(reader.end(), &mut |from, passed| {
         reader.entries(from, reader.end(), &mut |ordinal, entry| {

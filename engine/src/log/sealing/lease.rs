@@ -15,7 +15,7 @@ impl Log {
     /// # Errors
     /// [`AppendError::NoThread`], [`AppendError::Busy`], [`AppendError::Quarantined`].
     pub fn lease(&mut self, thread: ThreadNumber) -> Result<(), AppendError> {
-        self.state.thread(thread).ok_or(AppendError::NoThread)?;
+        self.state.thread_of(thread).ok_or(AppendError::NoThread)?;
         if self.closed.contains(thread) {
             return Err(AppendError::Quarantined);
         }

@@ -15,7 +15,7 @@ use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadNumber};
 use super::SealGoal;
 use super::write::{Part, Planned, SealPlan};
 use crate::log::Log;
-use crate::read::Reader;
+use crate::read::RolloutReader;
 use crate::stretch::{Sizes, Stretch, Stretches, weight_of};
 use crate::view::{FrameRef, RunRef, ThreadView};
 
@@ -274,7 +274,7 @@ impl Log {
     }
 
     pub(super) fn part_of(&self, thread: ThreadNumber, stretch: Stretch) -> Option<Part> {
-        let reader = self.state.reader(thread)?;
+        let reader = self.state.rollout_reader(thread)?;
         let replaces = replaced(&reader.view, stretch.first, stretch.end);
         Some(Part {
             reader,
@@ -288,7 +288,7 @@ impl Log {
     /// What the journal holds of a thread's open stretch, and before it the runs that are less than
     /// twice as large as what is being written.
     fn tiered_part(&self, thread: ThreadNumber) -> Option<Part> {
-        let reader = self.state.reader(thread)?;
+        let reader = self.state.rollout_reader(thread)?;
         let open = self.open_of(&reader.view);
         let (mut from, mut bytes) = (reader.view.sealed().0, self.open_bytes(thread));
         let mut replaces = Vec::new();
@@ -355,7 +355,7 @@ impl Log {
     }
 
     fn moved_part(&self, thread: ThreadNumber, segment: SegmentId) -> Option<Part> {
-        let reader = self.state.reader(thread)?;
+        let reader = self.state.rollout_reader(thread)?;
         let run = reader
             .view
             .runs
@@ -398,7 +398,7 @@ impl Log {
         if first.file.generation > oldest || !view.holes.is_empty() || rests {
             return None;
         }
-        let reader: Reader = self.state.reader(ThreadNumber::CATALOGUE)?;
+        let reader: RolloutReader = self.state.rollout_reader(ThreadNumber::CATALOGUE)?;
         let from = view.sealed().0;
         let end = view.next_given_up(from).unwrap_or(view.end).min(view.end);
         let mut part = Part {

@@ -11,7 +11,7 @@ use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadNumber};
 
 use crate::disk::Disk;
 use crate::error::{DiskFailure, ReadError};
-use crate::read::Reader;
+use crate::read::{Reader, RolloutReader};
 use crate::segment::{Sealed, SegmentWriter};
 use crate::stretch::{Sizes, Stretch};
 
@@ -39,7 +39,7 @@ pub(crate) struct Planned {
 /// What one thread gives to a segment.
 #[derive(Debug)]
 pub(crate) struct Part {
-    pub(crate) reader: Reader,
+    pub(crate) reader: RolloutReader,
     pub(crate) from: Ordinal,
     pub(crate) end: Ordinal,
     /// What its records weigh, where that matters.
@@ -58,6 +58,11 @@ impl Part {
         self.end = next.end;
         self.bytes += next.bytes;
         self.replaces.extend(next.replaces);
+    }
+
+    /// A reader of the rollout that counts as the rollout does.
+    fn own_records(&self) -> Reader {
+        Reader::of([], self.reader.clone())
     }
 
     pub(crate) fn thread(&self) -> ThreadNumber {
@@ -161,7 +166,7 @@ impl SealPlan {
             )?;
             for part in &planned.parts {
                 part.write(&mut writer)?;
-                writer.end_run(&notes(&part.reader, part.from, part.end))?;
+                writer.end_run(&notes(&part.own_records(), part.from, part.end))?;
                 done.replaces.extend(part.replaced_by(planned.segment));
             }
             done.segments.push(writer.finish()?);
@@ -239,8 +244,8 @@ impl RunWriter {
 
     /// What the segment takes over from the journal and from packs: its reader and range.
     #[must_use]
-    pub fn taken_over(&self) -> (&Reader, Ordinal, Ordinal) {
-        (&self.part.reader, self.part.from, self.part.end)
+    pub fn taken_over(&self) -> (Reader, Ordinal, Ordinal) {
+        (self.part.own_records(), self.part.from, self.part.end)
     }
 
     /// Completes the segment: every byte is durable and was read back when this returns. Nothing

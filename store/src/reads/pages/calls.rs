@@ -110,7 +110,7 @@ fn cut_off(
     calls: &[ItemAt],
 ) -> Result<HashSet<Ordinal>, Error> {
     let holes = reader.holes().into_iter();
-    let mut lost: Vec<(Ordinal, Ordinal)> = holes.filter_map(|hole| hole.ordinals).collect();
+    let mut lost: Vec<(Ordinal, Ordinal)> = holes.collect();
     lost.extend(reader.given_up());
     let mut found = HashSet::new();
     for (at, call) in calls {

@@ -1,0 +1,227 @@
+//! Forks, further rollouts of a thread and bases that are found later.
+
+use turnleaf_format::catalogue::Awaited;
+
+use super::*;
+use crate::Origin;
+
+fn id(name: &str) -> ThreadId {
+    ThreadId::parse(name).unwrap()
+}
+
+fn durable<T>(log: &mut Log, staged: Result<(T, Ticket), AppendError>) -> T {
+    let (staged, ticket) = staged.unwrap();
+    log.commit_all();
+    assert!(matches!(log.outcome(ticket), Outcome::Durable));
+    staged
+}
+
+fn base(log: &Log, rollout: ThreadNumber, end: u64) -> turnleaf_format::catalogue::Base {
+    let reader = log.state().reader(rollout).unwrap();
+    reader.base_at(Ordinal(end)).unwrap().unwrap()
+}
+
+fn fork(log: &mut Log, name: &str, of: ThreadNumber, end: u64) -> ThreadNumber {
+    let base = base(log, of, end);
+    let staged = log.stage_fork(&id(name), base);
+    durable(log, staged)
+}
+
+fn revert(log: &mut Log, thread: ThreadNumber, name: &str, end: u64) -> ThreadNumber {
+    let reader = log.state().reader(log.state().current(thread)).unwrap();
+    let origin = reader.base_at(Ordinal(end)).unwrap().map(Origin::Base);
+    let staged = log.stage_rollout(thread, &id(name), origin, true);
+    durable(log, staged)
+}
+
+fn lines(log: &Log, rollout: ThreadNumber) -> String {
+    let lines = all(&log.state().reader(rollout).unwrap());
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| String::from_utf8(line.clone()).unwrap())
+        .collect();
+    lines.join(" ")
+}
+
+/// What every reader of a lineage must agree on, at every border and within.
+fn check(log: &Log, rollout: ThreadNumber, expected: &str) {
+    assert_eq!(lines(log, rollout), expected);
+    let reader = log.state().reader(rollout).unwrap();
+    let words: Vec<&str> = expected.split(' ').collect();
+    assert_eq!(reader.end(), Ordinal(words.len() as u64));
+    for from in 0..=words.len() {
+        let mut found = Vec::new();
+        let from_here = Ordinal(from as u64);
+        let read = reader.entries(from_here, reader.end(), &mut |at, entry| {
+            assert_eq!(at, Ordinal((from + found.len()) as u64));
+            found.push(entry.bytes.to_vec());
+            ControlFlow::Continue(())
+        });
+        read.unwrap();
+        assert_eq!(found.len(), words.len() - from);
+        let base = reader.base_at(from_here).unwrap();
+        let chain = base.map(|base| base.chain);
+        if let (Some(told), Some(chain)) = (reader.chain_at(from_here), chain) {
+            assert_eq!(told, chain, "{from}");
+        }
+    }
+    assert_eq!(reader.chain_at(reader.end()), Some(reader.chain()));
+}
+
+#[test]
+fn a_fork_and_a_revert_show_a_prefix_and_what_came_behind_it() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[b"a0", b"a1", b"a2", b"a3"]);
+    let b = fork(&mut log, "b", a, 3);
+    append(&mut log, b, &[b"b3", b"b4"]);
+    append(&mut log, a, &[b"a4"]);
+    let c = fork(&mut log, "c", b, 4);
+    let r = revert(&mut log, a, "r", 2);
+    append(&mut log, r, &[b"r2"]);
+    // Back beyond the base.
+    let s = revert(&mut log, b, "s", 1);
+    append(&mut log, s, &[b"s1"]);
+    let t = revert(&mut log, c, "t", 0);
+    append(&mut log, t, &[b"t0"]);
+    let check_all = |log: &Log| {
+        check(log, a, "a0 a1 a2 a3 a4");
+        check(log, b, "a0 a1 a2 b3 b4");
+        check(log, c, "a0 a1 a2 b3");
+        check(log, r, "a0 a1 r2");
+        check(log, s, "a0 s1");
+        check(log, t, "t0");
+        let state = log.state();
+        let current = [a, b, c].map(|thread| state.current(thread));
+        assert_eq!(current, [r, s, t]);
+        assert_eq!(state.threads().count(), 3);
+        assert_eq!(state.thread_of(r), Some(a));
+        for rollout in [a, b, c, r, s, t] {
+            let verified = state.verify_thread(rollout, &mut |damage| panic!("{damage}"));
+            verified.unwrap();
+        }
+    };
+    check_all(&log);
+    seal(&mut log, SealGoal::Everything);
+    check_all(&log);
+    log.close().unwrap();
+    let mut log = home.open();
+    check_all(&log);
+    append(&mut log, r, &[b"r3"]);
+    assert_eq!(lines(&log, r), "a0 a1 r2 r3");
+    log.close().unwrap();
+    let snapshot = home.snapshot();
+    let reader = snapshot.state().reader(r).unwrap();
+    assert_eq!(all(&reader).len(), 4);
+    let rollouts: Vec<_> = reader.rollouts().collect();
+    assert_eq!(
+        rollouts,
+        [(a, Ordinal(0), Ordinal(2)), (r, Ordinal(2), Ordinal(4))]
+    );
+    assert_eq!(reader.inherited_end(), Ordinal(2));
+}
+
+#[test]
+fn a_thread_that_others_go_on_from_is_not_deleted() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[b"a0", b"a1"]);
+    let r = revert(&mut log, a, "r", 1);
+    append(&mut log, r, &[b"r1"]);
+    let based = base(&log, r, 2);
+    // Staged, not durable yet: neither goes before the other.
+    let (b, ticket) = log.stage_fork(&id("b"), based).unwrap();
+    assert_eq!(log.stage_deletion(a), Err(AppendError::Busy));
+    log.commit_all();
+    assert!(matches!(log.outcome(ticket), Outcome::Durable));
+    assert_eq!(log.stage_deletion(a), Err(AppendError::IsBase));
+    let referrers: Vec<_> = log.state().referrers_of(a).collect();
+    assert_eq!(referrers, [b]);
+    let ticket = log.stage_deletion(b).unwrap();
+    assert_eq!(
+        log.stage_fork(&id("c"), based),
+        Ok((ThreadNumber(4), ticket_after(ticket)))
+    );
+    log.commit_all();
+    let ticket = log.stage_deletion(log.state().thread_number(&id("c")).unwrap());
+    ticket.unwrap();
+    log.commit_all();
+    let based = base(&log, a, 1);
+    log.stage_deletion(a).unwrap();
+    assert_eq!(log.stage_fork(&id("d"), based), Err(AppendError::Busy));
+    log.commit_all();
+    assert_eq!(log.stage_fork(&id("d"), based), Err(AppendError::NoThread));
+    assert!(log.state().reader(a).is_none());
+    assert!(log.state().reader(r).is_none());
+    assert_eq!(
+        log.stage(r, None, &[line(b"late")]),
+        Err(AppendError::NoThread)
+    );
+    log.close().unwrap();
+    let log = home.open();
+    assert!(log.state().reader(r).is_none());
+    assert_eq!(log.state().threads().count(), 0);
+}
+
+fn ticket_after(ticket: Ticket) -> Ticket {
+    Ticket {
+        count: ticket.count + 1,
+        ..ticket
+    }
+}
+
+#[test]
+fn a_base_is_found_later() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    let awaited = Awaited {
+        id: id("far"),
+        stated_end: 2,
+        stated_bytes: 6,
+    };
+    let staged = log.stage_rollout(a, &id("r"), Some(Origin::Awaited(awaited.clone())), true);
+    let r = durable(&mut log, staged);
+    append(&mut log, r, &[b"r2"]);
+    assert_eq!(lines(&log, r), "r2");
+    assert_eq!(log.state().awaiting().collect::<Vec<_>>(), [(r, &awaited)]);
+    let far = thread(&mut log, "far");
+    append(&mut log, far, &[b"f0", b"f1", b"f2"]);
+    let based = base(&log, far, 2);
+    log.stage_origin(r, Origin::Base(based)).unwrap();
+    log.commit_all();
+    check(&log, r, "f0 f1 r2");
+    assert_eq!(log.state().awaiting().count(), 0);
+    let again = log.stage_origin(r, Origin::Base(based));
+    assert_eq!(again, Err(AppendError::Exists));
+    // Not behind what is there, and never in a circle.
+    let beyond = turnleaf_format::catalogue::Base {
+        end: Ordinal(4),
+        ..based
+    };
+    let refused = log.stage_origin(a, Origin::Base(beyond));
+    assert_eq!(refused, Err(AppendError::NoThread));
+    let circle = base(&log, r, 3);
+    let refused = log.stage_origin(far, Origin::Base(circle));
+    assert_eq!(refused, Err(AppendError::NoThread));
+    log.close().unwrap();
+    check(&home.open(), r, "f0 f1 r2");
+}
+
+#[test]
+fn an_older_rollout_is_shown_again() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[b"a0"]);
+    let r = revert(&mut log, a, "r", 0);
+    assert_eq!(log.state().current(a), r);
+    log.stage_current(a, a).unwrap().unwrap();
+    log.commit_all();
+    assert_eq!(log.state().current(a), a);
+    assert_eq!(log.stage_current(a, a), Ok(None));
+    let b = thread(&mut log, "b");
+    assert_eq!(log.stage_current(b, r), Err(AppendError::NoThread));
+}
