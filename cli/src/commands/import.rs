@@ -67,6 +67,7 @@ pub(crate) fn run(global: &Global, args: &ImportArgs) -> Result<Outcome, Failure
             import_all(global, store, &found, &mut sum)
         })?;
     }
+    sum.remark_homes(&found.homes);
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     sum.tell(global, elapsed_ms, args.dry_run)?;
     Ok(if sum.skipped.is_empty() {

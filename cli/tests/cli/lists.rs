@@ -31,6 +31,27 @@ fn listed(home: &Home, args: &[&str]) -> Vec<u32> {
     threads.map(number).collect()
 }
 
+/// Nickname and role of a spawned thread are those of its source, as the runtime shows them, unless
+/// the head has its own.
+#[test]
+fn a_spawned_thread_has_the_nickname_and_the_role_of_its_source() {
+    let home = Home::new();
+    let spawn = r#","source":{"subagent":{"thread_spawn":{"parent_thread_id":"p","depth":1,"agent_nickname":"Ada","agent_type":"worker"}}}"#;
+    let lacks = r#","source":{"subagent":{"thread_spawn":{"parent_thread_id":"p","agent_nickname":null,"agent_role":7}}}"#;
+    let own = format!(r#","agent_nickname":"Eve"{spawn}"#);
+    for (number, source, expect) in [
+        (1, spawn, ["p", "Ada", "worker"]),
+        (2, own.as_str(), ["p", "Eve", "worker"]),
+        (3, lacks, ["p", "", ""]),
+    ] {
+        import(&home, number, "/w", source);
+        let thread = &home.json(&["show", &id(number)], 0)["thread"];
+        let shown = ["parentThreadId", "agentNickname", "agentRole"];
+        let shown = shown.map(|key| thread[key].as_str().unwrap_or(""));
+        assert_eq!(shown, expect, "{number}");
+    }
+}
+
 /// Files from before the field name their parent in the source alone.
 #[test]
 fn parents_and_kinds_are_those_of_the_source() {

@@ -56,6 +56,37 @@ fn the_newer_name_wins() {
     );
 }
 
+/// A row of an index whose clock was ahead is newer than what was before it, and no newer than what
+/// is said later: neither than a name that is given here, nor than a row with the right time.
+#[test]
+fn a_name_from_the_future_is_no_newer_than_one_that_is_given_later() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    let ahead = (THREAD, "Ahead", "2999-01-01T00:00:00Z");
+    let path = index(&home, &[ahead]);
+    home.import(&path, 0);
+    assert_eq!(name(&home), "Ahead");
+    for mine in ["Mine", "Mine, too"] {
+        home.json(&["name", THREAD, mine], 0);
+        home.import(&path, 0);
+        assert_eq!(name(&home), mine);
+    }
+    let now = jiff::Timestamp::now().to_string();
+    let said = home.import(&index(&home, &[ahead, (THREAD, "Right", &now)]), 0);
+    assert_eq!(
+        (said["addedNames"].clone(), name(&home)),
+        (1.into(), "Right".into())
+    );
+    // A later row of that clock is news once.
+    let later = index(&home, &[(THREAD, "Further", "2999-01-01T00:00:01Z")]);
+    home.import(&later, 0);
+    assert_eq!(name(&home), "Further");
+    home.json(&["name", THREAD, ""], 0);
+    home.import(&later, 0);
+    home.import(&index(&home, &[ahead]), 0);
+    assert_eq!(name(&home), Value::Null);
+}
+
 #[test]
 fn an_undated_name_is_taken_where_there_is_none() {
     let home = Home::new();

@@ -60,6 +60,8 @@ pub fn apply<R: Rows>(
             if let Some(name) = &metadata.name {
                 state.meta.name = (!name.is_empty()).then(|| name.to_string());
                 state.meta.named_at_ms = Some(metadata.named_at_ms);
+                let latest = &mut state.meta.name_stated_at_ms;
+                *latest = (*latest).max(Some(metadata.stated_at_ms));
             }
             return Ok(());
         }

@@ -242,6 +242,8 @@ pub struct ThreadMeta {
     pub name: Option<String>,
     /// When it was given or taken away, Unix milliseconds; `None` when it never was.
     pub named_at_ms: Option<i64>,
+    /// The latest time that any of its names states, also one that is still to come.
+    pub name_stated_at_ms: Option<i64>,
     pub preview: Option<String>,
     pub first_user_message: Option<String>,
     pub title: Option<String>,

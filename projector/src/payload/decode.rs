@@ -122,7 +122,7 @@ pub fn is_complete_line(bytes: &[u8]) -> bool {
 }
 
 /// Decodes a record of our own about the thread, `{"name": .., "at_ms": ..}`; one that does not say
-/// since when the name is given was given when it was appended. [S:record-6]
+/// since when the name is given was given when it was appended, and none after that. [S:record-6]
 #[must_use]
 pub fn decode_metadata(bytes: &[u8], appended_ms: i64) -> Decoded<'_> {
     #[derive(Deserialize)]
@@ -133,10 +133,14 @@ pub fn decode_metadata(bytes: &[u8], appended_ms: i64) -> Decoded<'_> {
     }
     let keys = std::str::from_utf8(bytes).ok().and_then(read::<Keys<'_>>);
     let mut effect = match keys {
-        Some(keys) => Effect::Metadata(MetadataHead {
-            named_at_ms: keys.at_ms.unwrap_or(appended_ms),
-            name: cow(keys.name),
-        }),
+        Some(keys) => {
+            let stated_at_ms = keys.at_ms.unwrap_or(appended_ms);
+            Effect::Metadata(MetadataHead {
+                named_at_ms: stated_at_ms.min(appended_ms),
+                stated_at_ms,
+                name: cow(keys.name),
+            })
+        }
         None => Effect::Rejected(Rejection::Payload),
     };
     bound(&mut effect);

@@ -255,8 +255,10 @@ pub struct BareHead<'a> {
 pub struct MetadataHead<'a> {
     /// The thread's new name; `Some("")` clears it.
     pub name: Option<Cow<'a, str>>,
-    /// When it was given, Unix milliseconds.
+    /// When it was given, Unix milliseconds: as stated, and not later than we learned of it.
     pub named_at_ms: i64,
+    /// When it says that it was given. The clock that says so may be ahead of ours.
+    pub stated_at_ms: i64,
 }
 
 /// What is read of a `session_meta`.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::payload::json::time::timestamp_ms;
-use crate::payload::records::parent_of;
+use crate::payload::spawned;
 use crate::payload::{HeadField, HeadLack, SessionMeta};
 
 /// Longer lines are not looked at: they are taken apart as a whole.
@@ -49,13 +49,13 @@ pub(crate) fn incomplete_head(line: &str) -> Option<(SessionMeta<'static>, HeadL
         Some(Value::String(name)) => name.clone(),
         Some(source) => source.to_string(),
     };
-    let meta = SessionMeta {
+    let mut meta = SessionMeta {
         has_thread_ids: true,
         has_base: payload.get("history_base").is_some_and(Value::is_object),
         id,
         session_id: owned("session_id"),
         forked_from: owned("forked_from_id"),
-        parent: owned("parent_thread_id").or_else(|| parent_of(&source)),
+        parent: owned("parent_thread_id"),
         created_at_ms: text("timestamp").and_then(timestamp_ms),
         cwd: owned("cwd").unwrap_or_default(),
         originator: owned("originator").unwrap_or_default(),
@@ -63,7 +63,7 @@ pub(crate) fn incomplete_head(line: &str) -> Option<(SessionMeta<'static>, HeadL
         source: source.into(),
         thread_source: owned("thread_source"),
         agent_nickname: owned("agent_nickname"),
-        agent_role: owned("agent_role"),
+        agent_role: owned("agent_role").or_else(|| owned("agent_type")),
         agent_path: owned("agent_path"),
         model_provider: owned("model_provider"),
         memory_mode: owned("memory_mode"),
@@ -72,5 +72,6 @@ pub(crate) fn incomplete_head(line: &str) -> Option<(SessionMeta<'static>, HeadL
         window_id: None,
         git: None,
     };
+    spawned::complete(&mut meta);
     Some((meta, lacks))
 }

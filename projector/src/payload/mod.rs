@@ -15,6 +15,7 @@ mod large;
 mod owned;
 mod records;
 mod response;
+mod spawned;
 
 pub use bounds::{ID_BYTES_MAX, TEXT_BYTES_MAX, short_id, short_text};
 pub use decode::{

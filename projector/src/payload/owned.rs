@@ -42,9 +42,9 @@ fn effect(effect: Effect<'_>) -> Effect<'static> {
         Effect::IncompleteHead(meta, lacks) => {
             Effect::IncompleteHead(Box::new(session(*meta)), lacks)
         }
-        Effect::Metadata(MetadataHead { name, named_at_ms }) => Effect::Metadata(MetadataHead {
-            name: each(name),
-            named_at_ms,
+        Effect::Metadata(metadata) => Effect::Metadata(MetadataHead {
+            name: each(metadata.name),
+            ..metadata
         }),
         Effect::Ignored => Effect::Ignored,
         Effect::SessionMeta(meta) => Effect::SessionMeta(Box::new(session(*meta))),

@@ -11,6 +11,7 @@ use crate::payload::json::pieces::{Array, List, Object, Str, Text, tag};
 use crate::payload::json::time::timestamp_ms;
 use crate::payload::json::wire::is_thread_id;
 use crate::payload::response::response;
+use crate::payload::spawned;
 use crate::payload::{Compacted, Git, PathFamily, SessionMeta, TurnContext};
 
 pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
@@ -122,20 +123,18 @@ pub(crate) fn session_meta(payload: &str) -> Option<SessionMeta<'_>> {
         keys.parent_thread_id.as_ref(),
     ];
     let has_thread_ids = ids.iter().flatten().all(|id| is_thread_id(id.as_str()));
-    let source = source(keys.source)?;
-    Some(SessionMeta {
+    let mut meta = SessionMeta {
         has_thread_ids,
         has_base: keys.history_base.is_some(),
         id: keys.id.0,
         session_id: cow(keys.session_id),
         forked_from: cow(keys.forked_from_id),
-        // Files from before the field name the parent in the source alone.
-        parent: cow(keys.parent_thread_id).or_else(|| parent_of(&source)),
+        parent: cow(keys.parent_thread_id),
         created_at_ms: timestamp_ms(keys.timestamp.as_str()),
         cwd: keys.cwd.0,
         originator: keys.originator.0,
         cli_version: keys.cli_version.0,
-        source,
+        source: source(keys.source)?,
         thread_source: cow(keys.thread_source),
         agent_nickname: cow(keys.agent_nickname),
         agent_role: cow(keys.agent_role),
@@ -150,7 +149,9 @@ pub(crate) fn session_meta(payload: &str) -> Option<SessionMeta<'_>> {
             branch: cow(git.branch),
             repository_url: cow(git.repository_url),
         }),
-    })
+    };
+    spawned::complete(&mut meta);
+    Some(meta)
 }
 
 fn source(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
@@ -165,31 +166,6 @@ fn source(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
         "cli" | "vscode" | "exec" | "mcp" => name.0,
         _ => Cow::Borrowed("unknown"),
     })
-}
-
-/// The thread that spawned this one, by `source.subagent.thread_spawn.parent_thread_id`.
-pub(crate) fn parent_of(source: &str) -> Option<Cow<'static, str>> {
-    #[derive(Deserialize)]
-    struct Source<'a> {
-        #[serde(borrow)]
-        subagent: Subagent<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Subagent<'a> {
-        #[serde(borrow)]
-        thread_spawn: Spawn<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Spawn<'a> {
-        #[serde(borrow)]
-        parent_thread_id: Text<'a>,
-    }
-    if !source.starts_with('{') {
-        return None;
-    }
-    let source: Source<'_> = read(source)?;
-    let parent = source.subagent.thread_spawn.parent_thread_id.0;
-    Some(Cow::Owned(parent.into_owned()))
 }
 
 #[derive(Deserialize)]

@@ -37,6 +37,9 @@ pub struct ThreadCounts {
     pub name: Option<String>,
     /// When it was named, or its name taken away, Unix milliseconds; `None` when it never was.
     pub named_at_ms: Option<i64>,
+    /// The latest time that any name of it states, Unix milliseconds; still to come where a clock
+    /// was ahead.
+    pub name_stated_at_ms: Option<i64>,
 }
 
 /// What came of counting threads.
@@ -156,5 +159,6 @@ fn counts_in(id: &str, end: Ordinal, state: &ThreadState) -> ThreadCounts {
         out_of_order,
         name: state.meta.name.clone(),
         named_at_ms: state.meta.named_at_ms,
+        name_stated_at_ms: state.meta.name_stated_at_ms,
     }
 }

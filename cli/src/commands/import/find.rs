@@ -36,6 +36,8 @@ pub(crate) struct Found {
     pub(crate) skipped: Vec<(String, String)>,
     /// What is worth knowing and costs nothing.
     pub(crate) remarks: Vec<(String, String)>,
+    /// Homes below the paths, of which only threads and names are taken.
+    pub(crate) homes: Vec<PathBuf>,
     seen: BTreeSet<PathBuf>,
 }
 
@@ -80,8 +82,7 @@ impl Found {
                     if home::is_home(entry.path()) {
                         entries.skip_current_dir();
                         self.walk_home(entry.path());
-                        let path = entry.path().display().to_string();
-                        self.remarks.push((path, home::READ_OF_IT.to_owned()));
+                        self.homes.push(entry.into_path());
                     }
                 }
                 Ok(entry) => {

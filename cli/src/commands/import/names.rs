@@ -76,11 +76,12 @@ fn give(
     known: &BTreeMap<&str, &ThreadCounts>,
     skipped: &mut Vec<(String, String)>,
 ) -> Result<Names, Error> {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
     let mut importer = store.importer()?;
     let mut names = Names::default();
     for (id, row) in rows {
         let thread = known.get(id.as_str()).copied();
-        if !row.says_more(thread) {
+        if !row.says_more(thread, now_ms) {
             names.count(row, thread);
             continue;
         }
@@ -132,13 +133,22 @@ fn unnamed(id: &str, error: &Error) -> (String, String) {
 
 impl Row {
     /// Whether it names a thread otherwise, or since a later time: a name that is affirmed is newer
-    /// than any that was given before.
-    fn says_more(&self, thread: Option<&ThreadCounts>) -> bool {
+    /// than any that was given before. A time that is still to come tells only that the row is
+    /// newer than others with such a time: one that was taken is no news, and a name that was given
+    /// since is newer.
+    fn says_more(&self, thread: Option<&ThreadCounts>, now_ms: i64) -> bool {
         let is_other = self.is_other(thread);
-        match thread.and_then(|thread| thread.named_at_ms) {
-            Some(at_ms) => self.at_ms > at_ms || (self.at_ms == at_ms && is_other),
-            None => is_other,
+        let Some(thread) = thread else {
+            return is_other;
+        };
+        let (Some(named), Some(stated)) = (thread.named_at_ms, thread.name_stated_at_ms) else {
+            return is_other;
+        };
+        if self.at_ms == named {
+            return is_other;
         }
+        let is_news = self.at_ms > stated || (self.at_ms < stated && self.at_ms <= now_ms);
+        is_news && self.at_ms > named
     }
 
     fn is_other(&self, thread: Option<&ThreadCounts>) -> bool {

@@ -1,12 +1,14 @@
 //! Owns the result of an import over all its sources, and the printing of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde_json::json;
 use turnleaf::{Counts, Imported, Preview};
 
 use super::NotImported;
 use super::find::{By, Candidate};
+use super::home;
 use super::names::Names;
 use crate::args::Global;
 use crate::failure::Failure;
@@ -96,6 +98,19 @@ impl Sum {
         let records = self.foreseen.entry(preview.thread.clone()).or_default();
         *records = preview.records.max(*records);
         self.threads.insert(preview.thread);
+    }
+
+    /// Says of homes what is read of them. Where all of it is in the store already this was said, and
+    /// nothing is new.
+    pub(super) fn remark_homes(&mut self, homes: &[PathBuf]) {
+        let is_news = self.added_records > 0 || self.names.added > 0;
+        if is_news || self.files == 0 {
+            let path = |home: &PathBuf| home.display().to_string();
+            let remarks = homes
+                .iter()
+                .map(|home| (path(home), home::READ_OF_IT.to_owned()));
+            self.remarks.extend(remarks);
+        }
     }
 
     fn remark(&mut self, candidate: &Candidate, remark: String) {

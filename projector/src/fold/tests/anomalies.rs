@@ -296,6 +296,10 @@ fn our_own_records_change_the_name_only() {
     assert_eq!(state.meta.named_at_ms, Some(7), "when it was appended");
     let dated = decode_metadata(br#"{"name":"x","at_ms":5}"#, 7);
     assert_eq!(check(&[dated], &[]).meta.named_at_ms, Some(5));
+    let ahead = decode_metadata(br#"{"name":"x","at_ms":9}"#, 7);
+    let meta = check(&[ahead, decode_metadata(br#"{"name":"y"}"#, 8)], &[]).meta;
+    let times = (meta.named_at_ms, meta.name_stated_at_ms);
+    assert_eq!(times, (Some(8), Some(9)), "what is given later is newer");
     check(
         &[decode_metadata(b"{", 7)],
         &[(AnomalyKind::Rejected(Rejection::Payload), 1, 0)],
