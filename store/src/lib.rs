@@ -83,7 +83,7 @@ pub use turnleaf_engine::{
     Damage, Footprint, LossRecord, OpenReport, Options, Owner, Remark, Repair, SegmentInfo,
     TailVerdict, Unsealable,
 };
-pub use turnleaf_projector::fold::AnomalyClass;
+pub use turnleaf_projector::fold::{AnomalyClass, UnknownKind};
 pub use turnleaf_projector::index::Order;
 pub use turnleaf_projector::payload::{HeadLack, user_title};
 pub use turnleaf_projector::uuid::uuid;

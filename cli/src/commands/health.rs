@@ -1,5 +1,7 @@
 //! Owns `doctor` and `repair`: what was found, what can be done about it, and doing it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use turnleaf::{
     AnomalyClass, AnomalyCount, Diagnosis, NamedRepair, Repair, RepairReport, Store, TailVerdict,
@@ -17,6 +19,8 @@ use crate::output::{UNKNOWN, print_json, print_line, size};
 
 /// Lines of one kind that are told one by one.
 const ALIKE_MAX: usize = 20;
+/// Unknown kinds that are told by name.
+const KINDS_MAX: usize = 10;
 /// What ends damage that is none of the bytes.
 const UNREADABLE: &str = "what the device could not read is not given up: restore the file from \
                           a backup, or copy the store to a good disk and run `turnleaf repair` \
@@ -33,6 +37,7 @@ pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failur
             json!({
                 "ordinal": found.first,
                 "reason": found.reason,
+                "kind": found.kind,
                 "class": class(found.class),
                 "meaning": found.meaning,
             })
@@ -42,7 +47,9 @@ pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failur
     } else {
         for found in &anomalies {
             let (at, reason, meaning) = (found.first, &found.reason, found.meaning);
-            print_line(&format!("record {at}: {reason}: {meaning}"))?;
+            let kind = found.kind.as_ref().map(|kind| format!(" ({kind})"));
+            let kind = kind.unwrap_or_default();
+            print_line(&format!("record {at}: {reason}{kind}: {meaning}"))?;
         }
         let count = |class| {
             anomalies
@@ -98,7 +105,10 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     let unknown = anomalies.filter(|found| found.class == AnomalyClass::Unknown);
     match unknown.map(|found| found.count).sum() {
         0_u64 => {}
-        unknown => print_line(&format!("{unknown} records are {UNKNOWN}"))?,
+        unknown => {
+            let kinds = unknown_kinds(threads.iter().flatten());
+            print_line(&format!("{unknown} records are {UNKNOWN}{kinds}"))?;
+        }
     }
     if !found.deleted_threads.is_empty() {
         let many = found.deleted_threads.len();
@@ -219,7 +229,37 @@ fn thread_json(thread: &ThreadHealth) -> Value {
         })
     });
     let anomalies: Vec<Value> = anomalies.collect();
-    json!({ "id": thread.id, "lag": thread.lag, "anomalies": anomalies })
+    let kinds = thread.unknown.iter();
+    let kinds = kinds.map(|kind| json!({ "kind": kind.name, "count": kind.count }));
+    let kinds: Vec<Value> = kinds.collect();
+    json!({
+        "id": thread.id,
+        "lag": thread.lag,
+        "anomalies": anomalies,
+        "unknownKinds": kinds,
+    })
+}
+
+/// Which kinds of threads are not known, and how often each came, the most frequent ones first.
+fn unknown_kinds<'a>(threads: impl Iterator<Item = &'a ThreadHealth>) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for kind in threads.flat_map(|thread| &thread.unknown) {
+        *counts.entry(&kind.name).or_default() += kind.count;
+    }
+    let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let more = counts.len().saturating_sub(KINDS_MAX);
+    let told = counts.iter().take(KINDS_MAX);
+    let mut told: Vec<String> = told
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    if more > 0 {
+        told.push(format!("and {more} more kinds"));
+    }
+    match told.is_empty() {
+        true => String::new(),
+        false => format!(": {}", told.join(", ")),
+    }
 }
 
 /// The class of an anomaly, for programs.

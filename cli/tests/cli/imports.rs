@@ -490,7 +490,10 @@ fn a_folder_with_sessions_alone_is_imported_whole() {
     assert_eq!(said["threads"], 1);
     assert_eq!(said["remarks"].as_array().unwrap().len(), 1, "{said}");
     let again = home.import(&dir, 0);
-    assert!(again["remarks"].as_array().unwrap().is_empty(), "nothing is new: {again}");
+    assert!(
+        again["remarks"].as_array().unwrap().is_empty(),
+        "nothing is new: {again}"
+    );
 }
 
 /// A part of a home that cannot be looked at is told, and not taken for one that is not there.

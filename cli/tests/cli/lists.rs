@@ -331,3 +331,54 @@ fn unknown_kinds_have_one_name() {
         assert!(said.contains(name), "{args:?}: {said}");
     }
 }
+
+/// Who hears of unknown kinds hears which, how often and, of one thread, where.
+#[test]
+fn unknown_kinds_are_named_and_counted() {
+    let home = Home::new();
+    let event = |payload: &str| {
+        format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#)
+    };
+    let item = |item: &str| {
+        event(&format!(
+            r#"{{"type":"item_completed","thread_id":"{THREAD}","turn_id":"t","item":{item}}}"#
+        ))
+    };
+    let nap = item(r#"{"type":"Nap","id":"s"}"#);
+    let lines = [
+        nap.clone(),
+        nap,
+        item(r#"{"type":"Extension","kind":"far\u001bout","id":"e"}"#),
+        event(r#"{"type":"of_tomorrow"}"#),
+        message("one").replace("event_msg", "later"),
+        r#"{"no":"envelope"}"#.to_owned(),
+    ];
+    let text = format!("{}{}\n", rollout(THREAD), lines.join("\n"));
+    home.import(&home.write("a.jsonl", text.as_bytes()), 0);
+    let said = |args: &[&str]| String::from_utf8(home.run(args).stdout).unwrap();
+    let kinds = "6 records are of an unknown kind or form (kept): 2 item Nap, 1 event of_tomorrow, \
+                 1 item Extension far\\u{1b}out, 1 type later\n";
+    let all = said(&["doctor"]);
+    assert!(all.contains(kinds), "{all}");
+    let one = said(&["doctor", THREAD]);
+    assert!(
+        one.contains("record 3: rejected: unknown item (item Nap): "),
+        "{one}"
+    );
+    let told = home.json(&["doctor"], 0)["threads"][0]["unknownKinds"].clone();
+    assert_eq!(
+        told[0],
+        serde_json::json!({ "kind": "item Nap", "count": 2 })
+    );
+    assert_eq!(told.as_array().unwrap().len(), 4);
+    let each = home.json(&["doctor", THREAD], 0)["anomalies"].clone();
+    assert_eq!(
+        (&each[3]["kind"], &each[5]["kind"]),
+        (&"event of_tomorrow".into(), &Value::Null)
+    );
+    home.json(&["rebuild-index"], 0);
+    assert!(
+        said(&["doctor"]).contains(kinds),
+        "by the index that was built again"
+    );
+}

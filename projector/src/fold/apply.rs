@@ -102,6 +102,9 @@ pub fn pass_by(state: &mut ThreadState, ordinal: Ordinal) {
 /// Counts a line that is no record.
 fn reject(state: &mut ThreadState, ordinal: Ordinal, reason: Rejection, decoded: &Decoded<'_>) {
     state.note(AnomalyKind::Rejected(reason), ordinal);
+    if let Some(kind) = &decoded.unknown {
+        state.note_unknown(kind);
+    }
     // The line owns its place: what follows leaves no gap.
     if let Some(upstream) = decoded.upstream_ordinal {
         state.upstream_next = state.upstream_next.max(upstream.saturating_add(1));

@@ -18,4 +18,5 @@ pub use apply::{apply, pass_by};
 pub use mem_rows::MemRows;
 pub use state::{
     Anomaly, AnomalyClass, AnomalyKind, At, Mode, OpenTurn, PendingCall, ThreadMeta, ThreadState,
+    UnknownKind,
 };

@@ -76,11 +76,17 @@ pub struct ThreadState {
     pub own_history_start: u64,
     /// What was found wrong, by reason.
     pub anomalies: Vec<Anomaly>,
+    /// Kinds that are not known, in the order in which they came: the first
+    /// [`ThreadState::UNKNOWN_KINDS_MAX`] of them.
+    pub unknown: Vec<UnknownKind>,
     /// The thread's facts.
     pub meta: ThreadMeta,
 }
 
 impl ThreadState {
+    /// Unknown kinds of a thread that are told by name.
+    pub const UNKNOWN_KINDS_MAX: usize = 32;
+
     /// A new thread that is interpreted as `mode`, whatever it declares.
     #[must_use]
     pub fn forced(mode: Mode) -> ThreadState {
@@ -103,6 +109,16 @@ impl ThreadState {
             .checked_add(1)
             .expect("a thread has fewer than 2^32 turns");
         turn
+    }
+
+    pub(super) fn note_unknown(&mut self, name: &str) {
+        let known = self.unknown.iter().position(|kind| kind.name == name);
+        if let Some(at) = known {
+            self.unknown[at].count += 1;
+        } else if self.unknown.len() < ThreadState::UNKNOWN_KINDS_MAX {
+            let name = name.to_owned();
+            self.unknown.push(UnknownKind { name, count: 1 });
+        }
     }
 
     pub(super) fn note(&mut self, kind: AnomalyKind, ordinal: Ordinal) {
@@ -158,6 +174,15 @@ pub struct Anomaly {
     pub count: u64,
     /// Where first.
     pub first: At,
+}
+
+/// A kind of records or items that this version does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct UnknownKind {
+    /// Where its name stands in a record, and the name: `item Sleep`.
+    pub name: String,
+    /// How often it came.
+    pub count: u64,
 }
 
 /// What can be wrong with a record; none of it stops a fold.

@@ -4,6 +4,7 @@
 //! its typed reading, which must consume it entirely, is the proof that the line is JSON; any other
 //! line takes the general way, whose answer is final.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -23,6 +24,7 @@ use crate::payload::records::{
     compacted, cow, is_communication_metadata, is_world_state, read, session_meta, turn_context,
 };
 use crate::payload::response::{Communication, response};
+use crate::payload::unknown::kind_of;
 use crate::payload::{BareHead, Decoded, Effect, MetadataHead, Rejection};
 
 /// Records over this many bytes are kept, and read in pieces as [`LargeLine`] does: of what is no
@@ -76,6 +78,9 @@ pub fn decode(line: &[u8]) -> Decoded<'_> {
         && let Some((head, lacks)) = incomplete_head(text)
     {
         decoded.effect = Effect::IncompleteHead(Box::new(head), lacks);
+    }
+    if let Effect::Rejected(reason) = decoded.effect {
+        decoded.unknown = kind_of(text, reason).map(Cow::Owned);
     }
     bound(&mut decoded.effect);
     decoded
@@ -293,8 +298,7 @@ fn finish_with<'a>(
         kept,
         paths,
         is_lenient,
-        continues: false,
-        effect,
+        ..Decoded::bare(effect)
     }
 }
 

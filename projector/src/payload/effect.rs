@@ -22,6 +22,8 @@ pub struct Decoded<'a> {
     /// Whether the record goes on with the line of the record before it, so that both are one line.
     /// Bytes do not tell that: whoever knows the record's flags says it.
     pub continues: bool,
+    /// Of a line that is rejected because its kind is not known: what kind that is.
+    pub unknown: Option<Cow<'a, str>>,
     /// What it does.
     pub effect: Effect<'a>,
 }
@@ -36,6 +38,7 @@ impl<'a> Decoded<'a> {
             paths: None,
             is_lenient: false,
             continues: false,
+            unknown: None,
             effect,
         }
     }

@@ -16,6 +16,7 @@ mod owned;
 mod records;
 mod response;
 mod spawned;
+mod unknown;
 
 pub use bounds::{ID_BYTES_MAX, TEXT_BYTES_MAX, short_id, short_text};
 pub use decode::{

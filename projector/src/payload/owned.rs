@@ -25,6 +25,7 @@ pub(crate) fn decoded(decoded: Decoded<'_>) -> Decoded<'static> {
         paths: decoded.paths,
         is_lenient: decoded.is_lenient,
         continues: decoded.continues,
+        unknown: each(decoded.unknown),
         effect: effect(decoded.effect),
     }
 }

@@ -9,6 +9,8 @@ use turnleaf_projector::payload::Rejection;
 pub struct AnomalyCount {
     /// What the anomaly is, as a name for programs.
     pub reason: String,
+    /// Of a single record whose kind is not known: which kind that is.
+    pub kind: Option<String>,
     /// How often.
     pub count: u64,
     /// Ordinal of the first.
@@ -35,6 +37,7 @@ pub(crate) fn anomaly_count(anomaly: &Anomaly) -> AnomalyCount {
     };
     AnomalyCount {
         reason,
+        kind: None,
         count: anomaly.count,
         first: anomaly.first.0.0,
         class: anomaly.kind.class(),

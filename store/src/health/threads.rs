@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use turnleaf_engine::ReadError;
 use turnleaf_engine::format::Ordinal;
-use turnleaf_projector::fold::{self, AnomalyClass, MemRows, ThreadState};
+use turnleaf_projector::fold::{self, AnomalyClass, MemRows, ThreadState, UnknownKind};
 
 use super::anomalies::{AnomalyCount, anomaly_count};
 use crate::error::Error;
@@ -21,6 +21,9 @@ pub struct ThreadHealth {
     pub lag: u64,
     /// Anomalies of the records that were applied.
     pub anomalies: Vec<AnomalyCount>,
+    /// Kinds of records and items that this version does not know, by name; the first ones of a
+    /// thread that has very many.
+    pub unknown: Vec<UnknownKind>,
 }
 
 impl ThreadHealth {
@@ -58,7 +61,9 @@ impl Store {
             let mut failed = None;
             let read = reader.records(from, reader.end(), &mut |record| {
                 let before = state.anomalies.clone();
+                let mut kind = None;
                 let done = decoded(&reader, record, |decoded| {
+                    kind = decoded.unknown.as_deref().map(str::to_owned);
                     let Ok(()) = fold::apply(&mut rows, &mut state, record.ordinal, decoded);
                 });
                 if let Err(error) = done {
@@ -74,6 +79,7 @@ impl Store {
                     take(AnomalyCount {
                         count: 1,
                         first: record.ordinal.0,
+                        kind: kind.clone(),
                         ..anomaly_count(found)
                     });
                 }
@@ -124,9 +130,9 @@ impl Store {
                     return Ok(None);
                 };
                 let state: ThreadState = row.fold_state(number)?;
-                Ok(Some((row.applied_end.0, state.anomalies)))
+                Ok(Some((row.applied_end.0, state.anomalies, state.unknown)))
             });
-            let (applied, anomalies) = match row {
+            let (applied, anomalies, unknown) = match row {
                 Ok(row) => row.flatten().unwrap_or_default(),
                 Err(Error::Index(_)) => Default::default(),
                 Err(error) => return Err(error),
@@ -137,6 +143,7 @@ impl Store {
                     id: summary.id,
                     lag,
                     anomalies: anomalies.iter().map(anomaly_count).collect(),
+                    unknown,
                 });
             }
         }

@@ -100,8 +100,8 @@ impl Sum {
         self.threads.insert(preview.thread);
     }
 
-    /// Says of homes what is read of them. Where all of it is in the store already this was said, and
-    /// nothing is new.
+    /// Says of homes what is read of them. Where all of it is in the store already this was said
+    /// before.
     pub(super) fn remark_homes(&mut self, homes: &[PathBuf]) {
         let is_news = self.added_records > 0 || self.names.added > 0;
         if is_news || self.files == 0 {

@@ -305,3 +305,19 @@ fn our_own_records_change_the_name_only() {
         &[(AnomalyKind::Rejected(Rejection::Payload), 1, 0)],
     );
 }
+
+/// A file may hold any number of kinds; the state of its thread stays small.
+#[test]
+fn unknown_kinds_are_bounded() {
+    let line = |kind: String| {
+        format!(r#"{{"timestamp":"2026-07-09T10:00:00Z","type":"{kind}","payload":{{}}}}"#)
+    };
+    let lines: Vec<String> = (0..40).map(|at| line(format!("k{at}"))).collect();
+    let lines = [lines.clone(), lines, vec![line("x".repeat(5000))]].concat();
+    let records: Vec<_> = lines.iter().map(|line| decode(line.as_bytes())).collect();
+    assert!(records[80].unknown.as_ref().unwrap().len() < 80);
+    let unknown = AnomalyKind::Rejected(Rejection::UnknownType);
+    let state = check(&records, &[(unknown, 81, 0)]);
+    assert_eq!(state.unknown.len(), ThreadState::UNKNOWN_KINDS_MAX);
+    assert!(state.unknown.iter().all(|kind| kind.count == 2));
+}
