@@ -66,7 +66,8 @@ pub use health::{
     VerifyReport,
 };
 pub use import::{
-    ImportProgress, ImportSource, Imported, Importer, ListedName, Preview, Previewer, Skip,
+    ImportProgress, ImportSource, Imported, Importer, KnownName, ListedName, Preview, Previewer,
+    Skip,
 };
 pub use index::RebuildReport;
 pub use older_log::OlderLog;

@@ -98,19 +98,17 @@ fn look_at_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<(), Fail
     };
     let previewer = Previewer::new(store.as_ref());
     for candidate in &found.rollouts {
-        let done = with_source(&candidate.path, |source| {
-            let bytes = source.file_bytes;
-            let told = previewer.preview(source, &mut |_| {})?;
-            Ok(told.map(|preview| (preview, bytes)))
-        })?;
-        match done {
-            Ok((preview, bytes)) => {
+        let preview = |source: ImportSource<'_>| previewer.preview(source, &mut |_| {});
+        match with_source(&candidate.path, preview)? {
+            Ok(preview) => {
                 sum.files += 1;
-                sum.foresee(preview, bytes);
+                sum.foresee(preview);
             }
             Err(why) => sum.skip(candidate, why),
         }
     }
+    let (indexes, skipped) = (&found.name_indexes, &mut sum.skipped);
+    sum.names = names::foresee(store.as_ref(), indexes, &sum.threads, skipped);
     Ok(())
 }
 

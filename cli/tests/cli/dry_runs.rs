@@ -86,8 +86,8 @@ fn a_dry_run_counts_a_thread_in_both_folders_once() {
     let told = keys.map(|key| said[key].as_u64().unwrap());
     assert_eq!(told, [2, 1, 4, 4, 1, 1, 0]);
     let done = home.json(&["import", "--home", agent.to_str().unwrap()], 0);
-    for key in &keys[..4] {
-        assert_eq!(done[key], said[key], "{key}");
+    for key in keys[..4].iter().chain(&["bytes"]) {
+        assert_eq!(done[*key], said[*key], "{key}");
     }
 }
 
@@ -101,4 +101,73 @@ fn a_dry_run_knows_an_id_in_capitals() {
     let dry = home.run(&["import", "--dry-run", path.to_str().unwrap()]);
     let done = home.run(&["import", path.to_str().unwrap()]);
     assert_eq!(dry.status.code(), done.status.code(), "{dry:?}, {done:?}");
+}
+
+/// What becomes of names is told beforehand, with the words and numbers of the import.
+#[test]
+fn a_dry_run_says_what_becomes_of_names() {
+    let home = Home::new();
+    let agent = home.path("agent");
+    fs::create_dir_all(agent.join("sessions")).unwrap();
+    let (waits, gone) = (
+        "019c0000-0000-7000-8000-0000000000a1",
+        "019c0000-0000-7000-8000-0000000000a2",
+    );
+    home.import(&home.write("gone.jsonl", rollout(gone).as_bytes()), 0);
+    home.json(&["delete", gone], 0);
+    let file = agent.join("sessions/rollout-a.jsonl");
+    fs::write(file, rollout(THREAD)).unwrap();
+    let index = |rows: &[(&str, &str, &str)]| {
+        let row = |(id, name, at): &(&str, &str, &str)| {
+            let row = serde_json::json!({ "id": id, "thread_name": name, "updated_at": at });
+            format!("{row}\n")
+        };
+        let rows: String = rows.iter().map(row).collect();
+        fs::write(agent.join("session_index.jsonl"), rows).unwrap();
+    };
+    let path = agent.to_str().unwrap();
+    let keys = [
+        "names",
+        "addedNames",
+        "waitingNames",
+        "records",
+        "bytes",
+        "remarks",
+    ];
+    let numbers = |args: &[&str]| {
+        let said = home.json(args, 0);
+        keys.map(|key| said[key].clone())
+    };
+    let mut told = Vec::new();
+    let check = |told: &mut Vec<_>| {
+        let before = numbers(&["import", "--dry-run", path]);
+        assert_eq!(numbers(&["import", path]), before);
+        told.push([0, 1, 2].map(|key| before[key].as_u64().unwrap()));
+    };
+    let old = "2026-01-01T00:00:00Z";
+    index(&[
+        (&THREAD.to_uppercase(), "Tea", old),
+        (waits, "Coffee", old),
+        (gone, "Gone", old),
+        ("no/id", "None", old),
+    ]);
+    check(&mut told);
+    check(&mut told);
+    let text = home.run(&["import", "--dry-run", path]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    let expect = "2 names of threads would be kept, 0 of them new; 1 would wait";
+    assert!(text.contains(expect), "{text}");
+    // Sealed, named here, cleared.
+    home.json(&["name", THREAD, "Mine"], 0);
+    check(&mut told);
+    index(&[
+        (THREAD, "", "2999-01-01T00:00:00Z"),
+        (waits, "Cocoa", "2026-01-02T00:00:00Z"),
+    ]);
+    check(&mut told);
+    assert_eq!(told, [[2, 2, 1], [2, 0, 1], [1, 0, 1], [1, 1, 1]]);
+    assert_eq!(
+        home.json(&["show", THREAD], 0)["thread"]["name"],
+        Value::Null
+    );
 }

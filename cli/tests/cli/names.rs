@@ -226,3 +226,21 @@ fn a_thread_with_a_name_alone_is_created_by_its_head() {
     assert_eq!(export, rollout(THREAD).as_bytes());
     assert_eq!(home.json(&["verify"], 0)["records"], 4);
 }
+
+/// The name of a UUID in capitals is that of the thread: it is taken once, and an older one never.
+#[test]
+fn a_name_of_an_id_in_capitals_is_taken_once() {
+    let home = Home::new();
+    home.import(&home.write("a.jsonl", rollout(THREAD).as_bytes()), 0);
+    let path = index(
+        &home,
+        &[(&THREAD.to_uppercase(), "Tea", "2026-01-01T00:00:00Z")],
+    );
+    for added in [1, 0] {
+        assert_eq!(home.import(&path, 0)["addedNames"], added);
+        assert_eq!(name(&home), "Tea");
+    }
+    home.json(&["name", THREAD, "Mine"], 0);
+    assert_eq!(home.import(&path, 0)["names"], 0);
+    assert_eq!(name(&home), "Mine");
+}

@@ -10,6 +10,7 @@ mod compare;
 mod group;
 mod identify;
 mod lines;
+mod names;
 mod preview;
 mod sink;
 
@@ -31,6 +32,7 @@ use compare::{Compared, Known};
 use group::Group;
 use identify::{Head, identify};
 use lines::Lines;
+pub use names::KnownName;
 pub use preview::{Preview, Previewer};
 use sink::Sink;
 

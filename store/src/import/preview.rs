@@ -8,6 +8,7 @@ use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_engine::{Reader, State};
 use turnleaf_projector::notes::NotesReader;
+use turnleaf_projector::payload::{self, Decoded, Effect};
 
 use super::compare::{Compared, Known};
 use super::identify::{Head, identify};
@@ -28,12 +29,15 @@ pub struct Preview {
     pub records: u64,
     /// Records that would be added, as an import counts them.
     pub added_records: u64,
+    /// Plain bytes of the source; where it has become shorter since its last import, those that it
+    /// had then, which are kept.
+    pub bytes: u64,
 }
 
 /// Says of sources what an import of them would come to, each by itself.
 pub struct Previewer<'s> {
     /// `None` where there is no store yet.
-    store: Option<&'s Store>,
+    pub(super) store: Option<&'s Store>,
     known: HashMap<u64, ThreadNumber>,
 }
 
@@ -110,11 +114,13 @@ impl<'s> Previewer<'s> {
                 imported,
             }));
         }
+        let bytes = self.bytes_kept(&id, source.path, lines.at());
         Ok(Ok(Preview {
             thread,
             is_new,
             records,
             added_records,
+            bytes,
         }))
     }
 
@@ -131,7 +137,24 @@ impl<'s> Previewer<'s> {
             is_new: false,
             records: reader.end().0 - uncounted(&reader),
             added_records: 0,
+            bytes: current.bytes,
         })
+    }
+
+    /// Plain bytes of a source of which some may be in the store alone.
+    fn bytes_kept(&self, id: &ThreadId, path: &str, bytes: u64) -> u64 {
+        let before = self.store.and_then(|store| {
+            let number = store.source.with(|state| state.thread_number(id))?;
+            store.shrank_from(number, path, bytes)
+        });
+        before.unwrap_or(bytes)
+    }
+
+    /// Whether a thread with this id was deleted from the store.
+    pub(super) fn is_deleted(&self, id: &ThreadId) -> bool {
+        let is_deleted = |state: &State| state.deleted().any(|(_, fact)| fact.id == *id);
+        self.store
+            .is_some_and(|store| store.source.with(is_deleted))
     }
 
     /// What the store holds of the source of a thread.
@@ -149,7 +172,6 @@ impl<'s> Previewer<'s> {
         let Some(store) = self.store else {
             return Ok(Ok(new));
         };
-        let is_deleted = |state: &State| state.deleted().any(|(_, fact)| fact.id == *id);
         match store.source.find_any(id.as_str()) {
             Ok((number, reader)) => Ok(match store.compare(number, id, lines, progress)? {
                 Compared::Prefix(known) => Ok(Found {
@@ -160,7 +182,7 @@ impl<'s> Previewer<'s> {
                 }),
                 Compared::Skip(skip) => Err(skip),
             }),
-            Err(Error::NoThread(_)) if store.source.with(is_deleted) => {
+            Err(Error::NoThread(_)) if self.is_deleted(id) => {
                 Ok(Err(Skip::Deleted(id.to_string())))
             }
             Err(Error::NoThread(_)) => Ok(Ok(new)),
@@ -182,20 +204,30 @@ struct Found {
 /// on with a line. What is sealed is counted by its notes, and not read. What cannot be read counts
 /// as lines.
 fn uncounted(reader: &Reader) -> u64 {
+    each_own(reader, &mut |_, _| ())
+}
+
+/// As [`uncounted`], and hands on our own records.
+pub(super) fn each_own(reader: &Reader, take: &mut dyn FnMut(Ordinal, &Decoded<'_>)) -> u64 {
     let (mut uncounted, mut at) = (0, Ordinal(0));
     while at < reader.end() {
-        if let Some((end, noted)) = noted(reader, at) {
+        if let Some((end, noted)) = noted(reader, at, take) {
             (uncounted, at) = (uncounted + noted, end);
             continue;
         }
         let end = reader.next_run(at).unwrap_or(reader.end());
-        let read = reader.entries(at, end, &mut |_, entry| {
+        let read = reader.entries(at, end, &mut |ordinal, entry| {
             let is_no_line = match entry.kind {
                 Kind::METADATA => true,
                 Kind::LINE => entry.flags.has(Flags::CONTINUES),
                 _ => false,
             };
             uncounted += u64::from(entry.completes() && is_no_line);
+            // No name is so long that it comes in chunks.
+            if entry.kind == Kind::METADATA && entry.whole().is_some() {
+                let at_ms = entry.timestamp_ms;
+                take(ordinal, &payload::decode_metadata(entry.bytes, at_ms));
+            }
             ControlFlow::Continue(())
         });
         if read.is_err() {
@@ -207,13 +239,23 @@ fn uncounted(reader: &Reader) -> u64 {
 }
 
 /// Where the run that begins at `first` ends, and how many of its records totals leave out, by its
-/// notes.
-fn noted(reader: &Reader, first: Ordinal) -> Option<(Ordinal, u64)> {
+/// notes, which hand on our own.
+fn noted(
+    reader: &Reader,
+    first: Ordinal,
+    take: &mut dyn FnMut(Ordinal, &Decoded<'_>),
+) -> Option<(Ordinal, u64)> {
     let (run, bytes) = notes::unpacked(reader, first)?;
+    let (mut uncounted, mut own) = (0, Vec::new());
     let mut notes = NotesReader::open(&bytes, run.end.0 - first.0)?;
-    let mut uncounted = 0;
-    for _ in first.0..run.end.0 {
-        uncounted += u64::from(notes.next_record()?.is_uncounted());
+    for ordinal in first.0..run.end.0 {
+        let record = notes.next_record()?;
+        uncounted += u64::from(record.is_uncounted());
+        if matches!(record.effect, Effect::Metadata(_)) {
+            own.push((Ordinal(ordinal), record));
+        }
     }
+    own.iter()
+        .for_each(|(ordinal, record)| take(*ordinal, record));
     Some((run.end, uncounted))
 }

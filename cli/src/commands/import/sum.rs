@@ -24,8 +24,6 @@ const NAMED_MAX: usize = 3;
 pub(super) struct Sum {
     pub(super) threads: BTreeSet<String>,
     pub(super) files: u64,
-    /// Of a dry run: bytes of the files.
-    pub(super) bytes: u64,
     /// Plain bytes of each thread's records: of files of one thread, those of the longest.
     pub(super) thread_bytes: BTreeMap<String, u64>,
     pub(super) added_records: u64,
@@ -56,11 +54,7 @@ impl Sum {
         let bytes = imported.bytes;
         // What a file lost counts, as its records do.
         let of_records = imported.shrank_from.unwrap_or(bytes);
-        let counted = self
-            .thread_bytes
-            .entry(imported.thread.clone())
-            .or_default();
-        *counted = of_records.max(*counted);
+        self.count_bytes(&imported.thread, of_records);
         self.added_records += imported.added_records;
         self.threads.insert(imported.thread);
         if let Some(lack) = imported.head_lacks {
@@ -79,10 +73,15 @@ impl Sum {
         }
     }
 
+    fn count_bytes(&mut self, thread: &str, bytes: u64) {
+        let counted = self.thread_bytes.entry(thread.to_owned()).or_default();
+        *counted = bytes.max(*counted);
+    }
+
     /// Takes what an import of a source would come to. Behind another source of the same thread it
     /// would add only what it has more than that.
-    pub(super) fn foresee(&mut self, preview: Preview, bytes: u64) {
-        self.bytes += bytes;
+    pub(super) fn foresee(&mut self, preview: Preview) {
+        self.count_bytes(&preview.thread, preview.bytes);
         let before = self.foreseen.get(&preview.thread).copied();
         let added_records = match before {
             None => preview.added_records,
@@ -179,17 +178,7 @@ impl Sum {
             return Ok(());
         }
         if dry_run {
-            return print_line(&format!(
-                "would import {} files into {} threads: {} new, {} grown, {} unchanged; {} records \
-                 would be added, {} read",
-                self.files,
-                self.threads.len(),
-                self.new,
-                self.grown,
-                self.unchanged,
-                self.added_records,
-                size(self.bytes)
-            ));
+            return self.tell_foreseen();
         }
         let is_of_names = self.names.kept > 0;
         if !(is_of_names && self.threads.is_empty()) {
@@ -239,6 +228,33 @@ impl Sum {
         )
     }
 
+    fn tell_foreseen(&self) -> Result<(), Failure> {
+        print_line(&format!(
+            "would import {} files into {} threads: {} new, {} grown, {} unchanged; {} records \
+             would be added, {} records of {} in all",
+            self.files,
+            self.threads.len(),
+            self.new,
+            self.grown,
+            self.unchanged,
+            self.added_records,
+            self.foreseen.values().sum::<u64>(),
+            size(self.thread_bytes.values().sum())
+        ))?;
+        let Names {
+            kept,
+            added,
+            waiting,
+        } = self.names;
+        match kept {
+            0 => Ok(()),
+            _ => print_line(&format!(
+                "{kept} names of threads would be kept, {added} of them new; {waiting} would wait \
+                 for their threads to be imported"
+            )),
+        }
+    }
+
     fn tell_records(&self, elapsed_ms: u64) -> Result<(), Failure> {
         let records = match self.is_uncounted {
             true => "uncounted records".to_owned(),
@@ -277,12 +293,7 @@ impl Sum {
             true => self.foreseen.values().sum(),
             false => self.records,
         };
-        let bytes = match dry_run {
-            true => self.bytes,
-            false => self.thread_bytes.values().sum(),
-        };
-        // Names are taken by an import only.
-        let names = |number: u64| (!dry_run).then_some(number);
+        let bytes: u64 = self.thread_bytes.values().sum();
         let remarks = [listed(&self.remarks), listed(&self.deleted)].concat();
         let mut told = json!({
             "threads": self.threads.len(),
@@ -294,9 +305,9 @@ impl Sum {
             "unknown": counted(self.unknown),
             "malformed": counted(self.malformed),
             "outOfOrder": counted(self.out_of_order),
-            "names": names(self.names.kept),
-            "addedNames": names(self.names.added),
-            "waitingNames": names(self.names.waiting),
+            "names": self.names.kept,
+            "addedNames": self.names.added,
+            "waitingNames": self.names.waiting,
             "skipped": listed(&self.skipped),
             "remarks": remarks,
             "elapsed_ms": elapsed_ms,

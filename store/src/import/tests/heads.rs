@@ -301,6 +301,7 @@ fn a_preview_is_what_an_import_comes_to() {
             is_new,
             records: store.counts(&["a".to_owned()]).counted[0].records,
             added_records: imported.added_records,
+            bytes: imported.shrank_from.unwrap_or(imported.bytes),
         });
         assert_eq!(told.unwrap(), expect, "{text}");
     }
