@@ -171,3 +171,28 @@ fn a_dry_run_says_what_becomes_of_names() {
         Value::Null
     );
 }
+
+/// A file that brings no more than the end of a line has grown, and adds no record.
+#[test]
+fn a_file_that_only_ends_its_last_line_has_grown() {
+    let home = Home::new();
+    let text = rollout(THREAD);
+    let dry = |path: &Path| {
+        let said = home.json(&["import", "--dry-run", path.to_str().unwrap()], 0);
+        ["records", "added_records", "grown", "unchanged"].map(|key| said[key].clone())
+    };
+    for (name, cut) in [("end", 1), ("line", 20)] {
+        let path = home.write(name, &text.as_bytes()[..text.len() - cut]);
+        home.import(&path, 0);
+        fs::write(&path, &text).unwrap();
+        assert_eq!(dry(&path), [3, 0, 1, 0], "{name}");
+        let said = home.import(&path, 0);
+        assert_eq!(
+            (&said["records"], &said["added_records"]),
+            (&3.into(), &0.into())
+        );
+        assert_eq!(dry(&path), [3, 0, 0, 1], "{name}");
+        home.json(&["delete", THREAD], 0);
+        fs::remove_dir_all(home.path("store")).unwrap();
+    }
+}

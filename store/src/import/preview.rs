@@ -29,6 +29,8 @@ pub struct Preview {
     pub records: u64,
     /// Records that would be added, as an import counts them.
     pub added_records: u64,
+    /// It goes on with a line whose beginning is in the store, and counts as a record already.
+    pub continues: bool,
     /// Plain bytes of the source; where it has become shorter since its last import, those that it
     /// had then, which are kept.
     pub bytes: u64,
@@ -87,12 +89,14 @@ impl<'s> Previewer<'s> {
             Err(skip) => return Ok(Err(skip)),
         };
         let (mut added_records, mut continues) = (0, known.unterminated);
+        let mut is_continued = false;
         loop {
             match lines.next_line() {
                 Ok(None) => break,
                 Ok(Some(piece)) => {
                     // A line may come in pieces, and the first may go on with one that is there.
                     added_records += u64::from(!piece.more && !continues);
+                    is_continued |= continues;
                     continues &= piece.more;
                     lines.give_back(piece);
                 }
@@ -120,6 +124,7 @@ impl<'s> Previewer<'s> {
             is_new,
             records,
             added_records,
+            continues: is_continued,
             bytes,
         }))
     }
@@ -137,6 +142,7 @@ impl<'s> Previewer<'s> {
             is_new: false,
             records: reader.end().0 - uncounted(&reader),
             added_records: 0,
+            continues: false,
             bytes: current.bytes,
         })
     }

@@ -88,10 +88,11 @@ impl Sum {
             Some(records) => preview.records.saturating_sub(records),
         };
         self.added_records += added_records;
-        let files = match (preview.is_new && before.is_none(), added_records) {
+        let grows = added_records > 0 || preview.continues;
+        let files = match (preview.is_new && before.is_none(), grows) {
             (true, _) => &mut self.new,
-            (false, 0) => &mut self.unchanged,
-            (false, _) => &mut self.grown,
+            (false, false) => &mut self.unchanged,
+            (false, true) => &mut self.grown,
         };
         *files += 1;
         let records = self.foreseen.entry(preview.thread.clone()).or_default();

@@ -275,14 +275,14 @@ fn a_preview_is_what_an_import_comes_to() {
     let whole = format!("{}\n{}\n{}", meta("a", ""), message("x"), message("y"));
     let longer = format!("{whole}\n{}\n", message("z"));
     let other = format!("{}\n{}\n", meta("a", ""), message("other"));
-    for text in [
-        &whole[..whole.len() - 9],
-        &whole,
-        &whole,
-        &longer,
-        &other,
-        &whole,
-        "",
+    for (text, continues) in [
+        (&whole[..whole.len() - 9], false),
+        (&whole, true),
+        (&whole, false),
+        (&longer, true),
+        (&other, false),
+        (&whole, false),
+        ("", false),
     ] {
         let before = end();
         let previewer = Previewer::new(Some(&store));
@@ -301,6 +301,7 @@ fn a_preview_is_what_an_import_comes_to() {
             is_new,
             records: store.counts(&["a".to_owned()]).counted[0].records,
             added_records: imported.added_records,
+            continues,
             bytes: imported.shrank_from.unwrap_or(imported.bytes),
         });
         assert_eq!(told.unwrap(), expect, "{text}");
