@@ -63,7 +63,7 @@ fn import(importer: &mut Importer<'_>, path: &Path) -> u64 {
         archived: false,
     };
     let imported = importer.import(source, &mut |_| {}).expect("a store");
-    imported.expect("a rollout").added_records
+    imported.done().expect("a rollout").added_records
 }
 
 /// What the command does: open, import, seal, count, close.

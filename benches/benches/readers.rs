@@ -38,7 +38,7 @@ fn import(store: &Store, seed: u64, bytes: u64) -> String {
         archived: false,
     };
     let imported = store.import(source, &mut |_| {}).expect("an import");
-    imported.expect("nothing is in the way").thread
+    imported.done().expect("nothing is in the way").thread
 }
 
 fn page(store: &Store, thread: &str) {

@@ -136,7 +136,7 @@ fn import(jsonl: &Path, dir: &Path) {
         archived: false,
     };
     let imported = store.import(source, &mut |_| {});
-    imported.expect("an import").expect("a rollout");
+    imported.expect("an import").done().expect("a rollout");
     store.seal_all().expect("sealed");
     store.close().expect("closed");
 }

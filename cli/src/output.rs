@@ -2,18 +2,25 @@
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::ops::Range;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use turnleaf::Ordinal;
 
 use crate::args::Global;
 use crate::failure::Failure;
 
 /// What is said of records that this version does not know.
 pub(crate) const UNKNOWN: &str = "of an unknown kind or form (kept)";
+
+/// The first and the last of a range of ordinals, as people and programs are shown it.
+pub(crate) fn first_and_last(ordinals: &Range<Ordinal>) -> [u64; 2] {
+    [ordinals.start.0, ordinals.end.0 - 1]
+}
 
 /// Prints one JSON object on a line.
 pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {

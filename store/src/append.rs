@@ -19,9 +19,9 @@ pub type Line<'a> = &'a [u8];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     /// Ordinal of its first record.
-    pub first: u64,
+    pub first: Ordinal,
     /// One past its last record.
-    pub end: u64,
+    pub end: Ordinal,
     /// The same bytes stood there already: a retry of a batch that had succeeded.
     pub duplicate: bool,
 }
@@ -59,7 +59,7 @@ impl Store {
     pub fn append(
         &self,
         id: &str,
-        expected_end: Option<u64>,
+        expected_end: Option<Ordinal>,
         lines: &[Line<'_>],
     ) -> Result<Appended, Error> {
         let at = self.source.owner()?.now_ms();
@@ -75,7 +75,7 @@ impl Store {
                 },
                 appended => return appended,
             };
-            let Some(expected) = expected_end.map(Ordinal) else {
+            let Some(expected) = expected_end else {
                 return Err(refused);
             };
             // What is in the way may be this batch, from a try that is not acknowledged yet.
@@ -83,8 +83,8 @@ impl Store {
             if self.stands_at(id, expected, lines)? {
                 self.index.appended_to(self.source.find(id)?.0);
                 return Ok(Appended {
-                    first: expected.0,
-                    end: expected.plus(lines.len() as u64).0,
+                    first: expected,
+                    end: expected.plus(lines.len() as u64),
                     duplicate: true,
                 });
             }
@@ -123,7 +123,7 @@ impl Store {
     pub(crate) fn append_records(
         &self,
         id: &str,
-        expected_end: Option<u64>,
+        expected_end: Option<Ordinal>,
         records: &[NewRecord<'_>],
     ) -> Result<Appended, Error> {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
@@ -139,9 +139,7 @@ impl Store {
             .thread_number(&parsed)
             .filter(|number| !log.state().is_announced(*number))
             .ok_or_else(|| Error::NoThread(id.to_owned()))?;
-        let staged = log
-            .stage(number, expected_end.map(Ordinal), records)
-            .map_err(refused)?;
+        let staged = log.stage(number, expected_end, records).map_err(refused)?;
         // Before the batch can be seen: else its turn would be shown as given up for a moment. A
         // record of our own, a name for example, is no work on the thread.
         if records.iter().any(|record| record.kind == Kind::LINE) {
@@ -149,8 +147,8 @@ impl Store {
         }
         committer.settle(log, staged.ticket)?;
         Ok(Appended {
-            first: staged.first.0,
-            end: staged.end.0,
+            first: staged.first,
+            end: staged.end,
             duplicate: false,
         })
     }

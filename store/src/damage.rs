@@ -16,7 +16,7 @@ impl Store {
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
-    /// store.export("my-thread", None, None, &mut std::io::sink())?;
+    /// store.export("my-thread", .., &mut std::io::sink())?;
     /// for damage in store.damage_seen() {
     ///     eprintln!("{damage}");
     /// }

@@ -62,30 +62,42 @@ pub use append::{AppendStream, Appended, Line, StreamError};
 pub use commit::Clock;
 pub use error::{Error, ErrorKind, Part};
 pub use health::{
-    AnomalyCount, Diagnosis, IndexState, NamedRepair, RepairReport, Stats, ThreadHealth,
+    AnomalyCount, Diagnosis, GivenUp, IndexState, NamedRepair, RepairReport, Stats, ThreadHealth,
     VerifyReport,
 };
 pub use import::{
-    ImportProgress, ImportSource, Imported, Importer, KnownName, ListedName, Preview, Previewer,
-    Skip,
+    ImportOutcome, ImportProgress, ImportSource, Imported, Importer, KnownName, ListedName,
+    Preview, Previewer, Skip,
 };
 pub use index::RebuildReport;
 pub use older_log::OlderLog;
 pub use open::{Store, system_owner};
 pub use reads::{
     ContextReport, Counts, ItemsPage, ItemsRequest, ItemsView, ShowThread, SortKey, SourceKind,
-    ThreadCounts, ThreadsPage, ThreadsRequest, TurnHead, TurnsPage, TurnsRequest, bound_to,
-    same_directory,
+    ThreadCounts, ThreadSegment, ThreadsPage, ThreadsRequest, TurnHead, TurnsPage, TurnsRequest,
+    bound_to, same_directory,
 };
 pub use seal_all::SealReport;
 pub use sealer::{SealerState, Woken};
 pub use source::ThreadSummary;
-pub use turnleaf_engine::{
-    Damage, Footprint, LossRecord, OpenReport, Options, Owner, Remark, Repair, SegmentInfo,
-    TailVerdict, Unsealable,
+
+// Types of the crates below that stand in a signature or a public field of this one.
+pub use serde_json::Value;
+pub use turnleaf_engine::disk;
+pub use turnleaf_engine::format::record::{Flags, Kind};
+pub use turnleaf_engine::format::{
+    DecodeError, Generation, Ordinal, Problem, SegmentId, ThreadChain, ThreadNumber,
 };
+pub use turnleaf_engine::{
+    AppendError, Cause, Damage, DiskFailure, Footprint, Loss, LossRecord, OpenError, OpenReport,
+    Options, Owner, Refusal, Remark, Repair, SegmentInfo, SystemError, TailVerdict, Unreadable,
+    Unsealable,
+};
+pub use turnleaf_projector::codec::Malformed;
 pub use turnleaf_projector::fold::{AnomalyClass, UnknownKind};
-pub use turnleaf_projector::index::Order;
-pub use turnleaf_projector::payload::{HeadLack, user_title};
+pub use turnleaf_projector::index::{
+    Damage as IndexDamage, IndexError, Order, Place as IndexPlace, Table as IndexTable,
+};
+pub use turnleaf_projector::payload::{HeadField, HeadLack, user_title};
 pub use turnleaf_projector::uuid::uuid;
 pub use turnleaf_projector::world_state::WorldState;

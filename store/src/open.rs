@@ -176,7 +176,7 @@ impl Store {
     /// ```no_run
     /// # fn example() -> Result<(), turnleaf::Error> {
     /// let store = turnleaf::Store::open_log(std::path::Path::new("history"))?;
-    /// store.export("my-thread", None, None, &mut std::io::stdout())?;
+    /// store.export("my-thread", .., &mut std::io::stdout())?;
     /// # Ok(())
     /// # }
     /// ```

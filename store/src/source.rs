@@ -1,6 +1,6 @@
 //! Owns the two ways a store is open: as its writer, or for reading alone.
 
-use turnleaf_engine::format::{StoreId, ThreadId, ThreadNumber};
+use turnleaf_engine::format::{StoreId, ThreadChain, ThreadId, ThreadNumber};
 use turnleaf_engine::{Reader, Snapshot, State, ThreadFact};
 
 use crate::commit::Committer;
@@ -12,11 +12,11 @@ pub struct ThreadSummary {
     /// The thread's id.
     pub id: String,
     /// Its number in this store.
-    pub number: u64,
+    pub number: ThreadNumber,
     /// Records that it holds.
     pub records: u64,
     /// The thread chain at its end.
-    pub chain: u64,
+    pub chain: ThreadChain,
     /// When it was created here, Unix milliseconds.
     pub created_ms: i64,
     /// Whether it is archived.
@@ -84,9 +84,11 @@ impl Source {
                 let reader = state.reader(number);
                 ThreadSummary {
                     id: fact.id.to_string(),
-                    number: number.0,
+                    number,
                     records: reader.as_ref().map_or(0, |reader| reader.end().0),
-                    chain: reader.as_ref().map_or(0, |reader| reader.chain().0),
+                    chain: reader
+                        .as_ref()
+                        .map_or(ThreadChain(0), |reader| reader.chain()),
                     created_ms: fact.created_ms,
                     archived: fact.archived,
                     imported_from: fact.import.as_ref().map(|import| import.path.clone()),

@@ -67,12 +67,12 @@ fn import(store: &Store, bytes: &[u8], modified_ns: i64) -> Result<Imported, Ski
         modified_ns,
         archived: false,
     };
-    store.import(source, &mut |_| {}).unwrap()
+    store.import(source, &mut |_| {}).unwrap().done()
 }
 
 fn exported(store: &Store, thread: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    store.export(thread, None, None, &mut out).unwrap();
+    store.export(thread, .., &mut out).unwrap();
     out
 }
 
@@ -165,7 +165,8 @@ fn check_pages(store: &Store, case: &Path, name: &str, thread: &str) {
         .as_ref()
         .and_then(|context| context["lines"].as_array())
     {
-        let expected: Vec<u64> = lines.iter().filter_map(Value::as_u64).collect();
+        let ordinals = lines.iter().filter_map(Value::as_u64);
+        let expected: Vec<Ordinal> = ordinals.map(Ordinal).collect();
         assert_eq!(
             store.context_ordinals(thread).unwrap(),
             expected,
@@ -283,7 +284,7 @@ fn the_second_reader_agrees() {
         if totals["blocks_inflated"] == true {
             assert_eq!(
                 found["chain"],
-                format!("{:016x}", thread.chain),
+                format!("{:016x}", thread.chain.0),
                 "{}",
                 thread.id
             );
@@ -324,7 +325,7 @@ fn a_source_that_breaks_off_within_a_huge_line_keeps_what_was_read_of_it() {
         };
         let broken = store.import(source, &mut |_| {}).unwrap();
         let kept = match broken {
-            Err(Skip::Broken { after, .. }) => usize::try_from(after).unwrap(),
+            ImportOutcome::Skipped(Skip::Broken { after, .. }) => usize::try_from(after).unwrap(),
             other => panic!("{more} bytes more: {other:?}"),
         };
         // A piece is handed out when a byte of the next one was seen.

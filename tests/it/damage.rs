@@ -205,7 +205,7 @@ fn finish(disk: &SimDisk, before: &Records, whole: &Records) -> bool {
     assert!(report.is_ok(), "{:?} {:?}", report.damage, report.index);
     for id in &ids {
         let mut bytes = Vec::new();
-        store.export(id, None, None, &mut bytes).unwrap();
+        store.export(id, .., &mut bytes).unwrap();
         assert!(bytes.ends_with(b"{}\n"), "{id}: the append stays");
     }
     store.close().unwrap();

@@ -55,7 +55,7 @@ fn read(store: &Store, thread: &str) -> Result<String, Error> {
         items: ItemsView::Full,
     })?;
     let mut bytes = Vec::new();
-    store.export(thread, None, None, &mut bytes)?;
+    store.export(thread, .., &mut bytes)?;
     Ok(format!(
         "{} {} {}",
         threads.threads.len(),

@@ -21,7 +21,7 @@ fn options() -> Options {
 
 fn export(store: &Store) -> Vec<u8> {
     let mut out = Vec::new();
-    store.export("a", None, None, &mut out).unwrap();
+    store.export("a", .., &mut out).unwrap();
     assert_eq!(store.damage_seen(), []);
     out
 }

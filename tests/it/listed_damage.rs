@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use turnleaf::{ErrorKind, ItemsRequest, Order, Store};
+use turnleaf::{ErrorKind, ItemsRequest, Order, Ordinal, Store};
 use turnleaf_engine::disk::{Access, Disk};
 use turnleaf_engine::{Remark, Snapshot};
 use turnleaf_tests::hooked::HookedDisk;
@@ -37,7 +37,7 @@ fn reader(disk: &SimDisk) -> Store {
 }
 
 fn export(store: &Store, id: &str) {
-    store.export(id, None, None, &mut io::sink()).unwrap();
+    store.export(id, .., &mut io::sink()).unwrap();
     assert_eq!(store.damage_seen().len(), 1);
 }
 
@@ -98,7 +98,7 @@ fn whoever_reads_damage_leaves_word_of_it() {
         }),
         ("a retry", |disk, id| {
             let store = open(disk).unwrap();
-            let retried = store.append(id, Some(0), &[&b"{}"[..]]);
+            let retried = store.append(id, Some(Ordinal(0)), &[&b"{}"[..]]);
             assert_eq!(retried.unwrap_err().kind(), ErrorKind::Damaged);
         }),
     ];
@@ -139,7 +139,7 @@ fn a_crash_while_damage_is_listed_costs_the_hint_alone() {
             let disk = base.fork();
             let store = reader(&disk);
             disk.plan(disk.ops() + call, Fault::Crash);
-            let _ = store.export(&ids[0], None, None, &mut io::sink());
+            let _ = store.export(&ids[0], .., &mut io::sink());
             drop(store);
             let after = disk.after_crash(CrashPolicy::by_number(policy), 7 * policy + call);
             known += u64::from(is_known(&after, &ids));
@@ -249,7 +249,7 @@ fn what_the_device_does_not_say_of_a_segment_closes_its_threads_alone() {
 
 fn export_around(disk: &SimDisk, id: &str) {
     let store = reader(disk);
-    store.export(id, None, None, &mut io::sink()).unwrap();
+    store.export(id, .., &mut io::sink()).unwrap();
     assert!(!store.damage_seen().is_empty());
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use turnleaf::{ImportSource, Imported, Options, Skip, Store};
+use turnleaf::{ImportSource, Imported, Options, Ordinal, Skip, Store};
 use turnleaf_engine::disk::Disk;
 use turnleaf_tests::sim_disk::SimDisk;
 use turnleaf_tests::stores::{open_store, owner};
@@ -78,13 +78,13 @@ fn import_into(store: &Store, lines: &[String]) -> Result<Imported, Skip> {
         modified_ns: 1,
         archived: false,
     };
-    store.import(source, &mut |_| {}).unwrap()
+    store.import(source, &mut |_| {}).unwrap().done()
 }
 
 fn export(disk: &SimDisk) -> Vec<u8> {
     let store = open_store(disk, &options()).unwrap();
     let mut out = Vec::new();
-    store.export(THREAD, None, None, &mut out).unwrap();
+    store.export(THREAD, .., &mut out).unwrap();
     assert_eq!(store.damage_seen(), []);
     let report = store.verify(None, &mut |_| {}).unwrap();
     assert!(report.is_ok(), "{:?}", report.damage);
@@ -114,10 +114,10 @@ fn damaged(
         let given_up = store.given_up(THREAD).unwrap();
         store.close().unwrap();
         seen.push(given_up.clone());
-        if let [(first, end)] = given_up[..]
-            && wanted(first, end)
+        if let [lost] = &given_up[..]
+            && wanted(lost.start.0, lost.end.0)
         {
-            return (disk, (first, end));
+            return (disk, (lost.start.0, lost.end.0));
         }
     }
     panic!("no place costs what is wanted: {seen:?}");
@@ -162,7 +162,7 @@ fn the_intact_original_is_recognised_and_what_is_new_in_it_is_added() {
             };
             Err(Skip::HasLost {
                 thread: THREAD.to_owned(),
-                ordinals: vec![range],
+                ordinals: vec![Ordinal(range.0)..Ordinal(range.1)],
                 imported,
             })
         };
@@ -206,11 +206,11 @@ fn a_retry_of_what_a_repair_gave_up_is_a_conflict() {
             lines.map(|line| line.as_bytes()).collect()
         };
         for (from, to) in [(first, end), (first, end + 2)] {
-            let again = store.append(THREAD, Some(from), &batch(from, to));
+            let again = store.append(THREAD, Some(Ordinal(from)), &batch(from, to));
             assert!(again.is_err(), "{from}..{to}: {again:?}");
         }
         let kept = store
-            .append(THREAD, Some(end), &batch(end, end + 2))
+            .append(THREAD, Some(Ordinal(end)), &batch(end, end + 2))
             .unwrap();
         assert!(kept.duplicate);
     }
@@ -225,7 +225,7 @@ fn what_is_not_proven_changes_nothing() {
     };
     let may_have = Skip::MayHaveLost {
         thread: THREAD.to_owned(),
-        ordinals: (first, end),
+        ordinals: Ordinal(first)..Ordinal(end),
     };
     let middle = place(first + end) / 2;
     let mut changed = lines();
@@ -285,7 +285,7 @@ fn lines_are_not_proven_where_a_name_was_lost_with_them() {
     let before = export(&disk);
     let expect = Skip::MayHaveLost {
         thread: THREAD.to_owned(),
-        ordinals: range,
+        ordinals: Ordinal(range.0)..Ordinal(range.1),
     };
     assert_eq!(import(&disk, &lines()), Err(expect));
     assert!(export(&disk) == before);

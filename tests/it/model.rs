@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use turnleaf::{ErrorKind, ImportSource, ListedName, Options, Owner, Store};
+use turnleaf::{ErrorKind, ImportSource, ListedName, Options, Ordinal, Owner, Store};
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
 use turnleaf_tests::soup;
@@ -288,7 +288,7 @@ impl Subject {
 
     fn append(&self, thread: u8, at: Option<u64>, lines: &[Vec<u8>]) -> Result<bool, ErrorKind> {
         let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
-        let appended = self.store().append(&id(thread), at, &lines);
+        let appended = self.store().append(&id(thread), at.map(Ordinal), &lines);
         appended
             .map(|appended| appended.duplicate)
             .map_err(|error| error.kind())
@@ -310,7 +310,7 @@ impl Subject {
         let imported = imported.expect("memory does not fail");
         let deleted = self.before.deleted.contains(&thread);
         assert_eq!(
-            imported.err(),
+            imported.done().err(),
             deleted.then(|| turnleaf::Skip::Deleted(id(thread)))
         );
     }
@@ -467,9 +467,7 @@ impl StateMachineTest for Test {
         for (thread, records) in &model.threads {
             let lines: Vec<&[u8]> = records.iter().flatten().map(Vec::as_slice).collect();
             let mut out = Vec::new();
-            store
-                .export(&id(*thread), None, None, &mut out)
-                .expect("an export");
+            store.export(&id(*thread), .., &mut out).expect("an export");
             let mut whole = lines.join(&b'\n');
             if !lines.is_empty() {
                 whole.push(b'\n');

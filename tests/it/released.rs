@@ -140,7 +140,7 @@ fn the_second_reader_agrees_on_every_released_store() {
         for thread in store.log_threads() {
             let found = &said["per_thread"][&thread.id];
             assert_eq!(found["records"], thread.records, "{version}: {}", thread.id);
-            let chain = format!("{:016x}", thread.chain);
+            let chain = format!("{:016x}", thread.chain.0);
             assert_eq!(found["chain"], chain, "{version}: {}", thread.id);
         }
     }

@@ -448,7 +448,9 @@ fn many_slow_threads_have_few_runs_and_packs() {
 /// Where the segments of a thread begin and end.
 fn places(store: &Store, thread: &str) -> Vec<(u64, u64)> {
     let segments = store.show(thread).unwrap().segments.into_iter();
-    let mut places: Vec<_> = segments.map(|(_, first, end)| (first, end)).collect();
+    let mut places: Vec<_> = segments
+        .map(|held| (held.ordinals.start.0, held.ordinals.end.0))
+        .collect();
     places.sort_unstable();
     places
 }
@@ -463,7 +465,7 @@ fn import(store: &Store, lines: &[Vec<u8>]) {
         modified_ns: plain.len() as i64,
         archived: false,
     };
-    store.import(source, &mut |_| {}).unwrap().unwrap();
+    store.import(source, &mut |_| {}).unwrap().done().unwrap();
 }
 
 fn append(store: &Store, thread: &str, lines: &[Vec<u8>], batch: usize) {
@@ -510,8 +512,9 @@ fn ways_agree(options: &Options, bytes: u64, batches: &[usize]) {
         store.seal_all().unwrap();
         // What the model needs to resume begins where the newest closed segment ended.
         let shown = store.show(&thread).unwrap();
-        let newest = shown.segments.iter().max_by_key(|(_, first, _)| *first);
-        let file = newest.map(|(file, _, _)| file.as_str());
+        let segments = shown.segments.iter();
+        let newest = segments.max_by_key(|held| held.ordinals.start);
+        let file = newest.map(|held| held.file.as_str());
         assert_eq!(shown.resume_segment(), file.map(|file| (file, true)));
         let places = places(&store, &thread);
         assert!(places.len() > 4, "{places:?}");

@@ -100,7 +100,7 @@ fn import(store: &Store, rollout: &Rollout, archived: bool) {
         archived,
         plain: &mut file,
     };
-    store.import(source, &mut |_| {}).unwrap().unwrap();
+    store.import(source, &mut |_| {}).unwrap().done().unwrap();
 }
 
 /// The value without nulls and empty arrays, which are the same as missing keys.

@@ -13,7 +13,7 @@ use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use turnleaf::{Options, Store};
+use turnleaf::{Options, Ordinal, Store};
 use turnleaf_engine::disk::Disk;
 use turnleaf_tests::hooked::HookedDisk;
 use turnleaf_tests::sim_disk::SimDisk;
@@ -126,7 +126,7 @@ fn a_sealing_of_everything_leaves_alone_what_came_since() {
     let wanted = [&long[..], &short, &closing, &last].map(|line| [line, b"\n"].concat());
     let wanted = wanted.concat();
     assert!(exported(store, "a") == wanted);
-    store.append("a", Some(4), &[b"next"]).unwrap();
+    store.append("a", Some(Ordinal(4)), &[b"next"]).unwrap();
     watched(|| store.seal_all().unwrap());
     assert!(exported(store, "a") == [&wanted[..], b"next\n"].concat());
     assert!(store.verify(None, &mut |_| {}).unwrap().is_ok());
@@ -134,7 +134,7 @@ fn a_sealing_of_everything_leaves_alone_what_came_since() {
 
 fn exported(store: &Store, thread: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    store.export(thread, None, None, &mut out).unwrap();
+    store.export(thread, .., &mut out).unwrap();
     out
 }
 

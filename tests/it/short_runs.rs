@@ -50,7 +50,7 @@ fn import(store: &Store, plain: &[u8]) -> u64 {
         modified_ns: 1,
         archived: false,
     };
-    let imported = store.import(source, &mut |_| {}).unwrap().unwrap();
+    let imported = store.import(source, &mut |_| {}).unwrap().done().unwrap();
     imported.added_records
 }
 
@@ -120,7 +120,7 @@ impl Short {
         let mut found = Vec::new();
         if store.log_threads().iter().any(|thread| thread.id == "a") {
             store
-                .export("a", None, None, &mut found)
+                .export("a", .., &mut found)
                 .map_err(|error| error.to_string())?;
         }
         let lines: Vec<Vec<u8>> = found

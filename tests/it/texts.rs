@@ -206,15 +206,13 @@ fn imports(place: &Place, bytes: usize, is_paginated: bool) {
         archived: false,
     };
     let imported = store.import(source, &mut |_| {}).expect("an import");
-    let id = imported.expect("nothing is in the way").thread;
+    let id = imported.done().expect("nothing is in the way").thread;
     let shown = answers(&store, &id);
     assert_eq!(store.index_difference(&id).expect("compared"), None);
     store.rebuild_index(&mut |_| {}).expect("rebuilt");
     assert!(answers(&store, &id) == shown, "a rebuild serves the same");
     let mut exported = Vec::with_capacity(whole.len());
-    store
-        .export(&id, None, None, &mut exported)
-        .expect("exported");
+    store.export(&id, .., &mut exported).expect("exported");
     assert!(exported == whole, "{}: every byte comes back", place.name());
     assert_eq!(store.damage_seen(), []);
 }

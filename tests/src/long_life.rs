@@ -118,9 +118,7 @@ impl Life {
             // Longer than what a pipe takes, so that it is not at its end at once.
             scope.spawn(|| {
                 let mut slow = Slow { ended: &ended };
-                store
-                    .export(&name(0), None, None, &mut slow)
-                    .expect("exported");
+                store.export(&name(0), .., &mut slow).expect("exported");
             });
             let writers: Vec<_> = (0..self.writers)
                 .map(|writer| {

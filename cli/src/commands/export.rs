@@ -1,7 +1,10 @@
 //! Owns what leaves the store as exact bytes: `export` and `context`.
 
 use std::io::{BufWriter, Write};
+use std::ops::{Bound, Range};
 use std::path::Path;
+
+use turnleaf::Ordinal;
 
 use crate::args::Global;
 use crate::commands::{directory, met, met_untold, open_log, open_to_read, thread_id};
@@ -26,8 +29,12 @@ pub(crate) fn run(
         None => Destination::StandardOutput,
         Some(path) => Destination::find(path, &directory(global)?)?,
     };
+    let range = (
+        from.map_or(Bound::Unbounded, |from| Bound::Included(Ordinal(from))),
+        to.map_or(Bound::Unbounded, |to| Bound::Excluded(Ordinal(to))),
+    );
     destination.write(|out| {
-        store.export(thread, from, to, out)?;
+        store.export(thread, range, out)?;
         Ok(())
     })?;
     let given_up = store.given_up(thread)?;
@@ -36,9 +43,9 @@ pub(crate) fn run(
 }
 
 /// What a repair gave up is missing in the output: that is said, and is no failure.
-fn warn_of_gaps(global: &Global, given_up: &[(u64, u64)]) {
-    for (first, end) in given_up.iter().filter(|_| !global.quiet) {
-        let last = end - 1;
+fn warn_of_gaps(global: &Global, given_up: &[Range<Ordinal>]) {
+    for lost in given_up.iter().filter(|_| !global.quiet) {
+        let (first, last) = (lost.start, lost.end.0 - 1);
         warn(format_args!(
             "records {first} to {last} are missing: a repair gave them up"
         ));

@@ -15,7 +15,7 @@ use crate::commands::{
 use crate::damage::{damage_lines, repair_lines, whose};
 use crate::exit::{Outcome, damage_json};
 use crate::failure::Failure;
-use crate::output::{UNKNOWN, print_json, print_line, size};
+use crate::output::{UNKNOWN, first_and_last, print_json, print_line, size};
 
 /// Lines of one kind that are told one by one.
 const ALIKE_MAX: usize = 20;
@@ -35,7 +35,7 @@ pub(crate) fn doctor_of(global: &Global, thread: &str) -> Result<Outcome, Failur
     if global.json {
         let shown = anomalies.iter().map(|found| {
             json!({
-                "ordinal": found.first,
+                "ordinal": found.first.0,
                 "reason": found.reason,
                 "kind": found.kind,
                 "class": class(found.class),
@@ -202,7 +202,7 @@ fn as_json(found: &Diagnosis) -> Value {
     let repairs: Vec<_> = found.repairs.iter().map(repair_json).collect();
     let given_up = found.given_up.iter();
     let given_up = given_up
-        .map(|(thread, first, end)| json!({ "thread": thread, "ordinals": [first, end - 1] }));
+        .map(|lost| json!({ "thread": lost.thread, "ordinals": first_and_last(&lost.ordinals) }));
     let given_up: Vec<Value> = given_up.collect();
     json!({
         "ok": found.damage.is_empty(),
@@ -223,7 +223,7 @@ fn thread_json(thread: &ThreadHealth) -> Value {
         json!({
             "reason": found.reason,
             "count": found.count,
-            "first": found.first,
+            "first": found.first.0,
             "class": class(found.class),
             "meaning": found.meaning,
         })
@@ -367,8 +367,8 @@ fn as_lines(found: &Diagnosis) -> Vec<String> {
             whose(&closed)
         ));
     }
-    lines.extend(few(found.given_up.iter().map(|(id, first, end)| {
-        let last = end - 1;
+    lines.extend(few(found.given_up.iter().map(|lost| {
+        let (id, [first, last]) = (&lost.thread, first_and_last(&lost.ordinals));
         format!("thread {id}: records {first} to {last} were given up by a repair")
     })));
     if let TailVerdict::Torn { offset } = found.tail {

@@ -9,7 +9,9 @@ mod sum;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use turnleaf::{Error, ErrorKind, ImportSource, Imported, Importer, Previewer, Skip, Store};
+use turnleaf::{
+    Error, ErrorKind, ImportOutcome, ImportSource, Imported, Importer, Previewer, Skip, Store,
+};
 
 use crate::args::{Global, ImportArgs};
 use crate::commands::{closing, open, open_log};
@@ -199,7 +201,7 @@ fn import_one(
     with_source(path, |source| {
         let current = importer.is_current(source.path, source.file_bytes, source.modified_ns);
         match current {
-            Some(current) => Ok(Ok(current)),
+            Some(current) => Ok(ImportOutcome::Done(current)),
             None => importer.import(source, told),
         }
     })
@@ -208,7 +210,7 @@ fn import_one(
 /// Opens a source and hands it on.
 fn with_source<T>(
     path: &Path,
-    take: impl FnOnce(ImportSource<'_>) -> Result<Result<T, Skip>, Error>,
+    take: impl FnOnce(ImportSource<'_>) -> Result<ImportOutcome<T>, Error>,
 ) -> Result<Result<T, NotImported>, Failure> {
     let opened = match source::open(path) {
         Ok(opened) => opened,
@@ -231,7 +233,9 @@ fn with_source<T>(
         archived: is_archived(path),
     };
     match take(source) {
-        Ok(outcome) => Ok(outcome.map_err(|skip| why(skip, path, name.ends_with(".zst")))),
+        Ok(outcome) => Ok(outcome
+            .done()
+            .map_err(|skip| why(skip, path, name.ends_with(".zst")))),
         // A thread in quarantine, one that another import has, or one that was deleted meanwhile
         // costs this file only.
         Err(error) => match error.kind() {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use comfy_table::Table;
 use serde_json::{Value, json};
 use turnleaf::{
-    AnomalyClass, ItemsRequest, ItemsView, SortKey, Store, ThreadsRequest, TurnsPage, TurnsRequest,
-    user_title,
+    AnomalyClass, ItemsRequest, ItemsView, Ordinal, SortKey, Store, ThreadsRequest, TurnsPage,
+    TurnsRequest, user_title,
 };
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
@@ -14,7 +14,9 @@ use crate::commands::health::class;
 use crate::commands::{met, met_in_any, met_untold, open_log, open_to_read, thread_id};
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::output::{Times, print_json, print_line, short, size, table, warn, whole};
+use crate::output::{
+    Times, first_and_last, print_json, print_line, short, size, table, warn, whole,
+};
 
 /// Characters of a text in a table.
 const TEXT: usize = 60;
@@ -205,7 +207,7 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
             json!({
                 "reason": found.reason,
                 "count": found.count,
-                "first": found.first,
+                "first": found.first.0,
                 "class": class(found.class),
             })
         })
@@ -213,7 +215,7 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     let segments: Vec<Value> = shown
         .segments
         .iter()
-        .map(|(file, first, end)| json!({ "file": file, "ordinals": [first, end - 1] }))
+        .map(|held| json!({ "file": held.file, "ordinals": first_and_last(&held.ordinals) }))
         .collect();
     if global.json {
         print_json(&json!({
@@ -222,14 +224,14 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
             "records": shown.records,
             "turns": shown.turns,
             "items": shown.items,
-            "resumeFrom": shown.resume_from,
+            "resumeFrom": shown.resume_from.map(|at| at.0),
             "resumeSegment": shown.resume_segment().map(|(file, begins)| {
                 json!({ "file": file, "begins": begins })
             }),
             "journalBytes": shown.journal_bytes,
             "segments": segments,
             "lag": shown.lag,
-            "givenUp": shown.given_up.iter().map(|(a, end)| [*a, end - 1]).collect::<Vec<_>>(),
+            "givenUp": shown.given_up.iter().map(first_and_last).collect::<Vec<_>>(),
             "anomalies": anomalies,
             "tokensUsed": shown.tokens_used,
         }))?;
@@ -276,8 +278,8 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     rows.add_row(["resumes from".to_owned(), resume]);
     rows.add_row(["segments".to_owned(), shown.segments.len().to_string()]);
     rows.add_row(["in the journal only".to_owned(), size(shown.journal_bytes)]);
-    for (first, end) in &shown.given_up {
-        let told = format!("records {first} to {}, by a repair", end - 1);
+    for [first, last] in shown.given_up.iter().map(first_and_last) {
+        let told = format!("records {first} to {last}, by a repair");
         rows.add_row(["given up".to_owned(), told]);
     }
     for found in &shown.anomalies {
@@ -301,7 +303,7 @@ pub(crate) fn world_state(
     at: Option<u64>,
 ) -> Result<Outcome, Failure> {
     let store = open_log(global)?;
-    let found = store.world_state(&thread_id(&store, thread)?, at)?;
+    let found = store.world_state(&thread_id(&store, thread)?, at.map(Ordinal))?;
     let (value, changed_at) = match found {
         Some(state) => (state.value, Some(state.changed_at.0)),
         None => (Value::Null, None),

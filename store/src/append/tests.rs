@@ -50,7 +50,7 @@ fn a_thread_that_another_created_is_appended_to() {
     };
     let mut ends = Vec::new();
     let done = store.append_stream(stream, &mut |appended| {
-        ends.push(appended.end);
+        ends.push(appended.end.0);
         Ok(())
     });
     assert!(done.is_ok(), "{done:?}");

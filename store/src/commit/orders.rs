@@ -54,7 +54,7 @@ fn with_store(seals: bool, work: impl FnOnce(&Store)) {
 
 fn lines(store: &Store, id: &str) -> usize {
     let mut out = Vec::new();
-    store.export(id, None, None, &mut out).unwrap();
+    store.export(id, .., &mut out).unwrap();
     out.iter().filter(|byte| **byte == b'\n').count()
 }
 
@@ -228,7 +228,7 @@ fn an_import_ends_beside_appends_and_seals() {
                         modified_ns: 1,
                         archived: false,
                     };
-                    let imported = store.import(source, &mut |_| {}).unwrap().unwrap();
+                    let imported = store.import(source, &mut |_| {}).unwrap().done().unwrap();
                     assert_eq!(imported.records, 13);
                 });
             });

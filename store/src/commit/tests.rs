@@ -67,13 +67,13 @@ fn a_retry_that_overtakes_its_first_try_waits_for_it() {
     stage(committer, "a", &[b"one", b"two"]);
     let first = begin(committer);
     let duplicate = Appended {
-        first: 0,
-        end: 2,
+        first: Ordinal(0),
+        end: Ordinal(2),
         duplicate: true,
     };
     thread::scope(|scope| {
-        let same = scope.spawn(|| store.append("a", Some(0), &[b"one", b"two"]));
-        let other = scope.spawn(|| store.append("a", Some(0), &[b"one", b"other"]));
+        let same = scope.spawn(|| store.append("a", Some(Ordinal(0)), &[b"one", b"two"]));
+        let other = scope.spawn(|| store.append("a", Some(Ordinal(0)), &[b"one", b"other"]));
         assert!(!ends_early(&same) && !ends_early(&other));
         end(committer, first, false);
         assert_eq!(same.join().unwrap().unwrap(), duplicate);
@@ -92,7 +92,7 @@ fn a_retry_waits_also_for_a_try_that_fails_over() {
     let first = begin(committer);
     stage(committer, "a", &[b"behind"]);
     thread::scope(|scope| {
-        let same = scope.spawn(|| store.append("a", Some(0), &[b"one"]));
+        let same = scope.spawn(|| store.append("a", Some(Ordinal(0)), &[b"one"]));
         assert!(!ends_early(&same));
         // A commit that fails over is durable all the same.
         end(committer, first, true);
@@ -100,7 +100,7 @@ fn a_retry_waits_also_for_a_try_that_fails_over() {
         assert!(appended.duplicate);
     });
     let mut out = Vec::new();
-    store.export("a", None, None, &mut out).unwrap();
+    store.export("a", .., &mut out).unwrap();
     assert_eq!(out, b"one\nbehind\n");
 }
 
@@ -146,7 +146,7 @@ fn nothing_is_appended_to_a_thread_whose_announcement_is_staged() {
     let name = store.set_name("a", "mine").unwrap_err();
     assert_eq!(name.kind(), ErrorKind::NotFound, "{name}");
     assert_eq!(committer.find_or_create(&id).unwrap(), ThreadNumber(1));
-    assert_eq!(store.append("a", None, &[b"one"]).unwrap().end, 1);
+    assert_eq!(store.append("a", None, &[b"one"]).unwrap().end, Ordinal(1));
 }
 
 /// A line that is durable is shown, also while the catalogue does not say yet that it was imported;
@@ -174,7 +174,11 @@ fn a_line_of_an_announced_thread_shows_it_before_the_import_ends() {
             modified_ns: 1,
             archived: false,
         };
-        importer.import(source, &mut |_| {}).unwrap().unwrap();
+        importer
+            .import(source, &mut |_| {})
+            .unwrap()
+            .done()
+            .unwrap();
         let mut other = store.importer().unwrap();
         if named_between {
             other.name(listed("a")).unwrap();
@@ -183,7 +187,7 @@ fn a_line_of_an_announced_thread_shows_it_before_the_import_ends() {
         end(committer, staged, false);
         let assert_shown = |store: &Store| {
             let mut out = Vec::new();
-            store.export("a", None, None, &mut out).unwrap();
+            store.export("a", .., &mut out).unwrap();
             assert_eq!(out, line, "{named_between}");
         };
         assert_shown(&store);

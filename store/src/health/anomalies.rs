@@ -1,5 +1,6 @@
 //! Owns the names of anomalies, for programs, and their explanations, for people.
 
+use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::fold::{Anomaly, AnomalyClass, AnomalyKind};
 
 use turnleaf_projector::payload::Rejection;
@@ -14,7 +15,7 @@ pub struct AnomalyCount {
     /// How often.
     pub count: u64,
     /// Ordinal of the first.
-    pub first: u64,
+    pub first: Ordinal,
     /// Whether it is a kind that this version does not know, or something is wrong.
     pub class: AnomalyClass,
     /// What it means, and what can be done.
@@ -39,7 +40,7 @@ pub(crate) fn anomaly_count(anomaly: &Anomaly) -> AnomalyCount {
         reason,
         kind: None,
         count: anomaly.count,
-        first: anomaly.first.0.0,
+        first: anomaly.first.0,
         class: anomaly.kind.class(),
         meaning: meaning(anomaly.kind),
     }

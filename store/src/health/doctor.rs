@@ -1,6 +1,8 @@
 //! Owns what opening a store says about its health.
 
-use turnleaf_engine::format::ThreadNumber;
+use std::ops::Range;
+
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{Damage, Remark, State, TailVerdict, ThreadFact, repairs_for};
 
 use super::repair::NamedRepair;
@@ -15,8 +17,8 @@ pub struct Diagnosis {
     pub closed: bool,
     /// Threads that take no appends.
     pub closed_threads: Vec<String>,
-    /// Ordinals that repairs gave up: thread, first, one past the last.
-    pub given_up: Vec<(String, u64, u64)>,
+    /// Records that repairs gave up.
+    pub given_up: Vec<GivenUp>,
     /// How the newest journal file ends.
     pub tail: TailVerdict,
     /// Findings that cost nothing and close nothing.
@@ -28,6 +30,15 @@ pub struct Diagnosis {
     pub deleted_threads: Vec<String>,
     /// Repairs that opening shows to be due; reading every byte may show more.
     pub repairs: Vec<NamedRepair>,
+}
+
+/// Records of a thread that a repair gave up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The thread.
+    pub thread: String,
+    /// Their ordinals.
+    pub ordinals: Range<Ordinal>,
 }
 
 impl Store {
@@ -80,13 +91,16 @@ impl Store {
         damage.iter().map(id).collect()
     }
 
-    fn all_given_up(&self) -> Vec<(String, u64, u64)> {
+    fn all_given_up(&self) -> Vec<GivenUp> {
         self.source.with(|state| {
             let of_thread = |(number, fact): (ThreadNumber, &ThreadFact)| {
                 let ranges = state.reader(number).map(|reader| reader.given_up());
                 let id = fact.id.to_string();
                 let ranges = ranges.unwrap_or_default().into_iter();
-                ranges.map(move |(first, end)| (id.clone(), first.0, end.0))
+                ranges.map(move |(first, end)| GivenUp {
+                    thread: id.clone(),
+                    ordinals: first..end,
+                })
             };
             state.threads().flat_map(of_thread).collect()
         })

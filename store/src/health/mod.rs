@@ -8,7 +8,7 @@ mod threads;
 mod verify;
 
 pub use anomalies::AnomalyCount;
-pub use doctor::Diagnosis;
+pub use doctor::{Diagnosis, GivenUp};
 pub use repair::{NamedRepair, RepairReport};
 pub use stats::Stats;
 pub use threads::ThreadHealth;

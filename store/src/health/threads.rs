@@ -78,7 +78,7 @@ impl Store {
                 for found in state.anomalies.iter().filter(grew) {
                     take(AnomalyCount {
                         count: 1,
-                        first: record.ordinal.0,
+                        first: record.ordinal,
                         kind: kind.clone(),
                         ..anomaly_count(found)
                     });

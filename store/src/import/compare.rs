@@ -2,7 +2,7 @@
 //! the first on. Where a repair gave records up, the thread's chain says whether the source has
 //! them.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use turnleaf_engine::Reader;
 use turnleaf_engine::format::catalogue::Lost;
@@ -35,7 +35,7 @@ pub(super) struct Known {
     /// The last record has no line feed, so the source's next bytes continue its line.
     pub(super) unterminated: bool,
     /// Ordinals that were given up, and whose records the source has: first and one past the last.
-    pub(super) lost: Vec<(u64, u64)>,
+    pub(super) lost: Vec<Range<Ordinal>>,
 }
 
 /// Why a walk ended early.
@@ -103,7 +103,7 @@ impl Walk<'_, '_> {
     fn all(
         &mut self,
         reader: &Reader,
-        lost: &mut Vec<(u64, u64)>,
+        lost: &mut Vec<Range<Ordinal>>,
         progress: ImportProgress<'_>,
     ) -> Result<ControlFlow<Ended>, Error> {
         let mut at = Ordinal(0);
@@ -121,7 +121,7 @@ impl Walk<'_, '_> {
                 return Ok(ended);
             }
             if loss.first_ordinal < loss.ordinal_end {
-                lost.push((loss.first_ordinal.0, loss.ordinal_end.0));
+                lost.push(loss.first_ordinal..loss.ordinal_end);
             }
             (at, self.chain) = (loss.ordinal_end, loss.chain_after);
         }
@@ -233,7 +233,7 @@ impl Walk<'_, '_> {
         }
         ControlFlow::Break(Ended::Skip(Skip::MayHaveLost {
             thread: self.id.to_owned(),
-            ordinals: (loss.first_ordinal.0, loss.ordinal_end.0),
+            ordinals: loss.first_ordinal..loss.ordinal_end,
         }))
     }
 

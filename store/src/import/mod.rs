@@ -18,6 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
+use std::ops::Range;
 
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_engine::{AppendError, State, ThreadFact};
@@ -106,8 +107,8 @@ pub enum Skip {
     HasLost {
         /// The thread.
         thread: String,
-        /// Their ordinals, ascending: first and one past the last.
-        ordinals: Vec<(u64, u64)>,
+        /// Their ordinals, ascending.
+        ordinals: Vec<Range<Ordinal>>,
         /// What was imported.
         imported: Imported,
     },
@@ -116,8 +117,8 @@ pub enum Skip {
     MayHaveLost {
         /// The thread.
         thread: String,
-        /// The ordinals that were given up: first and one past the last.
-        ordinals: (u64, u64),
+        /// The ordinals that were given up.
+        ordinals: Range<Ordinal>,
     },
     /// It could not be read to its end.
     Broken {
@@ -185,7 +186,7 @@ impl fmt::Display for Skip {
                 "a repair gave up {} of thread {thread}, and what the file has there cannot be \
                  proven to be those: keep the file, and import it into another store to read it \
                  there; nothing was changed",
-                Ranges(&[*ordinals])
+                Ranges(std::slice::from_ref(ordinals))
             ),
             Skip::Broken { after: 0, why, .. } => {
                 write!(
@@ -203,13 +204,13 @@ impl fmt::Display for Skip {
 }
 
 /// Ordinals as people read them.
-struct Ranges<'a>(&'a [(u64, u64)]);
+struct Ranges<'a>(&'a [Range<Ordinal>]);
 
 impl fmt::Display for Ranges<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (first, end)) in self.0.iter().enumerate() {
+        for (at, lost) in self.0.iter().enumerate() {
             let before = if at == 0 { "records " } else { ", " };
-            write!(f, "{before}{first} to {}", end - 1)?;
+            write!(f, "{before}{} to {}", lost.start, lost.end.0 - 1)?;
         }
         Ok(())
     }
@@ -234,6 +235,28 @@ pub struct Imported {
     pub shrank_from: Option<u64>,
 }
 
+/// What became of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImportOutcome<T = Imported> {
+    /// It was imported to its end; for a preview, it would be.
+    Done(T),
+    /// It was not, or not to its end. That is no failure of the store.
+    Skipped(Skip),
+}
+
+impl<T> ImportOutcome<T> {
+    /// The same for callers to whom a source that is skipped is a failure.
+    ///
+    /// # Errors
+    /// Why it was skipped.
+    pub fn done(self) -> Result<T, Skip> {
+        match self {
+            ImportOutcome::Done(done) => Ok(done),
+            ImportOutcome::Skipped(skip) => Err(skip),
+        }
+    }
+}
+
 /// Told the plain bytes of the source that have been read so far.
 pub type ImportProgress<'a> = &'a mut dyn FnMut(u64);
 
@@ -249,8 +272,8 @@ impl Store {
         }
     }
 
-    /// Imports a source. Every line is kept, exact bytes, whatever it is; the outer result is about
-    /// the store, the inner one about the source. What the source added is durable when this
+    /// Imports a source. Every line is kept, exact bytes, whatever it is; an error is about the
+    /// store, a [`Skip`] about the source. What the source added is durable when this
     /// returns. A source that grew since its last import adds its new lines alone.
     ///
     /// Cost: reads the source once, and what the store holds of its thread to compare; memory does
@@ -259,6 +282,7 @@ impl Store {
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// use turnleaf::ImportOutcome;
     /// // Where the bytes come from is the caller's business: a file, a pipe, a decompressor.
     /// let (path, bytes) = ("rollout.jsonl", b"{\"timestamp\":...}\n");
     /// let source = turnleaf::ImportSource {
@@ -270,8 +294,8 @@ impl Store {
     ///     archived: false,
     /// };
     /// match store.import(source, &mut |_| {})? {
-    ///     Ok(imported) => println!("{}: {} new", imported.thread, imported.added_records),
-    ///     Err(skip) => eprintln!("{path}: {skip}"),
+    ///     ImportOutcome::Done(done) => println!("{}: {} new", done.thread, done.added_records),
+    ///     ImportOutcome::Skipped(skip) => eprintln!("{path}: {skip}"),
     /// }
     /// # Ok(())
     /// # }
@@ -284,7 +308,7 @@ impl Store {
         &self,
         source: ImportSource<'_>,
         progress: ImportProgress<'_>,
-    ) -> Result<Result<Imported, Skip>, Error> {
+    ) -> Result<ImportOutcome, Error> {
         let mut importer = self.importer()?;
         let imported = importer.import(source, progress)?;
         importer.finish()?;
@@ -404,13 +428,13 @@ impl Importer<'_> {
         &mut self,
         source: ImportSource<'_>,
         progress: ImportProgress<'_>,
-    ) -> Result<Result<Imported, Skip>, Error> {
+    ) -> Result<ImportOutcome, Error> {
         let mut lines = Lines::new(source.plain);
         let (id, head_lacks) = match identify(&mut lines, source.thread_hint) {
             Ok(Head::Thread(id, lacks)) => (id, lacks),
-            Ok(Head::Skip(skip)) => return Ok(Err(skip)),
+            Ok(Head::Skip(skip)) => return Ok(ImportOutcome::Skipped(skip)),
             Err(error) => {
-                return Ok(Err(broken(&lines, error.to_string())));
+                return Ok(ImportOutcome::Skipped(broken(&lines, error.to_string())));
             }
         };
         let id = self.store.as_known(id);
@@ -418,7 +442,7 @@ impl Importer<'_> {
             Err(Error::Append {
                 reason: AppendError::Deleted,
                 thread,
-            }) => return Ok(Err(Skip::Deleted(thread))),
+            }) => return Ok(ImportOutcome::Skipped(Skip::Deleted(thread))),
             found => found?,
         };
         let known = if is_new {
@@ -429,7 +453,7 @@ impl Importer<'_> {
                     self.group.arrived(number, &id)?;
                     known
                 }
-                Compared::Skip(skip) => return Ok(Err(skip)),
+                Compared::Skip(skip) => return Ok(ImportOutcome::Skipped(skip)),
             }
         };
         let place = self.store.place_of(number);
@@ -456,13 +480,13 @@ impl Importer<'_> {
             shrank_from: shrank_from.filter(|_| ended.is_none()),
         };
         Ok(match ended {
-            None if !known.lost.is_empty() => Err(Skip::HasLost {
+            None if !known.lost.is_empty() => ImportOutcome::Skipped(Skip::HasLost {
                 thread: id.to_string(),
                 ordinals: known.lost,
                 imported,
             }),
-            None => Ok(imported),
-            Some(why) => Err(Skip::Broken {
+            None => ImportOutcome::Done(imported),
+            Some(why) => ImportOutcome::Skipped(Skip::Broken {
                 after,
                 why,
                 imported: Some(imported),

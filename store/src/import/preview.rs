@@ -13,7 +13,9 @@ use turnleaf_projector::payload::{self, Decoded, Effect};
 use super::compare::{Compared, Known};
 use super::identify::{Head, identify};
 use super::lines::Lines;
-use super::{ImportProgress, ImportSource, Imported, Skip, broken, current, hash, places};
+use super::{
+    ImportOutcome, ImportProgress, ImportSource, Imported, Skip, broken, current, hash, places,
+};
 use crate::error::Error;
 use crate::notes;
 use crate::open::Store;
@@ -66,15 +68,15 @@ impl<'s> Previewer<'s> {
         &self,
         source: ImportSource<'_>,
         progress: ImportProgress<'_>,
-    ) -> Result<Result<Preview, Skip>, Error> {
+    ) -> Result<ImportOutcome<Preview>, Error> {
         if let Some(current) = self.current(&source) {
-            return Ok(Ok(current));
+            return Ok(ImportOutcome::Done(current));
         }
         let mut lines = Lines::new(source.plain);
         let id = match identify(&mut lines, source.thread_hint) {
             Ok(Head::Thread(id, _)) => id,
-            Ok(Head::Skip(skip)) => return Ok(Err(skip)),
-            Err(error) => return Ok(Err(broken(&lines, error.to_string()))),
+            Ok(Head::Skip(skip)) => return Ok(ImportOutcome::Skipped(skip)),
+            Err(error) => return Ok(ImportOutcome::Skipped(broken(&lines, error.to_string()))),
         };
         let id = match self.store {
             Some(store) => store.as_known(id),
@@ -85,8 +87,8 @@ impl<'s> Previewer<'s> {
             is_new,
             uncounted,
         } = match self.known(&id, &mut lines, progress)? {
-            Ok(found) => found,
-            Err(skip) => return Ok(Err(skip)),
+            ImportOutcome::Done(found) => found,
+            ImportOutcome::Skipped(skip) => return Ok(ImportOutcome::Skipped(skip)),
         };
         let (mut added_records, mut continues) = (0, known.unterminated);
         let mut is_continued = false;
@@ -100,7 +102,7 @@ impl<'s> Previewer<'s> {
                     continues &= piece.more;
                     lines.give_back(piece);
                 }
-                Err(error) => return Ok(Err(broken(&lines, error.to_string()))),
+                Err(error) => return Ok(ImportOutcome::Skipped(broken(&lines, error.to_string()))),
             }
         }
         let (thread, records) = (id.to_string(), known.records - uncounted + added_records);
@@ -112,14 +114,14 @@ impl<'s> Previewer<'s> {
                 added_records,
                 ..Imported::default()
             };
-            return Ok(Err(Skip::HasLost {
+            return Ok(ImportOutcome::Skipped(Skip::HasLost {
                 thread,
                 ordinals: known.lost,
                 imported,
             }));
         }
         let bytes = self.bytes_kept(&id, source.path, lines.at());
-        Ok(Ok(Preview {
+        Ok(ImportOutcome::Done(Preview {
             thread,
             is_new,
             records,
@@ -169,29 +171,29 @@ impl<'s> Previewer<'s> {
         id: &ThreadId,
         lines: &mut Lines<'_>,
         progress: ImportProgress<'_>,
-    ) -> Result<Result<Found, Skip>, Error> {
+    ) -> Result<ImportOutcome<Found>, Error> {
         let new = Found {
             known: Known::default(),
             is_new: true,
             uncounted: 0,
         };
         let Some(store) = self.store else {
-            return Ok(Ok(new));
+            return Ok(ImportOutcome::Done(new));
         };
         match store.source.find_any(id.as_str()) {
             Ok((number, reader)) => Ok(match store.compare(number, id, lines, progress)? {
-                Compared::Prefix(known) => Ok(Found {
+                Compared::Prefix(known) => ImportOutcome::Done(Found {
                     // It may have grown since.
                     uncounted: uncounted(&reader).min(known.records),
                     known,
                     is_new: store.source.with(|state| state.is_announced(number)),
                 }),
-                Compared::Skip(skip) => Err(skip),
+                Compared::Skip(skip) => ImportOutcome::Skipped(skip),
             }),
             Err(Error::NoThread(_)) if self.is_deleted(id) => {
-                Ok(Err(Skip::Deleted(id.to_string())))
+                Ok(ImportOutcome::Skipped(Skip::Deleted(id.to_string())))
             }
-            Err(Error::NoThread(_)) => Ok(Ok(new)),
+            Err(Error::NoThread(_)) => Ok(ImportOutcome::Done(new)),
             Err(error) => Err(error),
         }
     }

@@ -78,7 +78,7 @@ fn a_source_is_not_current_before_it_was_read_to_its_end() {
         modified_ns: MODIFIED,
         archived: false,
     };
-    let imported = store.import(source, &mut |_| {}).unwrap().unwrap();
+    let imported = store.import(source, &mut |_| {}).unwrap().done().unwrap();
     assert_eq!(imported.added_records, 4);
     assert_eq!(watched.records_seen, 2, "a segment was published meanwhile");
     let current = current(&store, PATH, BYTES, MODIFIED);
@@ -129,7 +129,7 @@ fn an_append_during_an_import_is_not_mixed_with_it() {
             };
             store.import(source, &mut |_| {})
         };
-        import(&mut known.as_slice()).unwrap().unwrap();
+        import(&mut known.as_slice()).unwrap().done().unwrap();
         let bytes = [known.clone(), line.repeat(rest)].concat();
         let mut intruding = Intruding {
             store: &store,
@@ -142,7 +142,7 @@ fn an_append_during_an_import_is_not_mixed_with_it() {
         assert_eq!(refused, Err(ErrorKind::Busy), "{rest} lines more");
         assert!(intruding.appended);
         let mut out = Vec::new();
-        store.export("a", None, None, &mut out).unwrap();
+        store.export("a", .., &mut out).unwrap();
         assert!(out == [known.as_slice(), b"intruder\n"].concat());
         // The thread is not kept from others.
         store.append("a", None, &[b"more"]).unwrap();

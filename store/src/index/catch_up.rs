@@ -240,8 +240,8 @@ impl Store {
             // have were acknowledged, and are not in this copy of it. [R:index-2]
             self.saw_older_log(OlderLog {
                 thread: id.to_owned(),
-                log_end: reader.end().0,
-                index_end: applied.0,
+                log_end: reader.end(),
+                index_end: applied,
             });
             return false;
         }

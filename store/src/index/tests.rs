@@ -45,7 +45,7 @@ fn readers_that_wait_for_each_other_do_not_see_a_loss() {
             if appended.is_err() {
                 done.store(true, Ordering::Relaxed);
             }
-            assert_eq!(appended.unwrap().first, number as u64);
+            assert_eq!(appended.unwrap().first.0, number as u64);
         }
         done.store(true, Ordering::Relaxed);
     });

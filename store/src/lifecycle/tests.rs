@@ -30,7 +30,7 @@ fn import(store: &Store, id: &str, archived: bool) -> Result<Imported, Skip> {
         modified_ns: 1,
         archived,
     };
-    store.import(source, &mut |_| {}).unwrap()
+    store.import(source, &mut |_| {}).unwrap().done()
 }
 
 fn listed(store: &Store, archived: bool) -> Vec<String> {
@@ -95,7 +95,7 @@ fn a_deleted_thread_is_nowhere() {
         assert_eq!(listed(store, true), [] as [&str; 0]);
         let kinds = [
             store.show(A).map(drop),
-            store.export(A, None, None, &mut Vec::new()).map(drop),
+            store.export(A, .., &mut Vec::new()).map(drop),
             store.append(A, None, &[b"{}"]).map(drop),
             store.set_name(A, "x").map(drop),
             store.archive(A),

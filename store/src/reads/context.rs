@@ -1,7 +1,7 @@
 //! Owns what the model needs to resume a thread.
 
 use std::io::Write;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Entry, Flags, Kind};
@@ -23,8 +23,8 @@ pub struct ContextReport {
     /// What is damaged of the records that were needed; it is left out.
     pub damage: Vec<Damage>,
     /// Ordinals that a repair gave up from the oldest of them on, and of the beginning of the
-    /// thread, where its head stood: first and one past the last.
-    pub given_up: Vec<(u64, u64)>,
+    /// thread, where its head stood.
+    pub given_up: Vec<Range<Ordinal>>,
 }
 
 /// What resuming a thread needs.
@@ -57,21 +57,20 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::turns`].
-    pub fn context_ordinals(&self, id: &str) -> Result<Vec<u64>, Error> {
+    pub fn context_ordinals(&self, id: &str) -> Result<Vec<Ordinal>, Error> {
         let resume = self.resume(id, &mut Vec::new())?;
         let Some(start) = resume.range.start else {
             return Ok(Vec::new());
         };
-        let head = resume.head.map(|at| at.0);
-        let mut ordinals: Vec<u64> = head.into_iter().collect();
+        let mut ordinals: Vec<Ordinal> = resume.head.into_iter().collect();
         let given_up = resume.reader.given_up();
-        let absent = |at: u64| {
+        let absent = |at: Ordinal| {
             let lost = given_up.iter().chain(&resume.unread);
             lost.into_iter()
-                .any(|(first, end)| (first.0..end.0).contains(&at))
+                .any(|(first, end)| (*first..*end).contains(&at))
         };
-        let rest = start.0..resume.end.0;
-        ordinals.extend(rest.filter(|at| !resume.skips(Ordinal(*at)) && !absent(*at)));
+        let rest = (start.0..resume.end.0).map(Ordinal);
+        ordinals.extend(rest.filter(|at| !resume.skips(*at) && !absent(*at)));
         Ok(ordinals)
     }
 
@@ -110,8 +109,8 @@ impl Store {
         let lost = lost.filter(|(first, end)| *end > needed_from || *first == Ordinal(0));
         report.given_up = lost
             .map(|(first, end)| match first {
-                Ordinal(0) => (0, end.0),
-                first => (first.max(needed_from).0, end.0),
+                Ordinal(0) => Ordinal(0)..end,
+                first => first.max(needed_from)..end,
             })
             .collect();
         Ok(report)

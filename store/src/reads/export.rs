@@ -1,17 +1,17 @@
 //! Owns exports: the exact bytes of a thread.
 
 use std::io::{self, Write};
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow, RangeBounds};
 
 use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Flags, Kind};
-use turnleaf_engine::{Options, ReadError, Reader, Snapshot};
+use turnleaf_engine::{Damage, Options, ReadError, Reader, Snapshot};
 
 use crate::error::Error;
 use crate::open::Store;
 
 impl Store {
-    /// Writes the exact bytes that were imported or appended, `from..end` of a thread's records.
+    /// Writes the exact bytes that were imported or appended, of a range of a thread's records.
     /// Records of our own are left out. Damage is passed by and noted in [`Store::damage_seen`].
     /// Says how many bytes were written. What is appended meanwhile is not in it.
     ///
@@ -20,7 +20,8 @@ impl Store {
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
     /// let mut out = Vec::new();
-    /// let bytes = store.export("my-thread", Some(0), Some(100), &mut out)?;
+    /// let first_hundred = turnleaf::Ordinal(0)..turnleaf::Ordinal(100);
+    /// let bytes = store.export("my-thread", first_hundred, &mut out)?;
     /// assert_eq!(bytes, out.len() as u64);
     /// # Ok(())
     /// # }
@@ -31,25 +32,43 @@ impl Store {
     pub fn export(
         &self,
         id: &str,
-        from: Option<u64>,
-        end: Option<u64>,
+        records: impl RangeBounds<Ordinal>,
+        out: &mut dyn Write,
+    ) -> Result<u64, Error> {
+        let first = match records.start_bound() {
+            Bound::Included(first) => *first,
+            Bound::Excluded(before) => before.plus(1),
+            Bound::Unbounded => Ordinal(0),
+        };
+        let end = match records.end_bound() {
+            Bound::Included(last) => Some(last.plus(1)),
+            Bound::Excluded(end) => Some(*end),
+            Bound::Unbounded => None,
+        };
+        self.export_range(id, first, end, out)
+    }
+
+    fn export_range(
+        &self,
+        id: &str,
+        first: Ordinal,
+        end: Option<Ordinal>,
         out: &mut dyn Write,
     ) -> Result<u64, Error> {
         let (number, mut reader) = self.source.find(id)?;
-        let end = end.map_or(reader.end(), Ordinal).min(reader.end());
+        let end = end.map_or(reader.end(), |end| end.min(reader.end()));
         let mut written = Written {
             out,
             bytes: 0,
-            next: Ordinal(from.unwrap_or(0)),
+            next: first,
             part: 0,
             is_open: false,
         };
         let mut looked_again_at = None;
         while written.next < end {
             match written.go_on(&reader, end)? {
-                Ok(()) => break,
-                Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-                Err(ReadError::Damaged(damage)) => {
+                Gone::ToTheEnd => break,
+                Gone::ToDamage(damage) => {
                     // The owner may have sealed the records and recycled their file meanwhile: what
                     // is really damaged still is when it is looked up anew.
                     if !self.is_owned && looked_again_at != Some(written.next) {
@@ -83,6 +102,12 @@ struct Written<'o> {
     is_open: bool,
 }
 
+/// How far an export has gone on.
+enum Gone {
+    ToTheEnd,
+    ToDamage(Box<Damage>),
+}
+
 impl Written<'_> {
     /// Gives up the record that it stands in: what follows begins a line of its own.
     fn break_off(&mut self) -> Result<(), Error> {
@@ -95,7 +120,7 @@ impl Written<'_> {
     }
 
     /// Writes on from where it stands.
-    fn go_on(&mut self, reader: &Reader, end: Ordinal) -> Result<Result<(), ReadError>, Error> {
+    fn go_on(&mut self, reader: &Reader, end: Ordinal) -> Result<Gone, Error> {
         let mut refused: Option<io::Error> = None;
         let mut skip = std::mem::take(&mut self.part);
         let read = write_entries(reader, self.next, end, &mut |ordinal, part, completes| {
@@ -127,7 +152,11 @@ impl Written<'_> {
         });
         match refused {
             Some(error) => Err(Error::of_output(error)),
-            None => Ok(read),
+            None => match read {
+                Ok(()) => Ok(Gone::ToTheEnd),
+                Err(ReadError::Damaged(damage)) => Ok(Gone::ToDamage(damage)),
+                Err(ReadError::Disk(failure)) => Err(Error::Disk(failure)),
+            },
         }
     }
 }

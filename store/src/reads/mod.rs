@@ -14,5 +14,5 @@ pub use context::ContextReport;
 pub use counts::{Counts, ThreadCounts};
 pub use filter::{SourceKind, same_directory};
 pub use pages::{ItemsPage, ItemsRequest, ItemsView, TurnHead, TurnsPage, TurnsRequest};
-pub use show::ShowThread;
+pub use show::{ShowThread, ThreadSegment};
 pub use threads::{SortKey, ThreadsPage, ThreadsRequest, bound_to};

@@ -1,5 +1,7 @@
 //! Owns the description of one thread: its facts, counts, segments, resume point, lag, anomalies.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::fold::{ThreadMeta, ThreadState};
@@ -25,13 +27,13 @@ pub struct ShowThread {
     /// Items.
     pub items: u64,
     /// Ordinal from which the model resumes.
-    pub resume_from: Option<u64>,
-    /// Ordinals that a repair gave up: first and one past the last.
-    pub given_up: Vec<(u64, u64)>,
+    pub resume_from: Option<Ordinal>,
+    /// Ordinals that a repair gave up, ascending.
+    pub given_up: Vec<Range<Ordinal>>,
     /// Payload bytes that only the journal holds.
     pub journal_bytes: u64,
-    /// Segments that hold the thread: file, first ordinal, one past the last.
-    pub segments: Vec<(String, u64, u64)>,
+    /// Segments that hold the thread.
+    pub segments: Vec<ThreadSegment>,
     /// Records that the index had not applied before this answer.
     pub lag: u64,
     /// Anomalies of its records: unknown kinds, malformed, out of order.
@@ -40,27 +42,36 @@ pub struct ShowThread {
     pub tokens_used: Option<i64>,
 }
 
+/// What a segment holds of a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadSegment {
+    /// The file, below the store's directory.
+    pub file: String,
+    /// The records.
+    pub ordinals: Range<Ordinal>,
+}
+
 impl ShowThread {
     /// The segment from which the model resumes, and whether it begins there; `None` when the
     /// journal holds the place.
     #[must_use]
     pub fn resume_segment(&self) -> Option<(&str, bool)> {
         let from = self.resume_from?;
-        let holds = |(_, first, end): &&(String, u64, u64)| (*first..*end).contains(&from);
-        let (file, first, _) = self.segments.iter().find(holds)?;
-        Some((file, *first == from))
+        let mut segments = self.segments.iter();
+        let holds = segments.find(|segment| segment.ordinals.contains(&from))?;
+        Some((&holds.file, holds.ordinals.start == from))
     }
 }
 
 impl Store {
-    /// Ordinals of a thread that a repair gave up: first and one past the last. Reads and exports
-    /// pass them by. Reads nothing from the disk.
+    /// Ordinals of a thread that a repair gave up, ascending. Reads and exports pass them by. Reads
+    /// nothing from the disk.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`].
-    pub fn given_up(&self, id: &str) -> Result<Vec<(u64, u64)>, Error> {
+    pub fn given_up(&self, id: &str) -> Result<Vec<Range<Ordinal>>, Error> {
         let (_, reader) = self.source.find(id)?;
-        Ok(ordinals(reader.given_up()))
+        Ok(ranges(reader.given_up()))
     }
 
     /// Describes a thread: its facts, counts, segments, resume point and anomalies.
@@ -98,7 +109,10 @@ impl Store {
         let journal_bytes = self.source.with(|known| {
             for info in known.segments() {
                 let runs = info.runs.iter().filter(|(thread, _, _)| *thread == number);
-                segments.extend(runs.map(|(_, first, end)| (info.path.clone(), first.0, end.0)));
+                segments.extend(runs.map(|(_, first, end)| ThreadSegment {
+                    file: info.path.clone(),
+                    ordinals: *first..*end,
+                }));
             }
             known.journal_bytes(number)
         });
@@ -111,8 +125,8 @@ impl Store {
             records: row.applied_end.0.saturating_sub(state.uncounted),
             turns: row.turn_rows,
             items: row.item_rows,
-            resume_from: range.start.map(|start| start.0),
-            given_up: ordinals(reader.given_up()),
+            resume_from: range.start,
+            given_up: ranges(reader.given_up()),
             journal_bytes,
             segments,
             lag,
@@ -210,9 +224,9 @@ fn time_of_id(id: &str) -> Option<i64> {
     Some(ms)
 }
 
-fn ordinals(given_up: Vec<(Ordinal, Ordinal)>) -> Vec<(u64, u64)> {
-    let plain = given_up.into_iter();
-    plain.map(|(first, end)| (first.0, end.0)).collect()
+/// Ranges of ordinals, of pairs of the first and one past the last.
+pub(crate) fn ranges(pairs: Vec<(Ordinal, Ordinal)>) -> Vec<Range<Ordinal>> {
+    pairs.into_iter().map(|(first, end)| first..end).collect()
 }
 
 /// A session source as upstream's protocol serves it.

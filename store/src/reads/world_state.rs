@@ -27,11 +27,11 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Invalid`] for an ordinal beyond the
     /// thread; damage within the records that are needed.
-    pub fn world_state(&self, id: &str, at: Option<u64>) -> Result<Option<WorldState>, Error> {
+    pub fn world_state(&self, id: &str, at: Option<Ordinal>) -> Result<Option<WorldState>, Error> {
         let (_, reader) = self.source.find(id)?;
         let end = match at {
             None => reader.end(),
-            Some(at) if at < reader.end().0 => Ordinal(at + 1),
+            Some(at) if at < reader.end() => at.plus(1),
             Some(_) => {
                 return Err(Error::BadArgument(
                     "the thread has no record of this ordinal",

@@ -94,7 +94,7 @@ pub(super) fn answers(store: &Store, thread: &str) -> Result<String, Error> {
 
 pub(super) fn lines_of(store: &Store, thread: &str) -> Result<Vec<Rec>, Error> {
     let mut bytes = Vec::new();
-    store.export(thread, None, None, &mut bytes)?;
+    store.export(thread, .., &mut bytes)?;
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     Ok(lines.map(<[u8]>::to_vec).collect())
 }
@@ -214,7 +214,7 @@ impl Work<'_> {
             self.expectation.stage(thread, shown);
             self.expectation.acknowledge();
         }
-        settled?.ok().map(drop)
+        settled?.done().ok().map(drop)
     }
 
     fn delete(&mut self, thread: &str) -> Option<()> {

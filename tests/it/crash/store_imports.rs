@@ -56,7 +56,7 @@ fn import_all(store: &Store, count: usize, named: bool) -> Option<()> {
             },
             &mut |_| {},
         );
-        imported.ok()?.ok()?;
+        imported.ok()?.done().ok()?;
         // A name that comes before its file.
         if named && number.is_multiple_of(4) {
             let next = format!("thread-{}", number + 1);
@@ -76,7 +76,7 @@ fn is_current(store: &Store, number: usize) -> bool {
 fn export(store: &Store, number: usize) -> Vec<u8> {
     let (id, _) = source(number);
     let mut out = Vec::new();
-    match store.export(&id, None, None, &mut out) {
+    match store.export(&id, .., &mut out) {
         Ok(_) => out,
         Err(_) => Vec::new(),
     }
@@ -238,7 +238,7 @@ fn a_line_of_an_announced_thread_is_never_hidden() {
         modified_ns: CHANGED_NS,
         archived: false,
     };
-    let imported = store.import(source, &mut |_| {}).expect("memory");
+    let imported = store.import(source, &mut |_| {}).expect("memory").done();
     assert_eq!(imported.map(|imported| imported.added_records), Ok(1));
     drop(store);
     let mut between = 0;

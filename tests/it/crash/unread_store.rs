@@ -49,7 +49,7 @@ fn import(disk: &SimDisk) -> Result<bool, Error> {
     };
     let done = store.import(source, &mut |_| {})?;
     store.close()?;
-    Ok(done.is_ok())
+    Ok(done.done().is_ok())
 }
 
 fn archive(disk: &SimDisk) -> Result<bool, Error> {

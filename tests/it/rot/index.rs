@@ -108,7 +108,7 @@ fn an_index_tells_of_a_journal_file_that_is_cut_before_its_frames() {
     let [older] = &store.older_log_seen()[..] else {
         panic!("{:?}", store.older_log_seen())
     };
-    assert_eq!((older.log_end, older.index_end), (kept, kept + 2));
+    assert_eq!((older.log_end.0, older.index_end.0), (kept, kept + 2));
     assert_eq!(store.damage_seen(), []);
 }
 

@@ -136,7 +136,7 @@ fn a_sealer_that_panics_holds_up_no_import() {
             import.join().unwrap()
         })
     });
-    assert_eq!(imported.unwrap().unwrap().records, 41);
+    assert_eq!(imported.unwrap().done().unwrap().records, 41);
     assert!(exported(&store, id) == source);
 }
 

@@ -134,7 +134,7 @@ fn an_import_that_fails_leaves_no_file() {
         import().unwrap_err();
         assert_eq!(segments(&disk), [""; 0], "{calls:?}");
         fails.store(false, Ordering::Relaxed);
-        assert_eq!(import().unwrap().unwrap().records, 41);
+        assert_eq!(import().unwrap().done().unwrap().records, 41);
         assert!(exported(&store, id) == source.as_bytes());
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 
-use turnleaf::{ErrorKind, ImportSource, Store};
+use turnleaf::{ErrorKind, ImportSource, Ordinal, Store};
 use turnleaf_tests::hooked::is_segment;
 use turnleaf_tests::rng::Rng;
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
@@ -59,7 +59,7 @@ fn judge(store: &Store, before: &BTreeMap<String, Told>, after: &BTreeMap<String
     for (thread, late) in after {
         let early = before.get(thread).copied().unwrap_or_default();
         let mut out = Vec::new();
-        match store.export(thread, None, None, &mut out) {
+        match store.export(thread, .., &mut out) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let excused = late.deletion.0 || early.acknowledged == 0;
@@ -95,8 +95,8 @@ fn append(store: &Store, book: &Book, thread: &str, count: u64, bytes: u64) {
         .map(|at| line(thread, at, bytes))
         .collect();
     let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
-    let appended = store.append(thread, Some(from), &lines).unwrap();
-    assert_eq!(appended.first, from, "{thread}");
+    let appended = store.append(thread, Some(Ordinal(from)), &lines).unwrap();
+    assert_eq!(appended.first.0, from, "{thread}");
     told(book, thread, |told| told.acknowledged = from + count);
 }
 
@@ -123,7 +123,7 @@ fn import(store: &Store, book: &Book, thread: &str, lines: u64) {
         },
         &mut |_| {},
     );
-    assert_eq!(imported.unwrap().unwrap().records, end, "{thread}");
+    assert_eq!(imported.unwrap().done().unwrap().records, end, "{thread}");
     told(book, thread, |told| told.acknowledged = end);
 }
 

@@ -101,7 +101,7 @@ pub fn run(input: &[u8]) {
             create,
         },
         &mut |appended| {
-            ends.push(appended.end);
+            ends.push(appended.end.0);
             if flags & DEAF != 0 && ends.len() == 2 {
                 return Err(io::Error::other("nobody listens"));
             }
@@ -190,7 +190,7 @@ fn check(store: &Store, expect: &[&[u8]]) {
             plain.push(b'\n');
         }
         let mut out = Vec::new();
-        store.export(THREAD, None, None, &mut out).expect("memory");
+        store.export(THREAD, .., &mut out).expect("memory");
         assert_same("export and acknowledged lines", &out, &plain);
     }
     let verified = store.verify(None, &mut |_| {}).expect("memory");

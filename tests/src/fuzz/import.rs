@@ -90,7 +90,7 @@ pub fn run(input: &[u8]) {
     assert_eq!(whole.bytes, bytes.len() as u64, "bytes");
     check_records(&disk, &options, &whole.thread, &expect);
     let mut out = Vec::new();
-    let written = store.export(&whole.thread, None, None, &mut out);
+    let written = store.export(&whole.thread, .., &mut out);
     written.expect("memory");
     assert_same("export and import", &out, &bytes);
     let again = import(&store, Source(&bytes, false), 3);
@@ -110,7 +110,7 @@ fn import(store: &Store, mut source: Source<'_>, modified_ns: i64) -> Result<Imp
         archived: false,
     };
     let imported = store.import(source, &mut |_| {});
-    imported.expect("the store takes any bytes")
+    imported.expect("the store takes any bytes").done()
 }
 
 /// The records of both captures, by cutting at line feeds.

@@ -234,7 +234,7 @@ fn export(dir: &Path, source: &Path) -> Result<(bool, Told), Failure> {
         buffer: Vec::new(),
         is_same: true,
     };
-    let bytes = store.export(THREAD, None, None, &mut compared)?;
+    let bytes = store.export(THREAD, .., &mut compared)?;
     let same = compared.ends_the_same().map_err(read())?;
     let verdict = if same {
         "identical to"

@@ -25,7 +25,7 @@ fn append(
         create,
     };
     store.append_stream(stream, &mut |appended| {
-        told.push((appended.first, appended.end));
+        told.push((appended.first.0, appended.end.0));
         Ok(())
     })?;
     Ok(told)
@@ -33,7 +33,7 @@ fn append(
 
 fn exported(store: &Store) -> String {
     let mut out = Vec::new();
-    store.export("a", None, None, &mut out).unwrap();
+    store.export("a", .., &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -73,7 +73,7 @@ fn a_source_has_no_lost_records_where_only_a_chain_was_broken() {
             modified_ns: 7,
             archived: false,
         };
-        let imported = store.import(source, &mut |_| {}).unwrap();
+        let imported = store.import(source, &mut |_| {}).unwrap().done();
         assert!(
             matches!(
                 &imported,

@@ -20,7 +20,7 @@ fn import(store: &Store, text: &str) -> Imported {
         modified_ns: 7,
         archived: false,
     };
-    store.import(source, &mut |_| {}).unwrap().unwrap()
+    store.import(source, &mut |_| {}).unwrap().done().unwrap()
 }
 
 /// Both parts are so long that they are written into segments at once. A part of a line is no line,
@@ -100,7 +100,7 @@ fn told(store: &Store, thread: &str) -> Told {
         item["ordinal"].take();
     }
     let mut export = Vec::new();
-    store.export(thread, None, None, &mut export).unwrap();
+    store.export(thread, .., &mut export).unwrap();
     Told {
         counts,
         shown: shown.records,
@@ -154,7 +154,7 @@ fn a_source_that_was_cut_anywhere_counts_as_one_that_was_not() {
             let foreseen = Previewer::new(Some(&store)).preview(source(&mut plain), &mut |_| {});
             let foreseen = foreseen.unwrap();
             let imported = store.import(source(&mut again), &mut |_| {}).unwrap();
-            let (Ok(foreseen), Ok(imported)) = (foreseen, imported) else {
+            let (Ok(foreseen), Ok(imported)) = (foreseen.done(), imported.done()) else {
                 assert!(end < text.len(), "the whole source is refused");
                 continue;
             };
@@ -218,7 +218,7 @@ fn a_long_line_that_was_cut_is_added_once() {
         archived: false,
     };
     let foreseen = Previewer::new(Some(&store)).preview(source, &mut |_| {});
-    let foreseen = foreseen.unwrap().unwrap();
+    let foreseen = foreseen.unwrap().done().unwrap();
     assert_eq!((foreseen.added_records, foreseen.records), (1, 3));
     assert_eq!(import(&store, &whole).added_records, 1);
     assert_eq!((counted(), store.show("a").unwrap().items), (3, 2));

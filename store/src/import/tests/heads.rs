@@ -45,7 +45,7 @@ fn a_uuid_in_capitals_is_the_same_thread() {
     for more in ["1", "2"] {
         text += &(message(more) + "\n");
         let imported = store.import(source(&mut text.as_bytes(), None), &mut |_| {});
-        assert_eq!(imported.unwrap().unwrap().thread, ID);
+        assert_eq!(imported.unwrap().done().unwrap().thread, ID);
     }
     let mut importer = store.importer().unwrap();
     importer
@@ -98,7 +98,7 @@ fn the_head_of_a_source_says_whose_it_is() {
     for (text, hint, expect) in cases {
         let (_dir, store) = store();
         let imported = store.import(source(&mut text.as_bytes(), hint), &mut |_| {});
-        let imported = imported.unwrap().map(|imported| imported.thread);
+        let imported = imported.unwrap().done().map(|imported| imported.thread);
         assert_eq!(imported, expect.map(str::to_owned), "{text:?} {hint:?}");
     }
 }
@@ -146,9 +146,9 @@ fn reads_that_are_interrupted_are_made_again() {
     let text = format!("{}\n{}\n", meta("a", ""), message("x").repeat(3));
     let mut plain = bumpy(text.as_bytes(), true, None);
     let imported = store.import(source(&mut plain, None), &mut |_| {}).unwrap();
-    assert_eq!(imported.unwrap().added_records, 2);
+    assert_eq!(imported.done().unwrap().added_records, 2);
     let mut out = Vec::new();
-    store.export("a", None, None, &mut out).unwrap();
+    store.export("a", .., &mut out).unwrap();
     assert!(out == text.as_bytes());
 }
 
@@ -161,7 +161,7 @@ fn what_came_before_a_read_that_fails_is_imported() {
         let (_dir, store) = store();
         let mut plain = bumpy(text.as_bytes(), false, Some(at));
         let broken = store.import(source(&mut plain, None), &mut |_| {}).unwrap();
-        let Err(Skip::Broken {
+        let ImportOutcome::Skipped(Skip::Broken {
             after,
             why,
             imported,
@@ -175,7 +175,7 @@ fn what_came_before_a_read_that_fails_is_imported() {
         // It is not called whole, and the whole source adds the rest.
         assert_eq!(current(&store, "rollout.jsonl", 10, 7), None);
         let again = store.import(source(&mut text.as_bytes(), None), &mut |_| {});
-        let again = again.unwrap().unwrap();
+        let again = again.unwrap().done().unwrap();
         assert_eq!(again.records, 3);
         assert_eq!(again.added_records, 3 - records.unwrap_or(0));
     }
@@ -187,7 +187,7 @@ fn a_source_is_current_by_all_that_identifies_it() {
     let (_dir, store) = store();
     let text = format!("{}\n{}\n", meta("a", ""), message("x"));
     let imported = store.import(source(&mut text.as_bytes(), None), &mut |_| {});
-    let imported = imported.unwrap().unwrap();
+    let imported = imported.unwrap().done().unwrap();
     let known = current(&store, "rollout.jsonl", 10, 7);
     let expect = Imported {
         added_records: 0,
@@ -216,7 +216,7 @@ fn a_source_without_news_is_noted_once() {
             modified_ns,
             archived: false,
         };
-        store.import(source, &mut |_| {}).unwrap().unwrap();
+        store.import(source, &mut |_| {}).unwrap().done().unwrap();
         end() != before
     };
     assert!(import(&text, "one", 10, 7));
@@ -239,14 +239,14 @@ fn a_long_import_tells_how_far_it_is() {
     let text = format!("{}\n{}", meta("a", ""), format!("{line}\n").repeat(50));
     let mut told = Vec::new();
     let imported = store.import(source(&mut text.as_bytes(), None), &mut |at| told.push(at));
-    assert_eq!(imported.unwrap().unwrap().records, 51);
+    assert_eq!(imported.unwrap().done().unwrap().records, 51);
     assert_eq!(told.len(), 4, "{told:?}");
     assert!(told.windows(2).all(|pair| pair[1] - pair[0] > 1 << 20));
     assert!(told[0] > 1 << 20 && told[3] < text.len() as u64);
     // So is whoever has it compared with what is there.
     let mut again = Vec::new();
     let imported = store.import(source(&mut text.as_bytes(), None), &mut |at| again.push(at));
-    assert_eq!(imported.unwrap().unwrap().added_records, 0);
+    assert_eq!(imported.unwrap().done().unwrap().added_records, 0);
     assert_eq!(again, told);
 }
 
@@ -258,7 +258,7 @@ fn a_source_that_shrank_says_so() {
     let shorter = format!("{}\n", meta("a", ""));
     let shrank_from = |text: &str| {
         let imported = store.import(source(&mut text.as_bytes(), None), &mut |_| {});
-        imported.unwrap().unwrap().shrank_from
+        imported.unwrap().done().unwrap().shrank_from
     };
     assert_eq!(shrank_from(&text), None);
     for _ in 0..2 {
@@ -296,7 +296,7 @@ fn a_preview_is_what_an_import_comes_to() {
         let mut asked = source(&mut plain, None);
         asked.file_bytes = text.len() as u64;
         let done = store.import(asked, &mut |_| {});
-        let expect = done.unwrap().map(|imported| Preview {
+        let expect = done.unwrap().done().map(|imported| Preview {
             thread: "a".into(),
             is_new,
             records: store.counts(&["a".to_owned()]).counted[0].records,
@@ -304,12 +304,12 @@ fn a_preview_is_what_an_import_comes_to() {
             continues,
             bytes: imported.shrank_from.unwrap_or(imported.bytes),
         });
-        assert_eq!(told.unwrap(), expect, "{text}");
+        assert_eq!(told.unwrap().done(), expect, "{text}");
     }
     let empty = Previewer::new(None).preview(source(&mut whole.as_bytes(), None), &mut |_| {});
-    assert_eq!(empty.unwrap().unwrap().added_records, 3);
+    assert_eq!(empty.unwrap().done().unwrap().added_records, 3);
     store.delete("a").unwrap();
     let deleted = Previewer::new(Some(&store));
     let told = deleted.preview(source(&mut longer.as_bytes(), None), &mut |_| {});
-    assert_eq!(told.unwrap(), Err(Skip::Deleted("a".into())));
+    assert_eq!(told.unwrap().done(), Err(Skip::Deleted("a".into())));
 }

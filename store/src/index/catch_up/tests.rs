@@ -113,7 +113,7 @@ fn an_index_ahead_of_the_log_is_told_once_and_the_log_decides() {
     let [older] = &store.older_log_seen()[..] else {
         panic!("{:?}", store.older_log_seen())
     };
-    assert_eq!((older.log_end, older.index_end), (2, 3));
+    assert_eq!((older.log_end.0, older.index_end.0), (2, 3));
     assert_eq!(store.damage_seen(), []);
     append(&store, &["other"]);
     store.close().unwrap();
@@ -187,7 +187,7 @@ fn a_record_over_which_the_fold_panics_is_passed_by_alone() {
         PANICS.take();
         let told = store.show("a").unwrap().anomalies;
         assert_eq!(told.len(), 1, "{told:?}");
-        let found = (told[0].reason.as_str(), told[0].count, told[0].first);
+        let found = (told[0].reason.as_str(), told[0].count, told[0].first.0);
         let expect = ("not taken by the index", panics.len() as u64, panics[0]);
         assert_eq!(found, expect);
     }

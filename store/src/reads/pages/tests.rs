@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::PAGE_BYTES_MAX;
-use crate::{ErrorKind, ItemsRequest, ItemsView, Order, Store, TurnsRequest};
+use crate::{ErrorKind, ItemsRequest, ItemsView, Order, Ordinal, Store, TurnsRequest};
 
 /// A thread whose user messages, each a turn of its own, have these lengths.
 fn thread(dir: &std::path::Path, lengths: &[usize]) -> Store {
@@ -180,7 +180,7 @@ fn a_turn_without_an_end_goes_on_only_while_its_writer_is_there() {
     let store = Store::open(dir.path()).unwrap();
     store.unarchive("a").unwrap();
     assert_eq!(statuses(&store), ["interrupted", "interrupted"]);
-    let again = store.append("a", Some(1), &[start("second").as_bytes()]);
+    let again = store.append("a", Some(Ordinal(1)), &[start("second").as_bytes()]);
     assert!(again.unwrap().duplicate);
     assert_eq!(statuses(&store), ["interrupted", "inProgress"]);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{Imported, ItemsRequest, Order, Skip, Store};
+use crate::{Imported, ItemsRequest, Order, Ordinal, Skip, Store};
 
 const THREAD: &str = "019c0000-0000-7000-8000-0000000000cc";
 
@@ -47,7 +47,7 @@ fn import(dir: &Path, plain: &str) -> Result<Imported, Skip> {
         modified_ns: i64::try_from(plain.len()).unwrap(),
         archived: false,
     };
-    let done = store.import(source, &mut |_| {}).unwrap();
+    let done = store.import(source, &mut |_| {}).unwrap().done();
     store.close().unwrap();
     done
 }
@@ -74,7 +74,10 @@ fn a_context_names_a_head_that_was_given_up() {
         out,
         format!("{}\n{}\n", message("one"), message("two")).as_bytes()
     );
-    assert_eq!((report.records, report.given_up), (2, vec![(0, 1)]));
+    assert_eq!(
+        (report.records, report.given_up),
+        (2, vec![Ordinal(0)..Ordinal(1)])
+    );
 }
 
 /// The beginning and the end of a line are no line when what stood between them is gone.
@@ -102,7 +105,7 @@ fn parts_of_a_line_are_not_joined_over_what_was_given_up() {
     let texts: Vec<String> = items.iter().map(|item| item["item"].to_string()).collect();
     assert!(texts.len() == 1 && texts[0].contains("four"), "{texts:?}");
     let mut out = Vec::new();
-    store.export(THREAD, None, None, &mut out).unwrap();
+    store.export(THREAD, .., &mut out).unwrap();
     let (before, behind) = (&line[..at("two")], &line[at("three")..]);
     let left = format!("{head}\n{before}\n{behind}\n{}\n", message("four"));
     assert_eq!(String::from_utf8(out).unwrap(), left);
@@ -131,7 +134,7 @@ fn a_lost_name_keeps_no_file_from_being_imported_again() {
     assert_eq!(import(dir.path(), &grown).unwrap().added_records, 0);
     let store = Store::open_to_read(dir.path()).unwrap();
     let mut out = Vec::new();
-    store.export(THREAD, None, None, &mut out).unwrap();
+    store.export(THREAD, .., &mut out).unwrap();
     assert_eq!(out, grown.as_bytes());
 }
 
@@ -153,6 +156,6 @@ fn a_thread_whose_id_is_lost_is_found_under_it_again() {
     let shown = store.show(THREAD).unwrap();
     assert_eq!(shown.thread["cwd"], "/w");
     let mut out = Vec::new();
-    store.export(THREAD, None, None, &mut out).unwrap();
+    store.export(THREAD, .., &mut out).unwrap();
     assert_eq!(out, format!("{}\n{}\n", head(), message("one")).as_bytes());
 }
