@@ -79,9 +79,9 @@ def build():
     shared, beside = os.path.join(ROOT, "..", "shared"), os.path.join(planted, "tree", "shared")
     if os.path.exists(shared) and not os.path.exists(beside):
         os.symlink(os.path.realpath(shared), beside)
-    # What is built for others is used again where cargo can do that, but the command stands apart:
-    # this one can be made to lose history.
-    env = dict(os.environ, CARGO_BUILD_BUILD_DIR=target, CARGO_TARGET_DIR=planted)
+    # Nothing is shared with other builds: to cargo the crates of the copy are those of the tree.
+    env = dict(os.environ, CARGO_TARGET_DIR=planted)
+    env.pop("CARGO_BUILD_BUILD_DIR", None)
     env.pop("TURNLEAF_BUG", None)
     command = ["cargo", "test", "--locked", "--no-run", "--quiet", "--message-format=json",
                "--lib", "--test", "*"]
