@@ -270,7 +270,9 @@ impl Store {
                 true => {
                     let running = self.running(rows, number)?;
                     let running = running.filter(|(_, row)| row.status == TurnStatus::InProgress);
-                    calls::mixed_in(rows, (number, reader), turn, &asked, &mut page)?
+                    let seen = self.damage_seen();
+                    let met = [&damage[..], &seen, &self.report.damage].concat();
+                    calls::mixed_in(rows, (number, reader), &met, turn, &asked, &mut page)?
                         .beside(running.map(|(_, row)| row.turn))
                 }
                 false => Calls::default(),

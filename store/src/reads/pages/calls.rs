@@ -38,10 +38,12 @@ impl Calls {
 }
 
 /// Puts the calls that belong among the items of a page there: the page ends as early as without
-/// them, or earlier. A call that an item of its turn tells of is left out.
+/// them, or earlier. A call that an item of its turn tells of is left out. `damage` is what was met
+/// by the opening and since, which the reader may not know.
 pub(super) fn mixed_in(
     rows: &index::Reader,
     (thread, reader): (ThreadNumber, &Reader),
+    damage: &[Damage],
     turn: Option<TurnNo>,
     asked: &PageRequest,
     page: &mut Page<ItemRow>,
@@ -79,7 +81,11 @@ pub(super) fn mixed_in(
         page.more = true;
     }
     let keys = kept.iter().map(|(at, _)| *at).collect();
-    let cut_off = cut_off(rows, (thread, reader), &kept)?;
+    let mut lost: Vec<(Ordinal, Ordinal)> = reader.holes();
+    lost.extend(reader.given_up());
+    let of_thread = damage.iter().filter(|met| met.thread == Some(thread));
+    lost.extend(of_thread.filter_map(|met| met.ordinals));
+    let cut_off = cut_off(rows, thread, &lost, &kept)?;
     page.rows.extend(kept);
     page.rows.sort_by_key(|(at, _)| *at);
     if asked.order == Order::Descending {
@@ -106,12 +112,10 @@ pub(super) fn mixed_in(
 /// turn: nobody knows whether one of those was the output.
 fn cut_off(
     rows: &index::Reader,
-    (thread, reader): (ThreadNumber, &Reader),
+    thread: ThreadNumber,
+    lost: &[(Ordinal, Ordinal)],
     calls: &[ItemAt],
 ) -> Result<HashSet<Ordinal>, Error> {
-    let holes = reader.holes().into_iter();
-    let mut lost: Vec<(Ordinal, Ordinal)> = holes.collect();
-    lost.extend(reader.given_up());
     let mut found = HashSet::new();
     for (at, call) in calls {
         let mut behind = lost.iter().filter(|(_, end)| end > at).peekable();

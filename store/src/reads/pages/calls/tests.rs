@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{ItemsRequest, Order, Store};
+use crate::{ImportSource, ItemsRequest, Order, Store};
 
 fn append(store: &Store, kind: &str, payload: &Value) {
     let line = json!({ "timestamp": "2026-07-09T10:00:00Z", "type": kind, "payload": payload });
@@ -250,4 +250,67 @@ fn a_command_whose_output_is_damaged_is_left_out() {
     let rows = listed(&store, None, true, 100, Order::Ascending);
     let later = rows.iter().find(|row| row["itemId"] == "later").unwrap();
     assert_eq!(later["item"]["status"], "failed");
+}
+
+/// The same where damage is met by whoever makes the index, and nothing else of the output is known:
+/// this run has no notes, because its last line was imported without an end.
+#[test]
+fn a_command_whose_output_the_index_never_saw_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |kind: &str, payload: Value| {
+        json!({ "timestamp": "2026-07-09T10:00:00Z", "type": kind, "payload": payload }).to_string()
+    };
+    let head = json!({
+        "id": "a", "timestamp": "2026-07-09T10:00:00Z", "cwd": "/home/w", "originator": "o",
+        "cli_version": "0",
+    });
+    let message = || json!({ "type": "user_message", "message": "m" });
+    let call = json!({
+        "type": "function_call", "name": "shell", "arguments": "{}", "call_id": "large",
+    });
+    let told = json!({ "output": noise(3 << 20), "metadata": { "exit_code": 0 } });
+    let output = json!({
+        "type": "function_call_output", "call_id": "large", "output": told.to_string(),
+    });
+    let text = [
+        line("session_meta", head),
+        line("event_msg", message()),
+        line("response_item", call),
+        line("response_item", output),
+        line("event_msg", message()),
+    ]
+    .join("\n");
+    let has = |store: &Store| {
+        let rows = listed(store, None, true, 100, Order::Ascending);
+        let found = rows.into_iter().find(|row| row["itemId"] == "large");
+        found.map(|row| row["item"]["status"].clone())
+    };
+    let store = Store::open(dir.path()).unwrap();
+    let source = ImportSource {
+        path: "a.jsonl",
+        thread_hint: None,
+        plain: &mut text.as_bytes(),
+        file_bytes: text.len() as u64,
+        modified_ns: 0,
+        archived: false,
+    };
+    store.import(source, &mut |_| {}).unwrap().unwrap();
+    assert_eq!(has(&store), Some(json!("completed")));
+    store.close().unwrap();
+    let mut segments = std::fs::read_dir(dir.path().join("segments")).unwrap();
+    let path = segments.next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::remove_file(dir.path().join("index.redb")).unwrap();
+    for _ in 0..2 {
+        let store = Store::open(dir.path()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(has(&store), None);
+        }
+        let known = [store.damage_seen(), store.report.damage.clone()].concat();
+        assert_ne!(known, []);
+        store.close().unwrap();
+    }
 }
