@@ -294,7 +294,8 @@ fn a_command_whose_output_the_index_never_saw_is_left_out() {
         modified_ns: 0,
         archived: false,
     };
-    store.import(source, &mut |_| {}).unwrap().unwrap();
+    let imported = store.import(source, &mut |_| {}).unwrap();
+    imported.done().unwrap();
     assert_eq!(has(&store), Some(json!("completed")));
     store.close().unwrap();
     let mut segments = std::fs::read_dir(dir.path().join("segments")).unwrap();
