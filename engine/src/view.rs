@@ -7,7 +7,7 @@ use turnleaf_format::catalogue::{Lost, Run};
 use turnleaf_format::frame::Position;
 use turnleaf_format::frame::{ALIGN, HEADER_BYTES};
 use turnleaf_format::segment::Class;
-use turnleaf_format::{Generation, Ordinal, SegmentId, ThreadChain, ThreadNumber};
+use turnleaf_format::{Format, Generation, Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
 use crate::disk::DiskFile;
 use crate::lengths::Lengths;
@@ -15,6 +15,8 @@ use crate::lengths::Lengths;
 /// A journal file that readers may hold; it is recycled only when nobody does.
 #[derive(Debug)]
 pub(crate) struct JournalFile {
+    /// The oldest format whose readers understand all of it. [S:version-4]
+    pub(crate) readable_by: Format,
     pub(crate) path: String,
     pub(crate) slot: u32,
     pub(crate) generation: Generation,

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::version::{Format, Version};
+
 /// What was wrong with bytes that were decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
@@ -128,23 +130,26 @@ impl<'a> Source<'a> {
     /// What follows the magic of every file header: `len` of the header, who wrote it, and the
     /// oldest reader that understands it. The version is judged first, because a newer format may
     /// give the header another length. [S:version-3]
-    pub(crate) fn preamble(&mut self, len: u16) -> Result<(), DecodeError> {
+    pub(crate) fn preamble(&mut self, len: u16) -> Result<Version, DecodeError> {
         let stored_len = self.u16()?;
-        self.u8()?;
-        self.readable()?;
+        let version = Version {
+            written_by: Format(self.u8()?),
+            readable_by: self.readable()?,
+        };
         if stored_len == len {
-            Ok(())
+            Ok(version)
         } else {
             self.fail(Problem::Length)
         }
     }
 
     /// The oldest reader that understands the structure. [S:version-2]
-    pub(crate) fn readable(&mut self) -> Result<(), DecodeError> {
-        if self.u8()? > crate::FORMAT_WRITTEN_BY {
+    pub(crate) fn readable(&mut self) -> Result<Format, DecodeError> {
+        let readable_by = Format(self.u8()?);
+        if readable_by > crate::FORMAT_WRITTEN_BY {
             self.fail(Problem::Version)
         } else {
-            Ok(())
+            Ok(readable_by)
         }
     }
 

@@ -6,6 +6,7 @@ use crate::catalogue::CatalogueRecord;
 use crate::chain::ThreadChain;
 use crate::ids::{Ordinal, SegmentId, StoreId};
 use crate::record::{INLINE_BYTES_MAX, Kind};
+use crate::version::{Format, Version};
 
 /// First bytes of a checkpoint.
 pub const MAGIC: [u8; 4] = *b"TLCP";
@@ -47,7 +48,8 @@ impl CheckpointHeader {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&128_u16.to_le_bytes());
-        out.extend_from_slice(&[crate::FORMAT_WRITTEN_BY, crate::FORMAT_READABLE_BY]);
+        // Who reads other contents ignores it by their number.
+        out.extend_from_slice(&Version::asking_for(Format::FIRST).bytes());
         out.extend_from_slice(&self.store.0);
         for value in [self.end.0, self.chain.0, self.body_len] {
             out.extend_from_slice(&value.to_le_bytes());

@@ -4,6 +4,7 @@ use crate::bytes::{DecodeError, Problem, Source, checked, crc};
 use crate::chain::{JournalChain, ThreadChain};
 use crate::ids::{Generation, Ordinal, StoreId, ThreadNumber};
 use crate::record::INLINE_HEADER_BYTES;
+use crate::version::Format;
 
 /// First bytes of a frame.
 pub const MAGIC: [u8; 4] = *b"TLFR";
@@ -28,6 +29,9 @@ pub struct Position {
 /// Header of one frame. [S:frame-1]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
+    /// The oldest format whose readers understand it and its records: no newer one than the
+    /// header of the file asks for. [S:version-4]
+    pub readable_by: Format,
     /// Where the frame begins.
     pub place: Position,
     /// Whose records it holds; a marker says 0.
@@ -74,10 +78,7 @@ impl FrameHeader {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&96_u16.to_le_bytes());
-        out.extend_from_slice(&[
-            crate::FORMAT_READABLE_BY,
-            u8::from(self.is_marker()) * MARKER,
-        ]);
+        out.extend_from_slice(&[self.readable_by.0, u8::from(self.is_marker()) * MARKER]);
         out.extend_from_slice(&self.place.generation.0.to_le_bytes());
         out.extend_from_slice(&self.place.offset.to_le_bytes());
         out.extend_from_slice(&self.thread.0.to_le_bytes());
@@ -111,12 +112,12 @@ impl FrameHeader {
     ) -> Result<(FrameHeader, u32), DecodeError> {
         let (mut source, check) = checked("frame", bytes, MAGIC, HEADER_BYTES, &store.0)?;
         let stored_len = source.u16()?;
-        source.readable()?;
+        let readable_by = source.readable()?;
         if stored_len != 96 {
             return source.fail(Problem::Length);
         }
         let flags = source.u8()?;
-        let header = Self::fields(&mut source)?;
+        let header = Self::fields(&mut source, readable_by)?;
         let elsewhere = header.place != place;
         if elsewhere {
             return source.fail(Problem::Place);
@@ -145,8 +146,9 @@ impl FrameHeader {
             _ => {}
         }
         // The checksum is right, so the fields say what was written, though nobody may write it.
+        let readable_by = Format(bytes[6]);
         let mut source = Source::new("frame", &bytes[8..]);
-        match Self::fields(&mut source) {
+        match Self::fields(&mut source, readable_by) {
             Ok(header) if header.place == place => HeaderAt::Refused { error, header },
             Ok(header) => HeaderAt::Elsewhere(header.place),
             Err(_) => HeaderAt::Nothing(error),
@@ -173,8 +175,9 @@ impl FrameHeader {
         }
     }
 
-    fn fields(source: &mut Source<'_>) -> Result<FrameHeader, DecodeError> {
+    fn fields(source: &mut Source<'_>, readable_by: Format) -> Result<FrameHeader, DecodeError> {
         Ok(FrameHeader {
+            readable_by,
             place: position(source)?,
             thread: ThreadNumber(source.u64()?),
             first_ordinal: Ordinal(source.u64()?),

@@ -4,6 +4,7 @@ use crate::bytes::{DecodeError, Problem, checked, crc};
 use crate::chain::{JournalChain, ThreadChain};
 use crate::frame::{ALIGN, Position};
 use crate::ids::{Generation, Ordinal, StoreId};
+use crate::version::Version;
 
 /// First bytes of a journal file.
 pub const MAGIC: [u8; 4] = *b"TLJH";
@@ -19,7 +20,8 @@ pub const FRAMES_OFFSET: u64 = 8192;
 pub enum Begun {
     /// The store was created.
     First,
-    /// The file before had no room for the next frame.
+    /// The file before could not take the next frame: it had no room for it, or the frame asks for
+    /// a newer reader than its header. [S:version-4]
     Full,
     /// The store was opened; what stood in the file before beyond its end, if anything, was a torn
     /// tail and is void.
@@ -31,6 +33,9 @@ pub enum Begun {
 /// Header of a journal file. [S:journal-1]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalHeader {
+    /// Who wrote it, and the oldest reader that understands it and all frames of the file.
+    /// [S:version-4]
+    pub version: Version,
     /// The store.
     pub store: StoreId,
     /// This file's generation.
@@ -70,7 +75,7 @@ impl JournalHeader {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&512_u16.to_le_bytes());
-        out.extend_from_slice(&[crate::FORMAT_WRITTEN_BY, crate::FORMAT_READABLE_BY]);
+        out.extend_from_slice(&self.version.bytes());
         out.extend_from_slice(&self.store.0);
         out.extend_from_slice(&self.generation.0.to_le_bytes());
         out.extend_from_slice(&self.capacity.to_le_bytes());
@@ -96,7 +101,7 @@ impl JournalHeader {
     /// [`DecodeError`] when it is not one.
     pub fn decode(bytes: &[u8]) -> Result<JournalHeader, DecodeError> {
         let (mut source, _) = checked("journal header", bytes, MAGIC, HEADER_BYTES, &[])?;
-        source.preamble(512)?;
+        let version = source.preamble(512)?;
         let store = StoreId(source.array()?);
         let generation = Generation(source.u64()?);
         let capacity = source.u64()?;
@@ -117,6 +122,7 @@ impl JournalHeader {
         let created_ms = source.i64()?;
         source.zeros(HEADER_BYTES - 4 - 112)?;
         let header = JournalHeader {
+            version,
             store,
             generation,
             capacity,

@@ -16,13 +16,13 @@ pub mod record;
 pub mod segment;
 #[cfg(test)]
 mod testing;
+mod version;
 
 pub use bytes::{DecodeError, Problem};
 pub use chain::{JournalChain, ThreadChain};
 pub use ids::{Generation, InvalidThreadId, Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
+pub use version::{Format, Version};
 
 /// Format number that this build writes into every header. [S:version-1]
-pub const FORMAT_WRITTEN_BY: u8 = 1;
-/// Oldest reader that understands what this build writes; a header that asks for more than
-/// [`FORMAT_WRITTEN_BY`] is refused. [S:version-2]
-pub const FORMAT_READABLE_BY: u8 = 1;
+/// What asks for a newer one is refused. [S:version-2]
+pub const FORMAT_WRITTEN_BY: Format = Format(2);

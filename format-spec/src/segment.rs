@@ -4,6 +4,7 @@ use crate::bytes::{DecodeError, Problem, Source, checked, crc};
 use crate::chain::ThreadChain;
 use crate::ids::{Ordinal, SegmentId, StoreId, ThreadNumber};
 use crate::record::INLINE_HEADER_BYTES;
+use crate::version::Version;
 
 /// First bytes of a segment file.
 pub const HEADER_MAGIC: [u8; 4] = *b"TLSG";
@@ -60,6 +61,8 @@ impl Class {
 /// Header of a segment file. [S:segment-1]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// Who wrote it, and the oldest reader that understands it and what it holds.
+    pub version: Version,
     /// The store.
     pub store: StoreId,
     /// The segment.
@@ -77,7 +80,7 @@ impl SegmentHeader {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&HEADER_MAGIC);
         out.extend_from_slice(&128_u16.to_le_bytes());
-        out.extend_from_slice(&[crate::FORMAT_WRITTEN_BY, crate::FORMAT_READABLE_BY]);
+        out.extend_from_slice(&self.version.bytes());
         out.extend_from_slice(&self.store.0);
         out.extend_from_slice(&self.segment.0.to_le_bytes());
         out.extend_from_slice(&[self.class.code(), 0, 0, 0, 0, 0, 0, 0]);
@@ -95,7 +98,7 @@ impl SegmentHeader {
     /// [`DecodeError`] when it is not one.
     pub fn decode(bytes: &[u8]) -> Result<SegmentHeader, DecodeError> {
         let mut source = checked("segment header", bytes, HEADER_MAGIC, HEADER_BYTES, &[])?.0;
-        source.preamble(128)?;
+        let version = source.preamble(128)?;
         let store = StoreId(source.array()?);
         let segment = SegmentId(source.u64()?);
         let Some(class) = Class::of(source.u8()?) else {
@@ -105,6 +108,7 @@ impl SegmentHeader {
         let created_ms = source.i64()?;
         source.zeros(HEADER_BYTES - 4 - 48)?;
         Ok(SegmentHeader {
+            version,
             store,
             segment,
             class,
@@ -437,6 +441,8 @@ fn block_row(source: &mut Source<'_>) -> Result<BlockRow, DecodeError> {
 /// [S:segment-3]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailer {
+    /// What the header says.
+    pub version: Version,
     /// The store.
     pub store: StoreId,
     /// The segment.
@@ -458,7 +464,7 @@ impl Trailer {
         let mut out = Vec::with_capacity(TRAILER_BYTES);
         out.extend_from_slice(&TRAILER_MAGIC);
         out.extend_from_slice(&96_u16.to_le_bytes());
-        out.extend_from_slice(&[crate::FORMAT_WRITTEN_BY, crate::FORMAT_READABLE_BY]);
+        out.extend_from_slice(&self.version.bytes());
         out.extend_from_slice(&self.store.0);
         out.extend_from_slice(&self.segment.0.to_le_bytes());
         out.extend_from_slice(&self.footer_offset.to_le_bytes());
@@ -479,7 +485,7 @@ impl Trailer {
     /// [`DecodeError`] when it is not the trailer of a file of that length.
     pub fn decode(bytes: &[u8], file_len: u64) -> Result<Trailer, DecodeError> {
         let mut source = checked("trailer", bytes, TRAILER_MAGIC, TRAILER_BYTES, &[])?.0;
-        source.preamble(96)?;
+        let version = source.preamble(96)?;
         let store = StoreId(source.array()?);
         let segment = SegmentId(source.u64()?);
         let footer_offset = source.u64()?;
@@ -495,6 +501,7 @@ impl Trailer {
             return source.fail(Problem::Length);
         }
         Ok(Trailer {
+            version,
             store,
             segment,
             footer_offset,

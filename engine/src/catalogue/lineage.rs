@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use turnleaf_format::catalogue::{Awaited, Base, CatalogueRecord};
-use turnleaf_format::{ThreadId, ThreadNumber};
+use turnleaf_format::{Format, ThreadId, ThreadNumber};
 
 use super::{Catalogue, ImportFact};
 
@@ -56,6 +56,17 @@ fn seconds(
 }
 
 impl Catalogue {
+    /// The oldest format whose readers know what all records mean that were added. [S:version-5]
+    pub(crate) fn readable_by(&self) -> Format {
+        // Only of a thread with a further rollout it is said which one it shows.
+        let none = self.lineages.rollouts.is_empty() && self.lineages.origins.is_empty();
+        if none {
+            Format::FIRST
+        } else {
+            Format::LINEAGES
+        }
+    }
+
     /// The thread that a rollout belongs to, deleted or not.
     pub(crate) fn thread_of(&self, rollout: ThreadNumber) -> Option<ThreadNumber> {
         if self.threads.contains_key(&rollout) {

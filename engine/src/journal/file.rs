@@ -141,6 +141,7 @@ pub(crate) fn begin_file(
             .map_err(failed("sync the directory", JOURNAL))?;
     }
     Ok(JournalFile {
+        readable_by: header.version.readable_by,
         path,
         slot,
         generation: header.generation,

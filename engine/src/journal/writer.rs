@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use turnleaf_format::frame::{ALIGN, FrameHeader, HEADER_BYTES, Position};
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET};
-use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
+use turnleaf_format::{
+    Format, Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber,
+};
 
 use self::ahead::Ahead;
 pub(crate) use self::ahead::{FilePlan, Prepared};
@@ -29,6 +31,8 @@ const MARKER_BYTES: u64 = HEADER_BYTES as u64;
 /// A batch that has ordinals but no place yet.
 #[derive(Debug, Clone)]
 pub(crate) struct NewFrame {
+    /// The oldest format whose readers understand its records.
+    pub(crate) readable_by: Format,
     pub(crate) thread: ThreadNumber,
     pub(crate) first: Ordinal,
     pub(crate) end: Ordinal,
@@ -126,6 +130,11 @@ impl LiveFile {
         self.state == FileState::Open && self.room == Room::Disk
     }
 
+    /// Whether a frame may stand in it that asks for readers of that format. [S:version-4]
+    fn admits(&self, readable_by: Format) -> bool {
+        readable_by <= self.file.readable_by
+    }
+
     /// Whether so many more bytes, and a marker behind them, can be written at `offset`.
     fn has_room(&self, offset: u64, bytes: u64) -> bool {
         self.state == FileState::Open && offset + bytes + MARKER_BYTES <= self.file.capacity
@@ -135,8 +144,26 @@ impl LiveFile {
 /// What a new journal file says about the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CataloguePoint {
+    /// The oldest format whose readers understand the catalogue's records.
+    pub(crate) readable_by: Format,
     pub(crate) sealed_end: Ordinal,
     pub(crate) chain: ThreadChain,
+}
+
+impl CataloguePoint {
+    /// As it will be with these frames, which the file is begun for.
+    fn with<'f>(self, frames: impl Iterator<Item = &'f NewFrame>) -> CataloguePoint {
+        let asked = frames.map(|frame| frame.readable_by);
+        self.asking_for(asked.max().unwrap_or(Format::FIRST))
+    }
+
+    /// The same, for a file that asks for readers of this format at least.
+    fn asking_for(self, readable_by: Format) -> CataloguePoint {
+        CataloguePoint {
+            readable_by: self.readable_by.max(readable_by),
+            ..self
+        }
+    }
 }
 
 /// The journal of an owner.
@@ -326,6 +353,7 @@ impl Journal {
         if let Some(frame) = head.filter(|frame| barred || !self.fits(frame)) {
             let needed = FRAMES_OFFSET + frame.stride() + MARKER_BYTES;
             let size = self.size(needed, may_use_reserve);
+            let point = point.with(facts.iter());
             self.begin(self.begun(), size, point)?;
         }
         let mut group = Vec::new();
@@ -337,6 +365,7 @@ impl Journal {
                 let reach = end + frame.stride();
                 bytes += frame.body.len();
                 if reach + MARKER_BYTES > self.active().capacity
+                    || frame.readable_by > self.active().readable_by
                     || (bytes > GROUP_BYTES && !group.is_empty())
                 {
                     return Ok(self.encode(group));
@@ -356,6 +385,7 @@ impl Journal {
     /// A frame without records, so that a later open knows that all before it was durable.
     pub(crate) fn marker(&self) -> Option<Commit> {
         let marker = NewFrame {
+            readable_by: Format::FIRST,
             thread: ThreadNumber::CATALOGUE,
             first: Ordinal(0),
             end: Ordinal(0),
@@ -403,7 +433,7 @@ impl Journal {
             .collect();
         let needed: u64 = frames.iter().map(NewFrame::stride).sum();
         let size = self.size(FRAMES_OFFSET + needed + MARKER_BYTES, may_use_reserve);
-        self.begin(Begun::Failed, size, point)?;
+        self.begin(Begun::Failed, size, point.with(frames.iter()))?;
         Ok(self.encode(frames))
     }
 
@@ -494,7 +524,9 @@ impl Journal {
 
     fn fits(&self, frame: &NewFrame) -> bool {
         let newest = self.live.back();
-        newest.is_some_and(|newest| newest.has_room(self.end.offset, frame.stride()))
+        newest.is_some_and(|newest| {
+            newest.admits(frame.readable_by) && newest.has_room(self.end.offset, frame.stride())
+        })
     }
 
     fn encode(&self, frames: Vec<NewFrame>) -> Commit {
@@ -507,6 +539,7 @@ impl Journal {
             let offset = self.end.offset + bytes.len() as u64;
             let durable_upto = self.end;
             let header = FrameHeader {
+                readable_by: frame.readable_by,
                 place: Position {
                     generation: file.generation,
                     offset,

@@ -227,7 +227,11 @@ impl Log {
     pub(super) fn catalogue_point(&self) -> CataloguePoint {
         let view = self.state.threads.get(&ThreadNumber::CATALOGUE);
         let (sealed_end, chain) = view.map(|view| view.sealed()).unwrap_or_default();
-        CataloguePoint { sealed_end, chain }
+        CataloguePoint {
+            readable_by: self.state.catalogue.readable_by(),
+            sealed_end,
+            chain,
+        }
     }
 
     fn settle(&mut self, commit: &journal::Commit) {

@@ -489,7 +489,11 @@ fn assemble(
     };
     let view = &replayed.threads[&ThreadNumber::CATALOGUE];
     let (sealed_end, chain): (Ordinal, ThreadChain) = view.sealed();
-    let point = CataloguePoint { sealed_end, chain };
+    let point = CataloguePoint {
+        readable_by: replayed.catalogue.readable_by(),
+        sealed_end,
+        chain,
+    };
     let (epoch, now_ms) = (replayed.catalogue.epoch + 1, owner.since_ms);
     let store = replayed.store;
     let journal = Journal::open(&disk, store, &options, epoch, inherited, point, now_ms)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::frame;
 use turnleaf_format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kind, payload_crc};
-use turnleaf_format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
+use turnleaf_format::{Format, Ordinal, ThreadChain, ThreadId, ThreadNumber};
 
 use super::{Log, NewRecord, StagedThread, Ticket};
 use crate::journal::NewFrame;
@@ -195,6 +195,7 @@ struct FrameBuilder {
     frames: Vec<NewFrame>,
     body: Vec<u8>,
     entry_count: u32,
+    readable_by: Format,
     lengths: LengthsOf,
     unfinished: bool,
     first: Ordinal,
@@ -210,6 +211,7 @@ impl FrameBuilder {
             frames: Vec::new(),
             body: Vec::new(),
             entry_count: 0,
+            readable_by: Format::FIRST,
             lengths: LengthsOf::default(),
             unfinished: false,
             first,
@@ -255,6 +257,7 @@ impl FrameBuilder {
     fn add(&mut self, entry: &Entry<'_>) {
         entry.encode(&mut self.body);
         self.entry_count += 1;
+        self.readable_by = self.readable_by.max(entry.kind.readable_by());
         self.unfinished = !entry.completes();
         if let Some((len, crc)) = entry.whole() {
             self.chain =
@@ -271,6 +274,7 @@ impl FrameBuilder {
     fn close(&mut self) {
         let body = std::mem::take(&mut self.body);
         self.frames.push(NewFrame {
+            readable_by: self.readable_by,
             thread: self.thread,
             first: self.first,
             end: self.next,
@@ -283,6 +287,7 @@ impl FrameBuilder {
             lengths: self.lengths.finish(),
         });
         self.entry_count = 0;
+        self.readable_by = Format::FIRST;
         self.first = self.next;
         self.chain_before = self.chain;
     }

@@ -4,6 +4,7 @@ mod ahead;
 mod checkpoint;
 mod counts;
 mod disks;
+mod formats;
 mod held;
 mod lifecycle;
 mod lineage;

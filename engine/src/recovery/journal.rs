@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use turnleaf_format::frame::{FrameHeader, Position};
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET};
-use turnleaf_format::{Generation, JournalChain, Ordinal, ThreadNumber};
+use turnleaf_format::{Format, Generation, JournalChain, Ordinal, ThreadNumber};
 
 use super::findings::{Findings, Severity};
 use super::set::{End, FileSet, Linked, Refusal};
@@ -96,7 +96,11 @@ pub(crate) fn read_journal(
         let capacity = linked
             .header
             .map_or(found.frames_end, |header| header.capacity);
+        let readable_by = linked
+            .header
+            .map_or(Format::FIRST, |header| header.version.readable_by);
         let file = Arc::new(JournalFile {
+            readable_by,
             path: found.path.clone(),
             slot: found.slot,
             generation: linked.generation,

@@ -434,6 +434,7 @@ fn journal_file(found: &FileEvidence) -> Option<Arc<JournalFile>> {
     };
     (found.len >= header.capacity).then(|| {
         Arc::new(JournalFile {
+            readable_by: header.version.readable_by,
             path: found.path.clone(),
             slot: found.slot,
             generation: header.generation,

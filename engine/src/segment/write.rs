@@ -8,7 +8,7 @@ use turnleaf_format::segment::{
     BLOCK_RAW_BYTES, BlockHeader, BlockRow, Class, Codec, Footer, HEADER_BYTES, RunRow,
     SegmentHeader, Trailer, section_crc,
 };
-use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
+use turnleaf_format::{Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
 use super::read::OpenSegment;
 use crate::disk::{Disk, DiskFile};
@@ -67,18 +67,10 @@ impl SegmentWriter {
     /// Creates the temporary file.
     pub(crate) fn create(
         disk: &Arc<dyn Disk>,
-        store: StoreId,
-        segment: SegmentId,
-        class: Class,
-        now_ms: i64,
+        header: SegmentHeader,
     ) -> Result<SegmentWriter, DiskFailure> {
-        let header = SegmentHeader {
-            store,
-            segment,
-            class,
-            created_ms: now_ms,
-        };
-        let temporary = format!("{}{TEMPORARY}", segment_path(class, segment));
+        let path = segment_path(header.class, header.segment);
+        let temporary = format!("{path}{TEMPORARY}");
         let file = disk
             .create(&temporary)
             .map_err(failed("create", &temporary))?;
@@ -200,6 +192,7 @@ impl SegmentWriter {
         let footer_offset = self.offset();
         self.emit(&footer)?;
         let trailer = Trailer {
+            version: self.header.version,
             store: self.header.store,
             segment: self.header.segment,
             footer_offset,

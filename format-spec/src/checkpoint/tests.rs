@@ -31,7 +31,7 @@ fn items() -> Vec<Item> {
 #[test]
 fn the_bytes_are_those_of_the_specification() {
     let bytes = header().encode();
-    assert_eq!(bytes[..8], [b'T', b'L', b'C', b'P', 128, 0, 1, 1]);
+    assert_eq!(bytes[..8], [b'T', b'L', b'C', b'P', 128, 0, 2, 1]);
     assert_eq!(bytes[8..24], STORE.0);
     assert_eq!(bytes[24..32], [2, 1, 0, 0, 0, 0, 0, 0]);
     assert_eq!(bytes[32..40], [4, 3, 0, 0, 0, 0, 0, 0]);

@@ -10,6 +10,7 @@ const PLACE: Position = Position {
 
 fn header() -> FrameHeader {
     FrameHeader {
+        readable_by: Format::FIRST,
         place: PLACE,
         thread: ThreadNumber(7),
         first_ordinal: Ordinal(41),
@@ -45,7 +46,11 @@ fn forge(at: usize, value: &[u8]) -> Option<Problem> {
 
 #[test]
 fn a_header_comes_back() {
-    for header in [header(), marker()] {
+    let of_lineage = FrameHeader {
+        readable_by: Format::LINEAGES,
+        ..header()
+    };
+    for header in [header(), of_lineage, marker()] {
         let (bytes, check) = header.encode(STORE);
         assert_eq!(
             FrameHeader::decode(&bytes, STORE, PLACE),
@@ -76,11 +81,11 @@ fn a_header_of_another_place_is_refused() {
 fn what_no_writer_says_is_refused() {
     let cases: [(&str, usize, &[u8], Problem); 9] = [
         ("length", 4, &[97, 0], Problem::Length),
-        ("newer", 6, &[2], Problem::Version),
+        ("newer", 6, &[3], Problem::Version),
         (
             "newer with another length",
             4,
-            &[97, 0, 2],
+            &[97, 0, 3],
             Problem::Version,
         ),
         ("reserved flag", 7, &[2], Problem::Reserved),

@@ -2,9 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{STORE, check_header, forged, problem};
+use crate::version::Format;
 
 fn header() -> JournalHeader {
     JournalHeader {
+        version: Version::asking_for(Format::FIRST),
         store: STORE,
         generation: Generation(9),
         capacity: 4 << 20,
@@ -37,6 +39,15 @@ fn a_header_comes_back() {
         let header = JournalHeader { begun, ..header() };
         assert_eq!(JournalHeader::decode(&header.encode()), Ok(header));
     }
+    let of_lineages = JournalHeader {
+        version: Version::asking_for(Format::LINEAGES),
+        ..header()
+    };
+    assert_eq!(of_lineages.encode()[6..8], [2, 2]);
+    assert_eq!(
+        JournalHeader::decode(&of_lineages.encode()),
+        Ok(of_lineages)
+    );
     let first = JournalHeader {
         generation: Generation(1),
         oldest_live: Generation(1),
@@ -60,11 +71,11 @@ fn every_reserved_byte_is_checked() {
 fn what_no_writer_says_is_refused() {
     let cases: [(&str, usize, &[u8], Problem); 13] = [
         ("length", 4, &[1, 2], Problem::Length),
-        ("newer", 7, &[2], Problem::Version),
+        ("newer", 7, &[3], Problem::Version),
         (
             "newer with another length",
             4,
-            &[1, 2, 2, 2],
+            &[1, 2, 3, 3],
             Problem::Version,
         ),
         ("generation zero", 24, &[0], Problem::Length),

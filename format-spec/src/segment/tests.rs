@@ -2,11 +2,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{FOREIGN, STORE, check_header, forged, problem};
+use crate::version::Format;
 
 const SEGMENT: SegmentId = SegmentId(0x51);
 
 fn header() -> SegmentHeader {
     SegmentHeader {
+        version: Version::asking_for(Format::FIRST),
         store: STORE,
         segment: SEGMENT,
         class: Class::Pack,
@@ -72,6 +74,7 @@ fn footer() -> Footer {
 
 fn trailer() -> Trailer {
     Trailer {
+        version: Version::asking_for(Format::LINEAGES),
         store: STORE,
         segment: SEGMENT,
         footer_offset: 128,
@@ -112,8 +115,8 @@ fn a_segment_header_checks_what_it_reserves() {
         assert_eq!(forge(at, &[1]), Some(Problem::Reserved), "byte {at}");
     }
     assert_eq!(forge(4, &[1]), Some(Problem::Length));
-    assert_eq!(forge(7, &[2]), Some(Problem::Version));
-    assert_eq!(forge(4, &[1, 0, 2, 2]), Some(Problem::Version));
+    assert_eq!(forge(7, &[3]), Some(Problem::Version));
+    assert_eq!(forge(4, &[1, 0, 3, 3]), Some(Problem::Version));
     assert_eq!(forge(32, &[3]), Some(Problem::Reserved));
 }
 
@@ -311,8 +314,8 @@ fn a_trailer_belongs_to_one_length() {
         Some(Problem::Length),
         "in the header"
     );
-    assert_eq!(forge(7, &[2]), Some(Problem::Version));
-    assert_eq!(forge(4, &[1, 1, 2, 2]), Some(Problem::Version));
+    assert_eq!(forge(7, &[3]), Some(Problem::Version));
+    assert_eq!(forge(4, &[1, 1, 3, 3]), Some(Problem::Version));
     assert_eq!(forge(4, &[97]), Some(Problem::Length));
     for at in (52..56).chain(88..92) {
         assert_eq!(forge(at, &[1]), Some(Problem::Reserved), "byte {at}");

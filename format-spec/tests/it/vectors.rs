@@ -10,7 +10,7 @@ use turnleaf_format::frame::{self, FrameHeader, HEADER_BYTES, Position};
 use turnleaf_format::journal::{Begun, JournalHeader};
 use turnleaf_format::record::{Entries, Entry, payload_crc};
 use turnleaf_format::segment::{BlockHeader, Class, Codec, Footer, SegmentHeader, Trailer};
-use turnleaf_format::{Generation, Problem, SegmentId, StoreId};
+use turnleaf_format::{Format, Generation, Problem, SegmentId, StoreId};
 
 use crate::build::{STORE, Vector, What, vectors};
 use crate::files;
@@ -20,11 +20,24 @@ fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/v1")
 }
 
+/// The vectors say what a reader of their own format makes of them. [S:version-2]
+fn understood(readable_by: Format) -> Result<(), Problem> {
+    if readable_by > Format::FIRST {
+        Err(Problem::Version)
+    } else {
+        Ok(())
+    }
+}
+
 /// What a vector says, or why it is refused.
 pub(crate) fn read(vector: &Vector) -> Result<Json, Problem> {
     let bytes = &vector.bytes[..];
     let read = match vector.what {
-        What::JournalHeader => JournalHeader::decode(bytes).map(|header| journal_header(&header)),
+        What::JournalHeader => {
+            let header = JournalHeader::decode(bytes).map_err(|error| error.problem)?;
+            understood(header.version.readable_by)?;
+            return Ok(journal_header(&header));
+        }
         What::Frame { generation, offset } => {
             let place = Position {
                 generation: Generation(generation),
@@ -32,6 +45,7 @@ pub(crate) fn read(vector: &Vector) -> Result<Json, Problem> {
             };
             let (header, check) =
                 FrameHeader::decode(bytes, STORE, place).map_err(|error| error.problem)?;
+            understood(header.readable_by)?;
             let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
             if body.len() != header.body_len as usize || frame::body_crc(body) != header.body_crc {
                 return Err(Problem::BodyChecksum);
@@ -40,14 +54,11 @@ pub(crate) fn read(vector: &Vector) -> Result<Json, Problem> {
             return Ok(frame_header(&header, check, entries));
         }
         What::Entries { count } => return entries(bytes, count),
-        What::SegmentHeader => SegmentHeader::decode(bytes).map(|header| {
-            Json::Map(vec![
-                ("store_id", store_id(header.store)),
-                ("segment", header.segment.0.into()),
-                ("class", Json::text(class(header.class))),
-                ("created_ms", header.created_ms.into()),
-            ])
-        }),
+        What::SegmentHeader => {
+            let header = SegmentHeader::decode(bytes).map_err(|error| error.problem)?;
+            understood(header.version.readable_by)?;
+            return Ok(segment_header(&header));
+        }
         What::Block { segment, offset } => {
             BlockHeader::decode(bytes, STORE, SegmentId(segment), offset)
                 .map(|block| block_of(&block))
@@ -106,6 +117,15 @@ pub(crate) fn journal_header(header: &JournalHeader) -> Json {
         ("begun", Json::text(begun)),
         ("catalogue_sealed_end", header.catalogue_sealed_end.0.into()),
         ("catalogue_chain", Json::hex(header.catalogue_chain.0)),
+        ("created_ms", header.created_ms.into()),
+    ])
+}
+
+fn segment_header(header: &SegmentHeader) -> Json {
+    Json::Map(vec![
+        ("store_id", store_id(header.store)),
+        ("segment", header.segment.0.into()),
+        ("class", Json::text(class(header.class))),
         ("created_ms", header.created_ms.into()),
     ])
 }
@@ -428,7 +448,7 @@ fn described(vector: &Vector) -> Json {
 
 fn index(vectors: &[Vector]) -> String {
     let index = Json::Map(vec![
-        ("format", turnleaf_format::FORMAT_WRITTEN_BY.into()),
+        ("format", Format::FIRST.0.into()),
         ("state", Json::text("v1")),
         ("store_id", store_id(STORE)),
         (

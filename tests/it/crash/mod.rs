@@ -5,6 +5,7 @@
 mod background;
 mod failing;
 mod full;
+mod lineage;
 mod plan;
 mod random;
 mod reads;
@@ -85,22 +86,23 @@ fn records(reader: &Reader, back: bool) -> Result<Vec<Rec>, String> {
 /// Reads everything as a client does.
 fn read(state: &State) -> Result<Found, String> {
     let mut found = BTreeMap::new();
-    for (number, fact) in state.threads() {
-        let reader = state.reader(number).ok_or("a thread without a view")?;
-        found.insert(fact.id.to_string(), records(&reader, false)?);
+    for (name, rollout) in lineage::rollouts(state) {
+        let reader = state.reader(rollout).ok_or("a rollout without a view")?;
+        found.insert(name, records(&reader, false)?);
     }
+    lineage::add_lists(state, &mut found)?;
     Ok(found)
 }
 
 /// Reads everything in both directions, and checks every chain.
 fn read_closely(state: &State) -> Result<Found, String> {
     let found = read(state)?;
-    for (number, fact) in state.threads() {
-        let reader = state.reader(number).ok_or("a thread without a view")?;
+    for (name, number) in lineage::rollouts(state) {
+        let reader = state.reader(number).ok_or("a rollout without a view")?;
         let mut back = records(&reader, true)?;
         back.reverse();
-        if found.get(fact.id.as_str()) != Some(&back) {
-            return Err(format!("{} reads another way backward", fact.id));
+        if found.get(&name) != Some(&back) {
+            return Err(format!("{name} reads another way backward"));
         }
         let mut damage = Vec::new();
         state

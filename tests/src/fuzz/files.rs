@@ -16,7 +16,8 @@ use turnleaf_format::journal::{Begun, JournalHeader};
 use turnleaf_format::record::{Chunk, Entry, Flags};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{
-    Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain, ThreadId, ThreadNumber,
+    Format, Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain, ThreadId,
+    ThreadNumber, Version,
 };
 
 use super::naive::Piece;
@@ -339,6 +340,8 @@ fn facts(file: &[u8], id: &Identity, runs: &[Run]) -> Vec<CatalogueRecord> {
 /// A journal file that holds these facts and a marker.
 pub(super) fn journal_of(store: StoreId, facts: Vec<CatalogueRecord>) -> Vec<u8> {
     let mut body = Vec::new();
+    let asked = facts.iter().map(|fact| fact.kind().readable_by());
+    let readable_by = asked.max().unwrap_or(Format::FIRST);
     for fact in &facts {
         let payload = fact.encode();
         Entry::inline(fact.kind(), Flags::NONE, 1, &payload).encode(&mut body);
@@ -349,6 +352,7 @@ pub(super) fn journal_of(store: StoreId, facts: Vec<CatalogueRecord>) -> Vec<u8>
     };
     let chain = JournalChain::start(store, Generation(1));
     let frame = FrameHeader {
+        readable_by,
         place: place(8192),
         thread: ThreadNumber::CATALOGUE,
         first_ordinal: Ordinal(0),
@@ -363,6 +367,7 @@ pub(super) fn journal_of(store: StoreId, facts: Vec<CatalogueRecord>) -> Vec<u8>
     let (head, check) = frame.encode(store);
     let behind = place(8192 + frame.stride());
     let marker = FrameHeader {
+        readable_by: Format::FIRST,
         place: behind,
         entry_count: 0,
         body_len: 0,
@@ -373,6 +378,7 @@ pub(super) fn journal_of(store: StoreId, facts: Vec<CatalogueRecord>) -> Vec<u8>
     };
     let capacity = (behind.offset + 96).next_multiple_of(4096);
     let header = JournalHeader {
+        version: Version::asking_for(readable_by),
         store,
         generation: Generation(1),
         capacity,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use turnleaf_format::frame::Position;
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET, JournalHeader};
-use turnleaf_format::{Generation, JournalChain};
+use turnleaf_format::{Format, Generation, JournalChain, Version};
 
 use super::{CataloguePoint, FileState, Journal, LiveFile, Room};
 use crate::disk::DiskFile;
@@ -40,6 +40,8 @@ struct Space {
     capacity: u64,
     /// The slot of a file that is begun anew; a new one has the next slot.
     recycled: Option<u32>,
+    /// What stands in it may ask for so much, until it is overwritten. [S:version-4]
+    readable_by: Format,
 }
 
 impl Journal {
@@ -220,7 +222,9 @@ impl Journal {
             file,
             capacity,
             recycled,
+            readable_by,
         } = self.find_space(capacity)?;
+        let point = point.asking_for(readable_by);
         // INVARIANT: once a header may have been written, the active file takes no further frame
         // and the generation is not used again, even when that fails: a header that reached the
         // disk all the same must not contradict what happened later. [S:journal-9]
@@ -260,6 +264,7 @@ impl Journal {
                 file: Arc::clone(&free.file),
                 capacity: free.capacity,
                 recycled: Some(free.slot),
+                readable_by: free.readable_by,
             });
         }
         let (capacity, file) = match self.take_ready(capacity) {
@@ -275,6 +280,7 @@ impl Journal {
             file,
             capacity,
             recycled: None,
+            readable_by: Format::FIRST,
         })
     }
 
@@ -296,6 +302,7 @@ impl Journal {
     ) -> JournalHeader {
         let oldest = self.live.front();
         JournalHeader {
+            version: Version::asking_for(point.readable_by),
             store: self.store,
             generation,
             capacity,

@@ -95,6 +95,7 @@ impl Log {
         });
         SealPlan {
             segments: planned.collect(),
+            catalogue_readable_by: self.state.catalogue.readable_by(),
             disk: Arc::clone(&self.disk),
             store: self.state.store,
             now_ms: self.now_ms,

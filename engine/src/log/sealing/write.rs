@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::record::Entry;
-use turnleaf_format::segment::Class;
-use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadNumber};
+use turnleaf_format::segment::{Class, SegmentHeader};
+use turnleaf_format::{Format, Ordinal, SegmentId, StoreId, ThreadNumber, Version};
 
 use crate::disk::Disk;
 use crate::error::{DiskFailure, ReadError};
@@ -26,6 +26,8 @@ pub struct SealPlan {
     pub(crate) store: StoreId,
     pub(crate) segments: Vec<Planned>,
     pub(crate) now_ms: i64,
+    /// The oldest format whose readers understand the catalogue's records.
+    pub(crate) catalogue_readable_by: Format,
 }
 
 /// One of them.
@@ -147,6 +149,22 @@ impl SealPlan {
         segments.any(|planned| planned.class == Class::Catalogue)
     }
 
+    /// Only a segment of the catalogue holds records that a reader of format 1 does not know.
+    /// [S:version-5]
+    fn header(&self, segment: SegmentId, class: Class) -> SegmentHeader {
+        let readable_by = match class {
+            Class::Catalogue => self.catalogue_readable_by,
+            Class::Run | Class::Pack => Format::FIRST,
+        };
+        SegmentHeader {
+            version: Version::asking_for(readable_by),
+            store: self.store,
+            segment,
+            class,
+            created_ms: self.now_ms,
+        }
+    }
+
     /// Writes the segments: every byte is durable and was read back when this returns.
     ///
     /// # Errors
@@ -157,13 +175,8 @@ impl SealPlan {
             replaces: Vec::new(),
         };
         for planned in &self.segments {
-            let mut writer = SegmentWriter::create(
-                &self.disk,
-                self.store,
-                planned.segment,
-                planned.class,
-                self.now_ms,
-            )?;
+            let header = self.header(planned.segment, planned.class);
+            let mut writer = SegmentWriter::create(&self.disk, header)?;
             for part in &planned.parts {
                 part.write(&mut writer)?;
                 writer.end_run(&notes(&part.own_records(), part.from, part.end))?;
@@ -194,8 +207,8 @@ impl RunWriter {
         part: Part,
         sizes: Sizes,
     ) -> Result<RunWriter, SealError> {
-        let mut writer =
-            SegmentWriter::create(&plan.disk, plan.store, segment, Class::Run, plan.now_ms)?;
+        let header = plan.header(segment, Class::Run);
+        let mut writer = SegmentWriter::create(&plan.disk, header)?;
         writer.may_become(Class::Pack);
         part.write(&mut writer)?;
         let stretch = Stretch {

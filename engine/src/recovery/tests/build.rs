@@ -12,7 +12,8 @@ use turnleaf_format::journal::{Begun, FRAMES_OFFSET, HEADER_OFFSETS, JournalHead
 use turnleaf_format::record::{Chunk, Entry, Flags, Kind, payload_crc};
 use turnleaf_format::segment::section_crc;
 use turnleaf_format::{
-    Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadId, ThreadNumber,
+    Format, Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadId, ThreadNumber,
+    Version,
 };
 
 use crate::disk::{Disk, OsDisk};
@@ -99,6 +100,7 @@ impl File {
         });
         let generation = Generation(generation);
         let header = JournalHeader {
+            version: Version::asking_for(Format::FIRST),
             store: STORE,
             generation,
             capacity: CAPACITY,
@@ -143,6 +145,7 @@ impl File {
     /// The header of the next frame of a thread.
     pub(super) fn next(&self, thread: &Thread, entries: u32) -> FrameHeader {
         FrameHeader {
+            readable_by: Format::FIRST,
             place: Position {
                 generation: self.header.generation,
                 offset: self.end,

@@ -1,7 +1,7 @@
 //! Section 3: frames; section 4: the end of a file that is not the newest.
 
-use turnleaf_format::ThreadChain;
 use turnleaf_format::record::{Entry, Flags, Kind};
+use turnleaf_format::{FORMAT_WRITTEN_BY, ThreadChain};
 
 use super::build::{
     Home, Journal, Thread, Verdict, body_of, chunk, epoch, founded, four, home, line,
@@ -163,7 +163,9 @@ fn a_frame_for_newer_readers_refuses_the_store() {
     let newer = |journal: &mut Journal| {
         let header = journal.file.next(&journal.b, 1);
         let body = body_of(&[line("new")]);
-        journal.file.raw(header, &body, |bytes| bytes[6] = 2);
+        journal
+            .file
+            .raw(header, &body, |bytes| bytes[6] = FORMAT_WRITTEN_BY.0 + 1);
     };
     let refused = |refusal: &Refusal| matches!(refusal, Refusal::Newer { .. });
     for home in both(newer) {

@@ -6,7 +6,7 @@ use turnleaf_format::segment::{
     BLOCK_HEADER_BYTES, BlockHeader, BlockRow, Class, Codec, Footer, RunRow, SegmentHeader,
     Trailer, section_crc,
 };
-use turnleaf_format::{Ordinal, SegmentId, ThreadNumber};
+use turnleaf_format::{Format, Ordinal, SegmentId, ThreadNumber, Version};
 
 use super::build::{STORE, Thread, body_of};
 
@@ -36,6 +36,7 @@ impl Segment {
     ) -> Segment {
         let segment = SegmentId(id);
         let header = SegmentHeader {
+            version: Version::asking_for(Format::FIRST),
             store: STORE,
             segment,
             class,
@@ -126,6 +127,7 @@ impl Segment {
         self.bytes.extend_from_slice(&footer);
         self.digest = *blake3::hash(&self.bytes).as_bytes();
         let trailer = Trailer {
+            version: Version::asking_for(Format::FIRST),
             store: STORE,
             segment: self.id,
             footer_offset: self.footer_at as u64,

@@ -3,7 +3,7 @@
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::record::Entry;
 use turnleaf_format::segment::{BlockHeader, Class, Footer, section_crc};
-use turnleaf_format::{Ordinal, SegmentId, ThreadNumber};
+use turnleaf_format::{FORMAT_WRITTEN_BY, Ordinal, SegmentId, ThreadNumber};
 
 use super::build::{Home, Journal, Thread, Verdict, chunk, founded, founding, home, line, texts};
 use super::sealed::Segment;
@@ -515,7 +515,7 @@ fn misplaced_and_newer_segments_are_not_read() {
     // [R:seg-15] In the header, in the trailer.
     for (at, len) in [(0, 128), (segment.bytes.len() - 96, 96)] {
         let mut newer = segment.clone();
-        newer.bytes[at + 7] = 2;
+        newer.bytes[at + 7] = FORMAT_WRITTEN_BY.0 + 1;
         let check_crc = section_crc(&newer.bytes[at..at + len - 4]);
         newer.bytes[at + len - 4..at + len].copy_from_slice(&check_crc.to_le_bytes());
         let home = home_of(&journal, &[&newer]);

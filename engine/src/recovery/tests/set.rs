@@ -2,7 +2,7 @@
 
 use turnleaf_format::journal::HEADER_OFFSETS;
 use turnleaf_format::segment::section_crc;
-use turnleaf_format::{Generation, StoreId};
+use turnleaf_format::{FORMAT_WRITTEN_BY, Generation, StoreId};
 
 use super::build::{File, Journal, STORE, Thread, Verdict, empty_home, four, home, line};
 use crate::recovery::{Refusal, Remark};
@@ -239,7 +239,7 @@ fn other_stores_and_newer_formats_are_refused() {
     // [R:set-11] [R:order] In another file, in one copy; also where a copy is of another store.
     let newer = |refusal: &Refusal| matches!(refusal, Refusal::Newer { .. });
     let mut later = File::new(2, None);
-    forge(&mut later, |copy| copy[7] = 2);
+    forge(&mut later, |copy| copy[7] = FORMAT_WRITTEN_BY.0 + 1);
     home(&[&four().file, &later]).check_refused(&newer);
     let mut both = four().file;
     let copy = later.bytes[..512].to_vec();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use turnleaf_format::catalogue::{Lost, Run};
 use turnleaf_format::frame::{FrameHeader, Position};
 use turnleaf_format::segment::Class;
-use turnleaf_format::{JournalChain, Ordinal, SegmentId, ThreadChain, ThreadNumber};
+use turnleaf_format::{Format, JournalChain, Ordinal, SegmentId, ThreadChain, ThreadNumber};
 
 use super::sweep::broken_run;
 use super::{Growing, PublishedRun};
@@ -98,6 +98,7 @@ fn the_sweep_covers_as_the_rule_says() {
 /// A frame that completes so many records, between two chains.
 fn frame(first: u64, records: u64, unfinished: bool, chains: (u64, u64)) -> ScannedFrame {
     let header = FrameHeader {
+        readable_by: Format::FIRST,
         place: Position::default(),
         thread: THREAD,
         first_ordinal: Ordinal(first),

@@ -2,7 +2,9 @@
 
 use turnleaf_format::frame::{FrameHeader, Position, body_crc};
 use turnleaf_format::record::{Entry, Flags, Kind};
-use turnleaf_format::{Generation, JournalChain, Ordinal, Problem, ThreadChain, ThreadNumber};
+use turnleaf_format::{
+    Format, Generation, JournalChain, Ordinal, Problem, ThreadChain, ThreadNumber,
+};
 
 use super::{NOW_MS, STORE, Vector, What, bad, encoded, good, reseal};
 
@@ -19,6 +21,7 @@ pub(super) fn frame(header: &mut FrameHeader, body: &[u8]) -> (Vec<u8>, JournalC
 
 pub(super) fn batch() -> FrameHeader {
     FrameHeader {
+        readable_by: Format::FIRST,
         place: Position {
             generation: Generation(3),
             offset: 8_232,
@@ -40,6 +43,7 @@ pub(super) fn batch() -> FrameHeader {
 
 pub(super) fn marker_at(place: Position, chain: JournalChain) -> FrameHeader {
     FrameHeader {
+        readable_by: Format::FIRST,
         place,
         thread: ThreadNumber::CATALOGUE,
         first_ordinal: Ordinal(0),

@@ -9,12 +9,13 @@ use turnleaf_format::{
 };
 
 use super::frame::{batch, frame, marker_at};
-use super::{NOW_MS, STORE, Vector, What, bad, encoded, good, reseal};
+use super::{NOW_MS, STORE, V1, Vector, What, bad, encoded, good, reseal};
 
 const CAPACITY: usize = 12_288;
 
 fn journal_header() -> JournalHeader {
     JournalHeader {
+        version: V1,
         store: STORE,
         generation: Generation(2),
         capacity: CAPACITY as u64,

@@ -8,10 +8,15 @@ mod segment;
 
 use turnleaf_format::record::{Entry, Kind};
 use turnleaf_format::segment::section_crc;
-use turnleaf_format::{Problem, StoreId};
+use turnleaf_format::{Format, Problem, StoreId, Version};
 
 /// The store of all vectors.
 pub(crate) const STORE: StoreId = StoreId(*b"turnleaf-vectors");
+/// What a writer of format 1 wrote into its headers.
+const V1: Version = Version {
+    written_by: Format::FIRST,
+    readable_by: Format::FIRST,
+};
 const SEGMENT: u64 = 0x51;
 const NOW_MS: i64 = 1_700_000_000_123;
 

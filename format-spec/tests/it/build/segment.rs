@@ -7,13 +7,14 @@ use turnleaf_format::segment::{
 };
 use turnleaf_format::{Ordinal, Problem, SegmentId, ThreadChain, ThreadId, ThreadNumber};
 
-use super::{NOW_MS, SEGMENT, STORE, Vector, What, bad, encoded, good, reseal};
+use super::{NOW_MS, SEGMENT, STORE, V1, Vector, What, bad, encoded, good, reseal};
 
 /// The entries of `lines()`, compressed once, so that vectors do not depend on a compressor.
 const LINES_ZST: &[u8] = include_bytes!("lines.zst");
 
 fn segment_header() -> SegmentHeader {
     SegmentHeader {
+        version: V1,
         store: STORE,
         segment: SegmentId(SEGMENT),
         class: Class::Pack,
@@ -46,6 +47,7 @@ pub(super) fn parts() -> Vec<Vector> {
     let block = good("block-header", "of a zstd block", what, block);
     let seed = [&STORE.0[..], &SEGMENT.to_le_bytes()].concat();
     let trailer = Trailer {
+        version: V1,
         store: STORE,
         segment: SegmentId(SEGMENT),
         footer_offset: 70_000,
@@ -253,6 +255,7 @@ impl Segment {
         self.footer_offset = self.bytes.len();
         self.bytes.extend_from_slice(&footer);
         let trailer = Trailer {
+            version: self.header.version,
             store: STORE,
             segment: self.header.segment,
             footer_offset: self.footer_offset as u64,
