@@ -1,5 +1,8 @@
 //! Owns hook prompts inside user messages: which messages are nothing else, and their fragments.
 //! It must not know where the item goes.
+//!
+//! The element is read here and not by an XML library: it has one known name and text alone, and a
+//! streaming reader would leave to us what decides, which references, comments and ends count.
 
 use memchr::memmem;
 use serde::Deserialize;

@@ -1,5 +1,8 @@
 //! Owns path texts: from `file:` URIs and bare paths to native text. It must not know this host:
 //! the shape of a path decides whose it is.
+//!
+//! A URL library turns a URI into a path of the host that it was built for, and writes it anew in
+//! its own form. Here either family of paths is read on any host, and shown as its agent wrote it.
 
 use std::borrow::Cow;
 
