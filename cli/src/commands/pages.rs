@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use comfy_table::Table;
 use serde_json::{Value, json};
 use turnleaf::{
-    AnomalyClass, ItemsRequest, ItemsView, Ordinal, SortKey, Store, ThreadsRequest, TurnsPage,
-    TurnsRequest, user_title,
+    AnomalyClass, ItemsRequest, ItemsView, Ordinal, ShowThread, SortKey, Store, ThreadsRequest,
+    TurnsPage, TurnsRequest, user_title,
 };
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
@@ -200,6 +200,15 @@ pub(crate) fn items(
 pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     let store = open_to_read(global)?;
     let shown = store.show(&thread_id(&store, thread)?)?;
+    if global.json {
+        print_json(&shown_json(&shown))?;
+    } else {
+        print_line(&shown_table(&shown, &Times::of(global)).to_string())?;
+    }
+    Ok(met(global, &store))
+}
+
+fn shown_json(shown: &ShowThread) -> Value {
     let anomalies: Vec<Value> = shown
         .anomalies
         .iter()
@@ -217,28 +226,27 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         .iter()
         .map(|held| json!({ "file": held.file, "ordinals": first_and_last(&held.ordinals) }))
         .collect();
-    if global.json {
-        print_json(&json!({
-            "thread": shown.thread,
-            "archived": shown.archived,
-            "records": shown.records,
-            "turns": shown.turns,
-            "items": shown.items,
-            "resumeFrom": shown.resume_from.map(|at| at.0),
-            "resumeSegment": shown.resume_segment().map(|(file, begins)| {
-                json!({ "file": file, "begins": begins })
-            }),
-            "journalBytes": shown.journal_bytes,
-            "segments": segments,
-            "lag": shown.lag,
-            "givenUp": shown.given_up.iter().map(first_and_last).collect::<Vec<_>>(),
-            "anomalies": anomalies,
-            "tokensUsed": shown.tokens_used,
-        }))?;
-        return Ok(met(global, &store));
-    }
+    json!({
+        "thread": shown.thread,
+        "archived": shown.archived,
+        "records": shown.records,
+        "turns": shown.turns,
+        "items": shown.items,
+        "resumeFrom": shown.resume_from.map(|at| at.0),
+        "resumeSegment": shown.resume_segment().map(|(file, begins)| {
+            json!({ "file": file, "begins": begins })
+        }),
+        "journalBytes": shown.journal_bytes,
+        "segments": segments,
+        "lag": shown.lag,
+        "givenUp": shown.given_up.iter().map(first_and_last).collect::<Vec<_>>(),
+        "anomalies": anomalies,
+        "tokensUsed": shown.tokens_used,
+    })
+}
+
+fn shown_table(shown: &ShowThread, times: &Times) -> Table {
     let thread = &shown.thread;
-    let times = Times::of(global);
     let text = |key: &str| short(thread[key].as_str().unwrap_or("-"), 100);
     let mut rows = table(&["what", "value"]);
     for (label, key) in [
@@ -292,8 +300,7 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         };
         rows.add_row([label.to_owned(), told]);
     }
-    print_line(&rows.to_string())?;
-    Ok(met(global, &store))
+    rows
 }
 
 /// The world state at a record; the index is not needed for it.
