@@ -33,7 +33,7 @@ pub use log::{
     SealPlan, SealedSegments, Snapshot, Staged, Ticket, Unsealable,
 };
 pub use options::Options;
-pub use read::{PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes, Totals};
+pub use read::{GoesOn, PARSED_BYTES_MAX, Payload, Reader, Record, RunNotes, Totals};
 pub use recovery::{Loss, Refusal, Remark, TailVerdict, store_exists};
 pub use repair::{IdOf, Repair, RepairError, Repaired, find_repairs, repair, repairs_for};
 pub use state::{SegmentInfo, State};

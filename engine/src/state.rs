@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use turnleaf_format::catalogue::Awaited;
+use turnleaf_format::catalogue::{Awaited, Base};
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadId, ThreadNumber};
 
@@ -83,6 +83,9 @@ impl State {
     /// nobody before it is created or its records come. [S:catalogue-14]
     #[must_use]
     pub fn is_announced(&self, thread: ThreadNumber) -> bool {
+        if self.rollouts_of(thread).nth(1).is_some() {
+            return false;
+        }
         let import = self.thread(thread).and_then(|fact| fact.import.as_ref());
         let end = self
             .threads
@@ -101,11 +104,22 @@ impl State {
         let mut at = rollout;
         while let Some(base) = self.catalogue.base(at) {
             let reader = self.rollout_reader(base.rollout)?;
-            inherited.push((reader, *base));
+            inherited.push((self.thread_or_own(base.rollout), reader, *base));
             at = base.rollout;
         }
         inherited.reverse();
-        Some(Reader::of(inherited, own))
+        Some(Reader::of(inherited, (self.thread_or_own(rollout), own)))
+    }
+
+    /// What the rollout holds itself, counted as it counts.
+    #[must_use]
+    pub fn own_records(&self, rollout: ThreadNumber) -> Option<Reader> {
+        let own = self.rollout_reader(rollout)?;
+        Some(Reader::of([], (self.thread_or_own(rollout), own)))
+    }
+
+    fn thread_or_own(&self, rollout: ThreadNumber) -> ThreadNumber {
+        self.catalogue.thread_of(rollout).unwrap_or(rollout)
     }
 
     /// What the rollout holds itself.
@@ -125,6 +139,13 @@ impl State {
         thread.filter(|thread| self.thread(*thread).is_some())
     }
 
+    /// The id of a rollout's thread, unless that is deleted.
+    #[must_use]
+    pub fn id_of(&self, rollout: ThreadNumber) -> Option<&ThreadId> {
+        let thread = self.thread_of(rollout)?;
+        self.thread(thread).map(|fact| &fact.id)
+    }
+
     /// The rollout that a thread shows: where it goes on.
     #[must_use]
     pub fn current(&self, thread: ThreadNumber) -> ThreadNumber {
@@ -134,6 +155,20 @@ impl State {
     /// The rollouts of a thread: the first one first, then by number.
     pub fn rollouts_of(&self, thread: ThreadNumber) -> impl Iterator<Item = ThreadNumber> {
         self.catalogue.rollouts_of(thread)
+    }
+
+    /// How many records a rollout inherits: its own ones come behind them.
+    #[must_use]
+    pub fn inherited_end(&self, rollout: ThreadNumber) -> Ordinal {
+        self.bases(rollout)
+            .fold(Ordinal(0), |sum, base| sum.plus(base.end.0))
+    }
+
+    /// The bases of a rollout: its own, that one's, and so on.
+    pub fn bases(&self, rollout: ThreadNumber) -> impl Iterator<Item = &Base> {
+        std::iter::successors(self.catalogue.base(rollout), |base| {
+            self.catalogue.base(base.rollout)
+        })
     }
 
     /// What a rollout goes on from; `None` for nothing.

@@ -133,13 +133,31 @@ impl Store {
             reason,
         };
         // What is staged for the id may be an announcement, which makes no thread.
-        let mut log = committer.wait_for_creation(committer.lock(), &parsed);
-        let number = log
+        let log = committer.wait_for_creation(committer.lock(), &parsed);
+        let thread = log
             .state()
             .thread_number(&parsed)
             .filter(|number| !log.state().is_announced(*number))
             .ok_or_else(|| Error::NoThread(id.to_owned()))?;
-        let staged = log.stage(number, expected_end, records).map_err(refused)?;
+        // A revert that is staged may not be durable before the batch is.
+        let mut log = committer.wait_for_facts(log, thread);
+        let number = log.state().current(thread);
+        let inherited = log.state().inherited_end(number);
+        let visible = |own: Ordinal| own.plus(inherited.0);
+        let conflict = |expected: Ordinal, end: Ordinal| {
+            let end = visible(end);
+            refused(AppendError::Conflict { expected, end })
+        };
+        if let Some(expected) = expected_end.filter(|expected| *expected < inherited) {
+            let end = log.staged_end(number).unwrap_or_default();
+            return Err(conflict(expected, end));
+        }
+        let own = expected_end.map(|expected| Ordinal(expected.0 - inherited.0));
+        let staged = log.stage(number, own, records);
+        let staged = staged.map_err(|reason| match reason {
+            AppendError::Conflict { expected, end } => conflict(visible(expected), end),
+            reason => refused(reason),
+        })?;
         // Before the batch can be seen: else its turn would be shown as given up for a moment. A
         // record of our own, a name for example, is no work on the thread.
         if records.iter().any(|record| record.kind == Kind::LINE) {
@@ -147,8 +165,8 @@ impl Store {
         }
         committer.settle(log, staged.ticket)?;
         Ok(Appended {
-            first: staged.first,
-            end: staged.end,
+            first: visible(staged.first),
+            end: visible(staged.end),
             duplicate: false,
         })
     }

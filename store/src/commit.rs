@@ -164,6 +164,17 @@ impl Committer {
         self.wait_for(log, |log| is_known(log).then_some(())).0
     }
 
+    /// Waits until no fact about a thread is staged any more: which rollout it shows, what goes on
+    /// from it, that it is deleted.
+    pub(crate) fn wait_for_facts<'s>(
+        &'s self,
+        log: MutexGuard<'s, Log>,
+        thread: ThreadNumber,
+    ) -> MutexGuard<'s, Log> {
+        self.wait_for(log, |log| (!log.has_staged_fact(thread)).then_some(()))
+            .0
+    }
+
     /// Waits until the creation of a thread of this id, if one is staged, became durable or failed.
     pub(crate) fn wait_for_creation<'s>(
         &'s self,

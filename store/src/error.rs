@@ -54,6 +54,17 @@ pub enum Error {
     /// There is no such thread.
     #[error("there is no thread {0} in the store")]
     NoThread(String),
+    /// Other threads go on from records of it.
+    #[error(
+        "thread {thread} is not deleted: other threads go on from it ({}); delete them before it",
+        forks.join(", ")
+    )]
+    IsBase {
+        /// The thread.
+        thread: String,
+        /// The others.
+        forks: Vec<String>,
+    },
     /// There is no such turn.
     #[error("thread {thread} has no turn {turn}")]
     NoTurn {
@@ -139,9 +150,10 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::NoStore(_) | Error::NoThread(_) | Error::NoTurn { .. } => ErrorKind::NotFound,
-            Error::BadThreadId(_) | Error::BadCursor(_) | Error::BadArgument(_) => {
-                ErrorKind::Invalid
-            }
+            Error::BadThreadId(_)
+            | Error::BadCursor(_)
+            | Error::BadArgument(_)
+            | Error::IsBase { .. } => ErrorKind::Invalid,
             Error::ReadOnly => ErrorKind::Unsupported,
             Error::Open(OpenError::Owned(_)) => ErrorKind::Busy,
             Error::Open(OpenError::Refused(Refusal::NoStore)) => ErrorKind::NotFound,
@@ -172,6 +184,7 @@ impl Error {
         match self {
             Error::NoThread(thread)
             | Error::NoTurn { thread, .. }
+            | Error::IsBase { thread, .. }
             | Error::Append { thread, .. }
             | Error::Overtaken(thread)
             | Error::Damaged { thread, .. } => Some(thread),

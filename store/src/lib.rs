@@ -45,6 +45,7 @@ mod health;
 mod import;
 mod index;
 mod lifecycle;
+mod lineage;
 mod lines;
 mod notes;
 mod older_log;
@@ -70,6 +71,7 @@ pub use import::{
     Preview, Previewer, Skip,
 };
 pub use index::RebuildReport;
+pub use lineage::{BaseInfo, ForkPoint, Forked, Reverted, RolloutInfo};
 pub use older_log::OlderLog;
 pub use open::{Store, system_owner};
 pub use reads::{

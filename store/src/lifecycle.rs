@@ -1,9 +1,10 @@
 //! Owns the creation, the archiving and the deletion of threads.
 
-use turnleaf_engine::AppendError;
-use turnleaf_engine::format::ThreadId;
+use turnleaf_engine::format::{ThreadId, ThreadNumber};
+use turnleaf_engine::{AppendError, State};
 
 use crate::error::Error;
+use crate::lineage::forks_of;
 use crate::open::Store;
 use crate::sealer::FREE_FILES;
 
@@ -58,7 +59,7 @@ impl Store {
     }
 
     fn set_archived(&self, id: &str, archived: bool) -> Result<(), Error> {
-        let (number, _) = self.source.find(id)?;
+        let number = self.source.find_thread(id)?;
         let committer = self.source.owner()?;
         let mut log = committer.lock();
         log.set_now(committer.now_ms());
@@ -67,7 +68,7 @@ impl Store {
             None => return Ok(()),
         }
         if archived {
-            self.index.end_work_on(number);
+            self.end_work_on(number);
         }
         Ok(())
     }
@@ -88,20 +89,32 @@ impl Store {
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Busy`] while an import has the thread;
-    /// I/O.
+    /// [`crate::ErrorKind::Invalid`] while other threads go on from it; I/O.
     pub fn delete(&self, id: &str) -> Result<(), Error> {
-        let (number, _) = self.source.find(id)?;
+        let number = self.source.find_thread(id)?;
         let committer = self.source.owner()?;
-        let mut log = committer.lock();
+        let mut log = committer.wait_for_facts(committer.lock(), number);
         log.set_now(committer.now_ms());
-        let ticket = log.stage_deletion(number).map_err(refused(id))?;
+        let ticket = log.stage_deletion(number).map_err(|reason| match reason {
+            AppendError::IsBase => Error::IsBase {
+                thread: id.to_owned(),
+                forks: forks_of(log.state(), number),
+            },
+            reason => refused(id)(reason),
+        })?;
         committer.settle(log, ticket)?;
         if let Err(failure) = committer.lock().clean_up(FREE_FILES) {
             tracing::warn!(%failure, "an unneeded file stays");
         }
-        self.index.end_work_on(number);
-        self.drop_rows(&[number]);
+        self.end_work_on(number);
+        let rollouts = |state: &State| state.rollouts_of(number).collect::<Vec<_>>();
+        self.drop_rows(&self.source.with(rollouts));
         Ok(())
+    }
+
+    fn end_work_on(&self, thread: ThreadNumber) {
+        let current = self.source.with(|state| state.current(thread));
+        self.index.end_work_on(current);
     }
 }
 

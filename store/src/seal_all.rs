@@ -85,8 +85,8 @@ impl Store {
     fn ids_of(&self, left: &[(ThreadNumber, Unsealable)]) -> Vec<(String, Unsealable)> {
         let name = |thread: ThreadNumber| {
             self.source.with(|state| {
-                let fact = state.thread(thread);
-                fact.map_or_else(|| "the catalogue".to_owned(), |fact| fact.id.to_string())
+                let id = state.id_of(thread);
+                id.map_or_else(|| "the catalogue".to_owned(), ToString::to_string)
             })
         };
         left.iter().map(|(at, why)| (name(*at), *why)).collect()

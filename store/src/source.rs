@@ -13,7 +13,7 @@ pub struct ThreadSummary {
     pub id: String,
     /// Its number in this store.
     pub number: ThreadNumber,
-    /// Records that it holds.
+    /// Records that it shows, those included that it goes on from.
     pub records: u64,
     /// The thread chain at its end.
     pub chain: ThreadChain,
@@ -53,7 +53,19 @@ impl Source {
         }
     }
 
-    /// A thread by the id that a caller gave. One that is announced is not there yet.
+    /// The number of a thread by the id that a caller gave. One that is announced is not there yet.
+    pub(crate) fn find_thread(&self, id: &str) -> Result<ThreadNumber, Error> {
+        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let find = |state: &State| {
+            let thread = state.thread_number(&parsed)?;
+            (!state.is_announced(thread)).then_some(thread)
+        };
+        self.with(find)
+            .ok_or_else(|| Error::NoThread(id.to_owned()))
+    }
+
+    /// The rollout that a thread shows, by the id that a caller gave, and its lineage. A thread
+    /// that is announced is not there yet.
     pub(crate) fn find(&self, id: &str) -> Result<(ThreadNumber, Reader), Error> {
         self.find_where(id, |state, number| !state.is_announced(number))
     }
@@ -70,9 +82,10 @@ impl Source {
     ) -> Result<(ThreadNumber, Reader), Error> {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
         self.with(|state| {
-            let number = state.thread_number(&parsed)?;
-            let reader = state.reader(number)?;
-            is_there(state, number).then_some((number, reader))
+            let thread = state.thread_number(&parsed)?;
+            let rollout = state.current(thread);
+            let reader = state.reader(rollout)?;
+            is_there(state, thread).then_some((rollout, reader))
         })
         .ok_or_else(|| Error::NoThread(id.to_owned()))
     }
@@ -81,7 +94,9 @@ impl Source {
     pub(crate) fn summaries(&self) -> Vec<ThreadSummary> {
         self.with(|state| {
             let summary = |(number, fact): (ThreadNumber, &ThreadFact)| {
-                let reader = state.reader(number);
+                let current = state.current(number);
+                let reader = state.reader(current);
+                let import = state.import_of(current);
                 ThreadSummary {
                     id: fact.id.to_string(),
                     number,
@@ -91,7 +106,7 @@ impl Source {
                         .map_or(ThreadChain(0), |reader| reader.chain()),
                     created_ms: fact.created_ms,
                     archived: fact.archived,
-                    imported_from: fact.import.as_ref().map(|import| import.path.clone()),
+                    imported_from: import.map(|import| import.path.clone()),
                 }
             };
             shown(state).map(summary).collect()

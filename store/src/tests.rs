@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::*;
 
 /// The cases, or none where the folder is not there; a build that must have it says so.
-fn cases() -> Vec<PathBuf> {
+pub(crate) fn cases() -> Vec<PathBuf> {
     let dir = Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../shared/conformance/dev"
@@ -27,7 +27,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 /// A file of a case, unpacked.
-fn file(case: &Path, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn file(case: &Path, name: &str) -> Option<Vec<u8>> {
     let packed = case.join(format!("{name}.gz"));
     if packed.exists() {
         let out = Command::new("gzip")

@@ -200,8 +200,10 @@ impl Log {
         self.staging.newest_of(thread)
     }
 
-    /// Whether a fact about a thread is staged: its creation, its deletion, what goes on from it.
-    pub(super) fn has_staged_fact(&self, thread: ThreadNumber) -> bool {
+    /// Whether a fact about a thread is staged: its creation, its deletion, which rollout it shows,
+    /// what goes on from it.
+    #[must_use]
+    pub fn has_staged_fact(&self, thread: ThreadNumber) -> bool {
         let staged = |of: ThreadNumber| self.staging.threads.get(&of);
         let settled = self.staging.facts.settled;
         let mut rollouts = self.state.catalogue.rollouts_of(thread);

@@ -14,9 +14,19 @@ use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 use super::{Record, RolloutReader, RunNotes};
 use crate::error::{Cause, Damage, ReadError};
 
+/// Whose records a rollout goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoesOn {
+    /// Those of the same thread, which was reverted.
+    SameThread,
+    /// Those of another thread: it is a fork.
+    OtherThread,
+}
+
 /// Records of one rollout in a lineage.
 #[derive(Debug, Clone)]
 struct Part {
+    thread: ThreadNumber,
     reader: RolloutReader,
     /// Visible ordinal of its record 0.
     first: Ordinal,
@@ -54,16 +64,18 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads rollouts one behind the other: all of them but the last up to a cut.
+    /// Reads rollouts one behind the other, each with its thread: all of them but the last up to a
+    /// cut.
     pub(crate) fn of(
-        inherited: impl IntoIterator<Item = (RolloutReader, Base)>,
-        last: RolloutReader,
+        inherited: impl IntoIterator<Item = (ThreadNumber, RolloutReader, Base)>,
+        (thread, last): (ThreadNumber, RolloutReader),
     ) -> Reader {
         let mut parts: Vec<Part> = Vec::new();
         let mut first = Ordinal(0);
-        for (reader, base) in inherited {
+        for (of, reader, base) in inherited {
             let (end, chain) = (first.plus(base.end.0), base.chain);
             parts.push(Part {
+                thread: of,
                 reader,
                 first,
                 end,
@@ -73,6 +85,7 @@ impl Reader {
         }
         let (end, chain) = (first.plus(last.end().0), last.chain());
         parts.push(Part {
+            thread,
             reader: last,
             first,
             end,
@@ -95,6 +108,19 @@ impl Reader {
     #[must_use]
     pub fn inherited_end(&self) -> Ordinal {
         self.own_part().first
+    }
+
+    /// Whether a rollout of the lineage begins at an ordinal behind another one, and from what it
+    /// goes on.
+    #[must_use]
+    pub fn goes_on_at(&self, ordinal: Ordinal) -> Option<GoesOn> {
+        let place = self.parts.iter().position(|part| part.first == ordinal)?;
+        let before = self.parts.get(place.checked_sub(1)?)?;
+        Some(if before.thread == self.parts[place].thread {
+            GoesOn::SameThread
+        } else {
+            GoesOn::OtherThread
+        })
     }
 
     /// The rollouts with the visible ordinals that are read from each, in order: number, first, one

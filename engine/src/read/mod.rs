@@ -21,7 +21,7 @@ use turnleaf_format::{Ordinal, ThreadChain};
 use assemble::Assembler;
 pub use assemble::{PARSED_BYTES_MAX, Payload, Record};
 use fetch::listed;
-pub use lineage::Reader;
+pub use lineage::{GoesOn, Reader};
 use unit::Unit;
 pub use verify::Totals;
 pub(crate) use verify::verify;

@@ -2,6 +2,7 @@
 
 use turnleaf_format::Ordinal;
 
+use crate::fold::begin::take_first_line;
 use crate::fold::legacy;
 use crate::fold::paginated;
 use crate::fold::state::{AnomalyKind, At, Mode, ThreadMeta, ThreadState};
@@ -25,6 +26,7 @@ pub fn apply<R: Rows>(
     let first_at_ms = &mut state.meta.first_at_ms;
     *first_at_ms = first_at_ms.or(decoded.timestamp_ms);
     state.uncounted += u64::from(decoded.is_uncounted());
+    take_first_line(state, &decoded.effect);
     match &decoded.effect {
         Effect::Blank | Effect::Pending => return Ok(()),
         Effect::Continued => {

@@ -59,7 +59,10 @@ pub(super) fn apply<R: Rows>(
             (Some(hook), _) => {
                 let id = match &hook.id {
                     Some(id) => id.to_string(),
-                    None => format!("rollout-{}-hook", ordinal.0),
+                    None => format!(
+                        "rollout-{}-hook",
+                        ordinal.0.saturating_sub(replay.state.uncounted)
+                    ),
                 };
                 replay.push(id, ItemKind::HookPrompt, None)
             }

@@ -6,6 +6,7 @@
 //! thread stops its projection. It takes the records of one thread in order.
 
 mod apply;
+mod begin;
 mod legacy;
 mod mem_rows;
 mod paginated;
@@ -15,6 +16,7 @@ mod state;
 mod tests;
 
 pub use apply::{apply, pass_by};
+pub use begin::go_on;
 pub use mem_rows::MemRows;
 pub use state::{
     Anomaly, AnomalyClass, AnomalyKind, At, Mode, OpenTurn, PendingCall, ThreadMeta, ThreadState,

@@ -54,6 +54,8 @@ pub struct ThreadState {
     pub declared: Option<Mode>,
     /// Ordinal of the first `session_meta`.
     pub head_at: Option<At>,
+    /// A rollout goes on from another one, and its first line is still to come.
+    pub begins: bool,
     /// Host family of the thread's own directory.
     pub head_paths: Option<PathFamily>,
     /// Accepted records so far: the index of the next one, which implicit turn ids carry.

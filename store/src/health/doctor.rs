@@ -59,7 +59,7 @@ impl Store {
         let report = self.report();
         let id = |thread: ThreadNumber| {
             self.source
-                .with(|state| state.thread(thread).map(|fact| fact.id.to_string()))
+                .with(|state| state.id_of(thread).map(ToString::to_string))
         };
         let named = |damage: &Damage| (damage.thread.and_then(id), damage.clone());
         let due = self.source.with(|state| repairs_for(report, state));
@@ -85,7 +85,7 @@ impl Store {
     #[must_use]
     pub fn damaged_threads(&self, damage: &[Damage]) -> Vec<Option<String>> {
         let id = |damage: &Damage| {
-            let of = |state: &State| Some(state.thread(damage.thread?)?.id.to_string());
+            let of = |state: &State| Some(state.id_of(damage.thread?)?.to_string());
             self.source.with(of)
         };
         damage.iter().map(id).collect()
@@ -94,7 +94,8 @@ impl Store {
     fn all_given_up(&self) -> Vec<GivenUp> {
         self.source.with(|state| {
             let of_thread = |(number, fact): (ThreadNumber, &ThreadFact)| {
-                let ranges = state.reader(number).map(|reader| reader.given_up());
+                let current = state.current(number);
+                let ranges = state.reader(current).map(|reader| reader.given_up());
                 let id = fact.id.to_string();
                 let ranges = ranges.unwrap_or_default().into_iter();
                 ranges.map(move |(first, end)| GivenUp {

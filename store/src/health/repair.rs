@@ -82,7 +82,7 @@ impl Store {
         let id = |number: &ThreadNumber| {
             let id = self
                 .source
-                .with(|state| Some(state.thread(*number)?.id.to_string()));
+                .with(|state| Some(state.id_of(*number)?.to_string()));
             id.unwrap_or_else(|| format!("number {number}"))
         };
         NamedRepair {

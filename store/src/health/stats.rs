@@ -79,8 +79,11 @@ fn stats_of(state: &turnleaf_engine::State) -> Stats {
     };
     for (number, _) in shown(state) {
         stats.threads += 1;
-        stats.records += state.reader(number).map_or(0, |reader| reader.end().0);
-        stats.unsealed_bytes += state.journal_bytes(number);
+        for rollout in state.rollouts_of(number) {
+            let own = state.own_records(rollout);
+            stats.records += own.map_or(0, |own| own.end().0);
+            stats.unsealed_bytes += state.journal_bytes(rollout);
+        }
     }
     stats.segment_bytes = stats
         .segments

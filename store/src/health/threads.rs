@@ -9,6 +9,7 @@ use turnleaf_projector::fold::{self, AnomalyClass, MemRows, ThreadState, Unknown
 
 use super::anomalies::{AnomalyCount, anomaly_count};
 use crate::error::Error;
+use crate::index::catch_up::go_on;
 use crate::lines::decoded;
 use crate::open::Store;
 
@@ -62,6 +63,7 @@ impl Store {
             let read = reader.records(from, reader.end(), &mut |record| {
                 let before = state.anomalies.clone();
                 let mut kind = None;
+                go_on(&mut state, &reader, record.ordinal);
                 let done = decoded(&reader, record, |decoded| {
                     kind = decoded.unknown.as_deref().map(str::to_owned);
                     let Ok(()) = fold::apply(&mut rows, &mut state, record.ordinal, decoded);

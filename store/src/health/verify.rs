@@ -78,13 +78,17 @@ impl Store {
         only: Option<&str>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<VerifyReport, Error> {
-        let number = only.map(|id| self.source.find(id)).transpose()?;
-        let number = number.map(|(number, _)| number);
+        let only_thread = only.map(|id| self.source.find_thread(id)).transpose()?;
+        let rollouts = |thread: ThreadNumber| -> Vec<ThreadNumber> {
+            self.source
+                .with(|state| state.rollouts_of(thread).collect())
+        };
+        let only_rollouts = only_thread.map(rollouts);
         let known = match &self.source {
             Source::Reader(snapshot) => snapshot.report().damage.clone(),
             Source::Owner(committer) => committer.lock().damage().to_vec(),
         };
-        let mut report = self.verify_log(number, progress, known)?;
+        let mut report = self.verify_log(only_rollouts.as_deref(), progress, known)?;
         let found: Vec<Damage> = report.damage.iter().map(|(_, d)| d.clone()).collect();
         self.close_damaged(&found);
         self.list_damage(&found);
@@ -118,29 +122,40 @@ impl Store {
     /// meanwhile keeps journal files from being used again.
     fn verify_log(
         &self,
-        only: Option<ThreadNumber>,
+        only: Option<&[ThreadNumber]>,
         progress: &mut dyn FnMut(u64),
         mut found: Vec<Damage>,
     ) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport::default();
-        let threads = |state: &State| state.threads().map(|(number, _)| number).collect();
+        let threads = |state: &State| {
+            let threads = state.threads();
+            threads
+                .flat_map(|(number, _)| state.rollouts_of(number))
+                .collect()
+        };
         let threads: Vec<ThreadNumber> = self.source.with(threads);
-        let wanted = |thread: &ThreadNumber| only.is_none_or(|only| only == *thread);
+        let is_wanted = |thread| only.is_none_or(|only| only.contains(&thread));
+        let wanted = |thread: &ThreadNumber| is_wanted(*thread);
         for thread in threads.into_iter().filter(wanted) {
-            let (state, is_announced) = self
-                .source
-                .with(|state| (state.of_thread(thread), state.is_announced(thread)));
+            let (state, is_announced, is_first) = self.source.with(|state| {
+                let is_first = state.thread(thread).is_some();
+                (
+                    state.of_thread(thread),
+                    state.is_announced(thread),
+                    is_first,
+                )
+            });
             let totals = state.verify_thread(thread, &mut |damage| found.push(damage.clone()));
             let totals = totals.map_err(Error::of_read("(all)"))?;
             if !is_announced {
-                report.threads += 1;
+                report.threads += u64::from(is_first);
                 report.records += totals.records;
             }
             report.bytes += totals.bytes;
             progress(report.bytes);
         }
         let concerned = |info: &SegmentInfo| {
-            only.is_none_or(|only| info.runs.iter().any(|(thread, _, _)| *thread == only))
+            only.is_none() || info.runs.iter().any(|(thread, _, _)| is_wanted(*thread))
         };
         let segments = self.source.with(State::segments);
         for info in segments.iter().filter(|info| concerned(info)) {
@@ -155,9 +170,10 @@ impl Store {
         }
         // One place may cost several threads something.
         let mut unique = BTreeMap::new();
-        for damage in found.into_iter().filter(|damage| {
-            only.is_none_or(|only| damage.thread.is_none_or(|thread| thread == only))
-        }) {
+        for damage in found
+            .into_iter()
+            .filter(|damage| damage.thread.is_none_or(is_wanted))
+        {
             let first = damage.ordinals.map(|(first, _)| first);
             unique
                 .entry((damage.file.clone(), damage.offset, damage.thread, first))
@@ -166,7 +182,7 @@ impl Store {
         let name = |damage: &Damage| {
             let thread = damage.thread?;
             self.source
-                .with(|state| Some(state.thread(thread)?.id.to_string()))
+                .with(|state| Some(state.id_of(thread)?.to_string()))
         };
         report.damage = unique
             .into_values()

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
-use turnleaf_engine::{Damage, ReadError, Reader};
+use turnleaf_engine::{Damage, GoesOn, ReadError, Reader};
 use turnleaf_projector::fold::{self, ThreadState};
 use turnleaf_projector::index::{Batch, Index, IndexError, Reader as Rows, ThreadRow};
 use turnleaf_projector::notes::NotesReader;
@@ -359,6 +359,7 @@ impl Store {
             return Err(Stop::from(IndexError::Overtaken(number)));
         }
         let mut state: ThreadState = rows.state()?.unwrap_or_default();
+        go_on(&mut state, reader, from);
         // A batch ends where the next run begins: its notes are then used.
         let border = reader.next_run(from).unwrap_or(reader.end());
         let end = until.min(from.plus(BATCH_RECORDS)).min(border);
@@ -439,6 +440,7 @@ fn apply_notes(
         return None;
     }
     let mut state: ThreadState = rows.state().ok()?.unwrap_or_default();
+    go_on(&mut state, reader, first);
     let noted = end.0;
     for at in first.0..noted {
         fold::apply(&mut rows, &mut state, Ordinal(at), &notes.next_record()?).ok()?;
@@ -450,6 +452,13 @@ fn apply_notes(
     };
     rows.put_watermark(end, chain, &state).ok()?;
     batch.commit(false).ok()
+}
+
+/// Tells the fold where a rollout goes on from another one. A batch ends there.
+pub(crate) fn go_on(state: &mut ThreadState, reader: &Reader, at: Ordinal) {
+    if let Some(from) = reader.goes_on_at(at) {
+        fold::go_on(state, from == GoesOn::OtherThread);
+    }
 }
 
 /// What the fold knows of a thread that has caught up.

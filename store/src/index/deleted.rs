@@ -29,7 +29,12 @@ impl Store {
 
     /// Removes what is left in the index of threads that are deleted.
     pub(crate) fn drop_rows_of_deleted(&self) -> Result<(), Error> {
-        let numbers = |state: &State| state.deleted().map(|(number, _)| number).collect();
+        let numbers = |state: &State| {
+            let deleted = state.deleted();
+            deleted
+                .flat_map(|(number, _)| state.rollouts_of(number))
+                .collect()
+        };
         let mut deleted: Vec<ThreadNumber> = self.source.with(numbers);
         deleted.retain(|thread| !self.index.is_used(*thread));
         if deleted.is_empty() {

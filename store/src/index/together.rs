@@ -31,7 +31,7 @@ impl Store {
         // Rows of a thread that was deleted meanwhile are removed: they must not come back.
         let are_there = self.source.with(|state| {
             let mut all = short.iter();
-            all.all(|short| state.thread(short.number).is_some())
+            all.all(|short| state.thread_of(short.number).is_some())
         });
         if !are_there {
             return None;

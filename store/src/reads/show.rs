@@ -108,18 +108,24 @@ impl Store {
         let mut segments = Vec::new();
         let journal_bytes = self.source.with(|known| {
             for info in known.segments() {
-                let runs = info.runs.iter().filter(|(thread, _, _)| *thread == number);
-                segments.extend(runs.map(|(_, first, end)| ThreadSegment {
-                    file: info.path.clone(),
-                    ordinals: *first..*end,
-                }));
+                for (rollout, from, until) in reader.rollouts() {
+                    let runs = info.runs.iter().filter(|(of, _, _)| *of == rollout);
+                    let runs = runs.map(|(_, first, end)| (from.plus(first.0), from.plus(end.0)));
+                    // What is not inherited of a base is not of this thread.
+                    let runs = runs.filter(|(first, _)| *first < until);
+                    segments.extend(runs.map(|(first, end)| ThreadSegment {
+                        file: info.path.clone(),
+                        ordinals: first..end.min(until),
+                    }));
+                }
             }
+            segments.sort_by_key(|segment: &ThreadSegment| segment.ordinals.start);
             known.journal_bytes(number)
         });
         Ok(ShowThread {
             thread: self.thread_value(id, &state),
             archived: self.source.with(|known| {
-                let fact = known.thread(number);
+                let fact = known.thread_of(number).and_then(|of| known.thread(of));
                 fact.is_some_and(|fact| fact.archived)
             }),
             records: row.applied_end.0.saturating_sub(state.uncounted),
@@ -140,13 +146,20 @@ impl Store {
         let meta: &ThreadMeta = &state.meta;
         let path = self.source.with(|known| {
             let parsed = turnleaf_engine::format::ThreadId::parse(id).ok()?;
-            let fact = known.thread(known.thread_number(&parsed)?)?;
+            let number = known.thread_number(&parsed)?;
+            let current = known.current(number);
+            let forked_from = known.bases(current).find_map(|base| {
+                let of = known.thread_of(base.rollout).filter(|of| *of != number)?;
+                known.thread(of).map(|fact| fact.id.to_string())
+            });
             Some((
-                fact.import.as_ref().map(|import| import.path.clone()),
-                fact.created_ms,
+                known.import_of(current).map(|import| import.path.clone()),
+                known.thread(number)?.created_ms,
+                forked_from,
             ))
         });
-        let (path, created_here) = path.unwrap_or_default();
+        let (path, created_here, forked_from) = path.unwrap_or_default();
+        let forked_from = meta.forked_from.clone().or(forked_from);
         let seconds = |ms: Option<i64>| ms.map(|ms| ms.div_euclid(1000));
         let created = Some(created_ms(meta, id, path.as_deref(), created_here));
         let updated = meta.updated_at_ms.or(created);
@@ -160,8 +173,8 @@ impl Store {
         json!({
             "id": id,
             "extra": null,
-            "sessionId": meta.session_id,
-            "forkedFromId": meta.forked_from,
+            "sessionId": meta.session_id.as_deref().unwrap_or(id),
+            "forkedFromId": forked_from,
             "parentThreadId": meta.parent,
             "preview": meta.preview.clone().unwrap_or_default(),
             "ephemeral": false,

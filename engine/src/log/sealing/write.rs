@@ -64,7 +64,7 @@ impl Part {
 
     /// A reader of the rollout that counts as the rollout does.
     fn own_records(&self) -> Reader {
-        Reader::of([], self.reader.clone())
+        Reader::of([], (self.thread(), self.reader.clone()))
     }
 
     pub(crate) fn thread(&self) -> ThreadNumber {

@@ -1,0 +1,38 @@
+//! Owns what the fold forgets where a rollout goes on from another one. What was shown of the turns
+//! and items before it stays, and what the thread is, unless the rollout begins with a head.
+
+use crate::fold::state::ThreadState;
+use crate::payload::Effect;
+
+/// Says that the records of another rollout follow; `of_fork` when it is another thread's.
+pub fn go_on(state: &mut ThreadState, of_fork: bool) {
+    state.begins = true;
+    if of_fork {
+        let meta = &mut state.meta;
+        meta.session_id = None;
+        meta.forked_from = None;
+        meta.parent = None;
+        meta.created_at_ms = None;
+        meta.first_at_ms = None;
+        meta.name = None;
+        meta.named_at_ms = None;
+    }
+}
+
+/// Takes the first line of a rollout that goes on from another one: a head there says anew what the
+/// thread is.
+pub(super) fn take_first_line(state: &mut ThreadState, effect: &Effect<'_>) {
+    let is_line = !matches!(
+        effect,
+        Effect::Metadata(_) | Effect::Blank | Effect::Pending
+    );
+    if !state.begins || !is_line {
+        return;
+    }
+    state.begins = false;
+    if matches!(effect, Effect::SessionMeta(_) | Effect::IncompleteHead(..)) {
+        state.head_at = None;
+        state.meta.id = None;
+        state.meta.created_at_ms = None;
+    }
+}
