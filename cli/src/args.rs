@@ -220,6 +220,9 @@ pub(crate) struct ImportArgs {
     /// ones and the names along.
     #[arg(long, requires = "paths")]
     pub(crate) home: bool,
+    /// Where a file was written anew, keep both histories and go on showing the old one.
+    #[arg(long)]
+    pub(crate) keep_old: bool,
     /// Say what would be imported; write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

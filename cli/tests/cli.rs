@@ -252,14 +252,21 @@ fn bad_inputs_are_named_and_the_rest_goes_on() {
         ("missing.jsonl", "no such file"),
         ("text.txt", "not a rollout"),
         ("mode.jsonl", "unknown history mode \"quantum\""),
-        ("twin.jsonl", "differs at byte"),
         ("id.jsonl", "not a thread id"),
     ] {
         assert!(reason(name).contains(part), "{name}: {}", reason(name));
     }
-    assert_eq!(skipped.len(), 7);
+    assert_eq!(skipped.len(), 6);
     let remarks = said["remarks"].as_array().unwrap();
-    assert_eq!(remarks.len(), 2, "what holds nothing leaves nothing out");
+    assert_eq!(remarks.len(), 3, "what holds nothing leaves nothing out");
+    let twin = remarks
+        .iter()
+        .find(|row| row["path"].as_str().unwrap().ends_with("twin.jsonl"));
+    let told = twin.unwrap()["reason"].as_str().unwrap();
+    assert!(
+        told.contains("other history"),
+        "both files are kept: {told}"
+    );
     assert_eq!(
         home.run(&["export", THREAD]).stdout,
         rollout(THREAD).as_bytes()

@@ -122,6 +122,20 @@ impl State {
         self.catalogue.thread_of(rollout).unwrap_or(rollout)
     }
 
+    /// What the rollout holds itself now, without what it goes on from.
+    #[must_use]
+    pub fn own_records(&self, rollout: ThreadNumber) -> Option<Reader> {
+        self.rollout_reader(rollout)
+            .map(|own| Reader::of(None, own))
+    }
+
+    /// All rollouts of threads that are not deleted, with their ids, in no order.
+    pub fn rollout_ids(&self) -> impl Iterator<Item = (ThreadNumber, &ThreadId)> {
+        let all = self.catalogue.all_rollouts();
+        let all = all.filter(|rollout| self.thread_of(*rollout).is_some());
+        all.filter_map(|rollout| Some((rollout, self.rollout_id(rollout)?)))
+    }
+
     /// What the rollout holds itself.
     pub(crate) fn rollout_reader(&self, rollout: ThreadNumber) -> Option<RolloutReader> {
         let view = Arc::clone(self.threads.get(&rollout)?);

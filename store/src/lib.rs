@@ -67,8 +67,8 @@ pub use health::{
     VerifyReport,
 };
 pub use import::{
-    ImportOutcome, ImportProgress, ImportSource, Imported, Importer, KnownName, ListedName,
-    Preview, Previewer, Skip,
+    AwaitedBase, ImportOutcome, ImportProgress, ImportSource, Imported, Importer, Imports,
+    KnownName, ListedName, NoBase, Preview, Previewer, Skip, WrittenAnew,
 };
 pub use index::RebuildReport;
 pub use lineage::{BaseInfo, ForkPoint, Forked, Reverted, RolloutInfo};

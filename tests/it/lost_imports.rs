@@ -158,12 +158,13 @@ fn the_intact_original_is_recognised_and_what_is_new_in_it_is_added() {
                 records: LINES as u64 + added_records,
                 bytes: bytes.len() as u64,
                 added_records,
+                rollout: THREAD.to_owned(),
                 ..Imported::default()
             };
             Err(Skip::HasLost {
                 thread: THREAD.to_owned(),
                 ordinals: vec![Ordinal(range.0)..Ordinal(range.1)],
-                imported,
+                imported: Box::new(imported),
             })
         };
         let (mut source, mut rest) = (lines(), left(range));

@@ -40,7 +40,7 @@ enum NotImported {
     Deleted(String),
     Refused(String),
     /// What could be imported of it is stored.
-    InPart(Imported, String),
+    InPart(Box<Imported>, String),
 }
 
 pub(crate) fn run(global: &Global, args: &ImportArgs) -> Result<Outcome, Failure> {
@@ -66,7 +66,7 @@ pub(crate) fn run(global: &Global, args: &ImportArgs) -> Result<Outcome, Failure
         }
     } else {
         closing(open(global)?, |store| {
-            import_all(global, store, &found, &mut sum)
+            import_all(global, args, store, &found, &mut sum)
         })?;
     }
     sum.remark_homes(&found.homes);
@@ -104,7 +104,7 @@ fn look_at_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<(), Fail
         match with_source(&candidate.path, preview)? {
             Ok(preview) => {
                 sum.files += 1;
-                sum.foresee(preview);
+                sum.foresee(candidate, preview);
             }
             Err(why) => sum.skip(candidate, why),
         }
@@ -114,7 +114,13 @@ fn look_at_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<(), Fail
     Ok(())
 }
 
-fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> Result<(), Failure> {
+fn import_all(
+    global: &Global,
+    args: &ImportArgs,
+    store: &Store,
+    found: &Found,
+    sum: &mut Sum,
+) -> Result<(), Failure> {
     let is_hidden = global.json || global.quiet;
     let length = |path: &Path| match is_hidden {
         true => 0,
@@ -124,7 +130,8 @@ fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> R
     let bar = progress(lengths.sum(), is_hidden, "import");
     let places: Vec<String> = found.rollouts.iter().map(|f| shown(&f.path)).collect();
     let places = places.iter().map(String::as_str);
-    let mut importer = store.importer()?.of_places(places);
+    let importer = store.importer()?.of_places(places);
+    let mut importer = importer.keeping_old(args.keep_old);
     let mut done = 0;
     for candidate in &found.rollouts {
         let path = &candidate.path;
@@ -139,7 +146,7 @@ fn import_all(global: &Global, store: &Store, found: &Found, sum: &mut Sum) -> R
         done += length(path);
         bar.set_position(done);
     }
-    importer.finish()?;
+    sum.awaits(importer.finish()?.awaited);
     bar.finish_and_clear();
     sum.names = names::apply(store, &found.name_indexes, &mut sum.skipped);
     if sum.added_records > 0

@@ -1,7 +1,7 @@
 //! Owns what makes a lineage grow: forks, further rollouts of a thread, bases that were found, and
 //! which rollout a thread shows. None of it copies a record. [S:lineage-1]
 
-use turnleaf_format::catalogue::{Base, CatalogueRecord};
+use turnleaf_format::catalogue::{Awaited, Base, CatalogueRecord};
 use turnleaf_format::{ThreadId, ThreadNumber};
 
 use super::{AppendError, Log, Ticket};
@@ -31,6 +31,31 @@ impl Log {
         self.staging.creations.insert(id.clone(), (thread, ticket));
         self.stage_fact_of(thread, ticket);
         self.stage_fact_of(base.rollout, ticket);
+        Ok((thread, ticket))
+    }
+
+    /// Stages the creation of a thread whose first rollout waits for its base.
+    ///
+    /// # Errors
+    /// [`AppendError::Exists`], [`AppendError::Deleted`].
+    pub fn stage_awaiting_thread(
+        &mut self,
+        id: &ThreadId,
+        awaited: Awaited,
+    ) -> Result<(ThreadNumber, Ticket), AppendError> {
+        let thread = self.new_thread(id)?;
+        let created = CatalogueRecord::ThreadCreated {
+            thread,
+            id: id.clone(),
+            at_ms: self.now_ms,
+        };
+        let awaits = CatalogueRecord::Awaits {
+            rollout: thread,
+            awaited,
+        };
+        let ticket = self.stage_catalogue(&[created, awaits]);
+        self.staging.creations.insert(id.clone(), (thread, ticket));
+        self.stage_fact_of(thread, ticket);
         Ok((thread, ticket))
     }
 

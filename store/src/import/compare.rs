@@ -1,4 +1,4 @@
-//! Owns the comparison of a source with what the store holds of its thread, record by record from
+//! Owns the comparison of a source with what the store holds of a rollout, record by record from
 //! the first on. Where a repair gave records up, the thread's chain says whether the source has
 //! them.
 
@@ -23,6 +23,9 @@ const TELL_BYTES: u64 = 1 << 20;
 pub(super) enum Compared {
     /// The source begins with what the store holds, or is the beginning of that.
     Prefix(Known),
+    /// The source has other bytes where the store holds all of the rollout; so many before those
+    /// are the same.
+    Differs(u64),
     /// Nothing is to be imported.
     Skip(Skip),
 }
@@ -30,7 +33,7 @@ pub(super) enum Compared {
 /// What the store holds of the source.
 #[derive(Default)]
 pub(super) struct Known {
-    /// Records of the thread.
+    /// Records of the rollout.
     pub(super) records: u64,
     /// The last record has no line feed, so the source's next bytes continue its line.
     pub(super) unterminated: bool,
@@ -49,7 +52,7 @@ enum Ended {
 struct Walk<'l, 's> {
     /// Plain bytes of the source that are records, as the newest import said.
     imported_bytes: Option<u64>,
-    thread: ThreadNumber,
+    rollout: ThreadNumber,
     id: &'l str,
     lines: &'l mut Lines<'s>,
     /// The thread's chain before the next record.
@@ -60,24 +63,24 @@ struct Walk<'l, 's> {
 }
 
 impl Store {
-    /// Passes by what the store holds already.
+    /// Passes by what the store holds of a rollout already.
     pub(super) fn compare(
         &self,
-        thread: ThreadNumber,
+        rollout: ThreadNumber,
         id: &ThreadId,
         lines: &mut Lines<'_>,
         progress: ImportProgress<'_>,
     ) -> Result<Compared, Error> {
-        let Some(reader) = self.source.with(|state| state.reader(thread)) else {
+        let Some(reader) = self.source.with(|state| state.own_records(rollout)) else {
             return Err(Error::NoThread(id.to_string()));
         };
         let imported_bytes = self.source.with(|state| {
-            let import = state.thread(thread)?.import.as_ref();
+            let import = state.import_of(rollout);
             Some(import?.source_bytes)
         });
         let mut walk = Walk {
             imported_bytes,
-            thread,
+            rollout,
             id: id.as_str(),
             lines,
             chain: ThreadChain::START,
@@ -86,6 +89,12 @@ impl Store {
         };
         let mut lost = Vec::new();
         match self.noting(walk.all(&reader, &mut lost, progress))? {
+            // What a repair gave up is not there to be compared with.
+            ControlFlow::Break(Ended::Skip(Skip::Differs { at, .. }))
+                if reader.losses().is_empty() =>
+            {
+                return Ok(Compared::Differs(at));
+            }
             ControlFlow::Break(Ended::Skip(skip)) => return Ok(Compared::Skip(skip)),
             // The source is read to its end: nothing is added, and nothing is asked of the rest.
             ControlFlow::Break(Ended::Source) | ControlFlow::Continue(()) => {}
@@ -167,7 +176,7 @@ impl Walk<'_, '_> {
                 let (kind, flags) = (entry.kind, entry.flags);
                 self.chain = self
                     .chain
-                    .after(self.thread, ordinal, kind, flags, len, crc);
+                    .after(self.rollout, ordinal, kind, flags, len, crc);
             }
             ended = self.entry(entry);
             if self.lines.at() - self.told > TELL_BYTES {
@@ -256,7 +265,7 @@ impl Walk<'_, '_> {
             let crc = crc.finalize();
             self.chain = self
                 .chain
-                .after(self.thread, ordinal, Kind::LINE, flags, len, crc);
+                .after(self.rollout, ordinal, Kind::LINE, flags, len, crc);
             self.lines.give_back(piece);
             return Ok(true);
         }

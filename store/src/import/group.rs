@@ -8,11 +8,12 @@
 
 use std::collections::HashSet;
 
-use turnleaf_engine::format::catalogue::CatalogueRecord;
+use turnleaf_engine::format::catalogue::{Awaited, CatalogueRecord};
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
-use turnleaf_engine::{AppendError, Log, NewRecord, Ticket};
+use turnleaf_engine::{AppendError, Log, NewRecord, Origin, Ticket};
 
+use super::target::namesakes;
 use crate::commit::Committer;
 use crate::error::Error;
 
@@ -24,6 +25,9 @@ const BYTES_MAX: usize = 4 << 20;
 /// What is said of a source when its records are durable.
 pub(super) struct Said {
     pub(super) thread: ThreadNumber,
+    /// The rollout that the thread showed, and the one that it shows from now on, if nobody chose
+    /// another one; `None` when that stays as it is.
+    pub(super) shows: Option<(ThreadNumber, ThreadNumber)>,
     /// Whether its thread is to be archived or not; `None` when that stays as it is.
     pub(super) archived: Option<bool>,
     /// How far it is imported; `None` where that is known already.
@@ -51,8 +55,13 @@ impl<'s> Group<'s> {
     }
 
     /// The number of a thread that exists, or of a new one, whose creation is staged; says whether
-    /// it is new. What waits for an older thread of the same source is settled first.
-    pub(super) fn thread(&mut self, id: &ThreadId) -> Result<(ThreadNumber, bool), Error> {
+    /// it is new; its first rollout goes on from what is awaited. What waits for an older thread of
+    /// the same source is settled first.
+    pub(super) fn thread(
+        &mut self,
+        id: &ThreadId,
+        awaited: Option<&Awaited>,
+    ) -> Result<(ThreadNumber, bool), Error> {
         let known = self.committer.lock().staged_thread(id);
         if known.is_some_and(|number| self.holds(number)) {
             self.settle()?;
@@ -62,13 +71,55 @@ impl<'s> Group<'s> {
             return Ok((number, false));
         }
         log.set_now(self.committer.now_ms());
-        let (number, ticket) = log.stage_thread(id).map_err(|reason| Error::Append {
-            thread: id.to_string(),
-            reason,
-        })?;
+        let staged = match awaited {
+            None => log.stage_thread(id),
+            Some(awaited) => log.stage_awaiting_thread(id, awaited.clone()),
+        };
+        let (number, ticket) = staged.map_err(refused(id.as_str()))?;
         self.tickets.push(ticket);
         self.threads.insert(number);
         Ok((number, true))
+    }
+
+    /// Stages a further rollout of a thread, unless there is another one of its id than those that
+    /// were seen.
+    pub(super) fn rollout(
+        &mut self,
+        (thread, thread_id): (ThreadNumber, &ThreadId),
+        id: &ThreadId,
+        awaited: Option<Awaited>,
+        seen: &[ThreadNumber],
+    ) -> Result<ThreadNumber, Error> {
+        let mut log = self.committer.lock();
+        if namesakes(log.state(), thread, id) != seen {
+            return Err(Error::Overtaken(thread_id.to_string()));
+        }
+        log.set_now(self.committer.now_ms());
+        let staged = log.stage_rollout(thread, id, awaited.map(Origin::Awaited), false);
+        let (rollout, ticket) = staged.map_err(refused(thread_id.as_str()))?;
+        self.tickets.push(ticket);
+        self.threads.extend([thread, rollout]);
+        Ok(rollout)
+    }
+
+    /// Stages what a rollout that is there waits for, unless that is known: it was made for its
+    /// name, or before anybody read what its head says.
+    pub(super) fn awaits(
+        &mut self,
+        (thread, thread_id): (ThreadNumber, &ThreadId),
+        rollout: ThreadNumber,
+        awaited: Awaited,
+    ) -> Result<(), Error> {
+        let mut log = self.committer.lock();
+        if log.state().origin(rollout).is_some() {
+            return Ok(());
+        }
+        log.set_now(self.committer.now_ms());
+        let staged = log.stage_origin(rollout, Origin::Awaited(awaited));
+        self.tickets
+            .push(staged.map_err(refused(thread_id.as_str()))?);
+        self.threads.extend([thread, rollout]);
+        Ok(())
     }
 
     /// Stages that a thread is there of which only a name was imported, if it is one: its records
@@ -112,12 +163,14 @@ impl<'s> Group<'s> {
             timestamp_ms: now_ms,
             bytes: patch.as_bytes(),
         };
-        let staged = log.stage(number, None, &[record]);
+        let rollout = log.state().current(number);
+        let staged = log.stage(rollout, None, &[record]);
         let staged = staged.map_err(refused(id.as_str()))?;
         drop(log);
-        self.staged(number, staged.ticket, patch.len());
+        self.staged(rollout, staged.ticket, patch.len());
         self.say(Said {
             thread: number,
+            shows: None,
             archived: None,
             import: None,
         })
@@ -175,6 +228,13 @@ fn facts_of(log: &Log, said: Vec<Said>, at_ms: i64) -> Vec<CatalogueRecord> {
         let Some(known) = log.state().thread(thread) else {
             continue;
         };
+        let shown = log.state().current(thread);
+        let shows = said.shows.filter(|(before, _)| *before == shown);
+        facts.extend(shows.map(|(_, rollout)| CatalogueRecord::Current {
+            thread,
+            rollout,
+            at_ms,
+        }));
         // The archive before the import: one that is known to be imported is not looked at again.
         facts.extend(
             said.archived

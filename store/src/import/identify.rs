@@ -1,11 +1,14 @@
-//! Owns the question whose rollout a source is, asked of its first lines.
+//! Owns the question whose rollout a source is, and what that goes on from, asked of its first
+//! lines and of its name.
 
 use std::io;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use turnleaf_engine::format::ThreadId;
+use turnleaf_engine::format::catalogue::Awaited;
 use turnleaf_projector::payload::{self, Effect, HeadLack};
+use turnleaf_projector::uuid::{uuid, uuid_text};
 
 use super::Skip;
 use super::lines::Lines;
@@ -15,10 +18,19 @@ const LOOKS_BYTES: [usize; 2] = [64 << 10, 2 << 20];
 
 /// What the beginning of a source says.
 pub(super) enum Head {
-    /// It belongs to this thread; a field that its head lacks.
-    Thread(ThreadId, Option<HeadLack>),
+    /// It belongs to a thread.
+    Thread(Identity),
     /// It is not to be imported.
     Skip(Skip),
+}
+
+/// Whose a source is.
+pub(super) struct Identity {
+    pub(super) thread: ThreadId,
+    /// A field that its head lacks.
+    pub(super) lacks: Option<HeadLack>,
+    /// What its rollout goes on from, as the head has it.
+    pub(super) base: Option<Awaited>,
 }
 
 /// Finds the thread: the first `session_meta` decides, else the head of an old file, else the name.
@@ -39,7 +51,7 @@ fn head_of(bytes: &[u8], is_last: bool, hint: Option<&str>) -> Option<Head> {
     let whole = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
     let bytes = if is_last { bytes } else { &bytes[..whole] };
     let mut found: Option<String> = None;
-    let mut lacks = None;
+    let (mut lacks, mut base) = (None, None);
     let (mut is_found, mut has_meta) = (false, false);
     let mut records = 0;
     let mut blank = true;
@@ -49,11 +61,13 @@ fn head_of(bytes: &[u8], is_last: bool, hint: Option<&str>) -> Option<Head> {
         match &decoded.effect {
             Effect::SessionMeta(meta) => {
                 found = Some(meta.id.clone().into_owned());
+                base = meta.has_base.then(|| base_of(line)).flatten();
                 is_found = true;
                 break;
             }
             Effect::IncompleteHead(meta, field) => {
                 found = Some(meta.id.clone().into_owned());
+                base = meta.has_base.then(|| base_of(line)).flatten();
                 lacks = Some(*field);
                 is_found = true;
                 break;
@@ -85,9 +99,62 @@ fn head_of(bytes: &[u8], is_last: bool, hint: Option<&str>) -> Option<Head> {
         (None, None) => return Some(Head::Skip(Skip::NoThread { has_meta })),
     };
     Some(match ThreadId::parse(&id) {
-        Ok(id) => Head::Thread(id, lacks),
+        Ok(thread) => Head::Thread(Identity {
+            thread,
+            lacks,
+            base,
+        }),
         Err(_) => Head::Skip(Skip::BadThreadId(id)),
     })
+}
+
+/// What a head says of its base; none where it names no rollout, or says not how much of it.
+fn base_of(line: &[u8]) -> Option<Awaited> {
+    #[derive(Deserialize)]
+    struct Keys {
+        payload: Payload,
+    }
+    #[derive(Deserialize)]
+    struct Payload {
+        history_base: Stated,
+    }
+    #[derive(Deserialize)]
+    struct Stated {
+        thread_id: String,
+        end_ordinal_exclusive: u64,
+        end_byte_offset: Option<u64>,
+    }
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let keys: Keys = serde_json::from_slice(line).ok()?;
+    let stated = keys.payload.history_base;
+    Some(Awaited {
+        id: ThreadId::parse(&usual(stated.thread_id)).ok()?,
+        stated_end: stated.end_ordinal_exclusive,
+        stated_bytes: stated.end_byte_offset.unwrap_or(0),
+    })
+}
+
+/// The id of the rollout that a file of a thread holds, by the file's name:
+/// `rollout-<time>-<thread>_<rollout>.jsonl`, or without the rollout's id, which is the thread's
+/// then.
+pub(super) fn rollout_of(path: &str, thread: &ThreadId) -> ThreadId {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    let name = name.strip_suffix(".zst").unwrap_or(name);
+    let name = name.strip_suffix(".jsonl").unwrap_or(name);
+    // An id may have the form of a thread's and a rollout's.
+    let is_first = name.strip_suffix(thread.as_str());
+    if is_first.is_some_and(|before| before.is_empty() || before.ends_with('-')) {
+        return thread.clone();
+    }
+    let parts = name.rsplit_once('_');
+    let own = parts.filter(|(before, own)| before.starts_with("rollout-") && uuid(own).is_some());
+    let own = own.and_then(|(_, own)| ThreadId::parse(&usual(own.to_owned())).ok());
+    own.unwrap_or_else(|| thread.clone())
+}
+
+/// An id as rollouts are told apart by it: UUIDs in lower case.
+fn usual(id: String) -> String {
+    uuid(&id).map_or(id, uuid_text)
 }
 
 /// What a line is like that is no record.

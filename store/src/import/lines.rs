@@ -1,7 +1,7 @@
 //! Owns the cutting of a byte stream into lines, at line feeds only: raw U+2028 and the like are
 //! ordinary bytes inside JSON strings.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Cursor, ErrorKind, Read};
 
 use crate::lines::LINE_BYTES_MAX;
 
@@ -42,6 +42,8 @@ pub(super) struct Lines<'a> {
     again: Vec<u8>,
     /// The source said that it has no more bytes.
     is_ended: bool,
+    /// What is read before the source, the last one first.
+    before: Vec<Box<dyn Read>>,
 }
 
 impl<'a> Lines<'a> {
@@ -55,7 +57,16 @@ impl<'a> Lines<'a> {
             spare: Vec::new(),
             again: Vec::new(),
             is_ended: false,
+            before: Vec::new(),
         }
+    }
+
+    /// Begins again with the first byte: all that was consumed is what `consumed` gives.
+    pub(super) fn begin_again(&mut self, consumed: impl Read + 'static) {
+        let rest = self.buffer[self.start..self.end].to_vec();
+        self.before.push(Box::new(Cursor::new(rest)));
+        self.before.push(Box::new(consumed));
+        (self.start, self.end, self.at) = (0, 0, 0);
     }
 
     /// Bytes that have been handed out.
@@ -190,6 +201,15 @@ impl<'a> Lines<'a> {
     }
 
     fn fill(&mut self) -> io::Result<bool> {
+        while let Some(before) = self.before.last_mut() {
+            self.buffer.resize(READ_BYTES.max(self.buffer.len()), 0);
+            let read = before.read(&mut self.buffer)?;
+            (self.start, self.end) = (0, read);
+            if read > 0 {
+                return Ok(true);
+            }
+            self.before.pop();
+        }
         if !self.again.is_empty() {
             self.buffer = std::mem::take(&mut self.again);
             (self.start, self.end) = (0, self.buffer.len());

@@ -1,27 +1,35 @@
 //! Owns imports: from the bytes of a rollout to records, resumable and idempotent. It must not know
 //! where sources come from: the caller opens, unpacks and names them.
 //!
-//! A source is compared with what the store holds of its thread from the first byte on. What is
-//! equal is passed by, what comes behind is added, and where they differ nothing is touched: two
-//! files then claim one thread, and the caller learns where. What a repair gave up stays given up,
-//! and the caller learns that the source has it.
+//! A source is one rollout of a thread, by its name and its head. It is compared with what the
+//! store holds of the rollouts of that name, from the first byte on: what is equal is passed by,
+//! and what comes behind is added. A source that differs from all of them was written anew and is a
+//! further rollout; the ones before are kept. What a repair gave up stays given up, and the caller
+//! learns that the source has it. What a rollout goes on from may come later: it is looked for at
+//! the end of each import.
 
+mod bases;
 mod compare;
+mod current;
+mod cut;
 mod group;
 mod identify;
 mod lines;
 mod names;
 mod preview;
+mod replay;
 mod sink;
+mod skip;
+mod target;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
-use std::ops::Range;
 
+use turnleaf_engine::format::catalogue::Awaited;
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_engine::{AppendError, State, ThreadFact};
+use turnleaf_engine::{AppendError, State};
 use turnleaf_projector::payload::HeadLack;
 use turnleaf_projector::uuid::{uuid, uuid_text};
 
@@ -29,17 +37,21 @@ use crate::append::name_patch;
 use crate::error::Error;
 use crate::open::Store;
 
-use compare::{Compared, Known};
+pub use bases::{AwaitedBase, Imports, NoBase};
 use group::Group;
-use identify::{Head, identify};
+use identify::{Head, identify, rollout_of};
 use lines::Lines;
 pub use names::KnownName;
 pub use preview::{Preview, Previewer};
 use sink::Sink;
+pub use skip::Skip;
+use skip::broken;
+use target::Target;
 
 /// A rollout to be imported.
 pub struct ImportSource<'a> {
-    /// Names the source in reports.
+    /// Names the source in reports; its last part says which rollout it is:
+    /// `rollout-<time>-<thread>_<rollout>.jsonl`, and any other name that it is the first one.
     pub path: &'a str,
     /// The thread's id by the source's name; what its first `session_meta` says wins.
     pub thread_hint: Option<&'a str>,
@@ -77,151 +89,14 @@ pub struct ListedName<'a> {
     pub list: (&'a str, u64),
 }
 
-/// Why a source was not imported, or not to its end. What was imported before stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Skip {
-    /// It has no bytes, or blank lines only.
-    Empty,
-    /// No line of its beginning is a record of a rollout.
-    NotARollout,
-    /// Its head asks for a history mode that is not known.
-    HistoryMode(String),
-    /// Neither its head nor its name says which thread it is.
-    NoThread {
-        /// It has a `session_meta`, but one without an id.
-        has_meta: bool,
-    },
-    /// What it calls a thread id is none.
-    BadThreadId(String),
-    /// Its thread was deleted here.
-    Deleted(String),
-    /// The store holds other bytes for the same thread.
-    Differs {
-        /// The thread.
-        thread: String,
-        /// First plain byte that differs.
-        at: u64,
-    },
-    /// It has records that a repair gave up; the thread's chain proves them. They cannot be put
-    /// back in their place. The rest is imported.
-    HasLost {
-        /// The thread.
-        thread: String,
-        /// Their ordinals, ascending.
-        ordinals: Vec<Range<Ordinal>>,
-        /// What was imported.
-        imported: Imported,
-    },
-    /// It has lines where a repair gave records up, and it cannot be told whether they are those.
-    /// Nothing was imported.
-    MayHaveLost {
-        /// The thread.
-        thread: String,
-        /// The ordinals that were given up.
-        ordinals: Range<Ordinal>,
-    },
-    /// It could not be read to its end.
-    Broken {
-        /// Plain bytes that were read.
-        after: u64,
-        /// What the reader said.
-        why: String,
-        /// What they came to; `None` where it broke before there was anything to add.
-        imported: Option<Imported>,
-    },
-}
-
-impl fmt::Display for Skip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Skip::Empty => f.write_str("the file is empty"),
-            Skip::NotARollout => {
-                f.write_str("not a rollout: no line of its beginning is a record; leave it out")
-            }
-            Skip::HistoryMode(mode) => {
-                write!(
-                    f,
-                    "unknown history mode {mode:?}; a newer version may know it"
-                )
-            }
-            Skip::NoThread { has_meta } => {
-                let head = if *has_meta {
-                    "its session_meta has no payload.id"
-                } else {
-                    "it has no session_meta"
-                };
-                write!(
-                    f,
-                    "{head}, and there is no id in its name: to import it, call it \
-                     rollout-<time>-<id>.jsonl"
-                )
-            }
-            Skip::BadThreadId(id) => write!(
-                f,
-                "{id:?} is not a thread id (1 to 128 letters, digits, '-' or '_'): keep the file \
-                 where it is"
-            ),
-            Skip::Deleted(id) => write!(
-                f,
-                "thread {id} was deleted from the store; to have it again, import it into another \
-                 store"
-            ),
-            Skip::Differs { thread, at } => write!(
-                f,
-                "the store holds other history for thread {thread}: it differs at byte {at}; \
-                 nothing was changed: keep the file, and import it into another store to read it \
-                 there"
-            ),
-            Skip::HasLost {
-                thread, ordinals, ..
-            } => write!(
-                f,
-                "it has {} of thread {thread}, which a repair gave up; they cannot be put back in \
-                 their place: keep the file, and import it into another store to read them there; \
-                 the rest of it is imported",
-                Ranges(ordinals)
-            ),
-            Skip::MayHaveLost { thread, ordinals } => write!(
-                f,
-                "a repair gave up {} of thread {thread}, and what the file has there cannot be \
-                 proven to be those: keep the file, and import it into another store to read it \
-                 there; nothing was changed",
-                Ranges(std::slice::from_ref(ordinals))
-            ),
-            Skip::Broken { after: 0, why, .. } => {
-                write!(
-                    f,
-                    "cannot be read: {why}; import it again once it can be read"
-                )
-            }
-            Skip::Broken { after, why, .. } => write!(
-                f,
-                "cannot be read beyond byte {after} of its plain text ({why}); what came before \
-                 is imported: import it again once it can be read"
-            ),
-        }
-    }
-}
-
-/// Ordinals as people read them.
-struct Ranges<'a>(&'a [Range<Ordinal>]);
-
-impl fmt::Display for Ranges<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, lost) in self.0.iter().enumerate() {
-            let before = if at == 0 { "records " } else { ", " };
-            write!(f, "{before}{} to {}", lost.start, lost.end.0 - 1)?;
-        }
-        Ok(())
-    }
-}
-
 /// What an import came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Imported {
     /// The thread.
     pub thread: String,
-    /// Records that the thread's log has now. [`Store::counts`] tells how many of them are lines of
+    /// The id of its rollout that the source is.
+    pub rollout: String,
+    /// Records that the rollout has now. [`Store::counts`] tells how many of them are lines of
     /// its files, which our own are not, and what only goes on with a line.
     pub records: u64,
     /// Plain bytes of the source.
@@ -233,6 +108,37 @@ pub struct Imported {
     /// Plain bytes that the source had when it was imported last, where it has fewer now. What it
     /// lost is kept.
     pub shrank_from: Option<u64>,
+    /// The source differs from what was imported of this rollout before.
+    pub written_anew: Option<WrittenAnew>,
+}
+
+/// A source that differs from what the store holds of its rollout. Both are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenAnew {
+    /// Number of the newest rollout that holds what was there before.
+    pub kept: ThreadNumber,
+    /// Number of the rollout that holds the source.
+    pub now: ThreadNumber,
+    /// Whether the thread shows the source.
+    pub is_shown: bool,
+}
+
+impl fmt::Display for WrittenAnew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kept, now) = (self.kept.0, self.now.0);
+        if self.is_shown {
+            write!(
+                f,
+                "its file was written anew; the history before is kept as rollout {kept}"
+            )
+        } else {
+            write!(
+                f,
+                "its file has other history than rollout {kept}; it is kept as rollout {now}, \
+                 which the thread does not show"
+            )
+        }
+    }
 }
 
 /// What became of a source.
@@ -342,24 +248,24 @@ impl Store {
             group: Group::new(committer),
             known: self.source.with(places),
             places: HashSet::new(),
+            keeps_old: false,
+            touched: HashSet::new(),
         })
     }
 
     /// Plain bytes that a source had at its last import, where that is more than it has now.
-    fn shrank_from(&self, thread: ThreadNumber, path: &str, bytes: u64) -> Option<u64> {
+    fn shrank_from(&self, rollout: ThreadNumber, path: &str, bytes: u64) -> Option<u64> {
         self.source.with(|state| {
-            let fact = state.thread(thread).filter(|fact| is_from(fact, path))?;
-            let before = fact.import.as_ref()?.source_bytes;
-            (before > bytes).then_some(before)
+            let import = state.import_of(rollout)?;
+            let before = import.source_bytes;
+            (import.path == path && before > bytes).then_some(before)
         })
     }
 
-    /// Where a thread was imported from last.
-    fn place_of(&self, thread: ThreadNumber) -> Option<String> {
-        self.source.with(|state| {
-            let import = state.thread(thread)?.import.as_ref()?;
-            Some(import.path.clone())
-        })
+    /// Where a rollout was imported from last.
+    fn place_of(&self, rollout: ThreadNumber) -> Option<String> {
+        let look = |state: &State| Some(state.import_of(rollout)?.path.clone());
+        self.source.with(look)
     }
 }
 
@@ -370,10 +276,12 @@ impl Store {
 pub struct Importer<'s> {
     store: &'s Store,
     group: Group<'s>,
-    /// Where threads were imported from last, as hashes: what they lead to is looked at again.
-    known: HashMap<u64, ThreadNumber>,
+    known: Places,
     /// Where sources of this import lie, as hashes.
     places: HashSet<u64>,
+    keeps_old: bool,
+    /// Rollouts whose sources were read.
+    touched: HashSet<ThreadNumber>,
 }
 
 impl fmt::Debug for Importer<'_> {
@@ -391,18 +299,24 @@ impl Importer<'_> {
         self
     }
 
+    /// Lets threads go on showing what they show where a source was written anew.
+    pub fn keeping_old(mut self, keeps_old: bool) -> Self {
+        self.keeps_old = keeps_old;
+        self
+    }
+
     /// Whether the source was imported as it stands, judged by name, length and modification time:
     /// then it need not be read. Where a repair gave up records of its thread it may have those,
     /// and is read.
     #[must_use]
     pub fn is_current(&self, path: &str, file_bytes: u64, modified_ns: i64) -> Option<Imported> {
-        let number = *self.known.get(&hash(path))?;
-        if self.group.holds(number) {
-            // What waits for a sync may say otherwise.
-            return None;
-        }
-        let look = |state: &State| current(state, number, path, file_bytes, modified_ns);
-        self.store.source.with(look)
+        // What waits for a sync may say otherwise.
+        let known = self.known.of(path);
+        let mut known = known.filter(|rollout| !self.group.holds(*rollout));
+        known.find_map(|rollout| {
+            let look = |state: &State| current(state, rollout, path, file_bytes, modified_ns);
+            self.store.source.with(look)
+        })
     }
 
     /// Names a thread as a list of names says. A name of a thread that does not exist is kept for
@@ -430,77 +344,139 @@ impl Importer<'_> {
         progress: ImportProgress<'_>,
     ) -> Result<ImportOutcome, Error> {
         let mut lines = Lines::new(source.plain);
-        let (id, head_lacks) = match identify(&mut lines, source.thread_hint) {
-            Ok(Head::Thread(id, lacks)) => (id, lacks),
+        let head = match identify(&mut lines, source.thread_hint) {
+            Ok(Head::Thread(head)) => head,
             Ok(Head::Skip(skip)) => return Ok(ImportOutcome::Skipped(skip)),
             Err(error) => {
                 return Ok(ImportOutcome::Skipped(broken(&lines, error.to_string())));
             }
         };
-        let id = self.store.as_known(id);
-        let (number, is_new) = match self.group.thread(&id) {
+        let id = self.store.as_known(head.thread.clone());
+        let rollout_id = rollout_of(source.path, &id);
+        let names = (&id, &rollout_id);
+        let place = match self.place(names, head.base, &mut lines, progress)? {
+            ImportOutcome::Done(place) => place,
+            ImportOutcome::Skipped(skip) => return Ok(ImportOutcome::Skipped(skip)),
+        };
+        let (rollout, known) = (place.rollout, &place.target.known);
+        let before = self.store.place_of(rollout);
+        let is_moved = before.as_deref() != Some(source.path);
+        let is_known_elsewhere =
+            is_moved && before.is_some_and(|before| self.places.contains(&hash(&before)));
+        let end = Ordinal(known.records);
+        let of_thread = (place.thread, &id);
+        let of_rollout = (rollout, &rollout_id);
+        let mut sink = Sink::new(&mut self.group, of_thread, of_rollout, end, source.path);
+        sink.describe(source.file_bytes, source.modified_ns);
+        sink.lies(source.archived, is_moved, is_known_elsewhere);
+        let added = add(&mut lines, &mut sink, known.unterminated, progress);
+        let (after, ended) = (lines.at(), self.store.noting(added)?);
+        let shrank_from = self.store.shrank_from(rollout, source.path, after);
+        let (places, keeps_old) = (&self.places, self.keeps_old);
+        let is_another_source = |place: &str| place != source.path && places.contains(&hash(place));
+        let stays = |place: Option<&str>| keeps_old || place.is_some_and(is_another_source);
+        let finished = sink.finish((after, ended.is_none()), stays);
+        let done = self.store.noting(finished)?;
+        self.touched.insert(rollout);
+        let kept = place.target.namesakes.first();
+        let written_anew = kept.filter(|_| place.target.rollout.is_none());
+        let imported = Imported {
+            thread: id.to_string(),
+            rollout: rollout_id.to_string(),
+            records: known.records + done.added,
+            bytes: after,
+            added_records: done.added - done.continued,
+            head_lacks: head.lacks,
+            shrank_from: shrank_from.filter(|_| ended.is_none()),
+            written_anew: written_anew.map(|kept| WrittenAnew {
+                kept: *kept,
+                now: rollout,
+                is_shown: done.is_shown,
+            }),
+        };
+        Ok(match ended {
+            None if !known.lost.is_empty() => ImportOutcome::Skipped(Skip::HasLost {
+                thread: id.to_string(),
+                ordinals: place.target.known.lost,
+                imported: Box::new(imported),
+            }),
+            None => ImportOutcome::Done(imported),
+            Some(why) => ImportOutcome::Skipped(Skip::Broken {
+                after,
+                why,
+                imported: Some(Box::new(imported)),
+            }),
+        })
+    }
+
+    /// Finds or makes the rollout of a source, and passes by what the store holds of it.
+    fn place(
+        &mut self,
+        (id, rollout_id): (&ThreadId, &ThreadId),
+        base: Option<Awaited>,
+        lines: &mut Lines<'_>,
+        progress: ImportProgress<'_>,
+    ) -> Result<ImportOutcome<Place>, Error> {
+        let of_first = base.as_ref().filter(|_| id == rollout_id);
+        let (thread, is_new) = match self.group.thread(id, of_first) {
             Err(Error::Append {
                 reason: AppendError::Deleted,
                 thread,
             }) => return Ok(ImportOutcome::Skipped(Skip::Deleted(thread))),
             found => found?,
         };
-        let known = if is_new {
-            Known::default()
+        let target = if is_new && id == rollout_id {
+            Target::empty(Some(thread))
         } else {
-            match self.store.compare(number, &id, &mut lines, progress)? {
-                Compared::Prefix(known) => {
-                    self.group.arrived(number, &id)?;
-                    known
-                }
-                Compared::Skip(skip) => return Ok(ImportOutcome::Skipped(skip)),
+            if is_new {
+                self.group.settle()?;
             }
+            let found = self
+                .store
+                .target((thread, id), rollout_id, lines, progress)?;
+            let target = match found {
+                ImportOutcome::Done(target) => target,
+                ImportOutcome::Skipped(skip) => return Ok(ImportOutcome::Skipped(skip)),
+            };
+            self.group.arrived(thread, id)?;
+            target
         };
-        let place = self.store.place_of(number);
-        let is_moved = place.as_deref() != Some(source.path);
-        let is_known_elsewhere =
-            is_moved && place.is_some_and(|place| self.places.contains(&hash(&place)));
-        let end = Ordinal(known.records);
-        let mut sink = Sink::new(&mut self.group, number, &id, end, source.path);
-        sink.describe(source.file_bytes, source.modified_ns);
-        if is_moved {
-            sink.moved(source.archived, is_known_elsewhere);
-        }
-        let broken = add(&mut lines, &mut sink, known.unterminated, progress);
-        let (after, ended) = (lines.at(), self.store.noting(broken)?);
-        let shrank_from = self.store.shrank_from(number, source.path, after);
-        let finished = sink.finish(after, ended.is_none());
-        let (appended, continued) = self.store.noting(finished)?;
-        let imported = Imported {
-            thread: id.to_string(),
-            records: known.records + appended,
-            bytes: after,
-            added_records: appended - continued,
-            head_lacks,
-            shrank_from: shrank_from.filter(|_| ended.is_none()),
+        let of = (thread, id);
+        let rollout = match (target.rollout, base) {
+            (None, base) => self
+                .group
+                .rollout(of, rollout_id, base, &target.namesakes)?,
+            (Some(rollout), Some(base)) if !is_new => {
+                self.group.awaits(of, rollout, base)?;
+                rollout
+            }
+            (Some(rollout), _) => rollout,
         };
-        Ok(match ended {
-            None if !known.lost.is_empty() => ImportOutcome::Skipped(Skip::HasLost {
-                thread: id.to_string(),
-                ordinals: known.lost,
-                imported,
-            }),
-            None => ImportOutcome::Done(imported),
-            Some(why) => ImportOutcome::Skipped(Skip::Broken {
-                after,
-                why,
-                imported: Some(imported),
-            }),
-        })
+        Ok(ImportOutcome::Done(Place {
+            thread,
+            rollout,
+            target,
+        }))
     }
 
-    /// Makes durable what is not yet.
+    /// Makes durable what is not yet, and gives rollouts what they go on from where that is here by
+    /// now. Says of which it is not, as far as sources of this import have to do with it.
+    ///
+    /// Cost: where rollouts wait for what they go on from, reads of that as much as they inherit.
     ///
     /// # Errors
     /// I/O; [`crate::ErrorKind::Stopped`]. What was not made durable is not called imported.
-    pub fn finish(mut self) -> Result<(), Error> {
-        self.group.settle()
+    pub fn finish(mut self) -> Result<Imports, Error> {
+        self.group.settle()?;
+        self.store.find_bases(&self.touched)
     }
+}
+
+/// Where a source belongs.
+struct Place {
+    thread: ThreadNumber,
+    rollout: ThreadNumber,
+    target: Target,
 }
 
 /// Adds the rest of the source; returns why it broke off, if it did.
@@ -528,59 +504,60 @@ fn add(
     }
 }
 
-/// Where threads were imported from last, as hashes.
-fn places(state: &State) -> HashMap<u64, ThreadNumber> {
-    let place = |(number, fact): (ThreadNumber, &ThreadFact)| {
-        let import = fact.import.as_ref()?;
-        Some((hash(&import.path), number))
-    };
-    state.threads().filter_map(place).collect()
+/// Where rollouts were imported from last, as hashes: what they lead to is looked at again.
+#[derive(Default)]
+struct Places(Vec<(u64, ThreadNumber)>);
+
+impl Places {
+    fn of(&self, path: &str) -> impl Iterator<Item = ThreadNumber> {
+        let hash = hash(path);
+        let first = self.0.partition_point(|(at, _)| *at < hash);
+        let here = self.0[first..]
+            .iter()
+            .take_while(move |(at, _)| *at == hash);
+        here.map(|(_, rollout)| *rollout)
+    }
+}
+
+fn places(state: &State) -> Places {
+    let rollouts = state
+        .threads()
+        .flat_map(|(thread, _)| state.rollouts_of(thread));
+    let place = |rollout| Some((hash(&state.import_of(rollout)?.path), rollout));
+    let mut places: Vec<_> = rollouts.filter_map(place).collect();
+    places.sort_unstable();
+    Places(places)
 }
 
 /// What the store holds of a source that was imported as it stands.
 fn current(
     state: &State,
-    number: ThreadNumber,
+    rollout: ThreadNumber,
     path: &str,
     file_bytes: u64,
     modified_ns: i64,
 ) -> Option<Imported> {
-    let fact = state.thread(number).filter(|fact| is_from(fact, path))?;
-    let import = fact.import.as_ref()?;
+    let thread = state.thread(state.thread_of(rollout)?)?;
+    let import = state.import_of(rollout)?;
+    let own = state.own_records(rollout)?;
     let same_time = import.modified_ns == modified_ns && modified_ns != 0;
-    let reader = state.reader(number)?;
-    if import.file_bytes != file_bytes || !same_time || !reader.given_up().is_empty() {
+    let is_same = import.path == path && import.file_bytes == file_bytes && same_time;
+    if !is_same || !own.given_up().is_empty() {
         return None;
     }
     Some(Imported {
-        thread: fact.id.to_string(),
-        records: reader.end().0,
+        thread: thread.id.to_string(),
+        rollout: state.rollout_id(rollout)?.to_string(),
+        records: own.end().0,
         bytes: import.source_bytes,
-        added_records: 0,
         ..Imported::default()
     })
-}
-
-/// Whether a thread was imported from this place last.
-fn is_from(fact: &ThreadFact, path: &str) -> bool {
-    fact.import
-        .as_ref()
-        .is_some_and(|import| import.path == path)
 }
 
 fn hash(path: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);
     hasher.finish()
-}
-
-/// A source that broke before there was anything to add.
-fn broken(lines: &Lines<'_>, why: String) -> Skip {
-    Skip::Broken {
-        after: lines.at(),
-        why,
-        imported: None,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Owns the question what an import of a source would come to. It writes nothing.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -10,11 +9,11 @@ use turnleaf_engine::{Reader, State};
 use turnleaf_projector::notes::NotesReader;
 use turnleaf_projector::payload::{self, Decoded, Effect};
 
-use super::compare::{Compared, Known};
-use super::identify::{Head, identify};
+use super::compare::Known;
+use super::identify::{Head, identify, rollout_of};
 use super::lines::Lines;
 use super::{
-    ImportOutcome, ImportProgress, ImportSource, Imported, Skip, broken, current, hash, places,
+    ImportOutcome, ImportProgress, ImportSource, Imported, Places, Skip, broken, current, places,
 };
 use crate::error::Error;
 use crate::notes;
@@ -25,9 +24,13 @@ use crate::open::Store;
 pub struct Preview {
     /// The thread.
     pub thread: String,
+    /// The id of its rollout that the source is.
+    pub rollout: String,
     /// The store has no such thread.
     pub is_new: bool,
-    /// Records that the thread would have, as [`Store::counts`] counts them.
+    /// The source differs from what the store holds of the rollout, and would be kept beside it.
+    pub is_written_anew: bool,
+    /// Records that the rollout would have, as [`Store::counts`] counts them.
     pub records: u64,
     /// Records that would be added, as an import counts them.
     pub added_records: u64,
@@ -42,7 +45,7 @@ pub struct Preview {
 pub struct Previewer<'s> {
     /// `None` where there is no store yet.
     pub(super) store: Option<&'s Store>,
-    known: HashMap<u64, ThreadNumber>,
+    known: Places,
 }
 
 impl fmt::Debug for Previewer<'_> {
@@ -74,7 +77,7 @@ impl<'s> Previewer<'s> {
         }
         let mut lines = Lines::new(source.plain);
         let id = match identify(&mut lines, source.thread_hint) {
-            Ok(Head::Thread(id, _)) => id,
+            Ok(Head::Thread(head)) => head.thread,
             Ok(Head::Skip(skip)) => return Ok(ImportOutcome::Skipped(skip)),
             Err(error) => return Ok(ImportOutcome::Skipped(broken(&lines, error.to_string()))),
         };
@@ -82,11 +85,13 @@ impl<'s> Previewer<'s> {
             Some(store) => store.as_known(id),
             None => id,
         };
+        let rollout = rollout_of(source.path, &id);
         let Found {
             known,
             is_new,
+            rollout: found,
             uncounted,
-        } = match self.known(&id, &mut lines, progress)? {
+        } = match self.known((&id, &rollout), &mut lines, progress)? {
             ImportOutcome::Done(found) => found,
             ImportOutcome::Skipped(skip) => return Ok(ImportOutcome::Skipped(skip)),
         };
@@ -109,6 +114,7 @@ impl<'s> Previewer<'s> {
         if !known.lost.is_empty() {
             let imported = Imported {
                 thread: thread.clone(),
+                rollout: rollout.to_string(),
                 records,
                 bytes: lines.at(),
                 added_records,
@@ -117,13 +123,16 @@ impl<'s> Previewer<'s> {
             return Ok(ImportOutcome::Skipped(Skip::HasLost {
                 thread,
                 ordinals: known.lost,
-                imported,
+                imported: Box::new(imported),
             }));
         }
-        let bytes = self.bytes_kept(&id, source.path, lines.at());
+        let is_written_anew = matches!(found, Place::Anew);
+        let bytes = self.bytes_kept(&found, source.path, lines.at());
         Ok(ImportOutcome::Done(Preview {
             thread,
+            rollout: rollout.to_string(),
             is_new,
+            is_written_anew,
             records,
             added_records,
             continues: is_continued,
@@ -133,16 +142,21 @@ impl<'s> Previewer<'s> {
 
     /// What the store holds of a source that was imported as it stands.
     fn current(&self, source: &ImportSource<'_>) -> Option<Preview> {
-        let number = *self.known.get(&hash(source.path))?;
-        let (bytes, modified_ns) = (source.file_bytes, source.modified_ns);
-        let look = |state: &State| current(state, number, source.path, bytes, modified_ns);
         let store = self.store?;
-        let current = store.source.with(look)?;
-        let reader = store.source.with(|state| state.reader(number))?;
+        let (bytes, modified_ns) = (source.file_bytes, source.modified_ns);
+        let mut known = self.known.of(source.path);
+        let (current, own) = known.find_map(|rollout| {
+            store.source.with(|state| {
+                let current = current(state, rollout, source.path, bytes, modified_ns)?;
+                Some((current, state.own_records(rollout)?))
+            })
+        })?;
         Some(Preview {
             thread: current.thread,
+            rollout: current.rollout,
             is_new: false,
-            records: reader.end().0 - uncounted(&reader),
+            is_written_anew: false,
+            records: own.end().0 - uncounted(&own),
             added_records: 0,
             continues: false,
             bytes: current.bytes,
@@ -150,11 +164,11 @@ impl<'s> Previewer<'s> {
     }
 
     /// Plain bytes of a source of which some may be in the store alone.
-    fn bytes_kept(&self, id: &ThreadId, path: &str, bytes: u64) -> u64 {
-        let before = self.store.and_then(|store| {
-            let number = store.source.with(|state| state.thread_number(id))?;
-            store.shrank_from(number, path, bytes)
-        });
+    fn bytes_kept(&self, found: &Place, path: &str, bytes: u64) -> u64 {
+        let before = match (self.store, found) {
+            (Some(store), Place::Known(rollout)) => store.shrank_from(*rollout, path, bytes),
+            _ => None,
+        };
         before.unwrap_or(bytes)
     }
 
@@ -168,35 +182,54 @@ impl<'s> Previewer<'s> {
     /// What the store holds of the source of a thread.
     fn known(
         &self,
-        id: &ThreadId,
+        (id, rollout_id): (&ThreadId, &ThreadId),
         lines: &mut Lines<'_>,
         progress: ImportProgress<'_>,
     ) -> Result<ImportOutcome<Found>, Error> {
         let new = Found {
             known: Known::default(),
             is_new: true,
+            rollout: Place::New,
             uncounted: 0,
         };
         let Some(store) = self.store else {
             return Ok(ImportOutcome::Done(new));
         };
-        match store.source.find_any(id.as_str()) {
-            Ok((number, reader)) => Ok(match store.compare(number, id, lines, progress)? {
-                Compared::Prefix(known) => ImportOutcome::Done(Found {
-                    // It may have grown since.
-                    uncounted: uncounted(&reader).min(known.records),
-                    known,
-                    is_new: store.source.with(|state| state.is_announced(number)),
-                }),
-                Compared::Skip(skip) => ImportOutcome::Skipped(skip),
-            }),
-            Err(Error::NoThread(_)) if self.is_deleted(id) => {
-                Ok(ImportOutcome::Skipped(Skip::Deleted(id.to_string())))
-            }
-            Err(Error::NoThread(_)) => Ok(ImportOutcome::Done(new)),
-            Err(error) => Err(error),
-        }
+        let Some(thread) = store.source.with(|state| state.thread_number(id)) else {
+            return Ok(if self.is_deleted(id) {
+                ImportOutcome::Skipped(Skip::Deleted(id.to_string()))
+            } else {
+                ImportOutcome::Done(new)
+            });
+        };
+        let is_new = store.source.with(|state| state.is_announced(thread));
+        let target = match store.target((thread, id), rollout_id, lines, progress)? {
+            ImportOutcome::Done(target) => target,
+            ImportOutcome::Skipped(skip) => return Ok(ImportOutcome::Skipped(skip)),
+        };
+        let own = |rollout| store.source.with(|state| state.own_records(rollout));
+        let own = target.rollout.and_then(own);
+        let uncounted = own.map_or(0, |own| uncounted(&own));
+        Ok(ImportOutcome::Done(Found {
+            // It may have grown since.
+            uncounted: uncounted.min(target.known.records),
+            is_new,
+            rollout: match target.rollout {
+                Some(rollout) => Place::Known(rollout),
+                None if target.namesakes.is_empty() => Place::New,
+                None => Place::Anew,
+            },
+            known: target.known,
+        }))
     }
+}
+
+/// Which rollout a source would be.
+enum Place {
+    Known(ThreadNumber),
+    New,
+    /// A new one, beside others of its id.
+    Anew,
 }
 
 /// What the store holds of the source of a thread.
@@ -204,6 +237,7 @@ struct Found {
     known: Known,
     /// The thread is not there; a name may wait for it.
     is_new: bool,
+    rollout: Place,
     /// Those of the known records that are no lines by themselves.
     uncounted: u64,
 }

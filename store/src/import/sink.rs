@@ -4,10 +4,11 @@
 use turnleaf_engine::format::catalogue::CatalogueRecord;
 use turnleaf_engine::format::record::{Chunk, Entry, Flags, INLINE_BYTES_MAX, Kind, payload_crc};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_engine::{Log, NewRecord, RunWriter};
+use turnleaf_engine::{Log, NewRecord, Reader, RunWriter};
 use turnleaf_projector::notes::Notes;
 use turnleaf_projector::payload;
 
+use super::current::{self, newest_name};
 use super::group::{Group, Said, refused};
 use super::lines::Piece;
 use crate::commit::Committer;
@@ -35,13 +36,27 @@ struct Partial {
     held: Vec<u8>,
 }
 
+/// What became of the lines.
+pub(super) struct Done {
+    /// Records that were added.
+    pub(super) added: u64,
+    /// How many of them go on with a line that was there.
+    pub(super) continued: u64,
+    /// Whether the thread shows the rollout.
+    pub(super) is_shown: bool,
+}
+
 /// Takes the lines of one import.
 pub(super) struct Sink<'g, 's> {
     group: &'g mut Group<'s>,
     committer: &'s Committer,
     thread: ThreadNumber,
+    rollout: ThreadNumber,
+    /// The thread's.
     id: String,
-    /// Where the thread must end: behind what the source was compared with, and what was added.
+    /// The rollout's.
+    rollout_id: ThreadId,
+    /// Where the rollout must end: behind what the source was compared with, and what was added.
     end: Ordinal,
     path: String,
     /// Length and time that identify the source as it stands.
@@ -49,8 +64,11 @@ pub(super) struct Sink<'g, 's> {
     /// Whether the source was read to its end. Before, nothing that is published may say what
     /// identifies it: an import that is killed would be taken for a whole one.
     whole: bool,
-    /// Whether the thread is to be archived or not; `None` when that stays as it is.
+    /// Whether the thread is to be archived or not, if it shows the rollout; `None` when that stays
+    /// as it is.
     archived: Option<bool>,
+    /// Whether the thread shows the rollout.
+    is_shown: bool,
     /// Whether the place that was imported last is a source of this import, too.
     is_known_elsewhere: bool,
     held: Vec<Held>,
@@ -70,22 +88,26 @@ pub(super) struct Sink<'g, 's> {
 impl<'g, 's> Sink<'g, 's> {
     pub(super) fn new(
         group: &'g mut Group<'s>,
-        thread: ThreadNumber,
-        id: &ThreadId,
+        (thread, id): (ThreadNumber, &ThreadId),
+        (rollout, rollout_id): (ThreadNumber, &ThreadId),
         end: Ordinal,
         path: &str,
     ) -> Sink<'g, 's> {
         let committer = group.committer;
+        let is_shown = committer.lock().state().current(thread) == rollout;
         Sink {
             group,
             committer,
             thread,
+            rollout,
             id: id.to_string(),
+            rollout_id: rollout_id.clone(),
             end,
             path: path.to_owned(),
             identity: (0, 0),
             whole: false,
             archived: None,
+            is_shown,
             is_known_elsewhere: false,
             held: Vec::new(),
             held_bytes: 0,
@@ -104,10 +126,11 @@ impl<'g, 's> Sink<'g, 's> {
         self.identity = (file_bytes, modified_ns);
     }
 
-    /// Says that the source is in another place than the one imported last, archived or not, and
-    /// whether that one is a source of this import, too.
-    pub(super) fn moved(&mut self, archived: bool, is_known_elsewhere: bool) {
-        self.archived = Some(archived);
+    /// Says where the source lies: among archived ones or not, whether in another place than the
+    /// one imported last, and whether that one is a source of this import, too.
+    pub(super) fn lies(&mut self, archived: bool, is_moved: bool, is_known_elsewhere: bool) {
+        let decides = is_moved || !self.is_shown;
+        self.archived = decides.then_some(archived);
         self.is_known_elsewhere = is_known_elsewhere;
     }
 
@@ -138,10 +161,14 @@ impl<'g, 's> Sink<'g, 's> {
     }
 
     /// Leaves everything durable or staged in the group; `consumed` plain bytes of the source are
-    /// records then. Returns the number of records that were added, and how many of them go on
-    /// with a line that was there.
-    pub(super) fn finish(mut self, consumed: u64, whole: bool) -> Result<(u64, u64), Error> {
-        (self.consumed, self.whole) = (consumed, whole);
+    /// records then. The thread shows the rollout then if it is the newest one; `yields` is asked
+    /// whether one of the same id, imported last from that place, stays in its place.
+    pub(super) fn finish(
+        mut self,
+        (consumed, whole): (u64, bool),
+        yields: impl FnOnce(Option<&str>) -> bool,
+    ) -> Result<Done, Error> {
+        self.consumed = consumed;
         if self.partial.is_some() {
             let rest = Piece {
                 bytes: Vec::new(),
@@ -150,30 +177,91 @@ impl<'g, 's> Sink<'g, 's> {
             };
             self.push_piece(&rest, false)?;
         }
-        if self.run.is_some() {
+        let shows = self.takes_over(yields);
+        let is_run = self.run.is_some();
+        if is_run {
+            // The source is imported when the thread shows it.
+            self.whole = whole && shows.is_none();
             self.publish(false)?;
+            self.end_lease();
         } else {
             self.append_held()?;
-            let fact = self.progress(None);
-            if self.says_more(&fact) {
-                let (thread, archived) = (self.thread, self.archived.take());
-                let import = Some(fact);
-                self.group.say(Said {
-                    thread,
-                    archived,
-                    import,
-                })?;
-            }
         }
-        Ok((self.added, self.continued))
+        self.whole = whole;
+        if let Some((before, _)) = shows {
+            self.carry_name(before)?;
+        }
+        let fact = self.progress(None);
+        if shows.is_some() || (!is_run && self.says_more(&fact)) {
+            let is_shown = self.is_shown || shows.is_some();
+            let archived = self.archived.take().filter(|_| is_shown);
+            self.group.say(Said {
+                thread: self.thread,
+                shows,
+                archived,
+                import: Some(fact),
+            })?;
+        }
+        Ok(Done {
+            added: self.added,
+            continued: self.continued,
+            is_shown: self.is_shown || shows.is_some(),
+        })
+    }
+
+    /// The rollout that the thread shows, and this one, if it does so from now on.
+    fn takes_over(
+        &self,
+        yields: impl FnOnce(Option<&str>) -> bool,
+    ) -> Option<(ThreadNumber, ThreadNumber)> {
+        let imported = current::Imported {
+            thread: self.thread,
+            rollout: self.rollout,
+            id: &self.rollout_id,
+            source_bytes: self.consumed,
+        };
+        let log = self.committer.lock();
+        let takes_over = current::takes_over(log.state(), &imported, yields);
+        takes_over.then(|| (log.state().current(self.thread), self.rollout))
+    }
+
+    /// Gives the rollout the name that the thread has, unless it has that.
+    fn carry_name(&mut self, shown: ThreadNumber) -> Result<(), Error> {
+        let reader = |rollout| self.committer.lock().state().reader(rollout);
+        let newest = |reader: Option<Reader>| match reader {
+            Some(reader) => newest_name(&reader).map_err(Error::of_read(&self.id)),
+            None => Ok(None),
+        };
+        let name = newest(reader(shown))?;
+        let Some(name) = name.filter(|name| !name.bytes.is_empty()) else {
+            return Ok(());
+        };
+        let own = newest(reader(self.rollout))?;
+        if own.is_some_and(|own| own.bytes == name.bytes) {
+            return Ok(());
+        }
+        let record = NewRecord {
+            kind: Kind::METADATA,
+            flags: Flags::NONE,
+            timestamp_ms: name.timestamp_ms,
+            bytes: &name.bytes,
+        };
+        let mut log = self.committer.lock();
+        let staged = log.stage(self.rollout, None, &[record]);
+        let staged = staged.map_err(refused(&self.id))?;
+        drop(log);
+        self.group
+            .staged(self.rollout, staged.ticket, name.bytes.len());
+        Ok(())
     }
 
     /// Archives the thread as its source is, before the catalogue says that it was imported from
     /// there: an import that breaks off between the two does it again.
     fn follow_archive(&mut self) -> Result<(), Error> {
-        let Some(archived) = self.archived.take() else {
+        let Some(archived) = self.archived.filter(|_| self.is_shown) else {
             return Ok(());
         };
+        self.archived = None;
         let mut log = self.committer.lock();
         match log.stage_archive(self.thread, archived) {
             Ok(Some(ticket)) => self.committer.settle(log, ticket),
@@ -187,10 +275,7 @@ impl<'g, 's> Sink<'g, 's> {
     /// where it was imported from last.
     fn says_more(&self, fact: &CatalogueRecord) -> bool {
         let log = self.committer.lock();
-        let known = log
-            .state()
-            .thread(self.thread)
-            .and_then(|thread| thread.import.as_ref());
+        let known = log.state().import_of(self.rollout);
         let (
             Some(known),
             CatalogueRecord::Import {
@@ -213,12 +298,12 @@ impl<'g, 's> Sink<'g, 's> {
         let end = end.unwrap_or_else(|| {
             self.committer
                 .lock()
-                .staged_end(self.thread)
+                .staged_end(self.rollout)
                 .map_or(0, |end| end.0)
         });
         let (file_bytes, modified_ns) = if self.whole { self.identity } else { (0, 0) };
         CatalogueRecord::Import {
-            thread: self.thread,
+            thread: self.rollout,
             source_bytes: self.consumed,
             ordinal_end: Ordinal(end),
             file_bytes,
@@ -249,12 +334,12 @@ impl<'g, 's> Sink<'g, 's> {
                 .collect();
             let mut log = self.committer.lock();
             let staged = log
-                .stage(self.thread, Some(self.end), &records)
+                .stage(self.rollout, Some(self.end), &records)
                 .map_err(refused(&self.id))?;
             self.end = staged.end;
             drop(log);
             let bytes = records.iter().map(|record| record.bytes.len()).sum();
-            self.group.staged(self.thread, staged.ticket, bytes);
+            self.group.staged(self.rollout, staged.ticket, bytes);
             rest = &rest[count..];
         }
         Ok(())
@@ -272,10 +357,11 @@ impl<'g, 's> Sink<'g, 's> {
         log.set_now(self.committer.now_ms());
         if !self.leased {
             // A batch that is staged may fail, one that is durable stays.
-            let (thread, end) = (self.thread, self.end);
-            let durable_end = |log: &Log| log.state().reader(thread).map(|reader| reader.end());
+            let (rollout, end) = (self.rollout, self.end);
+            let durable_end =
+                |log: &Log| log.state().own_records(rollout).map(|reader| reader.end());
             let waits = |log: &Log| {
-                let is_used = log.is_being_sealed(thread) || log.staged_of(thread).is_some();
+                let is_used = log.is_being_sealed(rollout) || log.staged_of(rollout).is_some();
                 is_used && durable_end(log) == Some(end)
             };
             log = self
@@ -286,11 +372,11 @@ impl<'g, 's> Sink<'g, 's> {
                 return Err(Error::Overtaken(self.id.clone()));
             }
             // From here on nobody else appends.
-            log.lease(self.thread).map_err(refused(&self.id))?;
+            log.lease(self.rollout).map_err(refused(&self.id))?;
             self.leased = true;
         }
         // What the journal holds of stretches that are closed does not belong to this segment.
-        while let Some(plan) = log.plan_closed(self.thread) {
+        while let Some(plan) = log.plan_closed(self.rollout) {
             drop(log);
             let done = plan.run(&notes::make);
             log = self.committer.lock();
@@ -306,7 +392,7 @@ impl<'g, 's> Sink<'g, 's> {
             log = self.committer.lock();
         }
         let run = log
-            .begin_run(self.thread)
+            .begin_run(self.rollout)
             .map_err(Error::of_read(&self.id))?;
         drop(log);
         // What the segment takes over from the journal belongs to its notes too.
@@ -442,17 +528,23 @@ impl<'g, 's> Sink<'g, 's> {
     }
 }
 
-impl Drop for Sink<'_, '_> {
-    fn drop(&mut self) {
+impl Sink<'_, '_> {
+    fn end_lease(&mut self) {
         let run = self.run.take();
-        if self.leased {
+        if std::mem::take(&mut self.leased) {
             let mut log = self.committer.lock();
             if let Some(run) = run {
                 log.abandon_run(run);
             }
-            log.return_lease(self.thread);
+            log.return_lease(self.rollout);
             self.committer.wake();
         }
+    }
+}
+
+impl Drop for Sink<'_, '_> {
+    fn drop(&mut self) {
+        self.end_lease();
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod cuts;
 mod heads;
+mod lineage;
+mod written_anew;
 
 use std::io::Read;
 

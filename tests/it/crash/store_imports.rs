@@ -63,7 +63,7 @@ fn import_all(store: &Store, count: usize, named: bool) -> Option<()> {
             importer.name(listed(&next)).ok()?;
         }
     }
-    importer.finish().ok()
+    importer.finish().ok().map(drop)
 }
 
 fn is_current(store: &Store, number: usize) -> bool {

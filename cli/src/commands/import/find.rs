@@ -168,15 +168,25 @@ fn core_of(name: &str) -> Option<&str> {
         .strip_suffix(".jsonl")
 }
 
-/// The thread's id in a rollout's name: what follows the time.
+/// The thread's id in a rollout's name: what follows the time, in front of the rollout's own id, if
+/// it has one.
 pub(crate) fn thread_of_name(name: &str) -> Option<String> {
     let core = core_of(name)?.strip_prefix("rollout-")?;
+    let parts = core.rsplit_once('_');
+    let core = parts.map_or(
+        core,
+        |(before, own)| if is_uuid(own) { before } else { core },
+    );
     let start = core
         .len()
         .checked_sub(36)
         .filter(|start| core.is_char_boundary(*start))?;
     let id = &core[start..];
-    uuid(id).map(|_| id.to_owned())
+    is_uuid(id).then(|| id.to_owned())
+}
+
+fn is_uuid(text: &str) -> bool {
+    uuid(text).is_some()
 }
 
 #[cfg(test)]
@@ -197,6 +207,8 @@ mod tests {
         let id = "019f0000-0000-7000-8000-00000000006a";
         let name = format!("rollout-2026-01-01T00-00-00-{id}.jsonl.zst");
         assert_eq!(thread_of_name(&name).as_deref(), Some(id));
+        let further = name.replace(".jsonl", "_019f0000-0000-7000-8000-0000000000b1.jsonl");
+        assert_eq!(thread_of_name(&further).as_deref(), Some(id));
         assert_eq!(thread_of_name("rollout-2026.jsonl"), None);
     }
 }

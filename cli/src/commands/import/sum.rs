@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde_json::json;
-use turnleaf::{Counts, Imported, Preview};
+use turnleaf::{AwaitedBase, Counts, Imported, Preview};
 
 use super::NotImported;
 use super::find::{By, Candidate};
@@ -19,13 +19,20 @@ const LISTED_MAX: usize = 5;
 /// Files of deleted threads that are named.
 const NAMED_MAX: usize = 3;
 
+/// What is said of a file that differs from what the store has of it.
+const WRITTEN_ANEW: &str = "it was written anew, or is another file than the one that was \
+                            imported: both histories would be kept";
+
+/// The ids of a thread and of one of its rollouts.
+type RolloutName = (String, String);
+
 /// What became of all sources.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
     pub(super) threads: BTreeSet<String>,
     pub(super) files: u64,
-    /// Plain bytes of each thread's records: of files of one thread, those of the longest.
-    pub(super) thread_bytes: BTreeMap<String, u64>,
+    /// Plain bytes of each rollout's records: of files of one rollout, those of the longest.
+    pub(super) rollout_bytes: BTreeMap<RolloutName, u64>,
     pub(super) added_records: u64,
     pub(super) names: Names,
     pub(super) skipped: Vec<(String, String)>,
@@ -44,7 +51,7 @@ pub(super) struct Sum {
     pub(super) new: u64,
     pub(super) grown: u64,
     pub(super) unchanged: u64,
-    pub(super) foreseen: BTreeMap<String, u64>,
+    pub(super) foreseen: BTreeMap<RolloutName, u64>,
     /// None of the threads could be counted: what is said of their records is nothing.
     pub(super) is_uncounted: bool,
 }
@@ -54,7 +61,8 @@ impl Sum {
         let bytes = imported.bytes;
         // What a file lost counts, as its records do.
         let of_records = imported.shrank_from.unwrap_or(bytes);
-        self.count_bytes(&imported.thread, of_records);
+        let rollout = (imported.thread.clone(), imported.rollout);
+        self.count_bytes(rollout, of_records);
         self.added_records += imported.added_records;
         self.threads.insert(imported.thread);
         if let Some(lack) = imported.head_lacks {
@@ -71,31 +79,49 @@ impl Sum {
             );
             self.remark(candidate, remark);
         }
+        if let Some(written_anew) = imported.written_anew {
+            self.remark(candidate, written_anew.to_string());
+        }
     }
 
-    fn count_bytes(&mut self, thread: &str, bytes: u64) {
-        let counted = self.thread_bytes.entry(thread.to_owned()).or_default();
+    /// Takes what waits for the rollout that it goes on from.
+    pub(super) fn awaits(&mut self, awaited: Vec<AwaitedBase>) {
+        let remark = |awaited: AwaitedBase| {
+            let remark = awaited.to_string();
+            let path = awaited.path.unwrap_or(awaited.thread);
+            (path, remark)
+        };
+        self.remarks.extend(awaited.into_iter().map(remark));
+    }
+
+    fn count_bytes(&mut self, rollout: RolloutName, bytes: u64) {
+        let counted = self.rollout_bytes.entry(rollout).or_default();
         *counted = bytes.max(*counted);
     }
 
     /// Takes what an import of a source would come to. Behind another source of the same thread it
     /// would add only what it has more than that.
-    pub(super) fn foresee(&mut self, preview: Preview) {
-        self.count_bytes(&preview.thread, preview.bytes);
-        let before = self.foreseen.get(&preview.thread).copied();
+    pub(super) fn foresee(&mut self, candidate: &Candidate, preview: Preview) {
+        let rollout = (preview.thread.clone(), preview.rollout);
+        self.count_bytes(rollout.clone(), preview.bytes);
+        let before = self.foreseen.get(&rollout).copied();
+        if preview.is_written_anew {
+            self.remark(candidate, WRITTEN_ANEW.to_owned());
+        }
         let added_records = match before {
             None => preview.added_records,
             Some(records) => preview.records.saturating_sub(records),
         };
         self.added_records += added_records;
+        let is_new = preview.is_new && !self.threads.contains(&preview.thread);
         let grows = added_records > 0 || preview.continues;
-        let files = match (preview.is_new && before.is_none(), grows) {
+        let files = match (is_new, grows) {
             (true, _) => &mut self.new,
             (false, false) => &mut self.unchanged,
             (false, true) => &mut self.grown,
         };
         *files += 1;
-        let records = self.foreseen.entry(preview.thread.clone()).or_default();
+        let records = self.foreseen.entry(rollout).or_default();
         *records = preview.records.max(*records);
         self.threads.insert(preview.thread);
     }
@@ -133,7 +159,7 @@ impl Sum {
             | NotImported::Refused(reason)
             | NotImported::Deleted(reason) => reason,
             NotImported::InPart(part, reason) => {
-                self.add(candidate, part);
+                self.add(candidate, *part);
                 reason
             }
         };
@@ -240,7 +266,7 @@ impl Sum {
             self.unchanged,
             self.added_records,
             self.foreseen.values().sum::<u64>(),
-            size(self.thread_bytes.values().sum())
+            size(self.rollout_bytes.values().sum())
         ))?;
         let Names {
             kept,
@@ -266,7 +292,7 @@ impl Sum {
             self.files,
             self.threads.len(),
             self.added_records,
-            size(self.thread_bytes.values().sum()),
+            size(self.rollout_bytes.values().sum()),
             elapsed_ms
         ))
     }
@@ -294,7 +320,7 @@ impl Sum {
             true => self.foreseen.values().sum(),
             false => self.records,
         };
-        let bytes: u64 = self.thread_bytes.values().sum();
+        let bytes: u64 = self.rollout_bytes.values().sum();
         let remarks = [listed(&self.remarks), listed(&self.deleted)].concat();
         let mut told = json!({
             "threads": self.threads.len(),

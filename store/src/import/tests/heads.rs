@@ -298,8 +298,13 @@ fn a_preview_is_what_an_import_comes_to() {
         let done = store.import(asked, &mut |_| {});
         let expect = done.unwrap().done().map(|imported| Preview {
             thread: "a".into(),
+            rollout: "a".into(),
             is_new,
-            records: store.counts(&["a".to_owned()]).counted[0].records,
+            is_written_anew: imported.written_anew.is_some(),
+            records: match imported.written_anew {
+                Some(_) => imported.records,
+                None => store.counts(&["a".to_owned()]).counted[0].records,
+            },
             added_records: imported.added_records,
             continues,
             bytes: imported.shrank_from.unwrap_or(imported.bytes),
