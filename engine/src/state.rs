@@ -122,13 +122,6 @@ impl State {
         self.catalogue.thread_of(rollout).unwrap_or(rollout)
     }
 
-    /// What the rollout holds itself now, without what it goes on from.
-    #[must_use]
-    pub fn own_records(&self, rollout: ThreadNumber) -> Option<Reader> {
-        self.rollout_reader(rollout)
-            .map(|own| Reader::of(None, own))
-    }
-
     /// All rollouts of threads that are not deleted, with their ids, in no order.
     pub fn rollout_ids(&self) -> impl Iterator<Item = (ThreadNumber, &ThreadId)> {
         let all = self.catalogue.all_rollouts();

@@ -157,7 +157,7 @@ impl Store {
                 }
                 continue;
             }
-            let found = match self.cut(*base, awaited) {
+            let found = match self.base_cut(*base, awaited) {
                 Err(ReadError::Damaged(damage)) => {
                     self.saw_damage(&damage);
                     why = NoBase::Damaged(damage.to_string());
@@ -176,7 +176,11 @@ impl Store {
         Ok(by_ordinals.ok_or(why))
     }
 
-    fn cut(&self, base: ThreadNumber, awaited: &Awaited) -> Result<(Cut, Option<Base>), ReadError> {
+    fn base_cut(
+        &self,
+        base: ThreadNumber,
+        awaited: &Awaited,
+    ) -> Result<(Cut, Option<Base>), ReadError> {
         let Some(own) = self.source.with(|state| state.own_records(base)) else {
             return Ok((Cut::Beyond, None));
         };
