@@ -63,7 +63,10 @@ pub(crate) enum Command {
         /// followed, a pipe or device written into; a name within the store is refused.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// First ordinal.
+        /// One rollout of the thread, by its number or its id as `show` lists them.
+        #[arg(long, value_name = "ROLLOUT", conflicts_with_all = ["from", "to"])]
+        rollout: Option<String>,
+        /// First ordinal; the thread's own first record otherwise.
         #[arg(long, value_name = "ORD")]
         from: Option<u64>,
         /// One past the last ordinal.
@@ -150,6 +153,39 @@ pub(crate) enum Command {
         thread: String,
         /// The name.
         text: String,
+    },
+    /// Make a new thread that goes on from a thread, or from a part of it. Copies nothing.
+    Fork {
+        /// The thread's id, or a beginning of it that no other thread has.
+        thread: String,
+        /// The id of the new thread; a new UUID otherwise.
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+        /// Up to where this turn begins.
+        #[arg(long, value_name = "TURN", conflicts_with_all = ["through_turn", "at"])]
+        before_turn: Option<String>,
+        /// Up to the end of this turn.
+        #[arg(long, value_name = "TURN", conflicts_with = "at")]
+        through_turn: Option<String>,
+        /// So many records.
+        #[arg(long, value_name = "ORD")]
+        at: Option<u64>,
+    },
+    /// Take a thread back to where a turn begins. What it showed is kept, as a rollout of it.
+    Revert {
+        /// The thread's id, or a beginning of it that no other thread has.
+        thread: String,
+        /// The turn, which is not shown any more.
+        #[arg(long, value_name = "TURN")]
+        before_turn: String,
+    },
+    /// Take back the newest turns of a thread. What it showed is kept, as a rollout of it.
+    Rollback {
+        /// The thread's id, or a beginning of it that no other thread has.
+        thread: String,
+        /// How many.
+        #[arg(long, value_name = "N")]
+        turns: usize,
     },
     /// Archive a thread: it is listed with `threads --archived`.
     Archive {

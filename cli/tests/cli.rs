@@ -14,6 +14,8 @@ mod exports;
 mod imports;
 #[path = "cli/lifecycle.rs"]
 mod lifecycle;
+#[path = "cli/lineage.rs"]
+mod lineage;
 #[path = "cli/lists.rs"]
 mod lists;
 #[path = "cli/names.rs"]

@@ -65,6 +65,14 @@ pub enum Error {
         /// The others.
         forks: Vec<String>,
     },
+    /// The thread has no such rollout.
+    #[error("thread {thread} has no rollout {rollout}; `turnleaf show` lists those that it has")]
+    NoRollout {
+        /// The thread.
+        thread: String,
+        /// The number that was asked for.
+        rollout: u64,
+    },
     /// There is no such turn.
     #[error("thread {thread} has no turn {turn}")]
     NoTurn {
@@ -149,7 +157,10 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::NoStore(_) | Error::NoThread(_) | Error::NoTurn { .. } => ErrorKind::NotFound,
+            Error::NoStore(_)
+            | Error::NoThread(_)
+            | Error::NoRollout { .. }
+            | Error::NoTurn { .. } => ErrorKind::NotFound,
             Error::BadThreadId(_)
             | Error::BadCursor(_)
             | Error::BadArgument(_)
@@ -184,6 +195,7 @@ impl Error {
         match self {
             Error::NoThread(thread)
             | Error::NoTurn { thread, .. }
+            | Error::NoRollout { thread, .. }
             | Error::IsBase { thread, .. }
             | Error::Append { thread, .. }
             | Error::Overtaken(thread)

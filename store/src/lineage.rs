@@ -98,7 +98,7 @@ impl Store {
     /// an id that is none or is taken, and for a point that the thread does not reach; I/O.
     pub fn fork(&self, of: &str, id: &str, point: &ForkPoint) -> Result<Forked, Error> {
         let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
-        let (cut, reader) = self.cut(of, point)?;
+        let (cut, reader) = self.cut_at(of, point)?;
         let Some(base) = reader.base_at(cut).map_err(Error::of_read(of))? else {
             self.create_thread(id)?;
             let (thread, inherited) = (id.to_owned(), Ordinal(0));
@@ -126,6 +126,14 @@ impl Store {
         })
     }
 
+    /// An id for a new thread, as the runtime makes them: a UUID of version 7, of this moment.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] for a store open for reading.
+    pub fn new_thread_id(&self) -> Result<String, Error> {
+        Ok(new_id(self.source.owner()?.now_ms()).to_string())
+    }
+
     /// Takes a thread back to where a turn begins: it shows what was before, and goes on from
     /// there. Durable when this returns. What is not shown any more is kept, as a rollout of the
     /// thread ([`Store::rollouts`]), and goes with the thread.
@@ -143,7 +151,7 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] for the thread or the turn; I/O.
     pub fn revert(&self, id: &str, before_turn: &str) -> Result<Reverted, Error> {
-        let (cut, reader) = self.cut(id, &ForkPoint::BeforeTurn(before_turn.to_owned()))?;
+        let (cut, reader) = self.cut_at(id, &ForkPoint::BeforeTurn(before_turn.to_owned()))?;
         self.revert_to(id, cut, &reader)
     }
 
@@ -231,7 +239,7 @@ impl Store {
     }
 
     /// The cut that a point makes, and the lineage that it cuts.
-    fn cut(&self, id: &str, point: &ForkPoint) -> Result<(Ordinal, Reader), Error> {
+    fn cut_at(&self, id: &str, point: &ForkPoint) -> Result<(Ordinal, Reader), Error> {
         let (turn, is_through) = match point {
             ForkPoint::Latest => {
                 let (_, reader) = self.source.find(id)?;

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::ops::{Bound, Range};
 use std::path::Path;
 
-use turnleaf::Ordinal;
+use turnleaf::{Ordinal, Store, ThreadNumber};
 
 use crate::args::Global;
 use crate::commands::{directory, met, met_untold, open_log, open_to_read, thread_id};
@@ -13,13 +13,20 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::warn;
 
+/// What of a thread is wanted: a rollout, or a range of what it shows.
+pub(crate) struct Part {
+    pub(crate) rollout: Option<String>,
+    pub(crate) from: Option<u64>,
+    pub(crate) to: Option<u64>,
+}
+
 pub(crate) fn run(
     global: &Global,
     thread: &str,
     output: Option<&Path>,
-    from: Option<u64>,
-    to: Option<u64>,
+    part: &Part,
 ) -> Result<Outcome, Failure> {
+    let (from, to) = (part.from, part.to);
     if from.zip(to).is_some_and(|(from, to)| from > to) {
         return Err(Failure::usage("--from must not be greater than --to"));
     }
@@ -33,13 +40,33 @@ pub(crate) fn run(
         from.map_or(Bound::Unbounded, |from| Bound::Included(Ordinal(from))),
         to.map_or(Bound::Unbounded, |to| Bound::Excluded(Ordinal(to))),
     );
+    let rollout = part.rollout.as_deref();
+    let rollout = rollout
+        .map(|rollout| rollout_of(&store, thread, rollout))
+        .transpose()?;
     destination.write(|out| {
-        store.export(thread, range, out)?;
+        match rollout {
+            Some(rollout) => store.export_rollout(thread, rollout, out)?,
+            None => store.export(thread, range, out)?,
+        };
         Ok(())
     })?;
     let given_up = store.given_up(thread)?;
     warn_of_gaps(global, &given_up);
     Ok(met_untold(global, &store))
+}
+
+/// A rollout by its number, or by its id: the newest that has it.
+fn rollout_of(store: &Store, thread: &str, text: &str) -> Result<ThreadNumber, Failure> {
+    let rollouts = store.rollouts(thread)?;
+    let has_id = rollouts.iter().rev().find(|info| info.id == text);
+    match (has_id, text.parse()) {
+        (Some(info), _) => Ok(info.number),
+        (None, Ok(number)) => Ok(ThreadNumber(number)),
+        (None, Err(_)) => Err(Failure::usage(
+            "no rollout of the thread has that id; `turnleaf show` lists those that it has",
+        )),
+    }
 }
 
 /// What a repair gave up is missing in the output: that is said, and is no failure.

@@ -36,12 +36,12 @@ pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> 
 }
 
 /// The thread's object; of a thread that cannot be described, its id alone.
-fn described(store: &Store, thread: &str) -> Value {
+pub(crate) fn described(store: &Store, thread: &str) -> Value {
     let shown = store.show(thread);
     shown.map_or_else(|_| json!({ "id": thread }), |shown| shown.thread)
 }
 
-fn tell(global: &Global, thread: &Value, line: &str) -> Result<(), Failure> {
+pub(crate) fn tell(global: &Global, thread: &Value, line: &str) -> Result<(), Failure> {
     if global.json {
         return print_json(thread);
     }

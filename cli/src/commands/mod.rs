@@ -5,6 +5,7 @@ mod export;
 mod health;
 mod import;
 mod lifecycle;
+mod lineage;
 mod pages;
 mod tour;
 mod upkeep;
@@ -36,9 +37,13 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Export {
             thread,
             output,
+            rollout,
             from,
             to,
-        } => export::run(&global, &thread, output.as_deref(), from, to),
+        } => {
+            let part = export::Part { rollout, from, to };
+            export::run(&global, &thread, output.as_deref(), &part)
+        }
         Command::Verify { thread } => upkeep::verify(&global, thread.as_deref()),
         Command::Doctor { thread: None } => health::doctor(&global),
         Command::Doctor {
@@ -68,6 +73,21 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Show { thread, .. } => pages::show(&global, &thread),
         Command::Context { thread, ordinals } => export::context(&global, &thread, ordinals),
         Command::Name { thread, text } => upkeep::name(&global, &thread, &text),
+        Command::Fork {
+            thread,
+            id,
+            before_turn,
+            through_turn,
+            at,
+        } => {
+            let point = lineage::point(before_turn, through_turn, at);
+            lineage::fork(&global, &thread, id, &point)
+        }
+        Command::Revert {
+            thread,
+            before_turn,
+        } => lineage::revert(&global, &thread, &before_turn),
+        Command::Rollback { thread, turns } => lineage::rollback(&global, &thread, turns),
         Command::Archive { thread } => lifecycle::archive(&global, &thread, true),
         Command::Unarchive { thread } => lifecycle::archive(&global, &thread, false),
         Command::Delete { thread } => lifecycle::delete(&global, &thread),

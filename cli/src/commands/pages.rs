@@ -11,6 +11,7 @@ use turnleaf::{
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
 use crate::commands::health::class;
+use crate::commands::lineage;
 use crate::commands::{met, met_in_any, met_untold, open_log, open_to_read, thread_id};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -199,11 +200,26 @@ pub(crate) fn items(
 
 pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
     let store = open_to_read(global)?;
-    let shown = store.show(&thread_id(&store, thread)?)?;
+    let thread = &thread_id(&store, thread)?;
+    let shown = store.show(thread)?;
+    let (rollouts, forks) = (store.rollouts(thread)?, store.forks_of(thread)?);
     if global.json {
-        print_json(&shown_json(&shown))?;
+        let mut value = shown_json(&shown);
+        value["rollouts"] = lineage::rollouts_value(&rollouts);
+        value["forks"] = json!(forks);
+        print_json(&value)?;
     } else {
-        print_line(&shown_table(&shown, &Times::of(global)).to_string())?;
+        let mut rows = shown_table(&shown, &Times::of(global));
+        // A thread that is one file needs no words about it.
+        let is_plain = rollouts.len() == 1 && rollouts[0].base.is_none();
+        let lines = lineage::rollout_lines(&rollouts).into_iter();
+        for (label, told) in lines.filter(|_| !is_plain || rollouts[0].awaits.is_some()) {
+            rows.add_row([label, told]);
+        }
+        for fork in forks {
+            rows.add_row(["forked as".to_owned(), fork]);
+        }
+        print_line(&rows.to_string())?;
     }
     Ok(met(global, &store))
 }

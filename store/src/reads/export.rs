@@ -3,16 +3,17 @@
 use std::io::{self, Write};
 use std::ops::{Bound, ControlFlow, RangeBounds};
 
-use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Flags, Kind};
-use turnleaf_engine::{Damage, Options, ReadError, Reader, Snapshot};
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_engine::{Damage, Options, ReadError, Reader, Snapshot, State};
 
 use crate::error::Error;
 use crate::open::Store;
 
 impl Store {
-    /// Writes the exact bytes that were imported or appended, of a range of a thread's records.
-    /// Records of our own are left out. Damage is passed by and noted in [`Store::damage_seen`].
+    /// Writes the exact bytes that were imported or appended, of a range of a thread's records. A
+    /// range without a beginning begins with the thread's own records: what the rollout that it
+    /// shows inherits from others is in theirs. Records of our own are left out. Damage is passed by and noted in [`Store::damage_seen`].
     /// Says how many bytes were written. What is appended meanwhile is not in it.
     ///
     /// Cost: reads those records once, in order; memory does not grow with them. Needs no index.
@@ -36,27 +37,53 @@ impl Store {
         out: &mut dyn Write,
     ) -> Result<u64, Error> {
         let first = match records.start_bound() {
-            Bound::Included(first) => *first,
-            Bound::Excluded(before) => before.plus(1),
-            Bound::Unbounded => Ordinal(0),
+            Bound::Included(first) => Some(*first),
+            Bound::Excluded(before) => Some(before.plus(1)),
+            Bound::Unbounded => None,
         };
         let end = match records.end_bound() {
             Bound::Included(last) => Some(last.plus(1)),
             Bound::Excluded(end) => Some(*end),
             Bound::Unbounded => None,
         };
-        self.export_range(id, first, end, out)
+        let (number, reader) = self.source.find(id)?;
+        let first = first.unwrap_or(reader.inherited_end());
+        let end = end.map_or(reader.end(), |end| end.min(reader.end()));
+        self.export_range((number, State::reader), reader, (first, end), out)
+    }
+
+    /// Writes the exact bytes of one rollout of a thread, whether the thread shows it or not, as
+    /// [`Store::export`] does: its own records, and nothing that it inherits.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] for the thread, and for a number that is none of its
+    /// [`Store::rollouts`]; failures of the system, of `out` too.
+    pub fn export_rollout(
+        &self,
+        id: &str,
+        rollout: ThreadNumber,
+        out: &mut dyn Write,
+    ) -> Result<u64, Error> {
+        let thread = self.source.find_thread(id)?;
+        let own = |state: &State| {
+            let is_of_it = state.thread_of(rollout) == Some(thread);
+            state.own_records(rollout).filter(|_| is_of_it)
+        };
+        let reader = self.source.with(own).ok_or_else(|| Error::NoRollout {
+            thread: id.to_owned(),
+            rollout: rollout.0,
+        })?;
+        let range = (Ordinal(0), reader.end());
+        self.export_range((rollout, State::own_records), reader, range, out)
     }
 
     fn export_range(
         &self,
-        id: &str,
-        first: Ordinal,
-        end: Option<Ordinal>,
+        (number, look): (ThreadNumber, fn(&State, ThreadNumber) -> Option<Reader>),
+        mut reader: Reader,
+        (first, end): (Ordinal, Ordinal),
         out: &mut dyn Write,
     ) -> Result<u64, Error> {
-        let (number, mut reader) = self.source.find(id)?;
-        let end = end.map_or(reader.end(), |end| end.min(reader.end()));
         let mut written = Written {
             out,
             bytes: 0,
@@ -74,7 +101,7 @@ impl Store {
                     if !self.is_owned && looked_again_at != Some(written.next) {
                         looked_again_at = Some(written.next);
                         let now = Snapshot::open(&self.disk, &Options::default());
-                        if let Some(found) = now.ok().and_then(|now| now.state().reader(number)) {
+                        if let Some(found) = now.ok().and_then(|now| look(now.state(), number)) {
                             reader = found;
                             continue;
                         }
