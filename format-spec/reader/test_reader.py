@@ -14,16 +14,25 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import turnleaf_reader as reader  # noqa: E402
 
-VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vectors", "v1")
+VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vectors")
+V1 = os.path.join(VECTORS, "v1")
 STORE = b"turnleaf-vectors"
 CAPACITY = 16384
 
 
 def vectors():
-    with open(os.path.join(VECTORS, "index.json"), encoding="utf-8") as file:
-        for vector in json.load(file)["vectors"]:
-            with open(os.path.join(VECTORS, vector["file"]), "rb") as data:
-                yield vector, data.read()
+    """Each vector is for a reader of its own format; this is one until the next is asked for."""
+    for name in ("v1", "v2"):
+        with open(os.path.join(VECTORS, name, "index.json"), encoding="utf-8") as file:
+            index = json.load(file)
+        for vector in index["vectors"]:
+            with open(os.path.join(VECTORS, name, vector["file"]), "rb") as data:
+                bytes_of_it = data.read()
+            reader.read_as(index["format"])
+            try:
+                yield vector, bytes_of_it
+            finally:
+                reader.read_as(2)
 
 
 def vector_bytes(name):
@@ -45,7 +54,7 @@ class Vectors(unittest.TestCase):
             with self.subTest(vector["file"]):
                 self.assertIsNone(reader.check_vector(vector, data, STORE))
             count += 1
-        self.assertGreater(count, 70)
+        self.assertGreater(count, 90)
 
     def test_every_flipped_byte_of_a_header_is_refused(self):
         headers = ("journal header", "frame", "segment header", "block header", "trailer")
@@ -127,11 +136,12 @@ class Thread:
 
 
 class JournalFile:
-    def __init__(self, generation, begun, previous, sealed=(0, 0), oldest=1, capacity=CAPACITY):
+    def __init__(self, generation, begun, previous, sealed=(0, 0), oldest=1, capacity=CAPACITY,
+                 asks=1):
         self.generation, self.end, self.capacity = generation, 8192, capacity
         self.chain = reader.journal_start(STORE, generation)
-        head = struct.pack("<4sHBB16s4Q3Q8B2Qq", b"TLJH", 512, 1, 1, STORE, generation, capacity,
-                           1, oldest, *previous, begun, *[0] * 7, *sealed, 5)
+        head = struct.pack("<4sHBB16s4Q3Q8B2Qq", b"TLJH", 512, asks, asks, STORE, generation,
+                           capacity, 1, oldest, *previous, begun, *[0] * 7, *sealed, 5)
         head = head.ljust(508, b"\0")
         head += struct.pack("<I", reader.crc(head))
         self.data = bytearray(capacity)
@@ -140,7 +150,8 @@ class JournalFile:
 
     def frame(self, thread, first, chain, entries):
         body = b"".join(entries)
-        head = struct.pack("<4sHBB4Q2I5QI", b"TLFR", 96, 1, int(not entries), self.generation,
+        asks = 2 if any(entry[0] in range(141, 145) for entry in entries) else 1
+        head = struct.pack("<4sHBB4Q2I5QI", b"TLFR", 96, asks, int(not entries), self.generation,
                            self.end, thread, first, len(entries), len(body), *self.durable, 1,
                            self.chain, chain, reader.crc(body))
         check = reader.crc(STORE, head)
@@ -193,6 +204,7 @@ def created(number, name):
 
 class Stores(unittest.TestCase):
     def setUp(self):
+        reader.read_as(2)
         self.directory = tempfile.TemporaryDirectory()
         self.addCleanup(self.directory.cleanup)
         self.files = {}
@@ -325,11 +337,65 @@ class Stores(unittest.TestCase):
         self.files["journal/00000000.tlj"] = bytes(other)
         self.check(4)
 
+    def lineages(self, base_chain=None, base_end=3, gone=()):
+        """Thread one with a further rollout 3 that it shows, a fork of that (2), one that waits."""
+        catalogue, one, two, three, four = (Thread(at) for at in range(5))
+        begin = JournalFile(1, 0, (0, 0, 0))
+        begin.append(catalogue, STORE_CREATED, created(1, b"one"))
+        begin.append(one, *[(0, b"line %d" % at) for at in range(3)])
+        cut = one.chain
+        begin.append(one, (0, b"behind the cut"))
+        newest = JournalFile(2, 1, begin.link(), asks=2)
+        base_chain = cut if base_chain is None else base_chain
+        newest.append(
+            catalogue, (141, struct.pack("<QQqH", 3, 1, 5, 3) + b"one"),
+            (142, struct.pack("<4Qq", 3, 1, base_end, base_chain, 5)),
+            (144, struct.pack("<QQq", 1, 3, 5)))
+        newest.append(three, (0, b"other"), (0, b"more"))
+        newest.append(
+            catalogue, created(2, b"two"), (142, struct.pack("<4Qq", 2, 3, 2, three.chain, 5)),
+            created(4, b"four"), (143, struct.pack("<3QH", 4, 9, 0, 4) + b"gone"))
+        newest.append(two, (0, b"forked"))
+        if gone:
+            newest.append(catalogue, *[(134, struct.pack("<Qq", thread, 5)) for thread in gone])
+        newest.marker()
+        self.files = {"journal/00000000.tlj": bytes(begin.data),
+                      "journal/00000001.tlj": bytes(newest.data)}
+
+    def test_lineages_are_followed(self):
+        self.lineages()
+        said, _ = self.check(0)
+        rollouts = said["per_rollout"]
+        parts = {number: rollout["parts"] for number, rollout in rollouts.items()}
+        self.assertEqual(parts, {"1": [[1, 4]], "3": [[1, 3], [3, 2]],
+                                 "2": [[1, 3], [3, 2], [2, 1]], "4": []})
+        shown = {number for number, rollout in rollouts.items() if rollout["shown"]}
+        self.assertEqual(shown, {"2", "3", "4"})
+        self.assertEqual(rollouts["4"]["awaits"], "gone")
+        self.assertEqual(rollouts["2"]["records"], 6)
+
+    def test_a_deleted_thread_takes_its_rollouts_along(self):
+        self.lineages(gone=(2, 1))
+        said, _ = self.check(0)
+        self.assertEqual(list(said["per_rollout"]), ["4"])
+
+    def test_a_base_that_does_not_fit_is_damage(self):
+        self.lineages(base_chain=7)
+        self.assertIn("another chain", self.check(4)[1])
+        self.lineages(base_end=9)
+        self.assertIn("its base ends at 4", self.check(4)[1])
+
+    def test_a_reader_of_format_1_refuses_lineages_as_newer(self):
+        self.lineages()
+        reader.read_as(1)
+        self.addCleanup(reader.read_as, 2)
+        self.assertIn("newer reader", self.check(4)[1])
+
     def test_a_header_for_newer_readers_is_refused(self):
         self.build()
         newer = bytearray(self.files["journal/00000001.tlj"])
         for at in (0, 4096):
-            newer[at + 7] = 2
+            newer[at + 7] = 3
             newer[at + 508:at + 512] = struct.pack("<I", reader.crc(newer[at:at + 508]))
         self.files["journal/00000001.tlj"] = bytes(newer)
         _, out = self.check(4)
@@ -399,24 +465,24 @@ class Chunks(unittest.TestCase):
 
 class Commands(unittest.TestCase):
     def test_file_and_vectors(self):
-        self.assertEqual(quietly(reader.main, ["vectors", VECTORS])[0], 0)
-        path = os.path.join(VECTORS, "journal-clean.bin")
+        self.assertEqual(quietly(reader.main, ["vectors", V1])[0], 0)
+        path = os.path.join(V1, "journal-clean.bin")
         self.assertEqual(quietly(reader.main, ["file", path])[0], 0)
         self.assertEqual(quietly(reader.main, ["file", path, "--store-id", "ee" * 16])[0], 4)
         self.assertEqual(quietly(reader.main, ["file", path + ".none"])[0], 3)
-        path = os.path.join(VECTORS, "segment-run-zstd.bin")
+        path = os.path.join(V1, "segment-run-zstd.bin")
         self.assertEqual(quietly(reader.main, ["file", path])[0], 0)
-        path = os.path.join(VECTORS, "journal-damaged.bin")
+        path = os.path.join(V1, "journal-damaged.bin")
         self.assertEqual(quietly(reader.main, ["file", path])[0], 4)
 
     def test_without_zstd_the_rest_is_checked(self):
         inflater, reader.INFLATE = reader.INFLATE, None
         try:
-            path = os.path.join(VECTORS, "segment-run-zstd.bin")
+            path = os.path.join(V1, "segment-run-zstd.bin")
             code, out = quietly(reader.main, ["file", path])
             self.assertEqual(code, 0)
             self.assertIn(reader.NO_ZSTD, out)
-            self.assertEqual(quietly(reader.main, ["vectors", VECTORS])[0], 0)
+            self.assertEqual(quietly(reader.main, ["vectors", V1])[0], 0)
         finally:
             reader.INFLATE = inflater
 

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import zlib
 
-FORMAT = 1
+FORMAT = 2
 MIB = 1 << 20
 BODY_MAX = 24 << 20
 RAW_MAX = (64 << 10) + MIB + 64
@@ -304,6 +304,26 @@ class Fields:
 STAMPED = {132: "archived", 133: "unarchived", 134: "deleted", 135: "purged"}
 
 
+def lineage_record(kind, fields):
+    """[S:lineage-2] to [S:lineage-5]"""
+    take = fields.number
+    if kind == 141:
+        record = {"record": "rollout_created", "rollout": fields.thread(),
+                  "thread": fields.thread(), "at_ms": take("q"), "id": fields.text()}
+    elif kind == 142:
+        return {"record": "based", "rollout": fields.thread(), "base": fields.thread(),
+                "base_end": take("Q"), "base_chain": take("Q"), "at_ms": take("q")}
+    elif kind == 143:
+        record = {"record": "awaits", "rollout": fields.thread(), "stated_end": take("Q"),
+                  "stated_bytes": take("Q"), "base_id": fields.text()}
+    else:
+        return {"record": "current", "thread": fields.thread(), "rollout": fields.thread(),
+                "at_ms": take("q")}
+    text = record["id"] if kind == 141 else record["base_id"]
+    require(re.fullmatch("[A-Za-z0-9_-]{1,128}", text), "text")
+    return record
+
+
 def catalogue_record(kind, payload):
     """[S:catalogue-2] [S:catalogue-3] [S:catalogue-4]"""
     fields = Fields(payload)
@@ -351,6 +371,8 @@ def catalogue_record(kind, payload):
         record = {"record": "journal_lost", "generation": take("Q"), "offset": take("Q"),
                   "end": take("Q"), "at_ms": take("q")}
         require(record["generation"] > 0 and record["offset"] <= record["end"], "length")
+    elif 141 <= kind <= 144 and FORMAT >= 2:
+        record = lineage_record(kind, fields)
     else:
         return {"record": "unknown", "kind": kind}
     require(fields.at == len(fields.data), "trailing")
@@ -732,7 +754,7 @@ class Segment:
 
 HEXED = {"previous_chain", "catalogue_chain", "journal_chain", "thread_chain", "chain",
          "chain_before", "chain_after", "crc", "record_crc", "body_crc", "header_crc",
-         "stored_crc", "footer_crc", "notes_crc"}
+         "stored_crc", "footer_crc", "notes_crc", "base_chain"}
 
 
 def shown(value, name=""):
@@ -788,6 +810,13 @@ def read_segment(data, store, place):
 
 
 def read_vector(structure, place, data, store):
+    value = read_structure(structure, place, data, store)
+    if FORMAT >= 2 and structure in ("journal header", "frame", "segment header", "trailer"):
+        value["readable_by"] = data[6 if structure == "frame" else 7]
+    return value
+
+
+def read_structure(structure, place, data, store):
     if structure == "frame":
         return read_frame(data, store, place)
     if structure == "entries":
@@ -824,9 +853,16 @@ def check_vector(vector, data, store):
     return None
 
 
+def read_as(number):
+    """From here on this is a reader of that format. [S:vectors-1]"""
+    global FORMAT
+    FORMAT = number
+
+
 def command_vectors(directory):
     with open(os.path.join(directory, "index.json"), encoding="utf-8") as file:
         index = json.load(file)
+    read_as(index["format"])
     store, wrong = bytes.fromhex(index["store_id"]), 0
     for vector in index["vectors"]:
         data = read_file(os.path.join(directory, vector["file"]))
@@ -926,6 +962,10 @@ class Store:
         self.threads, self.ids, self.published, self.epoch = {}, {}, {}, 0
         self.replaced, self.known, self.bytes, self.lost = set(), {}, {}, {}
         self.catalogue_end, self.catalogue_chain = 0, 0
+        # Lineages: further rollouts, bases, what is waited for, what threads show, and the chains
+        # that were met where a base is cut.
+        self.rollouts, self.based, self.awaits, self.current = {}, {}, {}, {}
+        self.cuts = {}
 
     def say(self, verdict, path, text=""):
         if verdict == "damage":
@@ -1077,6 +1117,8 @@ class Store:
     def visit(self, counted, sink=None):
         """Notes the chains that frames must continue, and counts records from `counted` on."""
         def note(thread, ordinal, before, record):
+            if ordinal in self.cuts.get(thread, ()):
+                self.cuts[thread][ordinal] = before
             if ordinal in self.needed.get(thread, ()):
                 self.known.setdefault(thread, {}).setdefault(ordinal, set()).add(before)
             if ordinal >= counted.get(thread, 0):
@@ -1132,6 +1174,8 @@ class Store:
                 require(records.chain == before, "place", "thread chain at %d" % first)
                 for entry in frame["entries"]:
                     ordinal = records.ordinal
+                    if records.part is None and ordinal in self.cuts.get(thread, ()):
+                        self.cuts[thread][ordinal] = records.chain
                     if records.part is None and entry.get("chunk_offset", 0) > 0 and ordinal < end:
                         records = None
                         break
@@ -1194,13 +1238,13 @@ class Store:
         if name == "store_created":
             require(record["store_id"] == self.store, "place", "store id")
         elif name == "thread_created":
-            fresh = thread not in self.threads and record["id"] not in self.ids
+            fresh = not self.is_rollout(thread) and record["id"] not in self.ids
             require(fresh, "place", "thread %d or its id is there already" % thread)
-            self.threads[thread], self.ids[record["id"]] = dict(record, purged=False), thread
+            self.threads[thread], self.ids[record["id"]] = dict(record, gone=False), thread
         elif name == "segment_published":
             require(record["segment"] not in self.published, "place", "published twice")
             for run in record["runs"]:
-                missing = run["thread"] != 0 and run["thread"] not in self.threads
+                missing = run["thread"] != 0 and not self.is_rollout(run["thread"])
                 require(not missing, "place", "unknown thread %d" % run["thread"])
             self.published[record["segment"]] = record
         elif name == "replaced":
@@ -1209,16 +1253,102 @@ class Store:
                 require(known, "place", "unknown segment %d" % segment)
             self.replaced.add((record["old"], thread))
         elif name == "lost":
-            require(thread == 0 or thread in self.threads, "place", "unknown thread %d" % thread)
+            known = thread == 0 or self.is_rollout(thread)
+            require(known, "place", "unknown thread %d" % thread)
             self.lost.setdefault(thread, []).append(record)
             self.lost[thread].sort(key=lambda lost: lost["first_ordinal"])
         elif name == "epoch":
             require(record["epoch"] > self.epoch, "place", "epoch goes back")
             self.epoch = record["epoch"]
+        elif name in ("rollout_created", "based", "awaits", "current"):
+            self.fold_lineage(name, record)
+        elif name == "import":
+            require(self.is_rollout(thread), "place", "unknown thread %d" % thread)
         elif thread is not None:
             require(thread in self.threads, "place", "unknown thread %d" % thread)
-            if name == "purged":
-                self.threads[thread]["purged"] = True
+            if name in ("deleted", "purged"):
+                self.threads[thread]["gone"] = True
+
+    # Lineages.
+
+    def is_rollout(self, number):
+        return number in self.threads or number in self.rollouts
+
+    def thread_of(self, rollout):
+        return rollout if rollout in self.threads else self.rollouts[rollout]["thread"]
+
+    def is_gone(self, rollout):
+        """Of a deleted thread nothing is asked for. [S:catalogue-9] [S:lineage-6]"""
+        return self.is_rollout(rollout) and self.threads[self.thread_of(rollout)]["gone"]
+
+    def fold_lineage(self, name, record):
+        """[S:lineage-2] to [S:lineage-5]"""
+        rollout = record["rollout"]
+        if name == "rollout_created":
+            fresh = not self.is_rollout(rollout) and record["thread"] in self.threads
+            require(fresh, "place", "rollout %d is there already, or of no thread" % rollout)
+            self.rollouts[rollout] = record
+            return
+        require(self.is_rollout(rollout), "place", "unknown rollout %d" % rollout)
+        if name == "current":
+            own = self.thread_of(rollout) == record["thread"]
+            require(own, "place", "another thread's rollout")
+            self.current[record["thread"]] = rollout
+            return
+        require(rollout not in self.based, "place", "rollout %d has a base" % rollout)
+        if name == "awaits":
+            self.awaits[rollout] = record
+            return
+        base = record["base"]
+        require(self.is_rollout(base), "place", "unknown base %d" % base)
+        while base is not None:
+            require(base != rollout, "place", "rollout %d is its own base" % rollout)
+            base = self.based[base]["base"] if base in self.based else None
+        self.based[rollout] = record
+        self.awaits.pop(rollout, None)
+        self.cuts.setdefault(record["base"], {})[record["base_end"]] = None
+
+    def shows(self, rollout, end):
+        """Parts (rollout, ordinal end), oldest first, of what a rollout shows up to there."""
+        parts = []
+        while rollout is not None:
+            parts.append((rollout, end))
+            record = self.based.get(rollout)
+            rollout, end = (record["base"], record["base_end"]) if record else (None, 0)
+        return [part for part in reversed(parts) if part[1] > 0]
+
+    def check_base(self, rollout, ends):
+        """The base reaches the cut, and has the stated chain there. [S:lineage-3]"""
+        record = self.based[rollout]
+        base, cut = record["base"], record["base_end"]
+        end, chain = ends[base]
+        found = self.cuts[base][cut]
+        if cut == 0:
+            found = 0
+        elif cut == end:
+            found = chain
+        if cut > end:
+            self.say("damage", "rollout %d" % rollout, "its base ends at %d" % end)
+        elif found is None and self.inflated and not self.lost.get(base):
+            self.say("damage", "rollout %d" % rollout, "the base has no record at its end")
+        elif found is not None and found != record["base_chain"]:
+            self.say("damage", "rollout %d" % rollout, "the base has another chain")
+
+    def lineages(self, ends):
+        """Each rollout that is not deleted: its own end and chain, and what it shows."""
+        said = {}
+        for rollout, (end, chain) in sorted(ends.items()):
+            if rollout in self.based:
+                self.check_base(rollout, ends)
+            parts = self.shows(rollout, end)
+            thread = self.thread_of(rollout)
+            said[str(rollout)] = {
+                "thread": self.threads[thread]["id"], "own_records": end, "chain": hex64(chain),
+                "records": sum(end for _, end in parts), "parts": [list(part) for part in parts],
+                "shown": self.current.get(thread, thread) == rollout}
+            if rollout in self.awaits:
+                said[str(rollout)]["awaits"] = self.awaits[rollout]["base_id"]
+        return said
 
     # Segments.
 
@@ -1241,8 +1371,8 @@ class Store:
         return segment
 
     def needs(self, record, run):
-        gone = self.threads.get(run["thread"], {}).get("purged", False)
-        return (record["segment"], run["thread"]) not in self.replaced and not gone
+        replaced = (record["segment"], run["thread"]) in self.replaced
+        return not replaced and not self.is_gone(run["thread"])
 
     def read_threads(self):
         runs = {}
@@ -1256,20 +1386,22 @@ class Store:
             for run, start in covers[thread][0]:
                 counted.setdefault(run["segment"], {})[thread] = start
         self.read_segments(counted)
-        totals = {}
-        for thread, record in sorted(self.threads.items()):
+        totals, ends = {}, {}
+        for thread in sorted([*self.threads, *self.rollouts]):
             chosen, end, chain = covers.get(thread, ([], 0, 0))
             if not self.inflated:
                 self.bytes[thread] = sum(run["payload_bytes"] for run, _ in chosen)
-            if not record["purged"]:
-                end, chain = self.walk_frames(thread, end, chain)
-                totals[record["id"]] = {
-                    "number": thread, "records": end,
-                    "payload_bytes": self.bytes.get(thread, 0), "chain": hex64(chain)}
+            if self.is_gone(thread):
+                continue
+            ends[thread] = self.walk_frames(thread, end, chain)
+            if thread in self.threads:
+                totals[self.threads[thread]["id"]] = {
+                    "number": thread, "records": ends[thread][0],
+                    "payload_bytes": self.bytes.get(thread, 0), "chain": hex64(ends[thread][1])}
         for thread in sorted(self.frames):
-            if thread != 0 and thread not in self.threads:
+            if thread != 0 and not self.is_rollout(thread):
                 self.say("damage", "catalogue", "frames of unknown thread %d" % thread)
-        return totals
+        return totals, self.lineages(ends)
 
     def read_segments(self, counted):
         seen = set()
@@ -1294,10 +1426,10 @@ class Store:
     def read(self):
         self.read_journals()
         if self.store is None and self.damage == 0:
-            totals = {}
+            totals, lineages = {}, {}
         else:
             self.read_catalogue()
-            totals = self.read_threads()
+            totals, lineages = self.read_threads()
         if not self.inflated:
             print(NO_ZSTD)
         print(json.dumps({
@@ -1309,7 +1441,7 @@ class Store:
             "catalogue_records": self.catalogue_end,
             "catalogue_chain": hex64(self.catalogue_chain),
             "blocks_inflated": self.inflated, "digests_checked": False,
-            "per_thread": totals,
+            "per_thread": totals, "per_rollout": lineages,
         }))
         return 4 if self.damage else 0
 

@@ -251,18 +251,6 @@ impl CatalogueRecord {
         }
     }
 
-    /// Whether only readers of format 2 understand it. [S:lineage-1]
-    #[must_use]
-    pub fn is_of_lineage(&self) -> bool {
-        matches!(
-            self,
-            CatalogueRecord::RolloutCreated { .. }
-                | CatalogueRecord::Based { .. }
-                | CatalogueRecord::Awaits { .. }
-                | CatalogueRecord::Current { .. }
-        )
-    }
-
     /// The payload's bytes.
     ///
     /// # Panics

@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use turnleaf::Store;
 use turnleaf_engine::disk::{Disk, OsDisk};
-use turnleaf_engine::{Options, Snapshot};
-use turnleaf_format::Ordinal;
+use turnleaf_engine::{Log, Options, Outcome, Snapshot, State};
 use turnleaf_format::record::payload_crc;
+use turnleaf_format::{Ordinal, ThreadNumber};
 use turnleaf_tests::released::line_of;
+use turnleaf_tests::stores as rig;
 
 /// Format, and a checksum of the names and bytes of all files. A line is added, never changed.
-const RELEASED: [(&str, u32); 1] = [("v1", 128066855)];
+const RELEASED: [(&str, u32); 2] = [("v1", 128066855), ("v2", 3678712187)];
 
 fn stores() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/stores")
@@ -52,7 +53,7 @@ fn copied(version: &str) -> tempfile::TempDir {
     home
 }
 
-/// What the release was read as, by thread.
+/// What the release was read as, by rollout.
 fn expected(version: &str) -> BTreeMap<String, String> {
     let mut threads = BTreeMap::new();
     for (name, bytes) in files(&stores().join(version)) {
@@ -68,17 +69,31 @@ fn read(dir: &Path) -> (Snapshot, BTreeMap<String, String>) {
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(dir));
     let snapshot = Snapshot::open(&disk, &Options::default()).unwrap();
     let mut threads = BTreeMap::new();
-    for (number, fact) in snapshot.state().threads() {
-        let reader = snapshot.state().reader(number).unwrap();
+    for (name, rollout) in rollouts(snapshot.state()) {
+        let reader = snapshot.state().reader(rollout).unwrap();
         let mut text = String::new();
         let read = reader.records(Ordinal(0), reader.end(), &mut |record| {
             text.push_str(&line_of(record));
             ControlFlow::Continue(())
         });
         read.unwrap();
-        threads.insert(fact.id.to_string(), text);
+        threads.insert(name, text);
     }
     (snapshot, threads)
+}
+
+/// All rollouts: the one that a thread shows under the thread's id, others with their numbers.
+fn rollouts(state: &State) -> Vec<(String, ThreadNumber)> {
+    let named = state.threads().flat_map(|(thread, fact)| {
+        state.rollouts_of(thread).map(move |rollout| {
+            if state.current(thread) == rollout {
+                (fact.id.to_string(), rollout)
+            } else {
+                (format!("{}.{rollout}", fact.id), rollout)
+            }
+        })
+    });
+    named.collect()
 }
 
 #[test]
@@ -108,8 +123,8 @@ fn every_released_store_is_read_as_it_was() {
         let state = snapshot.state();
         let mut damage = Vec::new();
         let mut report = |found: &turnleaf_engine::Damage| damage.push(found.clone());
-        for (number, _) in state.threads() {
-            state.verify_thread(number, &mut report).unwrap();
+        for (_, rollout) in rollouts(state) {
+            state.verify_thread(rollout, &mut report).unwrap();
         }
         for info in state.segments() {
             state.verify_segment(info.segment, &mut report).unwrap();
@@ -136,19 +151,70 @@ fn the_second_reader_agrees_on_every_released_store() {
         };
         let text = String::from_utf8(output.stdout).unwrap();
         let said: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        let store = Store::open_log(&stores().join(version).join("store")).unwrap();
-        for thread in store.log_threads() {
-            let found = &said["per_thread"][&thread.id];
-            assert_eq!(found["records"], thread.records, "{version}: {}", thread.id);
-            let chain = format!("{:016x}", thread.chain.0);
-            assert_eq!(found["chain"], chain, "{version}: {}", thread.id);
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&stores().join(version).join("store")));
+        let snapshot = Snapshot::open(&disk, &Options::default()).unwrap();
+        for (name, rollout) in rollouts(snapshot.state()) {
+            let found = &said["per_rollout"][rollout.to_string()];
+            agree(
+                snapshot.state(),
+                rollout,
+                found,
+                &format!("{version}: {name}"),
+            );
         }
     }
 }
 
+fn agree(state: &State, rollout: ThreadNumber, found: &serde_json::Value, name: &str) {
+    let reader = state.reader(rollout).unwrap();
+    assert_eq!(found["records"], reader.end().0, "{name}");
+    let chain = format!("{:016x}", reader.chain().0);
+    assert_eq!(found["chain"], chain, "{name}");
+    let mut from = 0;
+    let parts = found["parts"].as_array().unwrap().iter().map(|part| {
+        let (of, records) = (part[0].as_u64().unwrap(), part[1].as_u64().unwrap());
+        from += records;
+        (ThreadNumber(of), Ordinal(from - records), Ordinal(from))
+    });
+    let own: Vec<_> = reader.rollouts().filter(|(_, at, end)| at < end).collect();
+    assert_eq!(parts.collect::<Vec<_>>(), own, "{name}");
+    let thread = state.thread_of(rollout).unwrap();
+    let shown = state.current(thread) == rollout;
+    assert_eq!(found["shown"], shown, "{name}");
+}
+
+/// Also those that are not shown; and what goes on from one shows the same as before.
 #[test]
-fn every_released_store_takes_appends() {
+fn every_rollout_of_a_released_store_takes_appends() {
     for (version, _) in RELEASED {
+        let home = copied(version);
+        let before = expected(version);
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(home.path()));
+        let opened = Log::open(disk, Options::default(), &rig::owner(), rig::STORE);
+        let (mut log, report) = opened.unwrap();
+        assert_eq!(report.damage, [], "{version}");
+        for (name, rollout) in rollouts(log.state()) {
+            let staged = log.stage(rollout, None, &[rig::line(b"later")]).unwrap();
+            log.commit_all();
+            let durable = matches!(log.outcome(staged.ticket), Outcome::Durable);
+            assert!(durable, "{version}: {name}");
+        }
+        rig::seal(&mut log, b"");
+        log.close().unwrap();
+        let (snapshot, after) = read(home.path());
+        assert_eq!(snapshot.report().damage, [], "{version}");
+        assert_eq!(before.len(), after.len(), "{version}");
+        for (name, lines) in &before {
+            let more = after[name].strip_prefix(lines.as_str());
+            assert_eq!(more.map(|more| more.lines().count()), Some(1), "{name}");
+        }
+    }
+}
+
+/// Of threads with one rollout each: the index knows no other ones yet.
+#[test]
+fn every_released_store_of_plain_threads_takes_appends() {
+    for version in ["v1"] {
         let home = copied(version);
         let before = expected(version);
         let store = Store::open(home.path()).unwrap();

@@ -12,20 +12,60 @@ use turnleaf_format::record::{Entries, Entry, payload_crc};
 use turnleaf_format::segment::{BlockHeader, Class, Codec, Footer, SegmentHeader, Trailer};
 use turnleaf_format::{Format, Generation, Problem, SegmentId, StoreId};
 
-use crate::build::{STORE, Vector, What, vectors};
+use crate::build::{STORE, Vector, What, of_lineages, vectors};
 use crate::files;
 use crate::json::Json;
 
-fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/v1")
+/// A directory of vectors.
+struct Set {
+    name: &'static str,
+    format: Format,
+    vectors: Vec<Vector>,
+    /// Checksum of names and bytes of all its files.
+    released: u32,
+}
+
+fn sets() -> [Set; 2] {
+    [
+        Set {
+            name: "v1",
+            format: Format::FIRST,
+            vectors: vectors(),
+            released: 3_099_215_145,
+        },
+        Set {
+            name: "v2",
+            format: Format::LINEAGES,
+            vectors: of_lineages(),
+            released: 2_895_669_071,
+        },
+    ]
+}
+
+impl Set {
+    fn directory(&self) -> PathBuf {
+        let all = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors");
+        all.join(self.name)
+    }
 }
 
 /// The vectors say what a reader of their own format makes of them. [S:version-2]
-fn understood(readable_by: Format) -> Result<(), Problem> {
-    if readable_by > Format::FIRST {
+fn understood(vector: &Vector, readable_by: Format) -> Result<(), Problem> {
+    if readable_by > vector.format {
         Err(Problem::Version)
     } else {
         Ok(())
+    }
+}
+
+/// What a header says; of what a format-1 header asks for nothing was said.
+fn with_format(vector: &Vector, json: Json, readable_by: Format) -> Json {
+    match json {
+        Json::Map(mut fields) if vector.format > Format::FIRST => {
+            fields.push(("readable_by", readable_by.0.into()));
+            Json::Map(fields)
+        }
+        other => other,
     }
 }
 
@@ -35,8 +75,9 @@ pub(crate) fn read(vector: &Vector) -> Result<Json, Problem> {
     let read = match vector.what {
         What::JournalHeader => {
             let header = JournalHeader::decode(bytes).map_err(|error| error.problem)?;
-            understood(header.version.readable_by)?;
-            return Ok(journal_header(&header));
+            let asked = header.version.readable_by;
+            understood(vector, asked)?;
+            return Ok(with_format(vector, journal_header(&header), asked));
         }
         What::Frame { generation, offset } => {
             let place = Position {
@@ -45,35 +86,33 @@ pub(crate) fn read(vector: &Vector) -> Result<Json, Problem> {
             };
             let (header, check) =
                 FrameHeader::decode(bytes, STORE, place).map_err(|error| error.problem)?;
-            understood(header.readable_by)?;
+            understood(vector, header.readable_by)?;
             let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
             if body.len() != header.body_len as usize || frame::body_crc(body) != header.body_crc {
                 return Err(Problem::BodyChecksum);
             }
             let entries = entries(body, header.entry_count)?;
-            return Ok(frame_header(&header, check, entries));
+            let json = frame_header(&header, check, entries);
+            return Ok(with_format(vector, json, header.readable_by));
         }
         What::Entries { count } => return entries(bytes, count),
         What::SegmentHeader => {
             let header = SegmentHeader::decode(bytes).map_err(|error| error.problem)?;
-            understood(header.version.readable_by)?;
-            return Ok(segment_header(&header));
+            let asked = header.version.readable_by;
+            understood(vector, asked)?;
+            return Ok(with_format(vector, segment_header(&header), asked));
         }
         What::Block { segment, offset } => {
             BlockHeader::decode(bytes, STORE, SegmentId(segment), offset)
                 .map(|block| block_of(&block))
         }
         What::Footer => Footer::decode(bytes).map(|footer| footer_of(&footer)),
-        What::Trailer { file_len } => Trailer::decode(bytes, file_len).map(|trailer| {
-            Json::Map(vec![
-                ("store_id", store_id(trailer.store)),
-                ("segment", trailer.segment.0.into()),
-                ("footer_offset", trailer.footer_offset.into()),
-                ("footer_len", trailer.footer_len.into()),
-                ("footer_crc", Json::hex(trailer.footer_crc.into())),
-                ("digest", Json::bytes(&trailer.digest)),
-            ])
-        }),
+        What::Trailer { file_len } => {
+            let trailer = Trailer::decode(bytes, file_len).map_err(|error| error.problem)?;
+            let asked = trailer.version.readable_by;
+            understood(vector, asked)?;
+            return Ok(with_format(vector, trailer_of(&trailer), asked));
+        }
         What::Catalogue { kind } => {
             CatalogueRecord::decode(kind, bytes).map(|record| catalogue(&record))
         }
@@ -127,6 +166,17 @@ fn segment_header(header: &SegmentHeader) -> Json {
         ("segment", header.segment.0.into()),
         ("class", Json::text(class(header.class))),
         ("created_ms", header.created_ms.into()),
+    ])
+}
+
+fn trailer_of(trailer: &Trailer) -> Json {
+    Json::Map(vec![
+        ("store_id", store_id(trailer.store)),
+        ("segment", trailer.segment.0.into()),
+        ("footer_offset", trailer.footer_offset.into()),
+        ("footer_len", trailer.footer_len.into()),
+        ("footer_crc", Json::hex(trailer.footer_crc.into())),
+        ("digest", Json::bytes(&trailer.digest)),
     ])
 }
 
@@ -446,62 +496,59 @@ fn described(vector: &Vector) -> Json {
     Json::Map(fields)
 }
 
-fn index(vectors: &[Vector]) -> String {
+fn index(set: &Set) -> String {
+    let vectors = set.vectors.iter().map(described);
     let index = Json::Map(vec![
-        ("format", Format::FIRST.0.into()),
-        ("state", Json::text("v1")),
+        ("format", set.format.0.into()),
+        ("state", Json::text(set.name)),
         ("store_id", store_id(STORE)),
-        (
-            "vectors",
-            Json::List(vectors.iter().map(described).collect()),
-        ),
+        ("vectors", Json::List(vectors.collect())),
     ]);
     index.pretty()
 }
 
 #[test]
 fn vectors_are_what_this_build_writes() {
-    let vectors = vectors();
-    let mut expected: BTreeSet<String> = vectors
-        .iter()
-        .map(|vector| format!("{}.bin", vector.name))
-        .collect();
-    assert_eq!(expected.len(), vectors.len(), "names are unique");
-    expected.insert("index.json".to_owned());
-    let found = fs::read_dir(directory()).unwrap();
-    let found: BTreeSet<_> = found
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    assert_eq!(found, expected);
-    for vector in &vectors {
-        let stored = fs::read(directory().join(format!("{}.bin", vector.name))).unwrap();
-        assert!(stored == vector.bytes, "{} changed", vector.name);
+    for set in sets() {
+        let names = set.vectors.iter();
+        let names = names.map(|vector| format!("{}.bin", vector.name));
+        let mut expected: BTreeSet<String> = names.collect();
+        assert_eq!(expected.len(), set.vectors.len(), "names are unique");
+        expected.insert("index.json".to_owned());
+        let found = fs::read_dir(set.directory()).unwrap();
+        let found = found.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(found.collect::<BTreeSet<_>>(), expected);
+        for vector in &set.vectors {
+            let path = set.directory().join(format!("{}.bin", vector.name));
+            let stored = fs::read(path).unwrap();
+            assert!(stored == vector.bytes, "{} changed", vector.name);
+        }
+        let stored = fs::read_to_string(set.directory().join("index.json")).unwrap();
+        assert!(stored == index(&set), "index.json of {} changed", set.name);
     }
-    let stored = fs::read_to_string(directory().join("index.json")).unwrap();
-    assert!(stored == index(&vectors), "index.json changed");
 }
 
 /// Names and bytes of all released vectors; the sum is written down once.
 #[test]
 fn released_vectors_never_change() {
-    let mut files: Vec<PathBuf> = fs::read_dir(directory())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    let mut all = Vec::new();
-    for path in files {
-        let bytes = fs::read(&path).unwrap();
-        all.extend_from_slice(path.file_name().unwrap().as_encoded_bytes());
-        all.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        all.extend_from_slice(&bytes);
+    for set in sets() {
+        let found = fs::read_dir(set.directory()).unwrap();
+        let mut files: Vec<PathBuf> = found.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let mut all = Vec::new();
+        for path in files {
+            let bytes = fs::read(&path).unwrap();
+            all.extend_from_slice(path.file_name().unwrap().as_encoded_bytes());
+            all.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            all.extend_from_slice(&bytes);
+        }
+        assert_eq!(payload_crc(&all), set.released, "{} is released", set.name);
     }
-    assert_eq!(payload_crc(&all), 3_099_215_145, "v1 is released");
 }
 
 #[test]
 fn vectors_are_read_or_refused_as_meant() {
-    for vector in vectors() {
+    for vector in sets().into_iter().flat_map(|set| set.vectors) {
         assert_eq!(read(&vector).err(), vector.refused, "{}", vector.name);
     }
 }

@@ -9,7 +9,7 @@ use turnleaf_format::{
 
 use super::{NOW_MS, SEGMENT, STORE, Vector, What, bad, good};
 
-fn record(name: &'static str, about: &'static str, record: &CatalogueRecord) -> Vector {
+pub(super) fn record(name: &'static str, about: &'static str, record: &CatalogueRecord) -> Vector {
     good(
         name,
         about,

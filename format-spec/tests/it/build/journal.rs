@@ -5,7 +5,7 @@ use turnleaf_format::frame::{FrameHeader, Position};
 use turnleaf_format::journal::{Begun, FRAMES_OFFSET, JournalHeader};
 use turnleaf_format::record::{Entry, Flags, Kind};
 use turnleaf_format::{
-    Generation, JournalChain, Ordinal, Problem, ThreadChain, ThreadId, ThreadNumber,
+    Generation, JournalChain, Ordinal, Problem, ThreadChain, ThreadId, ThreadNumber, Version,
 };
 
 use super::frame::{batch, frame, marker_at};
@@ -13,7 +13,7 @@ use super::{NOW_MS, STORE, V1, Vector, What, bad, encoded, good, reseal};
 
 const CAPACITY: usize = 12_288;
 
-fn journal_header() -> JournalHeader {
+pub(super) fn journal_header() -> JournalHeader {
     JournalHeader {
         version: V1,
         store: STORE,
@@ -169,18 +169,53 @@ struct Journal {
     chain: JournalChain,
 }
 
-fn journal() -> Journal {
-    let header = journal_header().encode();
+/// A file without frames.
+fn begun(header: &JournalHeader) -> Journal {
+    let copy = header.encode();
     let mut bytes = vec![0; CAPACITY];
-    bytes[..512].copy_from_slice(&header);
-    bytes[4_096..4_608].copy_from_slice(&header);
-    let generation = Generation(2);
-    let chain = JournalChain::start(STORE, generation);
-    let mut file = Journal {
+    bytes[..512].copy_from_slice(&copy);
+    bytes[4_096..4_608].copy_from_slice(&copy);
+    Journal {
         bytes,
         offsets: vec![8_192],
-        chain,
+        chain: JournalChain::start(STORE, header.generation),
+    }
+}
+
+/// A file of a header of that version: a frame of thread 0 with these entries, which asks for what
+/// the header asks for, one that asks for format 1, a marker.
+pub(super) fn of_lineages(version: Version, facts: &[Entry<'_>]) -> Vec<u8> {
+    let mut file = begun(&JournalHeader {
+        version,
+        begun: Begun::Full,
+        ..journal_header()
+    });
+    let place = |file: &Journal| Position {
+        generation: Generation(2),
+        offset: file.end() as u64,
     };
+    let mut header = FrameHeader {
+        readable_by: version.readable_by,
+        place: place(&file),
+        thread: ThreadNumber::CATALOGUE,
+        entry_count: u32::try_from(facts.len()).unwrap(),
+        durable_upto: place(&file),
+        epoch: 2,
+        journal_chain: file.chain,
+        ..batch()
+    };
+    file.put(&mut header, &encoded(facts));
+    let line = Entry::inline(Kind::LINE, Flags::NONE, NOW_MS, b"{}");
+    let at = place(&file);
+    file.push(5, 0, ThreadChain::START, at, &[line]);
+    let marker = marker_at(place(&file), file.chain);
+    file.put(&mut marker.clone(), &[]);
+    file.bytes
+}
+
+fn journal() -> Journal {
+    let generation = Generation(2);
+    let mut file = begun(&journal_header());
     let created = CatalogueRecord::StoreCreated {
         store: STORE,
         at_ms: NOW_MS,

@@ -3,6 +3,7 @@
 mod catalogue;
 mod frame;
 mod journal;
+mod lineage;
 mod record;
 mod segment;
 
@@ -43,6 +44,8 @@ pub(crate) struct Vector {
     pub(crate) what: What,
     pub(crate) bytes: Vec<u8>,
     pub(crate) refused: Option<Problem>,
+    /// What a reader of this format makes of it is said.
+    pub(crate) format: Format,
 }
 
 fn good(name: &'static str, about: &'static str, what: What, bytes: impl Into<Vec<u8>>) -> Vector {
@@ -52,6 +55,7 @@ fn good(name: &'static str, about: &'static str, what: What, bytes: impl Into<Ve
         what,
         bytes: bytes.into(),
         refused: None,
+        format: Format::FIRST,
     }
 }
 
@@ -71,6 +75,7 @@ fn bad(
         what: of.what,
         bytes,
         refused: Some(refused),
+        format: of.format,
     }
 }
 
@@ -80,7 +85,12 @@ fn reseal(bytes: &mut [u8], seed: &[u8], len: usize) {
     bytes[len - 4..len].copy_from_slice(&check.to_le_bytes());
 }
 
-/// All vectors.
+/// Vectors of format 2: what is not in format 1.
+pub(crate) fn of_lineages() -> Vec<Vector> {
+    lineage::vectors()
+}
+
+/// All vectors of format 1.
 pub(crate) fn vectors() -> Vec<Vector> {
     [
         journal::headers(),

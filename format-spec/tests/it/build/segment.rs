@@ -5,14 +5,14 @@ use turnleaf_format::record::{Entry, Flags, Kind};
 use turnleaf_format::segment::{
     BlockHeader, BlockRow, Class, Codec, Footer, RunRow, SegmentHeader, Trailer, section_crc,
 };
-use turnleaf_format::{Ordinal, Problem, SegmentId, ThreadChain, ThreadId, ThreadNumber};
+use turnleaf_format::{Ordinal, Problem, SegmentId, ThreadChain, ThreadId, ThreadNumber, Version};
 
 use super::{NOW_MS, SEGMENT, STORE, V1, Vector, What, bad, encoded, good, reseal};
 
 /// The entries of `lines()`, compressed once, so that vectors do not depend on a compressor.
 const LINES_ZST: &[u8] = include_bytes!("lines.zst");
 
-fn segment_header() -> SegmentHeader {
+pub(super) fn segment_header() -> SegmentHeader {
     SegmentHeader {
         version: V1,
         store: STORE,
@@ -36,6 +36,18 @@ fn block_header() -> BlockHeader {
     }
 }
 
+pub(super) fn trailer() -> Trailer {
+    Trailer {
+        version: V1,
+        store: STORE,
+        segment: SegmentId(SEGMENT),
+        footer_offset: 70_000,
+        footer_len: 128,
+        footer_crc: 0x4142_4344,
+        digest: std::array::from_fn(|at| u8::try_from(at).unwrap()),
+    }
+}
+
 pub(super) fn parts() -> Vec<Vector> {
     let header = segment_header().encode();
     let header = good("segment-header", "of a pack", What::SegmentHeader, header);
@@ -46,20 +58,11 @@ pub(super) fn parts() -> Vec<Vector> {
     let block = block_header().encode(STORE, SegmentId(SEGMENT));
     let block = good("block-header", "of a zstd block", what, block);
     let seed = [&STORE.0[..], &SEGMENT.to_le_bytes()].concat();
-    let trailer = Trailer {
-        version: V1,
-        store: STORE,
-        segment: SegmentId(SEGMENT),
-        footer_offset: 70_000,
-        footer_len: 128,
-        footer_crc: 0x4142_4344,
-        digest: std::array::from_fn(|at| u8::try_from(at).unwrap()),
-    };
     let trailer = good(
         "trailer",
         "of a file",
         What::Trailer { file_len: 70_224 },
-        trailer.encode(),
+        trailer().encode(),
     );
     let file = pack();
     let at = file.footer_offset;
@@ -378,6 +381,23 @@ fn catalogue_segment() -> Segment {
     let mut file = Segment::new(header);
     file.run(0, 0, ThreadChain::START, &[(&entries, None)], b"");
     file.finish()
+}
+
+/// A segment of the catalogue that holds such records.
+pub(super) fn of_lineages(version: Version, entries: &[Entry<'_>]) -> Vec<u8> {
+    let mut file = Segment::new(SegmentHeader {
+        version,
+        class: Class::Catalogue,
+        ..segment_header()
+    });
+    file.run(
+        0,
+        41,
+        ThreadChain(0x2122_2324_2526_2728),
+        &[(entries, None)],
+        b"",
+    );
+    file.finish().bytes
 }
 
 pub(super) fn files() -> Vec<Vector> {
