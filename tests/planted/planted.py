@@ -83,7 +83,8 @@ def build():
     env = dict(os.environ, CARGO_TARGET_DIR=planted)
     env.pop("CARGO_BUILD_BUILD_DIR", None)
     env.pop("TURNLEAF_BUG", None)
-    command = ["cargo", "test", "--locked", "--no-run", "--quiet", "--message-format=json",
+    command = ["cargo", "test", "--locked", "--no-run", "--quiet",
+               "--message-format=json-render-diagnostics",
                "--lib", "--test", "*"]
     for package in sorted({rig[1] for rig in RIGS}):
         command += ["-p", package]
