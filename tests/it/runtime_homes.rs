@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -171,21 +171,6 @@ fn items(store: &Store, thread: &str) -> Value {
     rows.map(|row| without(row, &ours)).collect()
 }
 
-/// Threads of one file that says all; the others are a matter of lineage.
-fn alone(rollouts: Vec<Rollout>) -> (Vec<Rollout>, usize) {
-    let mut files: BTreeMap<String, Vec<Rollout>> = BTreeMap::new();
-    for rollout in rollouts {
-        let of_thread = files.entry(rollout.thread().to_owned()).or_default();
-        of_thread.push(rollout);
-    }
-    let threads = files.len();
-    let is_alone =
-        |files: &Vec<Rollout>| files.len() == 1 && files[0].head["history_base"].is_null();
-    let alone: Vec<Rollout> = files.into_values().filter(is_alone).flatten().collect();
-    let lineage = threads - alone.len();
-    (alone, lineage)
-}
-
 /// What is odd about a rollout, its lines by themselves.
 fn oddities(rollout: &Path) -> Vec<AnomalyKind> {
     let text = fs::read_to_string(rollout).unwrap();
@@ -215,53 +200,107 @@ fn a_healthy_home_raises_no_alarm() {
     }
 }
 
+/// Threads of one file or several: reverted ones, forks, forks of forks, whichever file comes first.
 #[test]
-fn threads_of_one_file_are_served_as_the_runtime_served_them() {
-    let (mut compared, mut skipped) = (0, 0);
+fn threads_are_served_as_the_runtime_served_them() {
+    let mut compared = 0;
     for folder in homes() {
         let home = folder.join("home");
         let answers = fs::read(folder.join("expected.json")).unwrap();
         let answers: Value = serde_json::from_slice(&answers).unwrap();
-        let (rollouts, lineage) = alone(rollouts(&home));
-        skipped += lineage;
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        // Some copies of a home hold what the runtime had archived among the other rollouts.
-        let archived = by_id(answers["archived"].as_array().unwrap());
-        for rollout in &rollouts {
-            import(&store, rollout, archived.contains_key(rollout.thread()));
-        }
-        for (thread, name) in names(&home) {
-            if rollouts.iter().any(|rollout| rollout.thread() == thread) {
-                store.set_name(&thread, &name).unwrap();
+        let mut rollouts = rollouts(&home);
+        rollouts.sort_by(|a, b| a.path.cmp(&b.path));
+        for _ in ["oldest first", "newest first"] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            // Some copies of a home hold what the runtime had archived among the other rollouts.
+            let archived = by_id(answers["archived"].as_array().unwrap());
+            for rollout in &rollouts {
+                import(&store, rollout, archived.contains_key(rollout.thread()));
             }
-        }
-        let lists = [("threads", false), ("archived", true)];
-        for (list, archived) in lists {
-            let expected = by_id(answers[list].as_array().unwrap());
-            for (id, thread) in threads(&store, archived) {
-                let theirs = without(expected[&id].clone(), &NOT_COMPARED);
-                assert_eq!(without(thread, &NOT_COMPARED), theirs, "{id}");
+            for (thread, name) in names(&home) {
+                if rollouts.iter().any(|rollout| rollout.thread() == thread) {
+                    store.set_name(&thread, &name).unwrap();
+                }
             }
+            compare(&store, &answers);
+            compared += store.log_threads().len();
+            store.close().unwrap();
+            rollouts.reverse();
         }
-        for rollout in &rollouts {
-            let id = rollout.thread();
-            for (view, items) in [
-                ("notLoaded", ItemsView::NotLoaded),
-                ("summary", ItemsView::Summary),
-                ("full", ItemsView::Full),
-            ] {
-                let theirs = plain(&answers["turns"][id][view]);
-                assert_eq!(turns(&store, id, items), theirs, "{id}: turns, {view}");
-            }
-            // Of legacy threads the runtime serves no list of items.
-            if answers["items"][id].is_array() {
-                let theirs = plain(&answers["items"][id]);
-                assert_eq!(items(&store, id), theirs, "{id}: items");
-            }
-            compared += 1;
-        }
-        store.close().unwrap();
     }
-    println!("{compared} threads are equal, {skipped} of several files are not compared");
+    println!("{compared} threads are equal");
+}
+
+fn compare(store: &Store, answers: &Value) {
+    for (list, archived) in [("threads", false), ("archived", true)] {
+        let theirs = answers[list].as_array().unwrap();
+        let ours = threads(store, archived);
+        let ids: Vec<&String> = ours.keys().collect();
+        assert_eq!(ids, by_id(theirs).keys().collect::<Vec<_>>());
+        for (id, thread) in ours {
+            let ours = without(thread, &NOT_COMPARED);
+            // A thread of several files stands in the list of the runtime once for each.
+            let rows = theirs.iter().filter(|row| row["id"] == id.as_str());
+            let rows: Vec<Value> = rows
+                .map(|row| without(row.clone(), &NOT_COMPARED))
+                .collect();
+            // Of a thread that was reverted to its very beginning it keeps what it was called by and
+            // when it began.
+            let rollouts = store.rollouts(&id).unwrap();
+            let is_anew = |info: &turnleaf::RolloutInfo| info.is_current && info.base.is_none();
+            if rollouts.len() > 1 && rollouts.iter().any(is_anew) {
+                continue;
+            }
+            assert!(rows.contains(&ours), "{id}: {ours:#}\nis none of {rows:#?}");
+        }
+    }
+    for thread in store.log_threads() {
+        let id = &thread.id;
+        for (view, items) in [
+            ("notLoaded", ItemsView::NotLoaded),
+            ("summary", ItemsView::Summary),
+            ("full", ItemsView::Full),
+        ] {
+            let theirs = plain(&answers["turns"][id][view]);
+            let ours = shown_there(store, id, turns(store, id, items), &theirs, "id");
+            assert_eq!(ours, theirs, "{id}: turns, {view}");
+        }
+        // Of legacy threads the runtime serves no list of items.
+        if answers["items"][id].is_array() {
+            let theirs = plain(&answers["items"][id]);
+            let ours = shown_there(store, id, items(store, id), &theirs, "turnId");
+            assert_eq!(ours, theirs, "{id}: items");
+        }
+    }
+}
+
+/// What the runtime shows of our rows. It had lost its projection of the older files of a thread,
+/// and showed nothing, or not all, of what was inherited from those; the rest must be the same.
+fn shown_there(store: &Store, id: &str, ours: Value, theirs: &Value, turn_key: &str) -> Value {
+    let turns_of = |rows: &Value| -> BTreeSet<String> {
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| row[turn_key].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let rollouts = store.rollouts(id).unwrap();
+    let has_base = |info: &turnleaf::RolloutInfo| info.is_current && info.base.is_some();
+    if !rollouts.iter().any(has_base) {
+        return ours;
+    }
+    let mut own = Vec::new();
+    store.export(id, .., &mut own).unwrap();
+    let own = String::from_utf8(own).unwrap();
+    let begins: Vec<&str> = own
+        .lines()
+        .filter(|line| line.contains("task_started"))
+        .collect();
+    let missing = &turns_of(&ours) - &turns_of(theirs);
+    for turn in &missing {
+        let is_own = begins.iter().any(|line| line.contains(turn));
+        assert!(!is_own, "{id}: {turn} is its own");
+    }
+    let rows = ours.as_array().unwrap().iter();
+    let is_shown = |row: &&Value| !missing.contains(row[turn_key].as_str().unwrap());
+    rows.filter(is_shown).cloned().collect()
 }

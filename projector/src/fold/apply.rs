@@ -26,7 +26,7 @@ pub fn apply<R: Rows>(
     let first_at_ms = &mut state.meta.first_at_ms;
     *first_at_ms = first_at_ms.or(decoded.timestamp_ms);
     state.uncounted += u64::from(decoded.is_uncounted());
-    take_first_line(state, &decoded.effect);
+    let began_at_ms = take_first_line(state, &decoded.effect);
     match &decoded.effect {
         Effect::Blank | Effect::Pending => return Ok(()),
         Effect::Continued => {
@@ -78,6 +78,7 @@ pub fn apply<R: Rows>(
     }
     let is_own = check_upstream_ordinal(state, ordinal, decoded.upstream_ordinal);
     learn(state, ordinal, decoded, is_own);
+    state.meta.created_at_ms = began_at_ms.or(state.meta.created_at_ms);
     match state.mode() {
         Mode::Legacy if is_ghost(decoded) => Ok(()),
         Mode::Legacy => {

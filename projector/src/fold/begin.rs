@@ -20,19 +20,20 @@ pub fn go_on(state: &mut ThreadState, of_fork: bool) {
 }
 
 /// Takes the first line of a rollout that goes on from another one: a head there says anew what the
-/// thread is.
-pub(super) fn take_first_line(state: &mut ThreadState, effect: &Effect<'_>) {
+/// thread is. Returns when the thread began, which the head of a revert does not change.
+pub(super) fn take_first_line(state: &mut ThreadState, effect: &Effect<'_>) -> Option<i64> {
     let is_line = !matches!(
         effect,
         Effect::Metadata(_) | Effect::Blank | Effect::Pending
     );
     if !state.begins || !is_line {
-        return;
+        return None;
     }
     state.begins = false;
-    if matches!(effect, Effect::SessionMeta(_) | Effect::IncompleteHead(..)) {
-        state.head_at = None;
-        state.meta.id = None;
-        state.meta.created_at_ms = None;
+    if !matches!(effect, Effect::SessionMeta(_) | Effect::IncompleteHead(..)) {
+        return None;
     }
+    state.head_at = None;
+    state.meta.id = None;
+    state.meta.created_at_ms.take()
 }
