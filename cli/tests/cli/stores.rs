@@ -75,7 +75,7 @@ fn a_usage_error_is_told_once() {
         message.starts_with("unrecognized subcommand 'tail'"),
         "{message}"
     );
-    for later in ["search", "fork", "rollback", "metadata", "bench"] {
+    for later in ["search", "rescue", "metadata", "bench"] {
         assert_eq!(home.json(&[later, THREAD], 2)["error"]["code"], "invalid");
     }
 }
