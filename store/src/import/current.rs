@@ -19,10 +19,15 @@ pub(super) struct Imported<'a> {
     pub(super) id: &'a ThreadId,
     /// Plain bytes of its source that are records now.
     pub(super) source_bytes: u64,
+    /// Where the source lies.
+    pub(super) path: &'a str,
+    /// Length and time that identify it as it stands.
+    pub(super) identity: (u64, i64),
 }
 
 /// Whether the thread shows the rollout from now on, and did not before. It does where the source
-/// has grown, and the rollout is newer than what is shown. `yields` is asked where both have one
+/// has grown, and the rollout is newer than what is shown; or the source took the place of one of
+/// the same id that is shown. `yields` is asked where both have one
 /// id: whether the rollout that is shown, imported last from this place, stays.
 pub(super) fn takes_over(
     state: &State,
@@ -36,7 +41,9 @@ pub(super) fn takes_over(
     // What was imported to its end, and has not grown, was judged then; what was set since stays.
     let before = state.import_of(imported.rollout);
     let is_judged = |bytes, length| length > 0 && bytes >= imported.source_bytes;
-    if before.is_some_and(|before| is_judged(before.source_bytes, before.file_bytes)) {
+    if before.is_some_and(|before| is_judged(before.source_bytes, before.file_bytes))
+        && !took_the_place(state, imported, shown)
+    {
         return false;
     }
     if shown == imported.thread && is_blank(state, shown) {
@@ -53,6 +60,20 @@ pub(super) fn takes_over(
         (Some(new), Some(old)) if new != old => new > old,
         _ => imported.rollout > shown,
     }
+}
+
+/// Whether the file of the rollout that is shown was changed back to what the imported one holds.
+fn took_the_place(state: &State, imported: &Imported<'_>, shown: ThreadNumber) -> bool {
+    let is_there = |rollout| {
+        state
+            .import_of(rollout)
+            .filter(|at| at.path == imported.path)
+    };
+    let before = state.import_of(imported.rollout);
+    let is_known = before.is_some_and(|before| {
+        before.path == imported.path && (before.file_bytes, before.modified_ns) == imported.identity
+    });
+    state.rollout_id(shown) == Some(imported.id) && is_there(shown).is_some() && !is_known
 }
 
 /// Whether the first rollout of a thread waits for its file.

@@ -1,6 +1,7 @@
 //! Owns the question what an import of a source would come to. It writes nothing.
 
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
 
 use turnleaf_engine::format::record::{Flags, Kind};
@@ -95,21 +96,10 @@ impl<'s> Previewer<'s> {
             ImportOutcome::Done(found) => found,
             ImportOutcome::Skipped(skip) => return Ok(ImportOutcome::Skipped(skip)),
         };
-        let (mut added_records, mut continues) = (0, known.unterminated);
-        let mut is_continued = false;
-        loop {
-            match lines.next_line() {
-                Ok(None) => break,
-                Ok(Some(piece)) => {
-                    // A line may come in pieces, and the first may go on with one that is there.
-                    added_records += u64::from(!piece.more && !continues);
-                    is_continued |= continues;
-                    continues &= piece.more;
-                    lines.give_back(piece);
-                }
-                Err(error) => return Ok(ImportOutcome::Skipped(broken(&lines, error.to_string()))),
-            }
-        }
+        let (added_records, continues) = match rest(&mut lines, known.unterminated) {
+            Ok(counted) => counted,
+            Err(error) => return Ok(ImportOutcome::Skipped(broken(&lines, error.to_string()))),
+        };
         let (thread, records) = (id.to_string(), known.records - uncounted + added_records);
         if !known.lost.is_empty() {
             let imported = Imported {
@@ -135,7 +125,7 @@ impl<'s> Previewer<'s> {
             is_written_anew,
             records,
             added_records,
-            continues: is_continued,
+            continues,
             bytes,
         }))
     }
@@ -222,6 +212,20 @@ impl<'s> Previewer<'s> {
             known: target.known,
         }))
     }
+}
+
+/// Lines of the rest of a source, and whether it goes on with the one before it.
+fn rest(lines: &mut Lines<'_>, unterminated: bool) -> io::Result<(u64, bool)> {
+    let (mut added_records, mut continues) = (0, unterminated);
+    let mut is_continued = false;
+    while let Some(piece) = lines.next_line()? {
+        // A line may come in pieces, and the first may go on with one that is there.
+        added_records += u64::from(!piece.more && !continues);
+        is_continued |= continues;
+        continues &= piece.more;
+        lines.give_back(piece);
+    }
+    Ok((added_records, is_continued))
 }
 
 /// Which rollout a source would be.

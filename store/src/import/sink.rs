@@ -219,6 +219,8 @@ impl<'g, 's> Sink<'g, 's> {
             rollout: self.rollout,
             id: &self.rollout_id,
             source_bytes: self.consumed,
+            path: &self.path,
+            identity: self.identity,
         };
         let log = self.committer.lock();
         let takes_over = current::takes_over(log.state(), &imported, yields);

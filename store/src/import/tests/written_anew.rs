@@ -144,3 +144,29 @@ fn an_import_does_not_change_what_was_chosen() {
     imported(&store, &grown);
     assert!(shown(&store, T) == grown.bytes);
 }
+
+/// A file that was changed, and then put back as it was or cut off, is shown as it stands.
+#[test]
+fn a_file_that_was_put_back_is_shown() {
+    for cut in [0, 3] {
+        let (_dir, store) = store();
+        let old = file((T, None), 0, "", &["a"]);
+        imported(&store, &old);
+        imported(&store, &file((T, None), 0, "", &["b"]));
+        let bytes = &old.bytes[..old.bytes.len() - cut];
+        let source = ImportSource {
+            path: &old.name,
+            thread_hint: None,
+            plain: &mut &bytes[..],
+            file_bytes: bytes.len() as u64,
+            modified_ns: 8,
+            archived: false,
+        };
+        let done = store.import(source, &mut |_| {}).unwrap().done().unwrap();
+        assert_eq!((done.added_records, done.written_anew), (0, None));
+        assert!(shown(&store, T) == old.bytes);
+        let importer = store.importer().unwrap();
+        let current = importer.is_current(&old.name, bytes.len() as u64, 8);
+        assert!(current.is_some(), "it is not read again");
+    }
+}
