@@ -10,6 +10,7 @@ fails the run when it has become right, so that it is taken off the list.
 
 import argparse
 import glob
+import itertools
 import json
 import os
 import re
@@ -416,10 +417,63 @@ def healthy_homes(field):
         right("damage" not in text, "doctor raises no alarm", text)
 
 
+def reverted_thread(field):
+    """A thread in three files is one thread, in whatever order they come."""
+    thread = "019d0000-0000-7000-8000-%012x" % 1
+    made = os.path.join(field.made("01-reverted-thread"), "home", "sessions")
+    files = sorted(glob.glob(os.path.join(made, "**", "*.jsonl"), recursive=True))
+    for order in itertools.permutations(files):
+        shutil.rmtree(field.store, ignore_errors=True)
+        for path in order:
+            field.json("import", path)
+        turns = field.json("turns", thread, "--order", "asc")["turns"]
+        turns = [turn["id"] for turn in turns]
+        right(turns == ["turn-1", "turn-3", "turn-4"], "what was reverted is gone", order, turns)
+        said = field.json("import", made)
+        right((said["added_records"], said["remarks"]) == (0, []), "and again is nothing", said)
+
+
+def fork_by_reference(field):
+    """A fork shows what it inherits as soon as that is there, and says so until then."""
+    child = "019d0000-0000-7000-8000-%012x" % 3
+    files = sorted(glob.glob(os.path.join(field.made("02-fork-by-reference"), "in", "*")))
+    said = field.json("import", files[1])
+    right("not in the store" in said["remarks"][0]["reason"], "the parent is missed", said)
+    field.json("import", files[0])
+    turns = field.json("turns", child, "--order", "asc")["turns"]
+    turns = [turn["id"] for turn in turns]
+    right(turns == ["turn-1", "turn-3"], "it shows what it inherits", turns)
+
+
+def rewritten_file(field):
+    """A file that was written anew is taken as it stands, and what was before is kept."""
+    made, path = field.made("07-rewritten-file"), field.path("x.jsonl")
+    for name in ["1-first", "3-rewound-and-regrown", "4-middle-changed-same-size", "1-first"]:
+        shutil.copyfile(os.path.join(made, name + ".jsonl"), path)
+        thread = field.json("import", path) and field.json("threads")["threads"][0]["id"]
+        with open(path, "rb") as file:
+            right(field.done("export", thread) == file.read(), "%s is shown" % name)
+
+
+def migrated_in_place(field):
+    """A thread goes on growing behind the migration of its file."""
+    made, path = field.made("21-migrated-in-place"), field.path("x.jsonl")
+    for name in ["1-legacy", "2-migrated", "3-migrated-and-continued"]:
+        shutil.copyfile(os.path.join(made, name + ".jsonl"), path)
+        field.json("import", path)
+    thread = field.json("threads")["threads"][0]["id"]
+    turns = field.json("turns", thread, "--order", "asc")["turns"]
+    turns = [turn["id"] for turn in turns]
+    right(turns == ["t-1", "t-2", "t-3"], "the third turn is there", turns)
+
+
 CASES = {
     "00-healthy-homes": healthy_homes,
+    "01-reverted-thread": reverted_thread,
+    "02-fork-by-reference": fork_by_reference,
     "05-no-locks": no_locks,
     "04-big-compaction": big_compaction,
+    "07-rewritten-file": rewritten_file,
     "08-journal-growth": journal_growth,
     "11-session-index": session_index,
     "12-codex-home": codex_home,
@@ -427,6 +481,7 @@ CASES = {
     "15-meta-of-another-shape": incomplete_heads,
     "16-full-disk": full_disk,
     "18-cwd-filter": directories,
+    "21-migrated-in-place": migrated_in_place,
     "22-guardian": sources,
     "25-damaged-segment": damaged_segment,
     "27-context-after-accepted-loss": accepted_loss,

@@ -14,6 +14,7 @@ mod stopped;
 mod store;
 mod store_import;
 mod store_imports;
+mod store_lineages;
 mod store_reads;
 mod unread;
 mod unread_store;
