@@ -27,8 +27,8 @@ pub(super) struct Imported<'a> {
 
 /// Whether the thread shows the rollout from now on, and did not before. It does where the source
 /// has grown, and the rollout is newer than what is shown; or the source took the place of one of
-/// the same id that is shown. `yields` is asked where both have one
-/// id: whether the rollout that is shown, imported last from this place, stays.
+/// the same id that is shown. `yields` is asked where both have one id: whether the rollout that
+/// is shown, imported last from this place, stays.
 pub(super) fn takes_over(
     state: &State,
     imported: &Imported<'_>,
@@ -56,7 +56,7 @@ pub(super) fn takes_over(
         let place = state.import_of(shown).map(|import| import.path.as_str());
         return !yields(place);
     }
-    match (made_ms(imported.id), made_ms(shown_id)) {
+    match (in_time(imported.id), in_time(shown_id)) {
         (Some(new), Some(old)) if new != old => new > old,
         _ => imported.rollout > shown,
     }
@@ -71,7 +71,8 @@ fn took_the_place(state: &State, imported: &Imported<'_>, shown: ThreadNumber) -
     };
     let before = state.import_of(imported.rollout);
     let is_known = before.is_some_and(|before| {
-        before.path == imported.path && (before.file_bytes, before.modified_ns) == imported.identity
+        let identity = (before.file_bytes, before.modified_ns);
+        before.path == imported.path && identity == imported.identity && identity.1 != 0
     });
     state.rollout_id(shown) == Some(imported.id) && is_there(shown).is_some() && !is_known
 }
@@ -96,14 +97,11 @@ fn is_blank(state: &State, rollout: ThreadNumber) -> bool {
     read.is_ok() && is_blank
 }
 
-/// When a UUIDv7 was made, Unix milliseconds.
-fn made_ms(id: &ThreadId) -> Option<u64> {
+/// A UUIDv7, whose bytes are in the order of time; where two were made at once, those of any order of
+/// their files are in one order all the same.
+fn in_time(id: &ThreadId) -> Option<[u8; 16]> {
     let bytes = uuid(id.as_str())?;
-    if bytes[6] >> 4 != 7 {
-        return None;
-    }
-    let [a, b, c, d, e, f, ..] = bytes;
-    Some(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    (bytes[6] >> 4 == 7).then_some(bytes)
 }
 
 /// A record that names a thread.

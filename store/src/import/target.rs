@@ -43,8 +43,9 @@ pub(super) fn namesakes(state: &State, thread: ThreadNumber, id: &ThreadId) -> V
 }
 
 impl Store {
-    /// Finds the rollout of a source, and passes by what the store holds of it. Where there is
-    /// none, the source begins again.
+    /// Finds the rollout of a source, and passes by what the store holds of it. One that has no
+    /// lines yet takes any source that is none of the others. Where there is none, the source
+    /// begins again.
     ///
     /// Cost: reads what the store holds of each rollout of that id, up to where it differs.
     pub(super) fn target(
@@ -56,8 +57,13 @@ impl Store {
     ) -> Result<ImportOutcome<Target>, Error> {
         let look = |state: &State| namesakes(state, thread, rollout_id);
         let named = self.source.with(look);
+        let mut empty = None;
         for rollout in &named {
             match self.compare(*rollout, id, lines, progress)? {
+                // A crash may have left it without what it was made for.
+                Compared::Prefix(known) if lines.at() == 0 => {
+                    empty.get_or_insert((*rollout, known));
+                }
                 Compared::Prefix(known) => {
                     return Ok(ImportOutcome::Done(Target {
                         rollout: Some(*rollout),
@@ -73,9 +79,14 @@ impl Store {
                 Compared::Skip(skip) => return Ok(ImportOutcome::Skipped(skip)),
             }
         }
+        let (rollout, known) = match empty {
+            Some((rollout, known)) => (Some(rollout), known),
+            None => (None, Known::default()),
+        };
         Ok(ImportOutcome::Done(Target {
+            rollout,
+            known,
             namesakes: named,
-            ..Target::empty(None)
         }))
     }
 }

@@ -1,7 +1,7 @@
 //! Imports of a thread in several files and of a fork: a power cut at every call leaves beginnings of
 //! the files, and another import has it all, each file once.
 
-use turnleaf::{ImportSource, Options, Store};
+use turnleaf::{ImportSource, Options, Ordinal, Store};
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
 use turnleaf_tests::stores::open_store;
 
@@ -97,7 +97,8 @@ fn own(store: &Store) -> Vec<Vec<u8>> {
 
 fn shown(store: &Store, thread: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    store.export(thread, .., &mut out).expect("it is there");
+    let written = store.export(thread, Ordinal(0).., &mut out);
+    written.expect("it is there");
     out
 }
 

@@ -9,8 +9,9 @@ use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use super::*;
 
 pub(super) const T: &str = "019d0000-0000-7000-8000-000000000001";
-const B1: &str = "019d0001-0000-7000-8000-0000000000b1";
-const B2: &str = "019d0002-0000-7000-8000-0000000000b2";
+const B1: &str = "019d0000-0001-7000-8000-0000000000b1";
+/// Made in the same millisecond.
+const B2: &str = "019d0000-0001-7000-8000-0000000000b2";
 const CHILD: &str = "019d0003-0000-7000-8000-000000000003";
 const TIME: &str = "2026-01-01T00:00:00.000Z";
 
