@@ -155,22 +155,7 @@ pub(crate) enum Command {
         text: String,
     },
     /// Make a new thread that goes on from a thread, or from a part of it. Copies nothing.
-    Fork {
-        /// The thread's id, or a beginning of it that no other thread has.
-        thread: String,
-        /// The id of the new thread; a new UUID otherwise.
-        #[arg(long, value_name = "ID")]
-        id: Option<String>,
-        /// Up to where this turn begins.
-        #[arg(long, value_name = "TURN", conflicts_with_all = ["through_turn", "at"])]
-        before_turn: Option<String>,
-        /// Up to the end of this turn.
-        #[arg(long, value_name = "TURN", conflicts_with = "at")]
-        through_turn: Option<String>,
-        /// So many records.
-        #[arg(long, value_name = "ORD")]
-        at: Option<u64>,
-    },
+    Fork(ForkArgs),
     /// Take a thread back to where a turn begins. What it showed is kept, as a rollout of it.
     Revert {
         /// The thread's id, or a beginning of it that no other thread has.
@@ -262,6 +247,25 @@ pub(crate) struct ImportArgs {
     /// Say what would be imported; write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What is forked, and up to where.
+#[derive(Debug, Args)]
+pub(crate) struct ForkArgs {
+    /// The thread's id, or a beginning of it that no other thread has.
+    pub(crate) thread: String,
+    /// The id of the new thread; a new UUID otherwise.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Up to where this turn begins.
+    #[arg(long, value_name = "TURN", conflicts_with_all = ["through_turn", "at"])]
+    pub(crate) before_turn: Option<String>,
+    /// Up to the end of this turn.
+    #[arg(long, value_name = "TURN", conflicts_with = "at")]
+    pub(crate) through_turn: Option<String>,
+    /// So many records.
+    #[arg(long, value_name = "ORD")]
+    pub(crate) at: Option<u64>,
 }
 
 /// Filters and order of a list of threads.

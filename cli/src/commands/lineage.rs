@@ -3,33 +3,28 @@
 use serde_json::Value;
 use turnleaf::{ForkPoint, Ordinal, Reverted, RolloutInfo, Store};
 
-use crate::args::Global;
+use crate::args::{ForkArgs, Global};
 use crate::commands::lifecycle::{described, tell};
 use crate::commands::{closing, open_existing, thread_id};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 
 /// The point of a fork; the arguments exclude each other.
-pub(crate) fn point(before: Option<String>, through: Option<String>, at: Option<u64>) -> ForkPoint {
-    let turn = before.map(ForkPoint::BeforeTurn);
-    let turn = turn.or(through.map(ForkPoint::ThroughTurn));
-    let point = turn.or(at.map(|at| ForkPoint::AtOrdinal(Ordinal(at))));
+fn point(args: &ForkArgs) -> ForkPoint {
+    let turn = args.before_turn.clone().map(ForkPoint::BeforeTurn);
+    let turn = turn.or(args.through_turn.clone().map(ForkPoint::ThroughTurn));
+    let point = turn.or(args.at.map(|at| ForkPoint::AtOrdinal(Ordinal(at))));
     point.unwrap_or(ForkPoint::Latest)
 }
 
-pub(crate) fn fork(
-    global: &Global,
-    thread: &str,
-    id: Option<String>,
-    point: &ForkPoint,
-) -> Result<Outcome, Failure> {
+pub(crate) fn fork(global: &Global, args: &ForkArgs) -> Result<Outcome, Failure> {
     closing(open_existing(global)?, |store| {
-        let thread = &thread_id(store, thread)?;
-        let id = match id {
-            Some(id) => id,
+        let thread = &thread_id(store, &args.thread)?;
+        let id = match &args.id {
+            Some(id) => id.clone(),
             None => store.new_thread_id()?,
         };
-        let forked = store.fork(thread, &id, point)?;
+        let forked = store.fork(thread, &id, &point(args))?;
         let line = format!(
             "{} goes on behind {} records of {thread}",
             forked.thread, forked.inherited

@@ -73,16 +73,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Show { thread, .. } => pages::show(&global, &thread),
         Command::Context { thread, ordinals } => export::context(&global, &thread, ordinals),
         Command::Name { thread, text } => upkeep::name(&global, &thread, &text),
-        Command::Fork {
-            thread,
-            id,
-            before_turn,
-            through_turn,
-            at,
-        } => {
-            let point = lineage::point(before_turn, through_turn, at);
-            lineage::fork(&global, &thread, id, &point)
-        }
+        Command::Fork(args) => lineage::fork(&global, &args),
         Command::Revert {
             thread,
             before_turn,
@@ -93,20 +84,24 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Delete { thread } => lifecycle::delete(&global, &thread),
         Command::Tour(args) => tour::run(&global, &args),
         Command::RebuildIndex => upkeep::rebuild_index(&global),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "turnleaf", &mut script);
-            print_bytes(&script)?;
-            Ok(Outcome::Done)
-        }
-        Command::Man => {
-            let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            rendered.map_err(Failure::io("render the page"))?;
-            print_bytes(&page)?;
-            Ok(Outcome::Done)
-        }
+        Command::Completions { shell } => completions(shell),
+        Command::Man => man(),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Outcome, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "turnleaf", &mut script);
+    print_bytes(&script)?;
+    Ok(Outcome::Done)
+}
+
+fn man() -> Result<Outcome, Failure> {
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+    rendered.map_err(Failure::io("render the page"))?;
+    print_bytes(&page)?;
+    Ok(Outcome::Done)
 }
 
 /// The store's directory.

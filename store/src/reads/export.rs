@@ -10,11 +10,15 @@ use turnleaf_engine::{Damage, Options, ReadError, Reader, Snapshot, State};
 use crate::error::Error;
 use crate::open::Store;
 
+/// Looks a rollout up in a state of the log.
+type Look = fn(&State, ThreadNumber) -> Option<Reader>;
+
 impl Store {
     /// Writes the exact bytes that were imported or appended, of a range of a thread's records. A
     /// range without a beginning begins with the thread's own records: what the rollout that it
-    /// shows inherits from others is in theirs. Records of our own are left out. Damage is passed by and noted in [`Store::damage_seen`].
-    /// Says how many bytes were written. What is appended meanwhile is not in it.
+    /// shows inherits from others is in theirs. Records of our own are left out. Damage is passed
+    /// by and noted in [`Store::damage_seen`]. Says how many bytes were written. What is appended
+    /// meanwhile is not in it.
     ///
     /// Cost: reads those records once, in order; memory does not grow with them. Needs no index.
     ///
@@ -79,7 +83,7 @@ impl Store {
 
     fn export_range(
         &self,
-        (number, look): (ThreadNumber, fn(&State, ThreadNumber) -> Option<Reader>),
+        (number, look): (ThreadNumber, Look),
         mut reader: Reader,
         (first, end): (Ordinal, Ordinal),
         out: &mut dyn Write,
