@@ -97,8 +97,8 @@ fn is_blank(state: &State, rollout: ThreadNumber) -> bool {
     read.is_ok() && is_blank
 }
 
-/// A UUIDv7, whose bytes are in the order of time; where two were made at once, those of any order of
-/// their files are in one order all the same.
+/// A UUIDv7, whose bytes are in the order of time; two that were made at once have one order,
+/// whatever that of their files.
 fn in_time(id: &ThreadId) -> Option<[u8; 16]> {
     let bytes = uuid(id.as_str())?;
     (bytes[6] >> 4 == 7).then_some(bytes)
