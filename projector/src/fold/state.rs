@@ -54,6 +54,9 @@ pub struct ThreadState {
     pub declared: Option<Mode>,
     /// Ordinal of the first `session_meta`.
     pub head_at: Option<At>,
+    /// How many records were inherited when the first one was taken: a base that is found later
+    /// puts others before them.
+    pub inherited: u64,
     /// A rollout goes on from another one, and its first line is still to come.
     pub begins: bool,
     /// Host family of the thread's own directory.

@@ -182,7 +182,10 @@ impl Store {
         }
         drop(rows);
         let mut applied = row.applied_end;
-        if !self.may_continue(id, reader, applied, row.chain) {
+        // A base that was found since puts its records before those that were applied.
+        let is_same_lineage =
+            applied.0 == 0 || state_of(&row, number)?.inherited == reader.inherited_end().0;
+        if !is_same_lineage || !self.may_continue(id, reader, applied, row.chain) {
             let mut batch = index.writer()?;
             batch.remove_thread(number);
             batch.commit(false)?;
@@ -454,8 +457,12 @@ fn apply_notes(
     batch.commit(false).ok()
 }
 
-/// Tells the fold where a rollout goes on from another one. A batch ends there.
+/// Tells the fold where a lineage begins, and where in it a rollout goes on from another one. A
+/// batch ends there.
 pub(crate) fn go_on(state: &mut ThreadState, reader: &Reader, at: Ordinal) {
+    if at == Ordinal(0) {
+        state.inherited = reader.inherited_end().0;
+    }
     if let Some(from) = reader.goes_on_at(at) {
         fold::go_on(state, from == GoesOn::OtherThread);
     }

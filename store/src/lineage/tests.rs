@@ -179,6 +179,53 @@ fn a_revert_takes_turns_back_and_keeps_the_name() {
     assert_eq!(Store::open(&path).unwrap().log_threads().len(), 0);
 }
 
+/// The index of what was shown without its base is not gone on with.
+#[test]
+fn a_base_that_is_found_later_is_shown() {
+    let (dir, store) = store();
+    for number in 20..60 {
+        append(
+            &store,
+            A,
+            &turn(number, &format!("t{number}"), "said for long"),
+        );
+    }
+    let committer = store.source.owner().unwrap();
+    let id = |id: &str| turnleaf_engine::format::ThreadId::parse(id).unwrap();
+    store.create_thread(B).unwrap();
+    let thread = store.source.find_thread(B).unwrap();
+    let awaited = turnleaf_engine::format::catalogue::Awaited {
+        id: id(A),
+        stated_end: 124,
+        stated_bytes: 0,
+    };
+    let mut log = committer.lock();
+    let origin = Some(turnleaf_engine::Origin::Awaited(awaited));
+    let (rollout, ticket) = log.stage_rollout(thread, &id("r"), origin, true).unwrap();
+    committer.settle(log, ticket).unwrap();
+    append(&store, B, &turn(8, "t8", "said behind it"));
+    append(&store, B, &turn(9, "t9", "said behind it"));
+    assert_eq!(turn_ids(&store, B), "t8 t9");
+    // Within a run the chain is not known without reading.
+    store.seal_all().unwrap();
+    let (_, reader) = store.source.find(A).unwrap();
+    let base = reader.base_at(Ordinal(124)).unwrap().unwrap();
+    let mut log = committer.lock();
+    let ticket = log.stage_origin(rollout, turnleaf_engine::Origin::Base(base));
+    committer.settle(log, ticket.unwrap()).unwrap();
+    let check = |store: &Store| {
+        let shown = turn_ids(store, B);
+        assert!(
+            shown.starts_with("t1 t2 t3 t20") && shown.ends_with("t57 t8 t9"),
+            "{shown}"
+        );
+        assert!(store.verify(None, &mut |_| {}).unwrap().is_ok());
+    };
+    check(&store);
+    store.close().unwrap();
+    check(&Store::open(&dir.path().join("store")).unwrap());
+}
+
 /// What a lineage shows is what its records would show in one piece: for forks and reverts at any
 /// record, and for forks of those.
 #[test]
