@@ -106,8 +106,8 @@ impl Log {
     /// # Errors
     /// [`AppendError::NoThread`] where the rollout or the base is not there, or the base ends
     /// before the cut, or goes on from the rollout itself; [`AppendError::Exists`] where a base is
-    /// known; [`AppendError::Busy`] while a deletion of the base's thread, or another fact about
-    /// it, is staged.
+    /// known; [`AppendError::Busy`] while a deletion of the base's thread, another fact about it, or
+    /// what the rollout goes on from is staged.
     pub fn stage_origin(
         &mut self,
         rollout: ThreadNumber,
@@ -117,16 +117,22 @@ impl Log {
         if self.state.catalogue.base(rollout).is_some() {
             return Err(AppendError::Exists);
         }
+        if self.staging.origins.contains_key(&rollout) {
+            return Err(AppendError::Busy);
+        }
         let mut of = vec![rollout];
+        let mut base_of = None;
         if let Origin::Base(base) = &origin {
             self.may_be_a_base(*base)?;
-            if self.state.goes_on_from(base.rollout, rollout) {
+            if self.will_go_on_from(base.rollout, rollout) {
                 return Err(AppendError::NoThread);
             }
+            base_of = Some(base.rollout);
             of.push(base.rollout);
         }
         let record = self.origin_record(rollout, origin);
         let ticket = self.stage_catalogue(&[record]);
+        self.staging.origins.insert(rollout, (base_of, ticket));
         of.into_iter().for_each(|of| self.stage_fact_of(of, ticket));
         Ok(ticket)
     }
@@ -154,6 +160,14 @@ impl Log {
         }]);
         self.stage_fact_of(thread, ticket);
         Ok(Some(ticket))
+    }
+
+    /// Whether a rollout is another one, or goes on from it once what is staged is durable.
+    fn will_go_on_from(&self, rollout: ThreadNumber, other: ThreadNumber) -> bool {
+        let durable = |rollout| self.state.catalogue.base(rollout).map(|base| base.rollout);
+        let staged = |rollout| self.staging.origins.get(&rollout)?.0;
+        let next = |rollout: &ThreadNumber| durable(*rollout).or_else(|| staged(*rollout));
+        std::iter::successors(Some(rollout), next).any(|at| at == other)
     }
 
     /// Whether a rollout can be a base up to that end, now and when what is staged is durable.

@@ -101,7 +101,7 @@ pub(super) struct StagedThread {
 
 /// What waits for a commit, and what became of what did.
 ///
-/// INVARIANT: `threads` and `creations` describe frames of the two queues, or of the group in
+/// INVARIANT: `threads`, `creations` and `origins` describe frames of the two queues, or of the group in
 /// flight, and nothing that is settled. After a failure nothing is staged any more.
 #[derive(Debug, Default)]
 pub(super) struct Staging {
@@ -113,6 +113,8 @@ pub(super) struct Staging {
     pub(super) threads: HashMap<ThreadNumber, StagedThread>,
     /// Threads whose creation is staged.
     pub(super) creations: HashMap<ThreadId, (ThreadNumber, Ticket)>,
+    /// Rollouts of which it is staged what they go on from: that, and its ticket.
+    pub(super) origins: HashMap<ThreadNumber, (Option<ThreadNumber>, Ticket)>,
     /// Whether a fact is staged that may use the disk reserve.
     pub(super) may_use_reserve: bool,
 }
@@ -163,6 +165,8 @@ impl Staging {
             });
             self.creations
                 .retain(|_, (_, ticket)| ticket.count > settled.1);
+            self.origins
+                .retain(|_, (_, ticket)| ticket.count > settled.1);
         }
     }
 
@@ -176,6 +180,7 @@ impl Staging {
     /// Forgets which threads something was staged of, and returns them.
     fn take_threads(&mut self) -> impl Iterator<Item = ThreadNumber> + use<> {
         self.creations.clear();
+        self.origins.clear();
         std::mem::take(&mut self.threads).into_keys()
     }
 }

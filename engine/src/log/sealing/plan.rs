@@ -77,17 +77,19 @@ impl Log {
     /// A plan for new segments that are published together.
     ///
     /// # Panics
-    /// When a part begins or ends in the middle of what the journal holds: a run behind records
-    /// that no run holds, or half a frame, would show a record twice or none. [S:thread-1]
+    /// When a part begins behind records that no run holds, or ends within a frame: such a run would
+    /// show a record twice or none. [S:thread-1]
     pub(crate) fn plan_of(&mut self, next: Next) -> SealPlan {
         let mut reached: BTreeMap<ThreadNumber, &Part> = BTreeMap::new();
         for part in next.iter().flat_map(|(_, parts)| parts) {
             let before = reached.insert(part.thread(), part).map(|part| part.end);
-            let follows = part.takes_all_before() || before == Some(part.from);
+            let follows = part.follows_the_runs() || before == Some(part.from);
             assert!(follows, "a part begins behind what only the journal holds");
         }
-        let divides = |part: &&Part| part.reader.view.divides_a_frame(part.end);
-        assert!(!reached.values().any(divides), "a part ends within a frame");
+        assert!(
+            !reached.values().any(|part| part.divides_a_frame()),
+            "a part ends within a frame"
+        );
         let planned = next.into_iter().map(|(class, parts)| Planned {
             segment: self.state.catalogue.next_segment(),
             class,

@@ -71,10 +71,16 @@ impl Part {
         self.reader.view.thread
     }
 
-    /// Whether the journal holds nothing of the thread before it.
-    pub(crate) fn takes_all_before(&self) -> bool {
-        let first = self.reader.view.frames.first();
-        first.is_none_or(|frame| self.from <= frame.first)
+    /// Whether runs hold all of the thread before it, but for what was given up, or what stands in
+    /// the journal in the place of a run that is lost.
+    pub(crate) fn follows_the_runs(&self) -> bool {
+        self.from <= self.reader.view.sealed().0
+    }
+
+    /// Whether it takes a part of a frame, and leaves the rest.
+    pub(crate) fn divides_a_frame(&self) -> bool {
+        let view = &self.reader.view;
+        self.end > view.sealed().0 && view.divides_a_frame(self.end)
     }
 
     /// What the segment that holds the part replaces.

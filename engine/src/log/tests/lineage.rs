@@ -210,6 +210,41 @@ fn a_base_is_found_later() {
     check(&home.open(), r, "f0 f1 r2");
 }
 
+/// What is staged may be of another caller: neither becomes durable together with what contradicts
+/// it.
+#[test]
+fn origins_that_are_staged_together_agree() {
+    let home = home();
+    let mut log = home.open();
+    let (a, b) = (thread(&mut log, "a"), thread(&mut log, "b"));
+    append(&mut log, a, &[b"a0"]);
+    append(&mut log, b, &[b"b0"]);
+    let mut rollouts = Vec::new();
+    for of in [a, b] {
+        let staged = log.stage_rollout(of, &id("r"), None, false);
+        let rollout = durable(&mut log, staged);
+        append(&mut log, rollout, &[b"r0"]);
+        rollouts.push(rollout);
+    }
+    let [first, second] = rollouts[..] else {
+        panic!("two")
+    };
+    let (on_first, on_second) = (base(&log, first, 1), base(&log, second, 1));
+    let (on_a, on_b) = (base(&log, a, 1), base(&log, b, 1));
+    log.stage_origin(first, Origin::Base(on_b)).unwrap();
+    let again = log.stage_origin(first, Origin::Base(on_a));
+    assert_eq!(again, Err(AppendError::Busy));
+    log.commit_all();
+    // A circle of two, of which neither is durable yet.
+    let staged = log.stage_origin(second, Origin::Base(on_first));
+    staged.unwrap();
+    let circle = log.stage_origin(a, Origin::Base(on_second));
+    assert_ne!(circle.map(drop), Ok(()));
+    log.commit_all();
+    assert!(!log.is_stopped());
+    assert_eq!(lines(&log, second), "b0 r0 r0");
+}
+
 #[test]
 fn an_older_rollout_is_shown_again() {
     let home = home();
