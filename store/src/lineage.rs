@@ -6,13 +6,19 @@ use std::num::NonZeroUsize;
 use turnleaf_engine::format::catalogue::Base;
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_engine::{NewRecord, Origin, Reader, State};
+use turnleaf_engine::{Log, NewRecord, Origin, Reader, State};
 use turnleaf_projector::index::{Anchor, Order, PageRequest};
 
 use crate::append::name_patch;
 use crate::error::Error;
 use crate::index::catch_up::{CaughtUp, thread_state};
 use crate::open::Store;
+
+/// How often a revert is tried where others change the thread meanwhile.
+const TRIES: u32 = 64;
+
+/// Where a lineage is cut, and the lineage.
+type Cut = (Ordinal, Reader);
 
 /// Up to where a fork goes on from a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +122,7 @@ impl Store {
         let at = committer.now_ms();
         log.set_now(at);
         let (thread, _) = log.stage_fork(&parsed, base).map_err(refused)?;
-        // In the same commit, so that the fork never shows the name of the other thread.
+        // What the catalogue says of a base, for whoever looks at the records alone.
         let patch = serde_json::json!({ "forked_from": of, "at_ms": at }).to_string();
         let staged = log.stage(thread, None, &[own_record(&patch, at)]);
         committer.settle(log, staged.map_err(refused)?.ticket)?;
@@ -151,8 +157,8 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] for the thread or the turn; I/O.
     pub fn revert(&self, id: &str, before_turn: &str) -> Result<Reverted, Error> {
-        let (cut, reader) = self.cut_at(id, &ForkPoint::BeforeTurn(before_turn.to_owned()))?;
-        self.revert_to(id, cut, &reader)
+        let point = ForkPoint::BeforeTurn(before_turn.to_owned());
+        self.revert_to(id, &|| self.cut_at(id, &point))
     }
 
     /// Takes back the newest turns of a thread, as [`Store::revert`] does; all of them where there
@@ -164,7 +170,7 @@ impl Store {
         let Some(limit) = NonZeroUsize::new(turns) else {
             return Err(Error::BadArgument("no turn is to be taken back"));
         };
-        let (cut, reader) = self.with_thread(id, |now| {
+        let cut = |now: &CaughtUp| {
             let newest = PageRequest {
                 anchor: None,
                 order: Order::Descending,
@@ -173,11 +179,32 @@ impl Store {
             let page = now.rows.turns_page(now.number, &newest)?;
             let cut = page.rows.last().map_or(now.end, |(first, _)| *first);
             Ok((cut, now.reader.clone()))
-        })?;
-        self.revert_to(id, cut, &reader)
+        };
+        self.revert_to(id, &|| self.with_thread(id, cut))
     }
 
-    fn revert_to(&self, id: &str, cut: Ordinal, reader: &Reader) -> Result<Reverted, Error> {
+    /// Takes a thread back to a cut, which is looked up anew where others change the thread
+    /// meanwhile.
+    fn revert_to(&self, id: &str, cut: &dyn Fn() -> Result<Cut, Error>) -> Result<Reverted, Error> {
+        for _ in 0..TRIES {
+            let (cut, reader) = cut()?;
+            if let Some(rollout) = self.try_revert(id, cut, &reader)? {
+                return Ok(Reverted {
+                    rollout: rollout.to_string(),
+                    inherited: cut,
+                });
+            }
+        }
+        Err(Error::Overtaken(id.to_owned()))
+    }
+
+    /// `None` where the thread is not any more what the reader shows.
+    fn try_revert(
+        &self,
+        id: &str,
+        cut: Ordinal,
+        reader: &Reader,
+    ) -> Result<Option<ThreadId>, Error> {
         let base = reader.base_at(cut).map_err(Error::of_read(id))?;
         let before = self.index.with(|index| {
             let now = self.catch_up(index, id)?;
@@ -194,23 +221,33 @@ impl Store {
         if let Some(of_base) = of_base.filter(|of_base| *of_base != thread) {
             log = committer.wait_for_facts(log, of_base);
         }
+        if !is_as_read(&log, thread, reader) {
+            return Ok(None);
+        }
         let at = committer.now_ms();
         log.set_now(at);
         let rollout = new_id(at);
         let origin = base.map(Origin::Base);
-        let staged = log.stage_rollout(thread, &rollout, origin, true);
+        let staged = log.stage_rollout(thread, &rollout, origin, false);
         let (number, _) = staged.map_err(refused)?;
-        // A name is no part of what is taken back.
-        let patch = match (&before.meta.name, before.meta.named_at_ms) {
-            (Some(name), Some(named_at_ms)) => name_patch(name, named_at_ms),
-            _ => serde_json::json!({ "at_ms": at }).to_string(),
+        // A name is no part of what is taken back, and neither is that it was taken away.
+        let patch = match before.meta.named_at_ms {
+            Some(named_at_ms) => name_patch(before.meta.name.as_deref().unwrap_or(""), named_at_ms),
+            None => serde_json::json!({ "at_ms": at }).to_string(),
         };
         let staged = log.stage(number, None, &[own_record(&patch, at)]);
         committer.settle(log, staged.map_err(refused)?.ticket)?;
-        Ok(Reverted {
-            rollout: rollout.to_string(),
-            inherited: cut,
-        })
+        // It is shown once its name is durable.
+        let mut log = committer.wait_for_facts(committer.lock(), thread);
+        if !is_as_read(&log, thread, reader) {
+            return Ok(None);
+        }
+        log.set_now(committer.now_ms());
+        let shown = log.stage_current(thread, number).map_err(refused)?;
+        if let Some(ticket) = shown {
+            committer.settle(log, ticket)?;
+        }
+        Ok(Some(rollout))
     }
 
     /// The rollouts of a thread: the first one first, then in the order in which they came into the
@@ -271,6 +308,15 @@ impl Store {
             Ok((cut, now.reader.clone()))
         })
     }
+}
+
+/// Whether a thread is still what a reader shows, and nothing of it is staged.
+fn is_as_read(log: &Log, thread: ThreadNumber, reader: &Reader) -> bool {
+    let rollout = reader.rollout();
+    let end = log.staged_end(rollout);
+    let end = end.map(|end| end.plus(reader.inherited_end().0));
+    let is_current = log.state().current(thread) == rollout;
+    is_current && !log.has_staged_fact(thread) && end == Some(reader.end())
 }
 
 /// Where the next turn begins, or the end of the thread.

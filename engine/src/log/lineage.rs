@@ -106,8 +106,8 @@ impl Log {
     /// # Errors
     /// [`AppendError::NoThread`] where the rollout or the base is not there, or the base ends
     /// before the cut, or goes on from the rollout itself; [`AppendError::Exists`] where a base is
-    /// known; [`AppendError::Busy`] while a deletion of the base's thread, another fact about it, or
-    /// what the rollout goes on from is staged.
+    /// known; [`AppendError::Busy`] while a deletion of the base's thread, another fact about it,
+    /// or what the rollout goes on from is staged.
     pub fn stage_origin(
         &mut self,
         rollout: ThreadNumber,

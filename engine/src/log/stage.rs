@@ -133,16 +133,15 @@ impl Log {
         if self.state.catalogue.is_deleted(thread) {
             return None;
         }
-        if let Some(staged) = self.staging.threads.get(&thread) {
-            return Some(staged.end);
+        if self.staging.threads.contains_key(&thread) {
+            return Some(self.staged_thread_of(thread).end);
         }
         self.state.catalogue.thread_of(thread)?;
         self.state.threads.get(&thread).map(|view| view.end)
     }
 
     fn stage_unchecked(&mut self, thread: ThreadNumber, records: &[NewRecord<'_>]) -> Staged {
-        let before = self.staging.threads.get(&thread).copied();
-        let before = before.unwrap_or_else(|| self.durable_end(thread));
+        let before = self.staged_thread_of(thread);
         let (first, chain) = (before.end, before.chain);
         let mut builder = FrameBuilder::new(thread, first, chain);
         for record in records {
@@ -171,6 +170,26 @@ impl Log {
             ticket: Ticket { of_facts, count },
             first,
             end,
+        }
+    }
+
+    /// A thread as it ends with what is staged of it. Where that is no record, only facts about it,
+    /// a segment may have taken it further since they were staged.
+    fn staged_thread_of(&self, thread: ThreadNumber) -> StagedThread {
+        let durable = self.durable_end(thread);
+        let Some(staged) = self.staging.threads.get(&thread) else {
+            return durable;
+        };
+        let has_records = if thread == ThreadNumber::CATALOGUE {
+            staged.facts_upto > self.staging.facts.settled
+        } else {
+            staged.batches_upto > self.staging.batches.settled
+        };
+        let ends = if has_records { *staged } else { durable };
+        StagedThread {
+            batches_upto: staged.batches_upto,
+            facts_upto: staged.facts_upto,
+            ..ends
         }
     }
 

@@ -101,8 +101,8 @@ pub(super) struct StagedThread {
 
 /// What waits for a commit, and what became of what did.
 ///
-/// INVARIANT: `threads`, `creations` and `origins` describe frames of the two queues, or of the group in
-/// flight, and nothing that is settled. After a failure nothing is staged any more.
+/// INVARIANT: `threads`, `creations` and `origins` describe frames of the two queues, or of the
+/// group in flight, and nothing that is settled. After a failure nothing is staged any more.
 #[derive(Debug, Default)]
 pub(super) struct Staging {
     /// Catalogue records. They are written before batches, so that publishing a segment never waits

@@ -123,6 +123,16 @@ impl Reader {
         })
     }
 
+    /// Where the records of the thread itself begin: before that stand those of threads that it was
+    /// forked from.
+    #[must_use]
+    pub fn own_thread_from(&self) -> Ordinal {
+        let thread = self.own_part().thread;
+        let own = self.parts.iter().rev();
+        let own = own.take_while(|part| part.thread == thread);
+        own.last().map_or(Ordinal(0), |part| part.first)
+    }
+
     /// The rollouts with the visible ordinals that are read from each, in order: number, first, one
     /// past the last.
     pub fn rollouts(&self) -> impl Iterator<Item = (ThreadNumber, Ordinal, Ordinal)> {

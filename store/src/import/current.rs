@@ -111,11 +111,12 @@ pub(super) struct NameRecord {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The record that gives a lineage its name: the last one that names it.
+/// The record that gives a thread its name: the last one that names it. Names of threads that it
+/// was forked from are not its own.
 ///
 /// Cost: reads what has no notes, and those runs that hold records of our own.
 pub(super) fn newest_name(reader: &Reader) -> Result<Option<NameRecord>, ReadError> {
-    let (mut newest, mut at): (Option<NameRecord>, _) = (None, Ordinal(0));
+    let (mut newest, mut at): (Option<NameRecord>, _) = (None, reader.own_thread_from());
     while at < reader.end() {
         let mut end = reader.next_run(at).unwrap_or(reader.end());
         let noted = noted(reader, at);

@@ -191,8 +191,10 @@ impl<'s> Group<'s> {
     /// Says something of a source whose records are staged, and settles a group that is full.
     pub(super) fn say(&mut self, said: Said) -> Result<(), Error> {
         self.threads.insert(said.thread);
+        // What the thread shows was judged now: nobody is to append to the other rollout meanwhile.
+        let shows_another = said.shows.is_some();
         self.said.push(said);
-        if self.said.len() >= SOURCES_MAX || self.bytes >= BYTES_MAX {
+        if shows_another || self.said.len() >= SOURCES_MAX || self.bytes >= BYTES_MAX {
             self.settle()?;
         }
         Ok(())
@@ -209,14 +211,33 @@ impl<'s> Group<'s> {
         if said.is_empty() {
             return Ok(());
         }
+        let shows = said.iter().filter(|said| said.shows.is_some());
+        let shows: Vec<ThreadNumber> = shows.map(|said| said.thread).collect();
+        // A revert that is staged is not seen before it is durable.
         let mut log = self.committer.lock();
-        log.set_now(self.committer.now_ms());
-        let facts = facts_of(&log, said, self.committer.now_ms());
-        if facts.is_empty() {
-            return Ok(());
+        while let Some(thread) = shows.iter().find(|of| log.has_staged_fact(**of)) {
+            log = self.committer.wait_for_facts(log, *thread);
         }
-        let ticket = log.stage_catalogue(&facts);
-        self.committer.settle(log, ticket)
+        log.set_now(self.committer.now_ms());
+        let mut tickets = Vec::new();
+        for said in &said {
+            let shown = log.state().current(said.thread);
+            let shows = said.shows.filter(|(before, _)| *before == shown);
+            let staged = shows.map(|(_, rollout)| log.stage_current(said.thread, rollout));
+            // A thread that was deleted meanwhile shows nothing.
+            if let Some(Ok(Some(ticket))) = staged {
+                tickets.push(ticket);
+            }
+        }
+        let facts = facts_of(&log, said, self.committer.now_ms());
+        if !facts.is_empty() {
+            tickets.push(log.stage_catalogue(&facts));
+        }
+        drop(log);
+        for ticket in tickets {
+            self.committer.settle(self.committer.lock(), ticket)?;
+        }
+        Ok(())
     }
 }
 
@@ -228,13 +249,6 @@ fn facts_of(log: &Log, said: Vec<Said>, at_ms: i64) -> Vec<CatalogueRecord> {
         let Some(known) = log.state().thread(thread) else {
             continue;
         };
-        let shown = log.state().current(thread);
-        let shows = said.shows.filter(|(before, _)| *before == shown);
-        facts.extend(shows.map(|(_, rollout)| CatalogueRecord::Current {
-            thread,
-            rollout,
-            at_ms,
-        }));
         // The archive before the import: one that is known to be imported is not looked at again.
         facts.extend(
             said.archived

@@ -417,6 +417,10 @@ impl Store {
                 }
             }
         }
+        // Where the rollout has no record of its own yet, nothing else says so.
+        if fed.end == reader.end() {
+            go_on(&mut state, reader, fed.end);
+        }
         let chain = if fed.end == reader.end() {
             reader.chain()
         } else {
@@ -447,6 +451,9 @@ fn apply_notes(
     let noted = end.0;
     for at in first.0..noted {
         fold::apply(&mut rows, &mut state, Ordinal(at), &notes.next_record()?).ok()?;
+    }
+    if end == reader.end() {
+        go_on(&mut state, reader, end);
     }
     let chain = if end == reader.end() {
         reader.chain()

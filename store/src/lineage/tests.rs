@@ -179,6 +179,50 @@ fn a_revert_takes_turns_back_and_keeps_the_name() {
     assert_eq!(Store::open(&path).unwrap().log_threads().len(), 0);
 }
 
+#[test]
+fn a_name_that_was_taken_away_stays_away() {
+    let (_dir, store) = store();
+    store.set_name(A, "for a while").unwrap();
+    append(&store, A, &turn(7, "t7", "said under that name"));
+    store.set_name(A, "").unwrap();
+    store.revert(A, "t7").unwrap();
+    assert_eq!(store.show(A).unwrap().thread["name"], Value::Null);
+}
+
+/// A fork of which a crash left the facts alone is a thread of its own.
+#[test]
+fn a_fork_without_a_record_has_no_name_of_its_origin() {
+    let (_dir, store) = store();
+    store.set_name(A, "the first").unwrap();
+    let (_, reader) = store.source.find(A).unwrap();
+    let base = reader.base_at(reader.end()).unwrap().unwrap();
+    let committer = store.source.owner().unwrap();
+    let mut log = committer.lock();
+    let id = turnleaf_engine::format::ThreadId::parse(B).unwrap();
+    let (_, ticket) = log.stage_fork(&id, base).unwrap();
+    committer.settle(log, ticket).unwrap();
+    let shown = store.show(B).unwrap();
+    assert_eq!(shown.thread["name"], Value::Null);
+    assert_eq!(shown.thread["forkedFromId"], A);
+    assert_eq!(turn_ids(&store, B), "t1 t2 t3");
+    append(&store, B, &turn(8, "t8", "said in the fork"));
+    assert_eq!(store.show(B).unwrap().thread["name"], Value::Null);
+    assert_eq!(turn_ids(&store, B), "t1 t2 t3 t8");
+}
+
+/// Reverts beside each other and beside appends: each is made on what the one before left.
+#[test]
+fn reverts_at_once_take_back_one_turn_each() {
+    let (_dir, store) = store();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| store.rollback(A, 1).unwrap());
+        }
+    });
+    assert_eq!(turn_ids(&store, A), "t1");
+    assert!(store.verify(None, &mut |_| {}).unwrap().is_ok());
+}
+
 /// The index of what was shown without its base is not gone on with.
 #[test]
 fn a_base_that_is_found_later_is_shown() {

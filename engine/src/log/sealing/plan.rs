@@ -77,8 +77,8 @@ impl Log {
     /// A plan for new segments that are published together.
     ///
     /// # Panics
-    /// When a part begins behind records that no run holds, or ends within a frame: such a run would
-    /// show a record twice or none. [S:thread-1]
+    /// When a part begins behind records that no run holds, or ends within a frame: such a run
+    /// would show a record twice or none. [S:thread-1]
     pub(crate) fn plan_of(&mut self, next: Next) -> SealPlan {
         let mut reached: BTreeMap<ThreadNumber, &Part> = BTreeMap::new();
         for part in next.iter().flat_map(|(_, parts)| parts) {

@@ -210,6 +210,47 @@ fn a_base_is_found_later() {
     check(&home.open(), r, "f0 f1 r2");
 }
 
+/// A fact about a thread is staged while a segment is being published that takes it further: what is
+/// appended next stands behind the segment.
+#[test]
+fn a_fact_holds_no_old_end_of_a_thread() {
+    use turnleaf_format::record::Entry;
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[b"a0"]);
+    log.lease(a).unwrap();
+    let mut run = log.begin_run(a).unwrap();
+    for bytes in [b"a1", b"a2"] {
+        let entry = Entry::inline(Kind::LINE, Flags::NONE, 0, bytes);
+        run.push(&entry).unwrap();
+    }
+    let done = run.finish(&[], true).unwrap();
+    log.stage_segment(&done, &[]);
+    let Begin::Commit(commit) = log.begin_commit() else {
+        panic!("nothing to commit")
+    };
+    let (b, _) = log.stage_fork(&id("b"), base(&log, a, 1)).unwrap();
+    let written = commit.run();
+    log.finish_commit(commit, written);
+    log.return_lease(a);
+    assert_eq!(log.staged_end(a), Some(Ordinal(3)));
+    let staged = log.stage(a, None, &[line(b"a3")]).unwrap();
+    assert_eq!(staged.first, Ordinal(3));
+    log.commit_all();
+    let check = |log: &Log| {
+        check(log, a, "a0 a1 a2 a3");
+        check(log, b, "a0");
+        let verified = log
+            .state()
+            .verify_thread(a, &mut |damage| panic!("{damage}"));
+        verified.unwrap();
+    };
+    check(&log);
+    log.close().unwrap();
+    check(&home.open());
+}
+
 /// What is staged may be of another caller: neither becomes durable together with what contradicts
 /// it.
 #[test]
