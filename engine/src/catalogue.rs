@@ -16,7 +16,7 @@ use turnleaf_format::{
 
 use ids::Numbers;
 use lineage::Lineages;
-pub use lineage::{Origin, RolloutFact};
+pub use lineage::Origin;
 pub(crate) use segments::SegmentFact;
 use segments::SegmentFacts;
 

@@ -23,7 +23,7 @@ mod state;
 mod stretch;
 mod view;
 
-pub use catalogue::{ImportFact, LossRecord, Origin, RolloutFact, ThreadFact};
+pub use catalogue::{ImportFact, LossRecord, Origin, ThreadFact};
 pub use damage_list::remember;
 pub use error::{Cause, Damage, DiskFailure, ReadError, SystemError, Unreadable};
 pub use lock::Owner;

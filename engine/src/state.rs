@@ -192,12 +192,6 @@ impl State {
         referrers.filter(move |of| self.catalogue.thread_of(*of) != Some(thread))
     }
 
-    /// Whether a rollout is another one, or goes on from it.
-    #[must_use]
-    pub fn goes_on_from(&self, rollout: ThreadNumber, other: ThreadNumber) -> bool {
-        self.catalogue.goes_on_from(rollout, other)
-    }
-
     /// The name of a rollout outside: that of its thread for the first one.
     #[must_use]
     pub fn rollout_id(&self, rollout: ThreadNumber) -> Option<&ThreadId> {

@@ -13,15 +13,15 @@ use super::{Catalogue, ImportFact};
 
 /// A rollout that is not the first one of its thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RolloutFact {
+pub(crate) struct RolloutFact {
     /// Its thread.
-    pub thread: ThreadNumber,
+    pub(crate) thread: ThreadNumber,
     /// Its name outside; one thread may have several of this name.
-    pub id: ThreadId,
+    pub(crate) id: ThreadId,
     /// Unix milliseconds.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
     /// The newest import into it; none of one whose thread is deleted.
-    pub import: Option<ImportFact>,
+    pub(crate) import: Option<ImportFact>,
 }
 
 /// What a rollout goes on from.

@@ -158,11 +158,14 @@ impl Log {
         Ok(ticket)
     }
 
-    /// Notes that a fact about the thread is staged.
-    pub(super) fn stage_fact_of(&mut self, thread: ThreadNumber, ticket: Ticket) {
-        let durable = self.durable_end(thread);
-        let staged = self.staging.threads.entry(thread).or_insert(durable);
-        staged.facts_upto = ticket.count;
+    /// Notes that a fact about a rollout is staged, and so about its thread.
+    pub(super) fn stage_fact_of(&mut self, rollout: ThreadNumber, ticket: Ticket) {
+        let thread = self.state.catalogue.thread_of(rollout);
+        for of in [Some(rollout), thread].into_iter().flatten() {
+            let durable = self.durable_end(of);
+            let staged = self.staging.threads.entry(of).or_insert(durable);
+            staged.facts_upto = ticket.count;
+        }
     }
 
     /// Forgets a thread whose deletion is durable: its frames, and segments that hold nothing else;

@@ -163,7 +163,8 @@ impl Log {
     }
 
     /// Whether a rollout is another one, or goes on from it once what is staged is durable.
-    fn will_go_on_from(&self, rollout: ThreadNumber, other: ThreadNumber) -> bool {
+    #[must_use]
+    pub fn will_go_on_from(&self, rollout: ThreadNumber, other: ThreadNumber) -> bool {
         let durable = |rollout| self.state.catalogue.base(rollout).map(|base| base.rollout);
         let staged = |rollout| self.staging.origins.get(&rollout)?.0;
         let next = |rollout: &ThreadNumber| durable(*rollout).or_else(|| staged(*rollout));

@@ -209,10 +209,8 @@ impl Log {
     /// what goes on from it.
     #[must_use]
     pub fn has_staged_fact(&self, thread: ThreadNumber) -> bool {
-        let staged = |of: ThreadNumber| self.staging.threads.get(&of);
-        let settled = self.staging.facts.settled;
-        let mut rollouts = self.state.catalogue.rollouts_of(thread);
-        rollouts.any(|of| staged(of).is_some_and(|staged| staged.facts_upto > settled))
+        let staged = self.staging.threads.get(&thread);
+        staged.is_some_and(|staged| staged.facts_upto > self.staging.facts.settled)
     }
 
     /// The creation of a thread, while it is only staged.

@@ -90,8 +90,6 @@ impl fmt::Display for AwaitedBase {
 struct Finds<'s> {
     committer: &'s Committer,
     tickets: Vec<Ticket>,
-    /// What is staged: rollout and base.
-    bases: HashMap<ThreadNumber, ThreadNumber>,
 }
 
 impl Store {
@@ -114,11 +112,10 @@ impl Store {
         let mut finds = Finds {
             committer,
             tickets: Vec::new(),
-            bases: HashMap::new(),
         };
         for (rollout, awaited) in &awaiting {
             let named = candidates.get(&awaited.id).map_or(&[][..], Vec::as_slice);
-            let why = match self.base_among(named, *rollout, awaited, &finds)? {
+            let why = match self.base_among(named, *rollout, awaited)? {
                 Ok(base) if finds.bind(*rollout, base)? => {
                     imports.completed += 1;
                     continue;
@@ -146,12 +143,11 @@ impl Store {
         named: &[ThreadNumber],
         rollout: ThreadNumber,
         awaited: &Awaited,
-        finds: &Finds<'_>,
     ) -> Result<Result<Base, NoBase>, Error> {
+        let committer = self.source.owner()?;
         let (mut by_ordinals, mut why) = (None, NoBase::Absent);
         for base in named.iter().rev() {
-            let goes_on = |state: &State| finds.goes_on_from(state, *base, rollout);
-            if self.source.with(goes_on) {
+            if committer.lock().will_go_on_from(*base, rollout) {
                 if *base != rollout || named.len() == 1 {
                     why = NoBase::Cycle;
                 }
@@ -233,22 +229,6 @@ fn told(
 }
 
 impl Finds<'_> {
-    /// Whether a rollout is another one, or goes on from it, also by what is only staged.
-    fn goes_on_from(&self, state: &State, rollout: ThreadNumber, other: ThreadNumber) -> bool {
-        let mut at = Some(rollout);
-        while let Some(rollout) = at {
-            if rollout == other {
-                return true;
-            }
-            let durable = match state.origin(rollout) {
-                Some(Origin::Base(base)) => Some(base.rollout),
-                _ => None,
-            };
-            at = durable.or_else(|| self.bases.get(&rollout).copied());
-        }
-        false
-    }
-
     /// Stages that a rollout goes on from another; false where that is not possible now.
     fn bind(&mut self, rollout: ThreadNumber, base: Base) -> Result<bool, Error> {
         for is_again in [false, true] {
@@ -257,7 +237,6 @@ impl Finds<'_> {
             match log.stage_origin(rollout, Origin::Base(base)) {
                 Ok(ticket) => {
                     self.tickets.push(ticket);
-                    self.bases.insert(rollout, base.rollout);
                     return Ok(true);
                 }
                 // Another base of the same thread may be staged.
