@@ -119,13 +119,9 @@ impl Store {
         let of_base = log.state().thread_of(base.rollout);
         let of_base = of_base.ok_or_else(|| Error::NoThread(of.to_owned()))?;
         let mut log = committer.wait_for_facts(log, of_base);
-        let at = committer.now_ms();
-        log.set_now(at);
-        let (thread, _) = log.stage_fork(&parsed, base).map_err(refused)?;
-        // What the catalogue says of a base, for whoever looks at the records alone.
-        let patch = serde_json::json!({ "forked_from": of, "at_ms": at }).to_string();
-        let staged = log.stage(thread, None, &[own_record(&patch, at)]);
-        committer.settle(log, staged.map_err(refused)?.ticket)?;
+        log.set_now(committer.now_ms());
+        let (_, ticket) = log.stage_fork(&parsed, base).map_err(refused)?;
+        committer.settle(log, ticket)?;
         Ok(Forked {
             thread: id.to_owned(),
             inherited: cut,
@@ -228,16 +224,24 @@ impl Store {
         log.set_now(at);
         let rollout = new_id(at);
         let origin = base.map(Origin::Base);
+        let Some(named_at_ms) = before.meta.named_at_ms else {
+            let staged = log.stage_rollout(thread, &rollout, origin, true);
+            committer.settle(log, staged.map_err(refused)?.1)?;
+            return Ok(Some(rollout));
+        };
         let staged = log.stage_rollout(thread, &rollout, origin, false);
         let (number, _) = staged.map_err(refused)?;
-        // A name is no part of what is taken back, and neither is that it was taken away.
-        let patch = match before.meta.named_at_ms {
-            Some(named_at_ms) => name_patch(before.meta.name.as_deref().unwrap_or(""), named_at_ms),
-            None => serde_json::json!({ "at_ms": at }).to_string(),
+        // A name is no part of what is taken back, and neither is that it was taken away. The
+        // rollout is shown once that is durable.
+        let patch = name_patch(before.meta.name.as_deref().unwrap_or(""), named_at_ms);
+        let name = NewRecord {
+            kind: Kind::METADATA,
+            flags: Flags::NONE,
+            timestamp_ms: at,
+            bytes: patch.as_bytes(),
         };
-        let staged = log.stage(number, None, &[own_record(&patch, at)]);
+        let staged = log.stage(number, None, &[name]);
         committer.settle(log, staged.map_err(refused)?.ticket)?;
-        // It is shown once its name is durable.
         let mut log = committer.wait_for_facts(committer.lock(), thread);
         if !is_as_read(&log, thread, reader) {
             return Ok(None);
@@ -370,15 +374,6 @@ fn rollout_info(state: &State, thread: ThreadNumber, rollout: ThreadNumber) -> O
         awaits,
         imported_from: state.import_of(rollout).map(|import| import.path.clone()),
     })
-}
-
-fn own_record(patch: &str, timestamp_ms: i64) -> NewRecord<'_> {
-    NewRecord {
-        kind: Kind::METADATA,
-        flags: Flags::NONE,
-        timestamp_ms,
-        bytes: patch.as_bytes(),
-    }
 }
 
 /// An id as the runtime makes them: a UUID of version 7.

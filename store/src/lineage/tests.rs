@@ -189,18 +189,13 @@ fn a_name_that_was_taken_away_stays_away() {
     assert_eq!(store.show(A).unwrap().thread["name"], Value::Null);
 }
 
-/// A fork of which a crash left the facts alone is a thread of its own.
+/// A fork is a thread of its own before it has a record of its own.
 #[test]
 fn a_fork_without_a_record_has_no_name_of_its_origin() {
     let (_dir, store) = store();
     store.set_name(A, "the first").unwrap();
-    let (_, reader) = store.source.find(A).unwrap();
-    let base = reader.base_at(reader.end()).unwrap().unwrap();
-    let committer = store.source.owner().unwrap();
-    let mut log = committer.lock();
-    let id = turnleaf_engine::format::ThreadId::parse(B).unwrap();
-    let (_, ticket) = log.stage_fork(&id, base).unwrap();
-    committer.settle(log, ticket).unwrap();
+    store.fork(A, B, &ForkPoint::Latest).unwrap();
+    assert_eq!(store.rollouts(B).unwrap()[0].records, 0);
     let shown = store.show(B).unwrap();
     assert_eq!(shown.thread["name"], Value::Null);
     assert_eq!(shown.thread["forkedFromId"], A);
