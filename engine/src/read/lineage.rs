@@ -111,12 +111,15 @@ impl Reader {
     }
 
     /// Whether a rollout of the lineage begins at an ordinal behind another one, and from what it
-    /// goes on.
+    /// goes on. Where several do, because those between have no records, it is a fork if one is.
     #[must_use]
     pub fn goes_on_at(&self, ordinal: Ordinal) -> Option<GoesOn> {
-        let place = self.parts.iter().position(|part| part.first == ordinal)?;
-        let before = self.parts.get(place.checked_sub(1)?)?;
-        Some(if before.thread == self.parts[place].thread {
+        let borders = self.parts.windows(2).filter_map(|pair| match pair {
+            [before, part] if part.first == ordinal => Some(before.thread == part.thread),
+            _ => None,
+        });
+        let is_same = borders.reduce(|all, same| all && same)?;
+        Some(if is_same {
             GoesOn::SameThread
         } else {
             GoesOn::OtherThread

@@ -286,6 +286,31 @@ fn origins_that_are_staged_together_agree() {
     assert_eq!(lines(&log, second), "b0 r0 r0");
 }
 
+/// A fork of a revert, of which it shows nothing but what that inherits.
+#[test]
+fn a_fork_is_one_also_behind_a_rollout_without_records() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[b"a0", b"a1"]);
+    let r = revert(&mut log, a, "r", 1);
+    let nothing = turnleaf_format::catalogue::Base {
+        rollout: r,
+        end: Ordinal(0),
+        chain: turnleaf_format::ThreadChain::START,
+    };
+    let staged = log.stage_fork(&id("b"), nothing);
+    let b = durable(&mut log, staged);
+    append(&mut log, b, &[b"b1"]);
+    check(&log, b, "a0 b1");
+    let reader = log.state().reader(b).unwrap();
+    assert_eq!(
+        reader.goes_on_at(Ordinal(1)),
+        Some(crate::GoesOn::OtherThread)
+    );
+    assert_eq!(reader.goes_on_at(Ordinal(0)), None);
+}
+
 #[test]
 fn an_older_rollout_is_shown_again() {
     let home = home();
