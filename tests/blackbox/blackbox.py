@@ -4,8 +4,8 @@ reads and writes, a full disk, many writers, stopped owners.
 
   blackbox.py --bin PATH [--seconds N] [--seed N] [RIG ...]
 
-RIG is one of kill, errors, unread, delete, short, full, filled, writers, stop, runs; all of them by
-default, each for about N seconds. What every rig checks: each line that was acknowledged is exported
+RIG is one of kill, errors, unread, delete, lineage, short, full, filled, writers, stop, runs; all of
+them by default, each for about N seconds. What every rig checks: each line that was acknowledged is exported
 again, behind at most whole unacknowledged batches in the order they were sent; `verify` finds nothing
 wrong (but where a rig says otherwise); the store takes the next append without help; nothing panics
 or hangs.
@@ -69,6 +69,110 @@ class Sent:
             lines.append(line)
         self.borders.add(len(self.lines))
         return lines
+
+
+class Lineages:
+    """What each thread shows, and what the newest step makes of that."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.shown = {}  # by thread: its lines, each with the thread that got it
+        self.bases = {}  # by thread: those that its rollouts go on from
+        self.used = 0
+        self.turns = 0
+        self.maybe, self.based, self.done = None, None, True
+
+    def turn(self):
+        self.turns += 1
+        turn = "turn-%d" % self.turns
+        lines = [{"type": "task_started", "turn_id": turn},
+                 {"type": "user_message", "message": "x" * self.rng.choice([1, 100, 9000])},
+                 {"type": "task_complete", "turn_id": turn}]
+        return [json.dumps({"timestamp": "2026-01-01T00:00:01.000Z", "type": "event_msg",
+                            "payload": line}).encode() for line in lines]
+
+    def new(self):
+        self.used += 1
+        return THREAD % self.used
+
+    def step(self, dir):
+        """A command and its input; what threads show after it is in `maybe`, None where it must be
+        refused."""
+        what = self.rng.choice(["append", "append", "append", "fork", "fork", "revert", "rollback",
+                                "delete", "import"])
+        self.maybe = {thread: list(lines) for thread, lines in self.shown.items()}
+        self.based = None
+        if what == "import" or not self.shown:
+            return self.import_file(dir)
+        thread = self.rng.choice(sorted(self.shown))
+        lines = self.maybe[thread]
+        starts = [at for at, (line, _) in enumerate(lines) if b"task_started" in line]
+        if what == "fork" and lines:
+            fork, at = self.new(), self.rng.randrange(1, len(lines) + 1)
+            self.cut(fork, lines, at)
+            return ["fork", thread, "--id", fork, "--at", str(at)], None
+        if what == "revert" and starts:
+            at = self.rng.choice(starts)
+            turn = json.loads(lines[at][0])["payload"]["turn_id"]
+            self.cut(thread, lines, at)
+            return ["revert", thread, "--before-turn", turn], None
+        if what == "rollback" and starts:
+            count = self.rng.randrange(1, len(starts) + 1)
+            self.cut(thread, lines, starts[-count])
+            return ["rollback", thread, "--turns", str(count)], None
+        if what == "delete":
+            del self.maybe[thread]
+            others = self.shown.keys() - {thread}
+            if any(thread in self.bases.get(other, ()) for other in others):
+                self.maybe = None
+            return ["delete", thread], None
+        new = [line for _ in range(self.rng.randrange(1, 4)) for line in self.turn()]
+        lines += [(line, thread) for line in new]
+        return ["append", thread, "--batch", "100"], b"".join(line + b"\n" for line in new)
+
+    def import_file(self, dir):
+        thread = self.new()
+        lines = [head(thread)]
+        for _ in range(self.rng.choice([1, 3, 500])):
+            lines += self.turn()
+        self.maybe[thread] = [(line, thread) for line in lines]
+        path = os.path.join(dir, "rollout-2026-01-01T00-00-00-%s.jsonl" % thread)
+        with open(path, "wb") as file:
+            file.writelines(line + b"\n" for line in lines)
+        return ["import", path], None
+
+    def cut(self, thread, lines, at):
+        self.maybe[thread] = lines[:at]
+        if at:
+            self.based = thread, lines[at - 1][1]
+
+    def settle(self, found):
+        """Takes in what is found after the step: all that it does, nothing, or, where an append or
+        import ended within it, a part."""
+        before, after = lines_of(self.shown), lines_of(self.maybe or {})
+        is_after = self.maybe is not None and found == after
+        is_before = not self.done and found == before
+        if not (is_after or is_before or not self.done and is_between(before, found, after)):
+            raise Violation("threads show %s, before %s, after the step %s" % tuple(
+                {thread: len(lines) for thread, lines in threads.items()}
+                for threads in (found, before, after)))
+        if is_after and self.based:
+            self.bases.setdefault(self.based[0], set()).add(self.based[1])
+        if not is_before:
+            self.shown = {thread: self.maybe[thread][:len(lines)]
+                          for thread, lines in found.items()}
+
+
+def lines_of(threads):
+    return {thread: [line for line, _ in lines] for thread, lines in threads.items()}
+
+
+def is_between(before, found, after):
+    """Whether threads have some of the lines that were added."""
+    if not before.keys() <= found.keys() <= after.keys():
+        return False
+    return all(lines == after[thread][:len(lines)] and len(lines) >= len(before.get(thread, []))
+               for thread, lines in found.items())
 
 
 class Rig:
@@ -406,6 +510,63 @@ class Rig:
         if code != 2:
             raise Violation("the id of a deleted thread is given again: exit %d" % code)
 
+    def lineage(self, until):
+        """Threads are forked, reverted, taken back, imported and deleted while a call fails, or until
+        the process is killed: each step is done or not begun, and every thread shows what it did."""
+        while time.time() < until:
+            with tempfile.TemporaryDirectory() as dir:
+                store, threads = os.path.join(dir, "s"), Lineages(self.rng)
+                for number in range(30):
+                    if time.time() > until and number > 8:
+                        break
+                    self.lineage_step(dir, store, threads)
+                    self.check_lineages(store, threads)
+                if threads.shown:
+                    self.verify(store)
+                self.count("stores")
+
+    def lineage_step(self, dir, store, threads):
+        args, data = threads.step(dir)
+        refused = threads.maybe is None
+        calls = ["openat", "pwrite64", "fdatasync", "fsync", "rename"]
+        how = self.rng.random()
+        if how < 0.4 or not shutil.which("strace"):
+            wrap = []
+        else:
+            inject = "inject=%s:error=%s:when=%d%s" % (
+                self.rng.choice(calls), self.rng.choice(["EIO", "ENOSPC"]),
+                self.rng.randrange(1, 40), self.rng.choice(["", "+"]))
+            wrap = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject]
+        process = self.command(store, *args, wrap=wrap, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        timer = threading.Timer(self.rng.uniform(0, 0.03), process.kill)
+        if how < 0.2:
+            timer.start()
+        out, err = process.communicate(data, timeout=LIMIT)
+        timer.cancel()
+        code = process.returncode
+        what = "%s: exit %d: %s" % (" ".join(args), code, (out + err).decode(errors="replace"))
+        if b"panicked" in err or code not in (0, 1, 2, 3, 4, 5, 6, 127, -signal.SIGKILL):
+            raise Violation(what)
+        self.count(args[0])
+        if code == 0 and refused or 0.2 <= how < 0.4 and code != (2 if refused else 0):
+            raise Violation(what)
+        # What was not said to be done may be done.
+        threads.done = code == 0
+
+    def check_lineages(self, store, threads):
+        code, out, err = self.run(store, "--json", "threads", "--limit", "1000")
+        listed = json.loads(out)["threads"] if code == 0 else []
+        if code not in (0, 3):
+            raise Violation("threads ends with %d: %s" % (code, (out + err).decode()))
+        found = {}
+        for thread in listed:
+            code, out, err = self.run(store, "export", "--from", "0", thread["id"])
+            if code != 0:
+                raise Violation("export ends with %d: %s" % (code, err.decode()))
+            found[thread["id"]] = out.split(b"\n")[:-1]
+        threads.settle(found)
+
     def short(self, until):
         """Reads and writes move half of what is asked for, and some are interrupted."""
         while time.time() < until:
@@ -578,7 +739,8 @@ def main():
     parser.add_argument("--bin", required=True, help="the built command")
     parser.add_argument("--seconds", type=float, default=20, help="for each rig (default 20)")
     parser.add_argument("--seed", type=int, default=1)
-    faults = ["kill", "errors", "unread", "delete", "short", "full", "filled", "writers", "stop"]
+    faults = ["kill", "errors", "unread", "delete", "lineage", "short", "full", "filled", "writers",
+              "stop"]
     rigs = [*faults, "runs"]
     parser.add_argument("rigs", nargs="*", metavar="RIG", help=", ".join(rigs))
     args = parser.parse_args()

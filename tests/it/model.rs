@@ -1,103 +1,30 @@
 //! The whole store against a plain model: any sequence of operations, with reopenings, kills, power
 //! cuts, lost and flipped indexes, a clock that jumps, and a second owner between them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod plain;
+mod threads;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use proptest::prelude::*;
-use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use turnleaf::{ErrorKind, ImportSource, ListedName, Options, Ordinal, Owner, Store};
-use turnleaf_tests::rng::Rng;
+use plain::{Model, Step, grown, head, id, lines, turn_line};
+use proptest::prelude::ProptestConfig;
+use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use threads::Record;
+use turnleaf::{ErrorKind, ForkPoint, ImportSource, ListedName, Options, Ordinal, Owner, Store};
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
-use turnleaf_tests::soup;
 
 const INDEX: &str = "index.redb";
 
-/// What a store should hold: the records of each thread, lines and (`None`) names.
-#[derive(Debug, Clone, Default)]
-struct Model {
-    threads: BTreeMap<u8, Vec<Option<Vec<u8>>>>,
-    archived: BTreeSet<u8>,
-    imported: BTreeSet<u8>,
-    deleted: BTreeSet<u8>,
-    /// Threads of which only names came, from a list of names: how many. They are not there.
-    announced: BTreeMap<u8, usize>,
-}
-
-impl Model {
-    /// The thread as it is once it is there: behind the names that waited for it.
-    fn arrived(&mut self, thread: u8) -> &mut Vec<Option<Vec<u8>>> {
-        let names = self.announced.remove(&thread).unwrap_or_default();
-        let waited = || vec![None; names];
-        self.threads.entry(thread).or_insert_with(waited)
+/// Whether an export is these lines.
+#[track_caller]
+fn assert_lines(what: &str, out: &[u8], records: &[Record]) {
+    let lines: Vec<&[u8]> = records.iter().flatten().map(Vec::as_slice).collect();
+    let mut whole = lines.join(&b'\n');
+    if !lines.is_empty() {
+        whole.push(b'\n');
     }
-}
-
-fn of_lines(lines: Vec<Vec<u8>>) -> impl Iterator<Item = Option<Vec<u8>>> {
-    lines.into_iter().map(Some)
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Create {
-        thread: u8,
-    },
-    Append {
-        thread: u8,
-        count: u8,
-        seed: u64,
-    },
-    /// The newest lines once more, saying where they belong: nothing is added.
-    Retry {
-        thread: u8,
-        count: u8,
-    },
-    /// Other lines where something stands already: refused.
-    Conflict {
-        thread: u8,
-        seed: u64,
-    },
-    /// The thread as a file that grew, or as a new one.
-    Import {
-        thread: u8,
-        count: u8,
-        seed: u64,
-    },
-    Name {
-        thread: u8,
-        text: String,
-    },
-    /// A name of a list of names, as an import takes it: the thread need not be there.
-    ListName {
-        thread: u8,
-        text: String,
-    },
-    Archive {
-        thread: u8,
-        archived: bool,
-    },
-    Delete {
-        thread: u8,
-    },
-    Seal,
-    Rebuild,
-    Reopen,
-    Kill,
-    PowerCut {
-        policy: u64,
-        seed: u64,
-    },
-    LoseIndex,
-    FlipIndex {
-        at: u64,
-        bit: u8,
-    },
-    SecondOwner,
-    /// The clock says something else from now on, as far back or ahead as it can.
-    ClockJump {
-        to_ms: i64,
-    },
+    assert!(out == whole, "{what}: {} of {}", out.len(), whole.len());
 }
 
 /// What the clock says, Unix milliseconds. Times are data: no answer depends on them.
@@ -105,147 +32,6 @@ static NOW_MS: AtomicI64 = AtomicI64::new(1);
 
 fn now_ms() -> i64 {
     NOW_MS.load(Ordering::Relaxed)
-}
-
-fn id(thread: u8) -> String {
-    format!("019b0000-0000-7000-8000-0000000000{thread:02x}")
-}
-
-fn lines(seed: u64, count: u8) -> Vec<Vec<u8>> {
-    let mut rng = Rng::new(seed);
-    let line = |_| {
-        let mut line = soup::line(&mut rng);
-        // A batch takes any bytes; an import ends a line at each line feed.
-        line.retain(|byte| *byte != b'\n');
-        line
-    };
-    (0..count).map(line).collect()
-}
-
-fn head(thread: u8) -> Vec<u8> {
-    let payload = format!(
-        r#"{{"id":"{}","timestamp":"2026-01-01T00:00:00Z","cwd":"/w","originator":"o","cli_version":"1","source":"cli","model_provider":null,"history_mode":"paginated"}}"#,
-        id(thread)
-    );
-    let time = "2026-01-01T00:00:00Z";
-    format!(r#"{{"timestamp":"{time}","type":"session_meta","payload":{payload}}}"#).into_bytes()
-}
-
-/// The lines of a thread as a file that has grown by some.
-fn grown(known: Option<&Vec<Option<Vec<u8>>>>, thread: u8, count: u8, seed: u64) -> Vec<Vec<u8>> {
-    let mut all: Vec<Vec<u8>> = known.into_iter().flatten().flatten().cloned().collect();
-    if all.is_empty() {
-        all.push(head(thread));
-    }
-    all.extend(lines(seed, count));
-    all
-}
-
-/// Whether an import can tell the thread from the file: its first line says so.
-fn is_importable(known: Option<&Vec<Option<Vec<u8>>>>, thread: u8) -> bool {
-    let first = known.into_iter().flatten().flatten().next();
-    first.is_none_or(|first| *first == head(thread))
-}
-
-impl ReferenceStateMachine for Model {
-    type State = Model;
-    type Transition = Step;
-
-    fn init_state() -> BoxedStrategy<Model> {
-        Just(Model::default()).boxed()
-    }
-
-    fn transitions(_: &Model) -> BoxedStrategy<Step> {
-        // Some are deleted on the way.
-        let thread = 0..6_u8;
-        prop_oneof![
-            3 => thread.clone().prop_map(|thread| Step::Create { thread }),
-            8 => (thread.clone(), 1..20_u8, any::<u64>())
-                .prop_map(|(thread, count, seed)| Step::Append { thread, count, seed }),
-            2 => (thread.clone(), 1..6_u8)
-                .prop_map(|(thread, count)| Step::Retry { thread, count }),
-            1 => (thread.clone(), any::<u64>())
-                .prop_map(|(thread, seed)| Step::Conflict { thread, seed }),
-            3 => (thread.clone(), 0..30_u8, any::<u64>())
-                .prop_map(|(thread, count, seed)| Step::Import { thread, count, seed }),
-            1 => (thread.clone(), "[a-z]{0,8}")
-                .prop_map(|(thread, text)| Step::Name { thread, text }),
-            2 => (thread.clone(), "[a-z]{0,8}")
-                .prop_map(|(thread, text)| Step::ListName { thread, text }),
-            1 => (thread.clone(), any::<bool>())
-                .prop_map(|(thread, archived)| Step::Archive { thread, archived }),
-            1 => thread.prop_map(|thread| Step::Delete { thread }),
-            2 => Just(Step::Seal),
-            1 => Just(Step::Rebuild),
-            2 => Just(Step::Reopen),
-            2 => Just(Step::Kill),
-            3 => (any::<u64>(), any::<u64>())
-                .prop_map(|(policy, seed)| Step::PowerCut { policy, seed }),
-            1 => Just(Step::LoseIndex),
-            2 => (any::<u64>(), 0..8_u8).prop_map(|(at, bit)| Step::FlipIndex { at, bit }),
-            1 => Just(Step::SecondOwner),
-            1 => prop_oneof![Just(i64::MIN), Just(0), Just(i64::MAX), any::<i64>()]
-                .prop_map(|to_ms| Step::ClockJump { to_ms }),
-        ]
-        .boxed()
-    }
-
-    fn apply(mut model: Model, step: &Step) -> Model {
-        match step {
-            Step::Create { thread } if !model.deleted.contains(thread) => {
-                model.arrived(*thread);
-            }
-            Step::Append {
-                thread,
-                count,
-                seed,
-            } => {
-                if let Some(known) = model.threads.get_mut(thread) {
-                    known.extend(of_lines(lines(*seed, *count)));
-                }
-            }
-            Step::Import {
-                thread,
-                count,
-                seed,
-            } => {
-                let known = model.threads.get(thread);
-                if is_importable(known, *thread) && !model.deleted.contains(thread) {
-                    let lines = known.into_iter().flatten().flatten().count();
-                    let added = grown(known, *thread, *count, *seed).split_off(lines);
-                    model.arrived(*thread).extend(of_lines(added));
-                    // The file lies among those that are not archived.
-                    if model.imported.insert(*thread) {
-                        model.archived.remove(thread);
-                    }
-                }
-            }
-            Step::Name { thread, .. } => {
-                if let Some(known) = model.threads.get_mut(thread) {
-                    known.push(None);
-                }
-            }
-            Step::ListName { thread, .. } if !model.deleted.contains(thread) => {
-                match model.threads.get_mut(thread) {
-                    Some(known) => known.push(None),
-                    None => *model.announced.entry(*thread).or_default() += 1,
-                }
-            }
-            Step::Archive { thread, archived } if model.threads.contains_key(thread) => {
-                if *archived {
-                    model.archived.insert(*thread);
-                } else {
-                    model.archived.remove(thread);
-                }
-            }
-            Step::Delete { thread } if model.threads.remove(thread).is_some() => {
-                model.archived.remove(thread);
-                model.deleted.insert(*thread);
-            }
-            _ => {}
-        }
-        model
-    }
 }
 
 /// The store under test, on a disk that can lose power.
@@ -294,7 +80,8 @@ impl Subject {
             .map_err(|error| error.kind())
     }
 
-    fn import(&self, thread: u8, all: &[Vec<u8>]) {
+    fn import(&self, thread: u8, mut all: Vec<Vec<u8>>, added: Vec<Vec<u8>>) {
+        all.extend(added);
         let mut bytes = all.join(&b'\n');
         bytes.push(b'\n');
         let mut plain = bytes.as_slice();
@@ -316,11 +103,12 @@ impl Subject {
     }
 
     fn step(&mut self, step: Step) {
-        let known = |thread: u8| self.before.threads.get(&thread);
+        let known = |thread: u8| self.before.threads.shown(thread);
         match step {
             Step::Create { thread } => {
                 let made = self.store().create_thread(&id(thread));
-                let free = known(thread).is_none() && !self.before.deleted.contains(&thread);
+                let threads = &self.before.threads;
+                let free = !threads.has(thread) && !self.before.deleted.contains(&thread);
                 assert_eq!(made.is_ok(), free);
             }
             Step::Append {
@@ -333,7 +121,9 @@ impl Subject {
                 assert_eq!(said, expect);
             }
             Step::Retry { thread, count } => {
-                let Some(all) = known(thread).filter(|all| all.len() >= usize::from(count)) else {
+                let inherited = self.before.threads.inherited(thread);
+                let least = inherited + usize::from(count);
+                let Some(all) = known(thread).filter(|all| all.len() >= least) else {
                     return;
                 };
                 let (before, newest) = all.split_at(all.len() - usize::from(count));
@@ -344,7 +134,8 @@ impl Subject {
                 }
             }
             Step::Conflict { thread, seed } => {
-                let Some(all) = known(thread).filter(|all| !all.is_empty()) else {
+                let inherited = self.before.threads.inherited(thread);
+                let Some(all) = known(thread).filter(|all| all.len() > inherited) else {
                     return;
                 };
                 let mut other = lines(seed, 1);
@@ -359,10 +150,42 @@ impl Subject {
                 count,
                 seed,
             } => {
-                let known = known(thread);
-                if is_importable(known, thread) {
-                    self.import(thread, &grown(known, thread, count, seed));
+                if let Some(file) = self.before.file_of(thread) {
+                    let added = grown(&file, head(thread, None), count, seed);
+                    self.import(thread, file, added);
                 }
+            }
+            Step::ImportFork {
+                thread,
+                base,
+                count,
+                seed,
+            } => {
+                if !self.before.threads.has(thread) {
+                    let all = grown(&[], head(thread, Some(base)), count, seed);
+                    self.import(thread, all, Vec::new());
+                }
+            }
+            Step::Turn { thread, turn } => {
+                let said = self.append(thread, None, &[turn_line(turn)]);
+                let expect = known(thread).map(|_| false).ok_or(ErrorKind::NotFound);
+                assert_eq!(said, expect);
+            }
+            Step::Fork { of, thread, at } => {
+                let shown = known(of).map_or(0, |shown| shown.len());
+                let point = ForkPoint::AtOrdinal(Ordinal((usize::from(at) % (shown + 1)) as u64));
+                let forked = self.store().fork(&id(of), &id(thread), &point);
+                let cut = self.before.cut(of, thread, at);
+                let inherited = forked.ok().map(|forked| forked.inherited);
+                assert_eq!(inherited, cut.map(|cut| Ordinal(cut as u64)));
+            }
+            Step::Revert { thread, turn } => {
+                let reverted = self.store().revert(&id(thread), &format!("turn-{turn}"));
+                let cut = self.before.turn_at(thread, turn);
+                let inherited = reverted.map(|reverted| reverted.inherited);
+                let expect = cut.map(|cut| Ordinal(cut as u64));
+                let expect = expect.ok_or(ErrorKind::NotFound);
+                assert_eq!(inherited.map_err(|error| error.kind()), expect);
             }
             Step::Name { thread, text } => {
                 let named = self.store().set_name(&id(thread), &text);
@@ -389,13 +212,18 @@ impl Subject {
             }
             Step::Delete { thread } => {
                 let done = self.store().delete(&id(thread));
-                let expect = known(thread).map(drop).ok_or(ErrorKind::NotFound);
+                let forks = self.before.threads.forks_of(thread);
+                let expect = match known(thread) {
+                    None => Err(ErrorKind::NotFound),
+                    Some(_) if !forks.is_empty() => Err(ErrorKind::Invalid),
+                    Some(_) => Ok(()),
+                };
                 assert_eq!(done.map_err(|error| error.kind()), expect);
             }
             Step::Seal => drop(self.store().seal_all().expect("sealed")),
             Step::Rebuild => {
                 let rebuilt = self.store().rebuild_index(&mut |_| {}).expect("rebuilt");
-                assert_eq!(rebuilt.threads, self.before.threads.len() as u64);
+                assert_eq!(rebuilt.threads, self.before.threads.0.len() as u64);
             }
             Step::Reopen => {
                 let store = self.store.take().expect("it is open");
@@ -460,24 +288,42 @@ impl StateMachineTest for Test {
         let listed = store.log_threads().into_iter();
         let mut known: Vec<(String, bool)> = listed.map(|t| (t.id, t.archived)).collect();
         known.sort();
-        let threads = model.threads.keys();
+        let threads = model.threads.0.keys();
         let expect = threads.map(|thread| (id(*thread), model.archived.contains(thread)));
         let expect: Vec<_> = expect.collect();
         assert_eq!(known, expect);
-        for (thread, records) in &model.threads {
-            let lines: Vec<&[u8]> = records.iter().flatten().map(Vec::as_slice).collect();
+        for (thread, rollouts) in &model.threads.0 {
+            let shown = model.threads.shown(*thread).expect("it is there");
             let mut out = Vec::new();
-            store.export(&id(*thread), .., &mut out).expect("an export");
-            let mut whole = lines.join(&b'\n');
-            if !lines.is_empty() {
-                whole.push(b'\n');
+            let written = store.export(&id(*thread), Ordinal(0).., &mut out);
+            written.expect("an export");
+            assert_lines(&format!("thread {thread}"), &out, &shown);
+            let infos = store.rollouts(&id(*thread)).expect("it is there");
+            assert_eq!(infos.len(), rollouts.len());
+            for (rollout, info) in rollouts.iter().zip(&infos) {
+                let mut out = Vec::new();
+                let written = store.export_rollout(&id(*thread), info.number, &mut out);
+                written.expect("an export");
+                assert_lines(&format!("a rollout of {thread}"), &out, &rollout.own);
+                assert_eq!(info.awaits, rollout.awaits.map(id));
+                let base = rollout
+                    .base
+                    .map(|((of, _), end)| (id(of), Ordinal(end as u64)));
+                let told = info
+                    .base
+                    .as_ref()
+                    .map(|base| (base.thread.clone(), base.end));
+                assert_eq!(told, base);
             }
-            assert!(
-                out == whole,
-                "thread {thread}: {} of {}",
-                out.len(),
-                whole.len()
-            );
+            let forks: Vec<String> = model
+                .threads
+                .forks_of(*thread)
+                .into_iter()
+                .map(id)
+                .collect();
+            let mut told = store.forks_of(&id(*thread)).expect("it is there");
+            told.sort();
+            assert_eq!(told, forks);
             store.show(&id(*thread)).expect("the thread is shown");
             assert_eq!(
                 store.index_difference(&id(*thread)).expect("compared"),

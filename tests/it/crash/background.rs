@@ -100,7 +100,7 @@ fn a_checkpoint_changes_no_answer_wherever_the_power_goes() {
                     work.append(&name, thread, &[100])?;
                     work.log.checkpoint();
                     if round == 1 {
-                        work.delete(&name, thread)?;
+                        work.delete(thread)?;
                     }
                 }
                 Some(())

@@ -43,7 +43,7 @@ fn sealing(work: &mut Work<'_>) -> Option<()> {
     let _ = work.seal(SealGoal::Everything);
     let _ = work.log.shrink_journal();
     let _ = work.append("b", b, &[90]);
-    let _ = work.delete("a", a);
+    let _ = work.delete(a);
     let _ = work.append("b", b, &[90]);
     Some(())
 }

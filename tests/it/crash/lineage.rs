@@ -1,19 +1,85 @@
 //! Forks and further rollouts of a thread: each is there with the whole prefix that it goes on
 //! from, or not at all.
 
-use turnleaf_engine::{Origin, Outcome, SealGoal, State};
+use turnleaf_engine::disk::Disk;
+use turnleaf_engine::{AppendError, Origin, Outcome, SealGoal, State};
 use turnleaf_format::catalogue::Base;
+use turnleaf_format::frame::{self, FrameHeader, Position};
+use turnleaf_format::journal::{self, FRAMES_OFFSET, HEADER_OFFSETS, JournalHeader};
 use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
 use turnleaf_tests::crash_rig::Found;
 use turnleaf_tests::oracle::Rec;
+use turnleaf_tests::sim_disk::SimDisk;
+use turnleaf_tests::stores::STORE;
 
 use super::{Density, Work, rig, run};
 
-/// All rollouts, each under its id, which no two have here.
-pub(super) fn rollouts(state: &State) -> impl Iterator<Item = (String, ThreadNumber)> {
+/// All rollouts, each under its name.
+pub(super) fn rollouts(state: &State) -> Vec<(String, ThreadNumber)> {
     let threads = state.threads();
     let all = threads.flat_map(|(thread, _)| state.rollouts_of(thread));
-    all.filter_map(|rollout| Some((state.rollout_id(rollout)?.to_string(), rollout)))
+    let named = all.filter_map(|rollout| {
+        let id = state.rollout_id(rollout)?.to_string();
+        Some((name_of(state, rollout, &id), rollout))
+    });
+    named.collect()
+}
+
+/// What a rollout is called: by its id, which no two have here. One that got its base late has
+/// another name from then on, because it shows other records; and so have those that go on from it.
+pub(super) fn name_of(state: &State, rollout: ThreadNumber, id: &str) -> String {
+    let bases = state.bases(rollout).map(|base| base.rollout);
+    let lineage = std::iter::once(rollout).chain(bases);
+    let late = lineage.filter(|of| {
+        let id = state.rollout_id(*of).map_or("", ThreadId::as_str);
+        id.ends_with(LATE) && state.origin(*of).is_some()
+    });
+    format!("{id}{}", WHOLE.repeat(late.count()))
+}
+
+/// What a name has more for each base that was found late.
+const WHOLE: &str = ", whole";
+
+/// How the ids of rollouts end that may get a base late.
+const LATE: &str = "-late";
+
+/// Whether a rollout may get a base still.
+pub(super) fn is_late(state: &State, rollout: ThreadNumber) -> bool {
+    let id = state.rollout_id(rollout);
+    id.is_some_and(|id| id.as_str().ends_with(LATE)) && state.origin(rollout).is_none()
+}
+
+/// Nothing in a journal file asks for more than the file's header does: a reader of format 1 that
+/// opens it is never surprised. [S:version-4]
+pub(super) fn check_formats(disk: &SimDisk) -> Result<(), String> {
+    // A crash may come before there is a directory.
+    for file in disk.list("journal").unwrap_or_default() {
+        let path = format!("journal/{}", file.name);
+        let bytes = disk.bytes(&path).unwrap_or_default();
+        let copies = HEADER_OFFSETS.map(|at| usize::try_from(at).ok());
+        let headers = copies.into_iter().flatten().filter_map(|at| {
+            let copy = bytes.get(at..at + journal::HEADER_BYTES)?;
+            JournalHeader::decode(copy).ok()
+        });
+        let Some(header) = headers.max_by_key(|header| header.generation) else {
+            continue;
+        };
+        let first = usize::try_from(FRAMES_OFFSET).map_err(|_| "a large offset")?;
+        for at in (first..bytes.len().saturating_sub(frame::HEADER_BYTES)).step_by(8) {
+            let place = Position {
+                generation: header.generation,
+                offset: at as u64,
+            };
+            let copy = &bytes[at..at + frame::HEADER_BYTES];
+            let Ok((found, _)) = FrameHeader::decode(copy, STORE, place) else {
+                continue;
+            };
+            if found.readable_by > header.version.readable_by {
+                return Err(format!("{path}, {at}: a frame asks for more than its file"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Adds which further rollouts each thread has; it shows the newest of them.
@@ -33,7 +99,7 @@ pub(super) fn add_lists(state: &State, found: &mut Found) -> Result<(), String> 
 }
 
 /// No thread has this name.
-fn list_of(thread: &str) -> String {
+pub(super) fn list_of(thread: &str) -> String {
     format!("rollouts of {thread}")
 }
 
@@ -64,6 +130,52 @@ impl Work<'_> {
         let (thread, ticket) = self.log.stage_fork(&id, base).ok()?;
         self.expectation.stage(name, shown);
         self.settled(ticket).map(|()| thread)
+    }
+
+    /// A further rollout of a thread, which goes on from nothing.
+    pub(super) fn further(&mut self, thread: &str, name: &str) -> Option<ThreadNumber> {
+        (!self.stuck).then_some(())?;
+        let thread_id = ThreadId::parse(thread).ok()?;
+        let number = self.log.state().thread_number(&thread_id)?;
+        let id = ThreadId::parse(name).ok()?;
+        let (rollout, ticket) = self.log.stage_rollout(number, &id, None, true).ok()?;
+        self.expectation.stage(name, Vec::new());
+        self.expectation.stage(&list_of(thread), vec![name.into()]);
+        self.settled(ticket).map(|()| rollout)
+    }
+
+    /// The base of a rollout is found: it shows that before what it has.
+    pub(super) fn bind(&mut self, late: ThreadNumber, of: ThreadNumber, end: u64) -> Option<()> {
+        (!self.stuck).then_some(())?;
+        let (base, before) = self.prefix(of, end)?;
+        let state = self.log.state();
+        let goes_on = |rollout| {
+            let mut bases = state.bases(rollout).map(|base| base.rollout);
+            rollout == late || bases.any(|base| base == late)
+        };
+        let is_circle = goes_on(base.rollout);
+        let mut changed = Vec::new();
+        for (name, rollout) in rollouts(state) {
+            if !goes_on(rollout) {
+                continue;
+            }
+            let shown = super::records(&state.reader(rollout)?, false).ok()?;
+            changed.push((name, [&before[..], &shown[..]].concat()));
+        }
+        let found = name_of(state, base.rollout, "");
+        let ticket = match self.log.stage_origin(late, Origin::Base(base)) {
+            Ok(ticket) => ticket,
+            Err(AppendError::Busy) => return None,
+            Err(_) if is_circle => return None,
+            Err(error) => panic!("{late:?} on {base:?}: {error:?}"),
+        };
+        assert!(!is_circle, "{late:?} on {base:?}");
+        for (name, shown) in changed {
+            self.expectation.stage_deletion(&name);
+            let name = format!("{name}{WHOLE}{found}");
+            self.expectation.stage(&name, shown);
+        }
+        self.settled(ticket)
     }
 
     /// A further rollout of a thread, which goes on from the one that it shows, or another one.

@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use turnleaf_engine::disk::Disk;
 use turnleaf_engine::{
-    FileMade, FilePlan, Log, NewRecord, OpenError, Options, Outcome, Owner, Reader, Record,
-    Refusal, SealGoal, Snapshot, State,
+    AppendError, FileMade, FilePlan, Log, NewRecord, OpenError, Options, Outcome, Owner, Reader,
+    Record, Refusal, SealGoal, Snapshot, State,
 };
 use turnleaf_format::{Ordinal, StoreId, ThreadId, ThreadNumber};
 use turnleaf_tests::crash_rig::{Found, Rig, scale};
@@ -141,6 +141,7 @@ fn glance(disk: &SimDisk) -> Result<Option<Found>, String> {
 
 /// Opens for writing and reads; a reader before and a reader beside the owner must see the same.
 fn recover(disk: &SimDisk) -> Result<Found, String> {
+    lineage::check_formats(disk)?;
     let before = glance(disk)?.unwrap_or_default();
     let log = open(disk)?;
     let found = read_closely(log.state())?;
@@ -190,10 +191,33 @@ impl Work<'_> {
         None
     }
 
-    fn delete(&mut self, name: &str, thread: ThreadNumber) -> Option<()> {
+    /// Deletes a thread with all its rollouts, unless it is a base of another.
+    fn delete(&mut self, thread: ThreadNumber) -> Option<()> {
         (!self.stuck).then_some(())?;
-        let ticket = self.log.stage_deletion(thread).ok()?;
-        self.expectation.stage_deletion(name);
+        let state = self.log.state();
+        let is_own = |rollout| state.thread_of(rollout) == Some(thread);
+        let goes_on_from = |rollout| state.bases(rollout).next().map(|base| base.rollout);
+        let all = lineage::rollouts(state).into_iter();
+        let (own, others): (Vec<_>, Vec<_>) = all.partition(|(_, rollout)| is_own(*rollout));
+        let mut others = others.into_iter();
+        let is_base = others.any(|(_, other)| goes_on_from(other).is_some_and(is_own));
+        let mut gone: Vec<String> = own.into_iter().map(|(name, _)| name).collect();
+        gone.push(lineage::list_of(state.thread(thread)?.id.as_str()));
+        let ticket = match self.log.stage_deletion(thread) {
+            Ok(ticket) => ticket,
+            Err(AppendError::Busy | AppendError::NoThread) => return None,
+            Err(error) => {
+                assert!(
+                    is_base && error == AppendError::IsBase,
+                    "{thread:?}: {error:?}"
+                );
+                return None;
+            }
+        };
+        assert!(!is_base, "{thread:?}");
+        for name in gone {
+            self.expectation.stage_deletion(&name);
+        }
         self.log.commit_all();
         if matches!(self.log.outcome(ticket), Outcome::Durable) {
             self.expectation.acknowledge();

@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) every: u64,
     /// Whether threads are deleted.
     pub(super) deletes: bool,
+    /// Whether threads are forked and reverted, and rollouts get their base late.
+    pub(super) lineages: bool,
     /// Whether background of the catalogue are written, and journal files made ready ahead.
     pub(super) background: bool,
     /// Calls that fail.
@@ -53,6 +55,7 @@ impl Plan {
             steps: 16,
             every: 1,
             deletes: false,
+            lineages: false,
             background: false,
             faults: Vec::new(),
         }
@@ -73,6 +76,7 @@ impl Plan {
             faults,
             every: 1 + rng.below(5),
             deletes: true,
+            lineages: seed % 8 >= 5,
             background: seed % 4 == 1,
             ..Plan::of_seed(seed)
         }
@@ -127,6 +131,12 @@ impl Plan {
         if self.deletes {
             plans.push(Plan {
                 deletes: false,
+                ..self.clone()
+            });
+        }
+        if self.lineages {
+            plans.push(Plan {
+                lineages: false,
                 ..self.clone()
             });
         }
@@ -194,6 +204,7 @@ impl fmt::Display for Plan {
         )?;
         let background = u8::from(self.background);
         write!(f, "deletes={};", u8::from(self.deletes))?;
+        write!(f, "lineages={};", u8::from(self.lineages))?;
         write!(f, "background={background};faults=")?;
         for (place, (at, fault)) in self.faults.iter().enumerate() {
             let comma = if place > 0 { "," } else { "" };
@@ -219,6 +230,7 @@ impl FromStr for Plan {
                 "steps" => plan.steps = number()?,
                 "every" => plan.every = number()?,
                 "deletes" => plan.deletes = number()? == 1,
+                "lineages" => plan.lineages = number()? == 1,
                 "background" => plan.background = number()? == 1,
                 "faults" => {
                     for fault in value.split(',').filter(|fault| !fault.is_empty()) {

@@ -13,9 +13,60 @@ use turnleaf_tests::sim_disk::{Fault, SimDisk};
 use turnleaf_tests::stores::{self, line};
 
 use super::plan::Plan;
-use super::{Work, read, run_and_end};
+use super::{Work, lineage, read, run_and_end};
 
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// The rollout that a thread shows, with its id, which no other rollout has here.
+fn shown(work: &mut Work<'_>, rng: &mut Rng, plan: &Plan) -> Option<(String, ThreadNumber)> {
+    let (name, number) = if plan.lineages && rng.below(2) == 0 {
+        any_thread(work, rng)?
+    } else {
+        thread(work, rng)?
+    };
+    let rollout = work.log.state().current(number);
+    if rollout == number {
+        return Some((lineage::name_of(work.log.state(), rollout, &name), number));
+    }
+    let id = work.log.state().rollout_id(rollout)?.to_string();
+    Some((lineage::name_of(work.log.state(), rollout, &id), rollout))
+}
+
+/// Forks among the others.
+fn any_thread(work: &Work<'_>, rng: &mut Rng) -> Option<(String, ThreadNumber)> {
+    let threads = work.log.state().threads();
+    let all: Vec<_> = threads
+        .map(|(number, fact)| (fact.id.to_string(), number))
+        .collect();
+    let at = rng.below(all.len().max(1) as u64);
+    all.get(usize::try_from(at).ok()?).cloned()
+}
+
+/// A fork, a revert, a further rollout, or a base that one of those gets late.
+fn lineage(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
+    let all = lineage::rollouts(work.log.state());
+    let at = rng.below(all.len().max(1) as u64);
+    let of = all.get(usize::try_from(at).ok()?)?.1;
+    let end = work.log.state().reader(of)?.end().0;
+    let (cut, kind) = (1 + rng.below(end.max(1)), rng.below(4));
+    let name = format!("r{}", work.staged);
+    work.staged += 1;
+    if kind == 0 {
+        return work.fork(&name, of, cut).map(drop);
+    }
+    let (thread, number) = any_thread(work, rng)?;
+    match kind {
+        1 => work.revert(&thread, &name, of, cut).map(drop),
+        2 => work.further(&thread, &format!("{name}-late")).map(drop),
+        _ => {
+            let state = work.log.state();
+            let late = |rollout: &ThreadNumber| lineage::is_late(state, *rollout);
+            let late: Vec<_> = state.rollouts_of(number).filter(late).collect();
+            let late = *late.first()?;
+            work.bind(late, of, cut)
+        }
+    }
+}
 
 fn thread(work: &mut Work<'_>, rng: &mut Rng) -> Option<(String, ThreadNumber)> {
     let mut name = THREADS[usize::try_from(rng.below(4)).ok()?].to_owned();
@@ -36,10 +87,10 @@ fn size(rng: &mut Rng) -> usize {
 }
 
 /// Several batches in one commit.
-fn group(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
+fn group(work: &mut Work<'_>, rng: &mut Rng, plan: &Plan) -> Option<()> {
     let mut members = Vec::new();
     for _ in 0..2 + rng.below(4) {
-        members.push(thread(work, rng)?);
+        members.push(shown(work, rng, plan)?);
     }
     let mut tickets = Vec::new();
     for (name, number) in members {
@@ -73,8 +124,8 @@ fn group(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
     None
 }
 
-fn import(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
-    let (name, number) = thread(work, rng)?;
+fn import(work: &mut Work<'_>, rng: &mut Rng, plan: &Plan) -> Option<()> {
+    let (name, number) = shown(work, rng, plan)?;
     work.log.lease(number).ok()?;
     let lines = work.batch(&name, &[size(rng); 12]);
     let thread = (name.as_str(), number);
@@ -83,26 +134,32 @@ fn import(work: &mut Work<'_>, rng: &mut Rng) -> Option<()> {
     done
 }
 
-fn step(work: &mut Work<'_>, rng: &mut Rng, deletes: bool) -> Option<()> {
+fn step(work: &mut Work<'_>, rng: &mut Rng, plan: &Plan) -> Option<()> {
     (!work.stuck).then_some(())?;
     work.background();
-    match rng.below(if deletes { 22 } else { 20 }) {
+    let kinds = 20 + if plan.deletes { 2 } else { 0 } + if plan.lineages { 6 } else { 0 };
+    match rng.below(kinds) {
         0..10 => {
-            let (name, number) = thread(work, rng)?;
+            let (name, number) = shown(work, rng, plan)?;
             let sizes: Vec<usize> = (0..1 + rng.below(3)).map(|_| size(rng)).collect();
             work.append(&name, number, &sizes)
         }
-        10..14 => group(work, rng),
+        10..14 => group(work, rng, plan),
         14 => work.seal(SealGoal::Due),
         15 => work.seal(SealGoal::Everything),
         16 => work.log.mark().ok(),
         17 => work.log.clean_up(usize::try_from(rng.below(3)).ok()?).ok(),
         18 => work.log.shrink_journal().ok(),
-        19 => import(work, rng),
-        _ => {
-            let (name, number) = thread(work, rng)?;
-            work.delete(&name, number)
+        19 => import(work, rng, plan),
+        20..22 if plan.deletes => {
+            let deleted = if plan.lineages {
+                any_thread(work, rng)
+            } else {
+                thread(work, rng)
+            };
+            work.delete(deleted?.1)
         }
+        _ => lineage(work, rng),
     }
 }
 
@@ -132,7 +189,7 @@ pub(super) fn program(
             let mut rng = Rng::new(plan.seed ^ (owner + 1) << 32);
             work.staged = usize::try_from(owner).ok()? * 1000;
             for _ in 0..steps {
-                let _ = step(work, &mut rng, plan.deletes);
+                let _ = step(work, &mut rng, plan);
             }
             Some(())
         });

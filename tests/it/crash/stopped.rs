@@ -154,14 +154,14 @@ fn deletions_survive_a_crash_at_every_call() {
         work.seal(SealGoal::Everything)?;
         work.append("a", a, &[300])?;
         work.append("b", b, &[300])?;
-        work.delete("a", a)?;
+        work.delete(a)?;
         work.append("c", c, &[300])?;
-        work.delete("b", b)?;
+        work.delete(b)?;
         work.seal(SealGoal::Everything)?;
         work.log.shrink_journal().ok()?;
         let d = work.create("d")?;
         work.append("d", d, &[300])?;
-        work.delete("d", d)?;
+        work.delete(d)?;
         work.append("c", c, &[300])
     });
 }

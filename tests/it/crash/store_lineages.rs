@@ -24,8 +24,23 @@ struct File {
     bytes: Vec<u8>,
 }
 
+/// How much is said in each file: so often, a text of so many bytes more.
+#[derive(Clone, Copy)]
+struct Size(u64, usize);
+
+/// All goes through the journal.
+const SMALL: Size = Size(1, 0);
+/// More than 1 MiB each: straight into segments.
+const LARGE: Size = Size(20, 64 << 10);
+
 /// A file whose lines count from `first` on; it goes on from the rollout `base` up to there.
-fn file(thread: &str, rollout: Option<&str>, first: u64, base: Option<&str>, said: &str) -> File {
+fn file(
+    (thread, rollout): (&str, Option<&str>),
+    first: u64,
+    base: Option<&str>,
+    said: &str,
+    size: Size,
+) -> File {
     let time = "2026-01-01T00:00:00.000Z";
     let base = base.map_or(String::new(), |base| {
         format!(r#","history_base":{{"thread_id":"{base}","end_ordinal_exclusive":{first}}}"#)
@@ -38,23 +53,29 @@ fn file(thread: &str, rollout: Option<&str>, first: u64, base: Option<&str>, sai
             r#"{{"timestamp":"{time}","ordinal":{ordinal},"type":"{kind}","payload":{payload}}}"#
         ) + "\n"
     };
-    let said = format!(r#"{{"type":"said","text":"{said}"}}"#);
+    let said = (1..=size.0).map(|number| {
+        let more = "x".repeat(size.1);
+        let said = format!(r#"{{"type":"said","text":"{said} {number}{more}"}}"#);
+        line(first + number, "event_msg", &said)
+    });
+    let said: String = said.collect();
     let head = line(first, "session_meta", &head);
     let rollout = rollout.map_or(String::new(), |rollout| format!("_{rollout}"));
     File {
         name: format!("rollout-2026-01-01T00-00-00-{thread}{rollout}.jsonl"),
-        bytes: (head + &line(first + 1, "event_msg", &said)).into_bytes(),
+        bytes: (head + &said).into_bytes(),
     }
 }
 
 /// The files as they come: the newest revert first, and the first file twice, written anew between.
-fn files() -> Vec<File> {
+fn files(size: Size) -> Vec<File> {
+    let end = 2 + size.0;
     vec![
-        file(T, Some(B2), 3, Some(B1), "two"),
-        file(T, None, 0, None, "zero"),
-        file(CHILD, None, 3, Some(B1), "child"),
-        file(T, Some(B1), 1, Some(T), "one"),
-        file(CHILD, None, 3, Some(B1), "child, written anew"),
+        file((T, Some(B2)), end, Some(B1), "two", size),
+        file((T, None), 0, None, "zero", size),
+        file((CHILD, None), end, Some(B1), "child", size),
+        file((T, Some(B1)), 1, Some(T), "one", size),
+        file((CHILD, None), end, Some(B1), "child, written anew", size),
     ]
 }
 
@@ -63,9 +84,9 @@ fn head_of(file: &File) -> &[u8] {
     &file.bytes[..=end.expect("two lines")]
 }
 
-fn import_all(store: &Store) -> Option<()> {
+fn import_all(store: &Store, size: Size) -> Option<()> {
     let mut importer = store.importer().ok()?;
-    for file in files() {
+    for file in files(size) {
         let source = ImportSource {
             path: &file.name,
             thread_hint: None,
@@ -102,14 +123,18 @@ fn shown(store: &Store, thread: &str) -> Vec<u8> {
     out
 }
 
-fn judge(disk: &SimDisk, when: &str) {
-    let files = files();
+fn judge(disk: &SimDisk, size: Size, when: &str) {
+    let files = files(size);
     let store = open_store(disk, &options()).unwrap_or_else(|why| panic!("{when}: {why}"));
     for own in own(&store) {
         let is_begun = files.iter().any(|file| file.bytes.starts_with(&own));
-        assert!(is_begun, "{when}: {}", String::from_utf8_lossy(&own));
+        assert!(
+            is_begun,
+            "{when}: {}",
+            String::from_utf8_lossy(&own[..own.len().min(1000)])
+        );
     }
-    import_all(&store).unwrap_or_else(|| panic!("{when}: another import"));
+    import_all(&store, size).unwrap_or_else(|| panic!("{when}: another import"));
     let mut found = own(&store);
     let mut expect: Vec<_> = files.iter().map(|file| file.bytes.clone()).collect();
     found.sort();
@@ -131,21 +156,33 @@ fn judge(disk: &SimDisk, when: &str) {
     assert!(report.is_ok(), "{when}: {:?}", report.damage);
 }
 
-#[test]
-fn files_of_a_lineage_are_whole_or_read_again() {
+fn stopped(size: Size, step: u64) -> u64 {
     let whole = SimDisk::new();
-    whole.record(1);
+    whole.record(step);
     let store = open_store(&whole, &options()).expect("memory");
-    import_all(&store).expect("memory");
+    import_all(&store, size).expect("memory");
     drop(store);
     let mut states = 0;
     for (at, moment) in whole.recorded() {
         for policy in CrashPolicy::ALL {
             let disk = moment.after_crash(policy, at);
-            judge(&disk, &format!("call {at}, {policy:?}"));
+            judge(&disk, size, &format!("call {at}, {policy:?}"));
             states += 1;
         }
     }
+    states
+}
+
+#[test]
+fn files_of_a_lineage_are_whole_or_read_again() {
+    let states = stopped(SMALL, 1);
     println!("store, import of a lineage: {states} states");
+    assert!(states > 100, "{states} states");
+}
+
+#[test]
+fn large_files_of_a_lineage_are_whole_or_read_again() {
+    let states = stopped(LARGE, 3);
+    println!("store, import of a large lineage: {states} states");
     assert!(states > 100, "{states} states");
 }

@@ -1,5 +1,5 @@
-//! Any bytes as what a log is asked to do: appends, groups, seals, packs, imports, failing calls,
-//! owners that end, are killed, or lose power. What is found is what was promised, each time.
+//! Any bytes as what a log is asked to do: appends, groups, seals, packs, imports, forks, reverts,
+//! deletions, failing calls, owners that end, are killed, or lose power. What is found is what was promised, each time.
 //!
 //! Input: one byte for each operation, with its arguments behind it.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use turnleaf_engine::disk::Disk;
 use turnleaf_engine::{
-    Log, OpenError, Options, Outcome, Record, Refusal, SealGoal, Snapshot, State,
+    Log, OpenError, Options, Origin, Outcome, Record, Refusal, SealGoal, Snapshot, State,
 };
 use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
 
@@ -22,7 +22,11 @@ use crate::stores::{import, line, open_log};
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
 const OPERATIONS_MAX: usize = 160;
 /// The byte that deletes a thread.
-const DELETES: u8 = 0xfc;
+pub(super) const DELETES: u8 = 0xfc;
+/// The byte that forks a thread.
+pub(super) const FORKS: u8 = 0xfb;
+/// The byte that reverts a thread.
+pub(super) const REVERTS: u8 = 0xfa;
 
 fn options() -> Options {
     Options {
@@ -66,7 +70,7 @@ struct Run<'a> {
     disk: SimDisk,
     log: Option<Log>,
     expectation: Expectation,
-    /// Records so far; makes every record another.
+    /// Records and rollouts so far; makes each another.
     staged: usize,
     /// A batch waits for room that nobody can make: nothing can be said of later ones.
     stuck: bool,
@@ -74,8 +78,11 @@ struct Run<'a> {
 
 fn shown(state: &State) -> Result<Found, String> {
     let mut found = Found::new();
-    for (number, fact) in state.threads() {
-        let reader = state.reader(number).ok_or("a thread without a view")?;
+    let threads = state.threads();
+    let rollouts = threads.flat_map(|(thread, _)| state.rollouts_of(thread));
+    for number in rollouts {
+        let reader = state.reader(number).ok_or("a rollout without a view")?;
+        let id = state.rollout_id(number).ok_or("a rollout without an id")?;
         let mut records: Vec<Rec> = Vec::new();
         let mut keep = |record: &Record<'_>| {
             records.push(record.bytes().unwrap_or_default().to_vec());
@@ -83,7 +90,7 @@ fn shown(state: &State) -> Result<Found, String> {
         };
         let read = reader.records(Ordinal(0), reader.end(), &mut keep);
         read.map_err(|error| error.to_string())?;
-        found.insert(fact.id.to_string(), records);
+        found.insert(id.to_string(), records);
     }
     Ok(found)
 }
@@ -130,8 +137,10 @@ impl Run<'_> {
         }
         match operation {
             _ if byte == DELETES => self.delete(),
+            _ if byte == FORKS => self.go_on(true),
+            _ if byte == REVERTS => self.go_on(false),
             0..6 => {
-                let (name, number) = self.thread()?;
+                let (name, number) = self.shown()?;
                 let batch = self.batch(&name, 4);
                 self.append(&name, number, batch)
             }
@@ -216,11 +225,59 @@ impl Run<'_> {
         None
     }
 
-    fn delete(&mut self) -> Option<()> {
-        let (name, number) = self.thread()?;
+    /// The rollout that a thread shows, with its id, which no other one has here.
+    fn shown(&mut self) -> Option<(String, ThreadNumber)> {
+        let (_, thread) = self.thread()?;
+        let state = self.log.as_ref()?.state();
+        let rollout = state.current(thread);
+        Some((state.rollout_id(rollout)?.to_string(), rollout))
+    }
+
+    /// A fork, or a further rollout of a thread, that goes on from a prefix of any thread.
+    fn go_on(&mut self, is_fork: bool) -> Option<()> {
+        let (_, of) = self.shown()?;
+        let (_, thread) = self.thread()?;
+        let reader = self.log.as_ref()?.state().reader(of)?;
+        let end = 1 + u64::from(self.input.byte()) % reader.end().0.max(1);
+        let base = reader.base_at(Ordinal(end)).ok()??;
+        let mut records: Vec<Rec> = Vec::new();
+        let read = reader.records(Ordinal(0), Ordinal(end), &mut |record| {
+            records.push(record.bytes().unwrap_or_default().to_vec());
+            ControlFlow::Continue(())
+        });
+        read.ok()?;
         let log = self.log.as_mut()?;
+        self.staged += 1;
+        let name = format!("{}-{}", THREADS[self.input.below(4)], self.staged);
+        let id = ThreadId::parse(&name).ok()?;
+        let ticket = if is_fork {
+            log.stage_fork(&id, base).ok()?.1
+        } else {
+            let origin = Some(Origin::Base(base));
+            log.stage_rollout(thread, &id, origin, true).ok()?.1
+        };
+        self.expectation.stage(&name, records);
+        log.commit_all();
+        if matches!(log.outcome(ticket), Outcome::Durable) {
+            self.expectation.acknowledge();
+            return Some(());
+        }
+        self.expectation.refuse();
+        None
+    }
+
+    fn delete(&mut self) -> Option<()> {
+        let (_, number) = self.thread()?;
+        let log = self.log.as_mut()?;
+        let state = log.state();
+        let ids = state
+            .rollouts_of(number)
+            .filter_map(|of| state.rollout_id(of));
+        let gone: Vec<String> = ids.map(ToString::to_string).collect();
         let ticket = log.stage_deletion(number).ok()?;
-        self.expectation.stage_deletion(&name);
+        for name in gone {
+            self.expectation.stage_deletion(&name);
+        }
         log.commit_all();
         if matches!(log.outcome(ticket), Outcome::Durable) {
             self.expectation.acknowledge();
@@ -251,7 +308,7 @@ impl Run<'_> {
     fn group(&mut self) -> Option<()> {
         let mut members = Vec::new();
         for _ in 0..2 + self.input.below(4) {
-            members.push(self.thread()?);
+            members.push(self.shown()?);
         }
         let mut tickets = Vec::new();
         for (name, number) in members {
@@ -303,7 +360,7 @@ impl Run<'_> {
     }
 
     fn import(&mut self) -> Option<()> {
-        let (name, number) = self.thread()?;
+        let (name, number) = self.shown()?;
         let lines = self.batch(&name, 12);
         let log = self.log.as_mut()?;
         log.lease(number).ok()?;

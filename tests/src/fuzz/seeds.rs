@@ -53,7 +53,7 @@ pub fn of(target: &str) -> Vec<Seed> {
         "token" => noise(0x70, 64, 40),
         "projection" => threads(),
         "import" => lines(&[200, 0]),
-        "ops" => noise(0x0b, 96, 160),
+        "ops" => [noise(0x0b, 96, 160), lineages()].concat(),
         "append_stream" => streams(),
         _ => Vec::new(),
     }
@@ -381,6 +381,19 @@ fn rows() -> Vec<Seed> {
 }
 
 /// Inputs of a target whose bytes are choices.
+/// Operations among which forks, reverts and deletions are frequent.
+fn lineages() -> Vec<Seed> {
+    let mut seeds = noise(0x0c, 64, 160);
+    for (name, bytes) in &mut seeds {
+        name.insert_str(0, "lineage-");
+        for byte in bytes.iter_mut().filter(|byte| **byte >= 0xd0) {
+            *byte = [super::ops::FORKS, super::ops::REVERTS, super::ops::DELETES]
+                [usize::from(*byte % 8).min(2)];
+        }
+    }
+    seeds
+}
+
 fn noise(salt: u64, count: u64, len: u64) -> Vec<Seed> {
     let input = |number: u64| {
         let mut rng = Rng::new(salt << 32 | number);
