@@ -22,7 +22,7 @@ from runtime import Failed, Model, Runtime
 
 # The live state of the runtime's process, its database alone, or the place of a file.
 OWN = {"path", "status", "turns", "canAcceptDirectInput", "environments", "extra", "updatedAt",
-       "recencyAt", "gitInfo"}
+       "recencyAt", "gitInfo", "forkedFromId"}
 SOURCES = ["cli", "vscode", "exec", "appServer", "subAgent", "subAgentReview", "subAgentCompact",
            "subAgentThreadSpawn", "subAgentOther", "unknown"]
 PIXEL = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwAD"
@@ -39,6 +39,9 @@ class Script:
         self.runtime, self.home = runtime, home
         self.random = random.Random(seed)
         self.threads = {}  # Live ones: id and whether a turn has run.
+        self.modes = {}
+        self.forks = {}  # Of which thread each is one.
+        self.reverted = set()
         self.archived = []
 
     def text(self):
@@ -58,6 +61,7 @@ class Script:
         mode = self.random.choice(["paginated", "paginated", "legacy"])
         made = self.runtime.ask("thread/start", {"cwd": folder, "historyMode": mode})
         self.threads[made["thread"]["id"]] = False
+        self.modes[made["thread"]["id"]] = mode
         return made["thread"]["id"]
 
     def step(self):
@@ -68,9 +72,36 @@ class Script:
             return
         do = self.random.choices(
             [self.turn, self.rich_turn, self.compact, self.name, self.archive, self.unarchive,
-             self.interrupt, self.steer, self.review],
-            [10, 3, 2, 2, 1, 1, 1, 1, 1])[0]
+             self.interrupt, self.steer, self.review, self.fork, self.revert],
+            [10, 3, 2, 2, 1, 1, 1, 1, 1, 4, 4])[0]
         do(thread)
+
+    def some_turn(self, thread):
+        """A turn of a thread, if it has one: mostly a late one, sometimes the first."""
+        turns = self.runtime.all("thread/turns/list", {"threadId": thread, "itemsView": "notLoaded"})
+        return turns and self.random.choice([turns[0], turns[-1], *turns])["id"]
+
+    def fork(self, thread):
+        """A fork of all, up to a turn or through one; mostly with a turn of its own."""
+        turn = self.random.random() < 0.7 and self.some_turn(thread)
+        end = {self.random.choice(["lastTurnId", "beforeTurnId"]): turn} if turn else {}
+        made = self.runtime.ask("thread/fork", dict(end, threadId=thread, excludeTurns=True))
+        fork = made["thread"]["id"]
+        self.threads[fork] = True
+        self.modes[fork], self.forks[fork] = self.modes[thread], thread
+        if self.random.random() < 0.7:
+            self.runtime.turn(fork, self.text())
+
+    def revert(self, thread):
+        """A revert; of a legacy thread a fork, since those cannot be reverted."""
+        turn = self.some_turn(thread)
+        if self.modes[thread] == "legacy" or not turn:
+            self.fork(thread)
+            return
+        self.runtime.ask("thread/revert", {"threadId": thread, "beforeTurnId": turn})
+        self.reverted.add(thread)
+        if self.random.random() < 0.7:
+            self.runtime.turn(thread, self.text())
 
     def turn(self, thread):
         self.runtime.turn(thread, self.text())
@@ -122,6 +153,15 @@ class Script:
             "type": "custom", "instructions": "look at the garden"}})
         self.runtime.wait_for("turn/completed", lambda told: told["threadId"] == thread)
 
+    def takes_over(self, thread):
+        """Whether a fork may be called by what a thread was called before it was reverted: where a
+        fork names no turn, the runtime's database copies that, and no rollout says so."""
+        while thread in self.forks:
+            thread = self.forks[thread]
+            if thread in self.reverted:
+                return True
+        return False
+
     def die(self):
         """The process is killed in the middle of a turn."""
         thread = self.thread()
@@ -131,12 +171,15 @@ class Script:
 
 def answers(runtime):
     """What the runtime says of all it has."""
-    said = {"threads": [], "archived": [], "turns": {}, "items": {}}
+    said = {"threads": [], "archived": [], "read": {}, "turns": {}, "items": {}}
     for key, archived in (("threads", False), ("archived", True)):
         said[key] = runtime.all("thread/list", {
             "archived": archived, "sortKey": "created_at", "sourceKinds": SOURCES})
     for thread in said["threads"] + said["archived"]:
         key = thread["id"]
+        if key in said["read"]:
+            continue
+        said["read"][key] = runtime.ask("thread/read", {"threadId": key})["thread"]
         said["turns"][key] = {
             view: runtime.all("thread/turns/list", {
                 "threadId": key, "itemsView": view, "sortDirection": "asc"})
@@ -204,6 +247,12 @@ def alike(found):
     return [(lines[0], len(lines)) for lines in kinds.values()]
 
 
+def in_order(turns):
+    """Turns of a fork with the broken off ones of reviews in the order of their ids: where the fork
+    cuts them, the runtime shows them behind turns that were over before, ours where they began."""
+    return sorted(turns, key=lambda turn: turn["id"])
+
+
 def entry(row):
     """An item with its times, wherever they stand."""
     item = dict(row["item"])
@@ -212,7 +261,22 @@ def entry(row):
     return {"turnId": row["turnId"], "item": item}
 
 
-def compare(said, ours):
+def nearest(rows, mine, left):
+    """How a thread differs from what the runtime says of it. Its list has a row for each file of a
+    thread that was reverted, and a read gives one more: any of them is right."""
+    best = None
+    for row in rows:
+        lost = LOST_OF_SUBAGENTS if isinstance(row["source"], dict) else set()
+        parts = row.keys() - left - lost
+        found = list(differences(
+            plain({part: row[part] for part in parts}),
+            plain({part: mine.get(part) for part in parts}), "thread %s" % row["id"]))
+        if best is None or len(found) < len(best):
+            best = found
+    return best
+
+
+def compare(said, ours, script):
     """All differences between the runtime's answers and ours, and how many answers were compared."""
     found, count = [], 0
 
@@ -223,17 +287,26 @@ def compare(said, ours):
 
     for key, more in (("threads", []), ("archived", ["--archived"])):
         mine = {thread["id"]: thread for thread in ours.all("threads", *more)}
-        same(sorted(thread["id"] for thread in said[key]), sorted(mine), key)
-        for thread in said[key]:
-            rest = mine.get(thread["id"], {})
-            left = OWN | LOST_OF_SUBAGENTS if isinstance(thread["source"], dict) else OWN
-            parts = [part for part in thread if part not in left]
-            same({part: thread[part] for part in parts}, {part: rest.get(part) for part in parts},
-                 "thread %s" % thread["id"])
+        theirs = {thread["id"] for thread in said[key]}
+        # The list of the runtime passes by what nobody has spoken in yet.
+        silent = {thread for thread in mine if not mine[thread]["preview"]}
+        same(sorted(theirs), sorted(mine.keys() - (silent - theirs)), key)
+        for thread in sorted(theirs & mine.keys()):
+            rows = [row for row in said[key] + [said["read"][thread]] if row["id"] == thread]
+            count += 1
+            left = OWN | {"preview"} if script.takes_over(thread) else OWN
+            found.extend(nearest(rows, mine[thread], left))
+            same(script.forks.get(thread), mine[thread]["forkedFromId"], "thread %s.fork" % thread)
     for thread, views in said["turns"].items():
         for view, turns in views.items():
             mine = ours.all("turns", thread, "--order", "asc", "--items",
                             "none" if view == "notLoaded" else view)
+            if thread in script.forks:
+                turns, mine = in_order(turns), in_order(mine)
+            # What a process has of a turn that it broke off it shows in its own way while it runs.
+            running = {turn["id"] for turn in turns if turn["status"] == "inProgress"}
+            turns, mine = ([turn for turn in rows if turn["id"] not in running]
+                           for rows in (turns, mine))
             same(turns, mine, "turns %s %s" % (thread, view))
     for thread, items in said["items"].items():
         if isinstance(items, list):
@@ -243,21 +316,24 @@ def compare(said, ours):
 
 
 def write_home(binary, home, seed, steps):
-    """Lets the runtime write a home by a script; what it answers of it afterwards, cold."""
+    """Lets the runtime write a home by a script. What it answers of it, live unless it was killed,
+    and anew; and the script."""
     model = Model(seed)
     try:
         runtime = Runtime(binary, home, model)
         script = Script(runtime, home, seed)
         for _ in range(steps):
             script.step()
+        live = None
         if seed % 2:
             script.die()
         else:
+            live = answers(runtime)
             runtime.close()
         runtime = Runtime(binary, home, model)
-        said = answers(runtime)
+        cold = answers(runtime)
         runtime.close()
-        return said
+        return [said for said in (live, cold) if said], script
     finally:
         model.close()
 
@@ -276,10 +352,13 @@ def main():
         with tempfile.TemporaryDirectory(prefix="judge-") as scratch:
             home = os.path.join(scratch, "home")
             os.mkdir(home)
-            said = write_home(args.runtime, home, seed, args.steps)
+            answered, script = write_home(args.runtime, home, seed, args.steps)
             ours = Ours(args.bin, os.path.join(scratch, "store"))
             code, out, err = ours.run("import", home)
-            found, count = compare(said, ours)
+            found, count = [], 0
+            for said in answered:
+                differs, compared = compare(said, ours, script)
+                found, count = found + differs, count + compared
             if code:
                 found.insert(0, "import: exit %d: %s %s" % (code, out.decode()[:400], err[:400]))
             total += count
@@ -294,6 +373,8 @@ def main():
                 shutil.copytree(home, os.path.join(kept, "home"))
                 with open(os.path.join(kept, "expected.json"), "w") as out:
                     json.dump(said, out)
+                with open(os.path.join(kept, "forks.json"), "w") as out:
+                    json.dump(script.forks, out)
     print("%d answers, %d differences" % (total, wrong))
     sys.exit(1 if wrong else 0)
 

@@ -1,7 +1,7 @@
 //! Owns what the fold forgets where a rollout goes on from another one. What was shown of the turns
 //! and items before it stays, and what the thread is, unless the rollout begins with a head.
 
-use crate::fold::state::ThreadState;
+use crate::fold::state::{CalledBy, ThreadMeta, ThreadState};
 use crate::payload::Effect;
 
 /// Says that the records of another rollout follow; `of_fork` when it is another thread's.
@@ -16,6 +16,26 @@ pub fn go_on(state: &mut ThreadState, of_fork: bool) {
         meta.first_at_ms = None;
         meta.name = None;
         meta.named_at_ms = None;
+    }
+}
+
+/// The state that a fold begins with where the thread had records before: it keeps what the thread
+/// is called, and when it began, whatever is shown of it now.
+#[must_use]
+pub fn begin_anew(before: &ThreadState, by: CalledBy) -> ThreadState {
+    let of = &before.meta;
+    ThreadState {
+        called_by: Some(by),
+        begins: true,
+        meta: ThreadMeta {
+            preview: of.preview.clone(),
+            first_user_message: of.first_user_message.clone(),
+            title: of.title.clone(),
+            created_at_ms: of.created_at_ms,
+            first_at_ms: of.first_at_ms,
+            ..ThreadMeta::default()
+        },
+        ..ThreadState::default()
     }
 }
 

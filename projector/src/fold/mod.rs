@@ -16,9 +16,9 @@ mod state;
 mod tests;
 
 pub use apply::{apply, pass_by};
-pub use begin::go_on;
+pub use begin::{begin_anew, go_on};
 pub use mem_rows::MemRows;
 pub use state::{
-    Anomaly, AnomalyClass, AnomalyKind, At, Mode, OpenTurn, PendingCall, ThreadMeta, ThreadState,
-    UnknownKind,
+    Anomaly, AnomalyClass, AnomalyKind, At, CalledBy, Mode, OpenTurn, PendingCall, ThreadMeta,
+    ThreadState, UnknownKind,
 };

@@ -57,6 +57,8 @@ pub struct ThreadState {
     /// How many records were inherited when the first one was taken: a base that is found later
     /// puts others before them.
     pub inherited: u64,
+    /// Where it was read what the thread was called before any record that is folded.
+    pub called_by: Option<CalledBy>,
     /// A rollout goes on from another one, and its first line is still to come.
     pub begins: bool,
     /// Host family of the thread's own directory.
@@ -140,6 +142,17 @@ impl ThreadState {
             }),
         }
     }
+}
+
+/// An older rollout, of which a thread keeps what it is called and when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct CalledBy {
+    /// Its number.
+    pub rollout: u64,
+    /// One past the last of its records that was read for it.
+    pub read_end: At,
+    /// Whether that was found which the thread is called by.
+    pub is_called: bool,
 }
 
 /// The current turn of a legacy replay.

@@ -157,7 +157,9 @@ impl Store {
             return Ok(None);
         }
         let row = rows.thread(number)?.unwrap_or_default();
-        if (row.applied_end, row.chain) != (reader.end(), reader.chain()) {
+        if (row.applied_end, row.chain) != (reader.end(), reader.chain())
+            || self.is_called_otherwise(&row, number)?
+        {
             return Ok(None);
         }
         Ok(Some(CaughtUp {
@@ -185,11 +187,18 @@ impl Store {
         // A base that was found since puts its records before those that were applied.
         let is_same_lineage =
             applied.0 == 0 || state_of(&row, number)?.inherited == reader.inherited_end().0;
-        if !is_same_lineage || !self.may_continue(id, reader, applied, row.chain) {
+        let is_called_otherwise = self.is_called_otherwise(&row, number)?;
+        if is_called_otherwise
+            || !is_same_lineage
+            || !self.may_continue(id, reader, applied, row.chain)
+        {
             let mut batch = index.writer()?;
             batch.remove_thread(number);
             batch.commit(false)?;
             applied = Ordinal(0);
+            if is_called_otherwise && reader.end() == applied {
+                self.feed(index, number, reader, (applied, applied))?;
+            }
         } else if applied == reader.end() {
             return Ok(());
         }
@@ -216,6 +225,14 @@ impl Store {
             "the index caught up"
         );
         Ok(())
+    }
+
+    /// Whether a thread was called otherwise before its visible records than its row says.
+    fn is_called_otherwise(&self, row: &ThreadRow, number: ThreadNumber) -> Result<bool, Error> {
+        if !self.is_called_by_another(number) {
+            return Ok(false);
+        }
+        Ok(self.begins_otherwise(number, &state_of(row, number)?))
     }
 
     /// Notes bytes that were applied and are not durable in the index, whoever applied them: many
@@ -282,7 +299,8 @@ impl Store {
         while first < run.end {
             let end = run.end.min(first.plus(BATCH_RECORDS));
             // Where they cannot be applied, the records say which one of them it is.
-            let apply = || apply_notes(index, number, reader, &mut notes, first, end);
+            let begin = || self.fold_begin(number).ok();
+            let apply = || apply_notes(index, (number, &begin), reader, &mut notes, first, end);
             if catch_unwind(AssertUnwindSafe(apply))
                 .ok()
                 .flatten()
@@ -361,7 +379,10 @@ impl Store {
         if rows.row().applied_end != from {
             return Err(Stop::from(IndexError::Overtaken(number)));
         }
-        let mut state: ThreadState = rows.state()?.unwrap_or_default();
+        let mut state: ThreadState = match rows.state()? {
+            Some(state) => state,
+            None => self.fold_begin(number).map_err(Stop::Batch)?,
+        };
         go_on(&mut state, reader, from);
         // A batch ends where the next run begins: its notes are then used.
         let border = reader.next_run(from).unwrap_or(reader.end());
@@ -435,7 +456,7 @@ impl Store {
 /// way, and then nothing was applied.
 fn apply_notes(
     index: &Index,
-    number: ThreadNumber,
+    (number, begin): (ThreadNumber, &dyn Fn() -> Option<ThreadState>),
     reader: &Reader,
     notes: &mut NotesReader<'_>,
     first: Ordinal,
@@ -446,7 +467,10 @@ fn apply_notes(
     if rows.row().applied_end != first {
         return None;
     }
-    let mut state: ThreadState = rows.state().ok()?.unwrap_or_default();
+    let mut state: ThreadState = match rows.state().ok()? {
+        Some(state) => state,
+        None => begin()?,
+    };
     go_on(&mut state, reader, first);
     let noted = end.0;
     for at in first.0..noted {

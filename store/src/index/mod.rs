@@ -1,6 +1,7 @@
 //! Owns the index beside the log: its file, catching up with the log, rebuilding and comparing it.
 //! What is read from it is in `reads/`.
 
+mod called_by;
 pub(crate) mod catch_up;
 mod compare;
 mod deleted;

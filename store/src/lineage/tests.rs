@@ -25,7 +25,7 @@ fn head(id: &str) -> String {
 /// The lines of a turn in which something is said.
 fn turn(second: u64, id: &str, said: &str) -> Vec<String> {
     let item = format!(
-        r#"{{"type":"item_completed","turn_id":"{id}","item":{{"type":"UserMessage","id":"i-{id}","content":[{{"type":"text","text":"{said}"}}]}}}}"#
+        r#"{{"type":"item_completed","thread_id":"{A}","turn_id":"{id}","item":{{"type":"UserMessage","id":"i-{id}","content":[{{"type":"text","text":"{said}"}}]}}}}"#
     );
     vec![
         line(
@@ -177,6 +177,49 @@ fn a_revert_takes_turns_back_and_keeps_the_name() {
     assert!(store.rollouts(A).is_err());
     store.close().unwrap();
     assert_eq!(Store::open(&path).unwrap().log_threads().len(), 0);
+}
+
+/// A thread that is taken back to before anybody spoke is still called by what was said first, and
+/// began when it began; a fork of it is called by what it shows.
+#[test]
+fn a_thread_keeps_what_it_is_called_by() {
+    let (dir, store) = store();
+    // One whose first record begins a turn, so that nothing is left of it.
+    store.create_thread("bare").unwrap();
+    append(&store, "bare", &turn(5, "t5", "said 1"));
+    let facts = |store: &Store, id: &str| {
+        let thread = store.show(id).unwrap().thread;
+        [thread["preview"].clone(), thread["createdAt"].clone()]
+    };
+    let before = [A, "bare"].map(|id| facts(&store, id));
+    assert_eq!(before[0][0], "said 1");
+    store.fork(A, "base", &ForkPoint::Latest).unwrap();
+    let of_fork = append(&store, "base", &turn(7, "t7", "said in a fork"));
+    assert_eq!(of_fork.end, Ordinal(13));
+    for (id, turn) in [(A, "t1"), ("bare", "t5"), ("base", "t1")] {
+        store.revert(id, turn).unwrap();
+    }
+    assert_eq!([A, "bare"].map(|id| facts(&store, id)), before);
+    assert_eq!(facts(&store, "base")[0], "said 1");
+    append(&store, A, &turn(8, "t8", "said anew"));
+    append(&store, "bare", &turn(8, "t8", "said anew"));
+    store.revert(A, "t8").unwrap();
+    append(&store, A, &turn(9, "t9", "said at last"));
+    store.fork(A, B, &ForkPoint::Latest).unwrap();
+    let check = |store: &Store| {
+        assert_eq!([A, "bare"].map(|id| facts(store, id)), before);
+        assert_eq!(turn_ids(store, A), "t9");
+        assert_eq!(turn_ids(store, "bare"), "t8");
+        assert_eq!(facts(store, B)[0], "said at last");
+        let found = ["bare", A, "base", B].map(|id| store.index_difference(id).unwrap());
+        assert_eq!(found, [const { None }; 4]);
+    };
+    check(&store);
+    store.seal_all().unwrap();
+    store.rebuild_index(&mut |_| {}).unwrap();
+    check(&store);
+    store.close().unwrap();
+    check(&Store::open(&dir.path().join("store")).unwrap());
 }
 
 #[test]

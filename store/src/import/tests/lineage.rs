@@ -388,3 +388,32 @@ fn a_head_that_is_read_again_says_what_it_goes_on_from() {
     let origin = store.source.with(|state| state.origin(child).cloned());
     assert!(matches!(origin, Some(Origin::Base(_))), "{origin:?}");
 }
+
+/// The file of a thread that was taken back to before anybody spoke may come before its first one.
+#[test]
+fn a_thread_is_called_by_its_first_file_whenever_that_comes() {
+    let spoken = |text: &str| {
+        let content = format!(r#"[{{"type":"text","text":"{text}"}}]"#);
+        let item = format!(r#"{{"type":"UserMessage","id":"i","content":{content}}}"#);
+        line(
+            1,
+            "event_msg",
+            &format!(
+                r#"{{"type":"item_completed","thread_id":"{T}","turn_id":"t","item":{item}}}"#
+            ),
+        )
+    };
+    let mut files = [file((T, None), 0, "", &[]), file((T, Some(B1)), 0, "", &[])];
+    for (file, text) in files.iter_mut().zip(["at first", "anew"]) {
+        file.bytes.extend_from_slice(spoken(text).as_bytes());
+    }
+    let preview = |store: &Store| store.show(T).unwrap().thread["preview"].clone();
+    for order in permutations(2) {
+        let (_dir, store) = store();
+        import_all(&store, &[files[order[0]].clone()], false);
+        assert_eq!(preview(&store), ["at first", "anew"][order[0]]);
+        import_all(&store, &[files[order[1]].clone()], false);
+        assert_eq!(preview(&store), "at first", "{order:?}");
+        assert_eq!(store.index_difference(T).unwrap(), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! Owns what a fold begins with where a thread was taken back: what it was called before, and when
+//! it began. Its visible records may not say so any more.
+
+use std::ops::ControlFlow;
+
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_engine::{ReadError, Reader, State};
+use turnleaf_projector::fold::{self, At, CalledBy, MemRows, ThreadState};
+use turnleaf_projector::payload::Decoded;
+
+use super::catch_up::go_on;
+use crate::error::Error;
+use crate::lines::decoded;
+use crate::open::Store;
+
+/// So many records of the first rollout are looked at: what a thread is called stands at its
+/// beginning, and one that nobody spoke in may be long.
+const LOOKED_AT: u64 = 16_384;
+/// So many of a fork's own ones, for its head.
+const OWN_LOOKED_AT: u64 = 16;
+
+/// The first rollout of a thread, for another one of it: that takes over what the first is called.
+fn called_by(state: &State, rollout: ThreadNumber) -> Option<ThreadNumber> {
+    let thread = state.thread_of(rollout)?;
+    (thread != rollout).then_some(thread)
+}
+
+impl Store {
+    /// What the fold of a rollout begins with.
+    ///
+    /// Cost: nothing for the first one of a thread; for another one the first is read up to what
+    /// the thread is called by, mostly a few records.
+    pub(super) fn fold_begin(&self, rollout: ThreadNumber) -> Result<ThreadState, Error> {
+        let find = |state: &State| {
+            let by = called_by(state, rollout)?;
+            Some((by, state.reader(by)?))
+        };
+        let Some((by, reader)) = self.source.with(find) else {
+            return Ok(ThreadState::default());
+        };
+        let mut first = First::of(&reader);
+        let end = reader.end().min(Ordinal(LOOKED_AT));
+        let read_end = first.fold((Ordinal(0), end), |state| state.meta.preview.is_some())?;
+        // When it began its own head says, which stands behind what it inherits.
+        let own = reader.own_thread_from();
+        if Ordinal(0) < own && read_end <= own {
+            let until = reader.end().min(own.plus(OWN_LOOKED_AT));
+            first.fold((own, until), |state| state.head_at.is_some())?;
+        }
+        let called_by = CalledBy {
+            rollout: by.0,
+            read_end: At(read_end),
+            is_called: first.state.meta.preview.is_some(),
+        };
+        Ok(fold::begin_anew(&first.state, called_by))
+    }
+
+    /// Whether the fold of a rollout would begin otherwise than it did: the first one of its thread
+    /// came since, or more of it.
+    pub(super) fn begins_otherwise(&self, rollout: ThreadNumber, state: &ThreadState) -> bool {
+        self.source.with(|known| {
+            let by = called_by(known, rollout);
+            match (by, &state.called_by) {
+                (None, None) => false,
+                (Some(by), Some(before)) if by.0 == before.rollout => {
+                    let end = known.reader(by).map_or(Ordinal(0), |reader| reader.end());
+                    let is_called = before.is_called;
+                    !is_called && before.read_end.0 < end.min(Ordinal(LOOKED_AT))
+                }
+                _ => true,
+            }
+        })
+    }
+
+    /// Whether a rollout takes over what its thread is called.
+    pub(super) fn is_called_by_another(&self, rollout: ThreadNumber) -> bool {
+        self.source
+            .with(|state| called_by(state, rollout).is_some())
+    }
+}
+
+/// The first records of a rollout, folded without an index. Damage among them is passed by: who
+/// reads the rollout itself is told.
+struct First<'a> {
+    reader: &'a Reader,
+    rows: MemRows,
+    state: ThreadState,
+}
+
+impl First<'_> {
+    fn of(reader: &Reader) -> First<'_> {
+        First {
+            reader,
+            rows: MemRows::default(),
+            state: ThreadState::default(),
+        }
+    }
+
+    /// Folds records until the state is enough; one past the last that was.
+    fn fold(
+        &mut self,
+        (mut at, end): (Ordinal, Ordinal),
+        is_enough: impl Fn(&ThreadState) -> bool,
+    ) -> Result<Ordinal, Error> {
+        let First {
+            reader,
+            rows,
+            state,
+        } = self;
+        let mut is_done = false;
+        while at < end && !is_done {
+            let mut failed = None;
+            let read = reader.records(at, end, &mut |record| {
+                go_on(state, reader, record.ordinal);
+                let done = decoded(reader, record, |decoded: &Decoded<'_>| {
+                    let Ok(()) = fold::apply(rows, state, record.ordinal, decoded);
+                });
+                failed = done.err();
+                if failed.is_some() {
+                    return ControlFlow::Break(());
+                }
+                at = record.ordinal.plus(1);
+                is_done = is_enough(state);
+                if is_done {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            match read.and(failed.map_or(Ok(()), Err)) {
+                Ok(()) if is_done => {}
+                Ok(()) => at = end,
+                Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
+                Err(ReadError::Damaged(damage)) => {
+                    at = reader.behind(&damage).clamp(at.plus(1), end);
+                }
+            }
+        }
+        Ok(at)
+    }
+}
