@@ -56,23 +56,7 @@ pub(crate) enum Command {
         create: bool,
     },
     /// Write the exact bytes that were imported or appended.
-    Export {
-        /// The thread's id, or a beginning of it that no other thread has.
-        thread: String,
-        /// Write here instead of to standard output. A file is replaced when all is written, a link
-        /// followed, a pipe or device written into; a name within the store is refused.
-        #[arg(short, long, value_name = "FILE")]
-        output: Option<PathBuf>,
-        /// One rollout of the thread, by its number or its id as `show` lists them.
-        #[arg(long, value_name = "ROLLOUT", conflicts_with_all = ["from", "to"])]
-        rollout: Option<String>,
-        /// First ordinal; the thread's own first record otherwise.
-        #[arg(long, value_name = "ORD")]
-        from: Option<u64>,
-        /// One past the last ordinal.
-        #[arg(long, value_name = "ORD")]
-        to: Option<u64>,
-    },
+    Export(ExportArgs),
     /// Read every byte and check every checksum, chain and digest; changes nothing.
     Verify {
         /// Only this thread: its id, or a beginning of it that no other thread has.
@@ -172,6 +156,19 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N")]
         turns: usize,
     },
+    /// Write a small thread that goes on from the newest compaction of a large or damaged one.
+    ///
+    /// A new thread, with an id of its own: a head, and the records from the beginning of the turn
+    /// that holds the newest usable compaction on; all that can be read where there is none. It is
+    /// written for the agent runtime, as by `export --as-rollout`, and is none of the store until
+    /// it is imported. The thread itself is not touched. What cannot be read is passed by and told.
+    Rescue {
+        /// The thread's id, or a beginning of it that no other thread has.
+        thread: String,
+        /// A home of the runtime.
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+    },
     /// Archive a thread: it is listed with `threads --archived`.
     Archive {
         /// The thread's id, or a beginning of it that no other thread has.
@@ -249,6 +246,32 @@ pub(crate) struct ImportArgs {
     pub(crate) dry_run: bool,
 }
 
+/// What is written of a thread, and where.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The thread's id, or a beginning of it that no other thread has.
+    pub(crate) thread: String,
+    /// Write here instead of to standard output. A file is replaced when all is written, a link
+    /// followed, a pipe or device written into; a name within the store is refused.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// One rollout of the thread, by its number or its id as `show` lists them.
+    #[arg(long, value_name = "ROLLOUT", conflicts_with_all = ["from", "to"])]
+    pub(crate) rollout: Option<String>,
+    /// Write what the thread shows, forks and reverts resolved, as one file that the agent
+    /// runtime opens: below DIR, a home of it, where the runtime would look. A file that is there
+    /// is not replaced. The lines are those of the thread but for this: one head, without a base;
+    /// ordinals from 0; of inherited records, whose thread they are.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["from", "to", "rollout", "output"])]
+    pub(crate) as_rollout: Option<PathBuf>,
+    /// First ordinal; the thread's own first record otherwise.
+    #[arg(long, value_name = "ORD")]
+    pub(crate) from: Option<u64>,
+    /// One past the last ordinal.
+    #[arg(long, value_name = "ORD")]
+    pub(crate) to: Option<u64>,
+}
+
 /// What is forked, and up to where.
 #[derive(Debug, Args)]
 pub(crate) struct ForkArgs {
@@ -298,6 +321,9 @@ pub(crate) struct ThreadsArgs {
     /// Only threads below this one.
     #[arg(long, value_name = "ID", conflicts_with = "parent")]
     pub(crate) ancestor: Option<String>,
+    /// Only threads that were forked from this one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) forks_of: Option<String>,
     /// Only threads whose name, title or preview holds this text.
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,

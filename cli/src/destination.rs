@@ -111,6 +111,65 @@ impl Destination {
     }
 }
 
+/// Lets `work` write a file below a directory, which is made, with the folders between, where they
+/// are not there. Nothing is replaced, and nothing is written within the directory of the store.
+/// The file has its name when all of it is durable.
+pub(crate) fn write_new(
+    below: &Path,
+    path: &Path,
+    store: &Path,
+    work: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let shown = path.display();
+    let dir = path.parent().unwrap_or(below);
+    refuse_inside(
+        existing(dir).map_err(Failure::io(format_args!("find {shown}")))?,
+        store,
+        below,
+    )?;
+    if path.symlink_metadata().is_ok() {
+        return Err(Failure::Usage(format!("{shown} is there already")));
+    }
+    let made = fs::create_dir_all(dir);
+    made.map_err(Failure::io(format_args!("create {}", dir.display())))?;
+    let dir = dir.canonicalize();
+    let dir = dir.map_err(Failure::io(format_args!("find {shown}")))?;
+    let mut temporary = Temporary::create(&dir, None)?;
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, &temporary.file);
+    work(&mut out)?;
+    let flushed = out.flush();
+    flushed.map_err(Failure::io(format_args!("write {shown}")))?;
+    drop(out);
+    temporary.put_new(&dir, path)
+}
+
+fn refuse_inside(dir: PathBuf, store: &Path, named: &Path) -> Result<(), Failure> {
+    let shown = named.display();
+    let inside = is_inside(&dir, store).map_err(Failure::io(format_args!("find {shown}")))?;
+    if inside {
+        return Err(Failure::Usage(format!(
+            "{shown} lies in a store; name another directory"
+        )));
+    }
+    Ok(())
+}
+
+/// The part of a path that is there, without links.
+fn existing(path: &Path) -> io::Result<PathBuf> {
+    let mut at = path;
+    loop {
+        let here = if at.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            at
+        };
+        match (here.canonicalize(), at.parent()) {
+            (Err(error), Some(above)) if error.kind() == ErrorKind::NotFound => at = above,
+            (found, _) => return found,
+        }
+    }
+}
+
 /// A file without its name yet; it goes when it never gets one.
 struct Temporary {
     path: PathBuf,
@@ -165,9 +224,28 @@ impl Temporary {
         let renamed = fs::rename(&self.path, path);
         renamed.map_err(Failure::io(format_args!("rename to {shown}")))?;
         self.is_renamed = true;
-        let synced = File::open(dir).and_then(|dir| dir.sync_all());
-        synced.map_err(Failure::io(format_args!("sync {}", dir.display())))
+        sync(dir)
     }
+
+    /// As [`Temporary::put`], where nothing may be replaced: a name that came meanwhile stays.
+    fn put_new(&mut self, dir: &Path, path: &Path) -> Result<(), Failure> {
+        let shown = path.display();
+        let synced = self.file.sync_all();
+        synced.map_err(Failure::io(format_args!("sync {shown}")))?;
+        match fs::hard_link(&self.path, path) {
+            Ok(()) => sync(dir),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(Failure::Usage(format!("{shown} is there already")))
+            }
+            // A file system without links.
+            Err(_) => self.put(dir, path),
+        }
+    }
+}
+
+fn sync(dir: &Path) -> Result<(), Failure> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(Failure::io(format_args!("sync {}", dir.display())))
 }
 
 impl Drop for Temporary {

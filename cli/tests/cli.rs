@@ -453,6 +453,18 @@ fn a_damaged_block_costs_its_records_only() {
         out.stdout == expected.as_bytes(),
         "the rest of the thread is readable"
     );
+    // So is what is written for the runtime: of a legacy thread without a compaction, all of it.
+    let home_of_agent = home.path("agent");
+    let into = home_of_agent.to_str().unwrap();
+    for args in [
+        ["export", THREAD, "--as-rollout", into],
+        ["rescue", THREAD, "--into", into],
+    ] {
+        let written = home.json(&args, 4);
+        let text = fs::read_to_string(written["path"].as_str().unwrap()).unwrap();
+        let (_, body) = text.split_once('\n').unwrap();
+        assert!(body == expected.split_once('\n').unwrap().1, "{args:?}");
+    }
     let page = home.run(&["turns", THREAD, "--limit", "5"]);
     assert!(
         page.status.success(),

@@ -75,9 +75,9 @@ pub use lineage::{BaseInfo, ForkPoint, Forked, Reverted, RolloutInfo};
 pub use older_log::OlderLog;
 pub use open::{Store, system_owner};
 pub use reads::{
-    ContextReport, Counts, ItemsPage, ItemsRequest, ItemsView, ShowThread, SortKey, SourceKind,
-    ThreadCounts, ThreadSegment, ThreadsPage, ThreadsRequest, TurnHead, TurnsPage, TurnsRequest,
-    bound_to, same_directory,
+    ContextReport, Counts, ItemsPage, ItemsRequest, ItemsView, RolloutFile, RolloutWritten,
+    ShowThread, SortKey, SourceKind, ThreadCounts, ThreadSegment, ThreadsPage, ThreadsRequest,
+    TurnHead, TurnsPage, TurnsRequest, bound_to, same_directory,
 };
 pub use seal_all::SealReport;
 pub use sealer::{SealerState, Woken};

@@ -135,6 +135,7 @@ fn threads(store: &Store, archived: bool) -> BTreeMap<String, Value> {
         no_subagents: false,
         parent: None,
         ancestor: None,
+        forks_of: None,
         search: None,
     });
     by_id(&page.unwrap().threads)

@@ -162,6 +162,7 @@ fn serves(bytes: usize, chosen: &[Place]) {
         no_subagents: false,
         parent: None,
         ancestor: None,
+        forks_of: None,
         search: None,
     };
     assert_eq!(

@@ -69,6 +69,7 @@ pub fn all_threads() -> ThreadsRequest {
         no_subagents: false,
         parent: None,
         ancestor: None,
+        forks_of: None,
         search: None,
     }
 }

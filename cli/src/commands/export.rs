@@ -2,37 +2,24 @@
 
 use std::io::{BufWriter, Write};
 use std::ops::{Bound, Range};
-use std::path::Path;
 
 use turnleaf::{Ordinal, Store, ThreadNumber};
 
-use crate::args::Global;
+use crate::args::{ExportArgs, Global};
 use crate::commands::{directory, met, met_untold, open_log, open_to_read, thread_id};
 use crate::destination::Destination;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::warn;
 
-/// What of a thread is wanted: a rollout, or a range of what it shows.
-pub(crate) struct Part {
-    pub(crate) rollout: Option<String>,
-    pub(crate) from: Option<u64>,
-    pub(crate) to: Option<u64>,
-}
-
-pub(crate) fn run(
-    global: &Global,
-    thread: &str,
-    output: Option<&Path>,
-    part: &Part,
-) -> Result<Outcome, Failure> {
-    let (from, to) = (part.from, part.to);
+pub(crate) fn run(global: &Global, args: &ExportArgs) -> Result<Outcome, Failure> {
+    let (from, to) = (args.from, args.to);
     if from.zip(to).is_some_and(|(from, to)| from > to) {
         return Err(Failure::usage("--from must not be greater than --to"));
     }
     let store = open_log(global)?;
-    let thread = &thread_id(&store, thread)?;
-    let destination = match output {
+    let thread = &thread_id(&store, &args.thread)?;
+    let destination = match &args.output {
         None => Destination::StandardOutput,
         Some(path) => Destination::find(path, &directory(global)?)?,
     };
@@ -40,7 +27,7 @@ pub(crate) fn run(
         from.map_or(Bound::Unbounded, |from| Bound::Included(Ordinal(from))),
         to.map_or(Bound::Unbounded, |to| Bound::Excluded(Ordinal(to))),
     );
-    let rollout = part.rollout.as_deref();
+    let rollout = args.rollout.as_deref();
     let rollout = rollout
         .map(|rollout| rollout_of(&store, thread, rollout))
         .transpose()?;
@@ -70,7 +57,7 @@ fn rollout_of(store: &Store, thread: &str, text: &str) -> Result<ThreadNumber, F
 }
 
 /// What a repair gave up is missing in the output: that is said, and is no failure.
-fn warn_of_gaps(global: &Global, given_up: &[Range<Ordinal>]) {
+pub(super) fn warn_of_gaps(global: &Global, given_up: &[Range<Ordinal>]) {
     for lost in given_up.iter().filter(|_| !global.quiet) {
         let (first, last) = (lost.start, lost.end.0 - 1);
         warn(format_args!(

@@ -1,5 +1,7 @@
 //! Owns what makes a thread go on from a part of one: `fork`, `revert`, `rollback`.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use turnleaf::{ForkPoint, Ordinal, Reverted, RolloutInfo, Store};
 
@@ -29,7 +31,13 @@ pub(crate) fn fork(global: &Global, args: &ForkArgs) -> Result<Outcome, Failure>
             "{} goes on behind {} records of {thread}",
             forked.thread, forked.inherited
         );
-        tell(global, &described(store, &forked.thread), &line)
+        // Nothing of the history is read to tell of it.
+        let told = serde_json::json!({
+            "id": forked.thread,
+            "forkedFromId": thread,
+            "inherited": forked.inherited.0,
+        });
+        tell(global, &told, &line)
     })?;
     Ok(Outcome::Done)
 }
@@ -106,4 +114,79 @@ pub(crate) fn rollout_lines(rollouts: &[RolloutInfo]) -> Vec<(String, String)> {
         (label.to_owned(), told)
     };
     rollouts.iter().map(line).collect()
+}
+
+/// Threads of a tree that are told; of more it is said that there are more.
+const TREE_MAX: usize = 100;
+
+/// The forks of a thread, and those of each, every one once: how deep it stands, and its id.
+fn forks_below(store: &Store, thread: &str) -> Result<Vec<(usize, String)>, Failure> {
+    let (mut told, mut seen) = (Vec::new(), HashSet::from([thread.to_owned()]));
+    let mut open = vec![(0, thread.to_owned())];
+    while let Some((depth, id)) = open.pop() {
+        if depth > 0 {
+            told.push((depth, id.clone()));
+        }
+        let mut forks = store.forks_of(&id)?;
+        forks.retain(|fork| seen.insert(fork.clone()));
+        forks.reverse();
+        open.extend(forks.into_iter().map(|fork| (depth + 1, fork)));
+    }
+    Ok(told)
+}
+
+/// The threads that a thread goes on from, the nearest first, each with the records that are
+/// inherited of its rollout.
+fn bases_above(store: &Store, thread: &str) -> Result<Vec<(String, u64)>, Failure> {
+    let (mut told, mut id) = (Vec::new(), thread.to_owned());
+    let mut rollouts = store.rollouts(&id)?;
+    let current = rollouts.iter().find(|info| info.is_current);
+    let mut base = current.and_then(|info| info.base.clone());
+    while let Some(on) = base {
+        // A revert goes on from another rollout of the same thread.
+        if on.thread != id {
+            told.push((on.thread.clone(), on.end.0));
+            rollouts = store.rollouts(&on.thread)?;
+            id = on.thread;
+        }
+        let next = rollouts.iter().find(|info| info.number == on.number);
+        base = next.and_then(|info| info.base.clone());
+    }
+    Ok(told)
+}
+
+/// The tree for machines: the bases from the nearest on, and every fork with those of its own.
+pub(crate) fn tree_value(store: &Store, thread: &str) -> Result<(Value, Value), Failure> {
+    let bases = bases_above(store, thread)?.into_iter();
+    let bases = bases
+        .map(|(id, records)| serde_json::json!({ "thread": id, "records": records }))
+        .collect();
+    let forks = forks_below(store, thread)?.into_iter();
+    let forks = forks
+        .map(|(depth, id)| serde_json::json!({ "thread": id, "depth": depth }))
+        .collect();
+    Ok((bases, forks))
+}
+
+/// The same for people: bases above, forks below, each farther in than what it goes on from. None
+/// of a thread that is alone.
+pub(crate) fn tree_lines(store: &Store, thread: &str) -> Result<Vec<String>, Failure> {
+    let (bases, forks) = (bases_above(store, thread)?, forks_below(store, thread)?);
+    if bases.is_empty() && forks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lines: Vec<String> = Vec::new();
+    let mut push = |depth: usize, text: String| lines.push(format!("{}{text}", "  ".repeat(depth)));
+    for (depth, (id, _)) in bases.iter().rev().enumerate() {
+        push(depth, id.clone());
+    }
+    let own = bases.len();
+    push(own, format!("{thread} (this one)"));
+    for (depth, id) in forks.iter().take(TREE_MAX) {
+        push(own + depth, id.clone());
+    }
+    if forks.len() > TREE_MAX {
+        push(own + 1, format!("and {} more", forks.len() - TREE_MAX));
+    }
+    Ok(lines)
 }

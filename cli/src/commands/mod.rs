@@ -7,6 +7,7 @@ mod import;
 mod lifecycle;
 mod lineage;
 mod pages;
+mod rollout_file;
 mod tour;
 mod upkeep;
 
@@ -34,16 +35,10 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
             batch,
             create,
         } => append::run(&global, &thread, batch, create),
-        Command::Export {
-            thread,
-            output,
-            rollout,
-            from,
-            to,
-        } => {
-            let part = export::Part { rollout, from, to };
-            export::run(&global, &thread, output.as_deref(), &part)
-        }
+        Command::Export(args) => match &args.as_rollout {
+            Some(home) => rollout_file::export(&global, &args.thread, home),
+            None => export::run(&global, &args),
+        },
         Command::Verify { thread } => upkeep::verify(&global, thread.as_deref()),
         Command::Doctor { thread: None } => health::doctor(&global),
         Command::Doctor {
@@ -79,6 +74,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
             before_turn,
         } => lineage::revert(&global, &thread, &before_turn),
         Command::Rollback { thread, turns } => lineage::rollback(&global, &thread, turns),
+        Command::Rescue { thread, into } => rollout_file::rescue(&global, &thread, &into),
         Command::Archive { thread } => lifecycle::archive(&global, &thread, true),
         Command::Unarchive { thread } => lifecycle::archive(&global, &thread, false),
         Command::Delete { thread } => lifecycle::delete(&global, &thread),

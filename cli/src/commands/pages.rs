@@ -42,6 +42,7 @@ pub(crate) fn threads(global: &Global, args: ThreadsArgs) -> Result<Outcome, Fai
         no_subagents: args.no_subagents,
         parent: id_if_any(&store, args.parent)?,
         ancestor: id_if_any(&store, args.ancestor)?,
+        forks_of: id_if_any(&store, args.forks_of)?,
         search: args.search,
     })?;
     if global.json {
@@ -207,6 +208,7 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         let mut value = shown_json(&shown);
         value["rollouts"] = lineage::rollouts_value(&rollouts);
         value["forks"] = json!(forks);
+        (value["bases"], value["forksBelow"]) = lineage::tree_value(&store, thread)?;
         print_json(&value)?;
     } else {
         let mut rows = shown_table(&shown, &Times::of(global));
@@ -216,8 +218,9 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         for (label, told) in lines.filter(|_| !is_plain || rollouts[0].awaits.is_some()) {
             rows.add_row([label, told]);
         }
-        for fork in forks {
-            rows.add_row(["forked as".to_owned(), fork]);
+        let tree = lineage::tree_lines(&store, thread)?;
+        if !tree.is_empty() {
+            rows.add_row(["lineage".to_owned(), tree.join("\n")]);
         }
         print_line(&rows.to_string())?;
     }

@@ -1,5 +1,7 @@
 //! `fork`, `revert`, `rollback`, `show` and `export --rollout` as scripts use them.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn texts(home: &Home, thread: &str) -> Vec<String> {
@@ -80,4 +82,140 @@ fn a_thread_is_forked_and_taken_back() {
     assert_eq!(home.json(&["verify"], 0)["ok"], true);
     home.json(&["delete", &id], 0);
     home.json(&["delete", THREAD], 0);
+}
+
+/// The tree of a thread, from every place in it, and the list of its forks.
+#[test]
+fn forks_of_forks_are_shown_as_a_tree() {
+    let home = Home::new();
+    let file = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    home.import(&file, 0);
+    let line = home.write("line.jsonl", (message("said in one") + "\n").as_bytes());
+    for (of, id) in [(THREAD, "one"), (THREAD, "two"), ("one", "three")] {
+        home.json(&["fork", of, "--id", id], 0);
+        if id == "one" {
+            let mut append = home.command(&["append", id]);
+            append.stdin(fs::File::open(&line).unwrap());
+            assert!(append.output().unwrap().status.success());
+        }
+    }
+    home.json(&["rollback", "one", "--turns", "2"], 0);
+    let shown = home.json(&["show", "one"], 0);
+    let base = serde_json::json!([{ "thread": THREAD, "records": 2 }]);
+    assert_eq!(shown["bases"], base);
+    let below = serde_json::json!([{ "thread": "three", "depth": 1 }]);
+    assert_eq!(shown["forksBelow"], below);
+    let root = home.json(&["show", THREAD], 0);
+    assert_eq!(root["forksBelow"].as_array().unwrap().len(), 3);
+    let third = serde_json::json!({ "thread": "three", "depth": 2 });
+    assert_eq!(root["forksBelow"][1], third);
+    let out = home.run(&["show", "three"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(text.contains("    three (this one)"), "{text}");
+
+    let forks = |of: &str| {
+        let listed = home.json(&["threads", "--forks-of", of, "--sort", "created"], 0);
+        let threads = listed["threads"].as_array().unwrap().iter();
+        let ids = threads.map(|thread| thread["id"].as_str().unwrap().to_owned());
+        ids.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(forks(THREAD), ["one", "two"].map(str::to_owned).into());
+    assert_eq!(forks("one"), ["three".to_owned()].into());
+    let none = home.json(&["threads", "--forks-of", "two"], 0);
+    assert_eq!(none["threads"], serde_json::json!([]));
+}
+
+/// What the model needs of a fork begins with what it inherits.
+#[test]
+fn the_context_of_a_fork_begins_with_inherited_records() {
+    let home = Home::new();
+    let file = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    home.import(&file, 0);
+    let fork = home.json(&["fork", THREAD, "--at", "2"], 0);
+    let id = fork["id"].as_str().unwrap();
+    assert_eq!(
+        (&fork["forkedFromId"], &fork["inherited"]),
+        (&THREAD.into(), &2.into())
+    );
+    let own = home.path("own.jsonl");
+    std::fs::write(&own, message("in the fork") + "\n").unwrap();
+    let appended = home
+        .command(&["append", id])
+        .stdin(std::fs::File::open(&own).unwrap())
+        .output()
+        .unwrap();
+    assert!(appended.status.success());
+    let out = home.run(&["context", id]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    let whole = rollout(THREAD);
+    let expected: Vec<&str> = whole.lines().take(2).collect();
+    assert_eq!(
+        text,
+        format!("{}\n{}\n", expected.join("\n"), message("in the fork"))
+    );
+}
+
+/// Files for the runtime: below its folders, never in place of another, never within a store.
+#[test]
+fn a_thread_is_written_for_the_runtime() {
+    let home = Home::new();
+    let id = "019c0000-0000-7000-8000-00000000000a";
+    let file = home.write("a.jsonl", rollout(id).as_bytes());
+    home.import(&file, 0);
+    let dir = home.path("agent/home");
+    let dir = dir.to_str().unwrap();
+    let said = home.json(&["export", id, "--as-rollout", dir], 0);
+    let path = said["path"].as_str().unwrap();
+    assert!(
+        path.starts_with(&format!("{dir}/sessions/20")) && path.ends_with(&format!("-{id}.jsonl"))
+    );
+    assert_eq!(std::fs::read_to_string(path).unwrap(), rollout(id));
+    assert_eq!((&said["id"], &said["lines"]), (&id.into(), &3.into()));
+    std::fs::write(path, "mine").unwrap();
+    let error = home.json(&["export", id, "--as-rollout", dir], 2);
+    assert!(
+        error["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("there already")
+    );
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "mine");
+
+    let rescued = home.json(&["rescue", id, "--into", dir], 0);
+    let new = rescued["id"].as_str().unwrap();
+    assert_eq!(
+        (&rescued["rescued"], &rescued["from"]),
+        (&id.into(), &0.into())
+    );
+    let text = std::fs::read_to_string(rescued["path"].as_str().unwrap()).unwrap();
+    let head: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&head["payload"]["id"], &head["payload"]["forked_from_id"]),
+        (&new.into(), &id.into())
+    );
+    assert_eq!(text.lines().count(), 3);
+    let names = walk(&home.path("agent"));
+    assert!(
+        names.iter().all(|name| !name.ends_with(".tmp")),
+        "{names:?}"
+    );
+
+    let within = home.path("store/segments");
+    let within = within.to_str().unwrap();
+    home.json(&["export", id, "--as-rollout", within], 2);
+    home.json(&["rescue", id, "--into", within], 2);
+    assert!(!home.path("store/segments/sessions").exists());
+    home.json(&["export", THREAD, "--as-rollout", dir], 3);
+}
+
+fn walk(dir: &std::path::Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        names.push(path.display().to_string());
+        if path.is_dir() {
+            names.extend(walk(&path));
+        }
+    }
+    names
 }

@@ -114,6 +114,7 @@ fn list(store: &Store, order: Order, limit: usize) -> Vec<String> {
             no_subagents: false,
             parent: None,
             ancestor: None,
+            forks_of: None,
             search: None,
         };
         let page = store.threads(&page).unwrap();

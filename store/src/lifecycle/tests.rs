@@ -45,6 +45,7 @@ fn listed(store: &Store, archived: bool) -> Vec<String> {
         no_subagents: false,
         parent: None,
         ancestor: None,
+        forks_of: None,
         search: None,
     });
     let ids = page.unwrap().threads.into_iter();

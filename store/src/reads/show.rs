@@ -141,6 +141,21 @@ impl Store {
         })
     }
 
+    /// Of which thread one is a fork: as its head says, else as the log does.
+    pub(super) fn forked_from(&self, id: &str, meta: &ThreadMeta) -> Option<String> {
+        let by_log = || {
+            self.source.with(|known| {
+                let parsed = turnleaf_engine::format::ThreadId::parse(id).ok()?;
+                let number = known.thread_number(&parsed)?;
+                known.bases(known.current(number)).find_map(|base| {
+                    let of = known.thread_of(base.rollout).filter(|of| *of != number)?;
+                    known.thread(of).map(|fact| fact.id.to_string())
+                })
+            })
+        };
+        meta.forked_from.clone().or_else(by_log)
+    }
+
     /// The thread object of upstream's protocol; times are Unix seconds.
     pub(crate) fn thread_value(&self, id: &str, state: &ThreadState) -> Value {
         let meta: &ThreadMeta = &state.meta;
@@ -148,18 +163,13 @@ impl Store {
             let parsed = turnleaf_engine::format::ThreadId::parse(id).ok()?;
             let number = known.thread_number(&parsed)?;
             let current = known.current(number);
-            let forked_from = known.bases(current).find_map(|base| {
-                let of = known.thread_of(base.rollout).filter(|of| *of != number)?;
-                known.thread(of).map(|fact| fact.id.to_string())
-            });
             Some((
                 known.import_of(current).map(|import| import.path.clone()),
                 known.thread(number)?.created_ms,
-                forked_from,
             ))
         });
-        let (path, created_here, forked_from) = path.unwrap_or_default();
-        let forked_from = meta.forked_from.clone().or(forked_from);
+        let (path, created_here) = path.unwrap_or_default();
+        let forked_from = self.forked_from(id, meta);
         let seconds = |ms: Option<i64>| ms.map(|ms| ms.div_euclid(1000));
         let created = Some(created_ms(meta, id, path.as_deref(), created_here));
         let updated = meta.updated_at_ms.or(created);

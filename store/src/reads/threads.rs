@@ -52,6 +52,8 @@ pub struct ThreadsRequest {
     pub parent: Option<String>,
     /// Only threads that this one spawned, directly or not.
     pub ancestor: Option<String>,
+    /// Only threads that were forked from this one.
+    pub forks_of: Option<String>,
     /// Only threads whose name, title or preview holds this text, in any case.
     pub search: Option<String>,
 }
@@ -96,6 +98,7 @@ impl Store {
     ///     no_subagents: true,
     ///     parent: None,
     ///     ancestor: None,
+    ///     forks_of: None,
     ///     search: None,
     /// })?;
     /// for thread in &page.threads {
@@ -198,6 +201,9 @@ impl Store {
             .map(|root| descendants(root, &all));
         let cwds = request.cwds.iter();
         let cwds: HashSet<String> = cwds.map(|cwd| same_directory(short_text(cwd))).collect();
+        let is_fork = |id: &str, state: &ThreadState, of: &String| {
+            self.forked_from(id, &state.meta).as_deref() == Some(&*short_id(of))
+        };
         let passes = |id: &str, archived: bool, state: &ThreadState| {
             let meta = &state.meta;
             let text = |needle: &String| {
@@ -228,6 +234,10 @@ impl Store {
                 && family
                     .as_ref()
                     .is_none_or(|family| family.iter().any(|member| member == id))
+                && request
+                    .forks_of
+                    .as_ref()
+                    .is_none_or(|of| is_fork(id, state, of))
                 && request.search.as_ref().is_none_or(text)
         };
         let kept = all
@@ -277,9 +287,10 @@ pub fn bound_to(store: StoreId, request: &ThreadsRequest, order: Order) -> Store
         no_subagents,
         parent,
         ancestor,
+        forks_of,
         search,
     } = request;
-    let filter = serde_json::json!([
+    let mut filter = serde_json::json!([
         order == Order::Ascending,
         archived,
         cwds.first().map(|cwd| same_directory(cwd)),
@@ -289,6 +300,9 @@ pub fn bound_to(store: StoreId, request: &ThreadsRequest, order: Order) -> Store
         ancestor,
         search,
     ]);
+    if let (Some(of), Some(filter)) = (forks_of, filter.as_array_mut()) {
+        filter.push(serde_json::json!(of));
+    }
     let crc = crc32fast::hash(filter.to_string().as_bytes()).to_le_bytes();
     let mut bound = store;
     bound

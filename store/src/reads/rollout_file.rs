@@ -1,0 +1,519 @@
+//! Owns the file that the runtime can open of a thread, or of the newest part of one: the visible
+//! history in one piece, below a head of its own. It must not know where the file lies.
+
+mod head;
+mod line;
+
+use std::io::Write;
+use std::ops::{ControlFlow, Range};
+
+use turnleaf_engine::format::record::{Entry, Flags, Kind};
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_engine::{Damage, ReadError, Reader, State};
+use turnleaf_projector::index::{Anchor, Order, PageRequest};
+use turnleaf_projector::payload::{Effect, timestamp_ms};
+use turnleaf_projector::uuid::uuid;
+
+use self::head::{Anew, Head, utc};
+use self::line::places;
+use crate::error::Error;
+use crate::lines::decoded;
+use crate::open::Store;
+use crate::reads::show::ranges;
+
+/// The head of a rollout stands among its first so many records, or it has none.
+const HEAD_WITHIN: u64 = 16;
+/// So much of a line is held to find what changes in it.
+const HELD_BYTES: usize = 1 << 20;
+
+/// A file that is about to be written.
+#[derive(Debug)]
+pub struct RolloutFile<'s> {
+    store: &'s Store,
+    /// The thread that it is of.
+    pub id: String,
+    /// Where it lies below a home of the runtime: the folders of its day, and its name.
+    pub path: String,
+    /// First record of the history that it takes.
+    pub from: Ordinal,
+    reader: Reader,
+    head: Vec<u8>,
+    is_paginated: bool,
+    /// Heads of rollouts, which are left out.
+    heads: Vec<Ordinal>,
+    /// Other threads that records say they are of.
+    others: Vec<String>,
+    met: Vec<Damage>,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutWritten {
+    /// Its lines, the head counted.
+    pub lines: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What is damaged of the history, and so is not in it.
+    pub damage: Vec<Damage>,
+    /// Ordinals of it that a repair gave up.
+    pub given_up: Vec<Range<Ordinal>>,
+}
+
+/// What the log says of a thread.
+struct Lineage {
+    thread: ThreadNumber,
+    reader: Reader,
+    created_ms: i64,
+    /// Threads of its rollouts, in their order, with the id of each.
+    threads: Vec<(ThreadNumber, String)>,
+    first: Option<Reader>,
+}
+
+impl Store {
+    /// The file that the runtime can open of a thread: its visible history, with forks and reverts
+    /// resolved. Lines are those that were imported or appended; only this differs: the head is the
+    /// thread's own one, and says nothing of a base; other heads of the lineage are left out;
+    /// ordinals of a paginated thread count from 0; records of a thread that it was forked from
+    /// say that they are of this one. Names are no lines.
+    ///
+    /// Cost: the first records of each of its rollouts; nothing is written yet. Needs no index.
+    ///
+    /// ```no_run
+    /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
+    /// let file = store.rollout_file("019c0000-0000-7000-8000-00000000000a")?;
+    /// println!("{}", file.path);
+    /// file.write(&mut std::io::stdout())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Invalid`] for a thread that the runtime
+    /// would not open, because its id is no UUID, or it has no head; failures of the system.
+    pub fn rollout_file(&self, id: &str) -> Result<RolloutFile<'_>, Error> {
+        let lineage = self.lineage_of(id)?;
+        self.file_of(id, lineage, Ordinal(0), None)
+    }
+
+    /// As [`Store::rollout_file`], of a small thread that goes on from a large or damaged one: its
+    /// records from the beginning of the turn that holds the newest usable compaction on; all that
+    /// can be read where there is none. It is a fork, with the id `new_id`
+    /// ([`Store::new_thread_id`]), and begins now. The thread itself is not touched, and the new
+    /// one is none of the store.
+    ///
+    /// Cost: reads the thread backwards to that compaction; its index is caught up.
+    ///
+    /// # Errors
+    /// As [`Store::rollout_file`]; [`crate::ErrorKind::Unsupported`] for a store open for reading.
+    pub fn rescue(&self, id: &str, new_id: &str) -> Result<RolloutFile<'_>, Error> {
+        let now_ms = self.source.owner()?.now_ms();
+        let lineage = self.lineage_of(id)?;
+        let mut met = Vec::new();
+        let from = self.newest_compaction(&lineage.reader, &mut met)?;
+        let from = from.map_or(Ok(Ordinal(0)), |at| self.turn_begin(id, at))?;
+        let anew = (new_id, id, utc(now_ms));
+        let mut file = self.file_of(id, lineage, from, Some(anew))?;
+        file.met = met;
+        Ok(file)
+    }
+
+    fn lineage_of(&self, id: &str) -> Result<Lineage, Error> {
+        let thread = self.source.find_thread(id)?;
+        let look = |state: &State| {
+            let reader = state.reader(state.current(thread))?;
+            let of = |(rollout, _, _)| {
+                let of = state.thread_of(rollout)?;
+                Some((of, state.id_of(of)?.to_string()))
+            };
+            Some(Lineage {
+                thread,
+                created_ms: state.thread(thread)?.created_ms,
+                threads: reader.rollouts().filter_map(of).collect(),
+                first: state.own_records(thread),
+                reader,
+            })
+        };
+        let found = self.source.with(look);
+        found.ok_or_else(|| Error::NoThread(id.to_owned()))
+    }
+
+    /// The file of a lineage; `anew` of a new thread: its id, the one that it goes on from, when.
+    fn file_of(
+        &self,
+        id: &str,
+        lineage: Lineage,
+        from: Ordinal,
+        anew: Option<(&str, &str, String)>,
+    ) -> Result<RolloutFile<'_>, Error> {
+        let new_id = anew.as_ref().map_or(id, |anew| anew.0);
+        if uuid(new_id).is_none() {
+            return Err(Error::BadArgument(
+                "the runtime knows threads by UUIDs alone",
+            ));
+        }
+        let reader = &lineage.reader;
+        let (mut heads, mut chosen) = (Vec::new(), None);
+        for ((_, first, end), (of, _)) in reader.rollouts().zip(&lineage.threads) {
+            if let Some((at, bytes)) = head_within(reader, first, end)? {
+                heads.push(at);
+                chosen = Some((*of == lineage.thread, bytes));
+            }
+        }
+        let bytes = chosen.as_ref().map(|(is_own, bytes)| (*is_own, bytes));
+        let (is_own, head) = bytes
+            .and_then(|(is_own, bytes)| Some((is_own, Head::parse(bytes)?)))
+            .ok_or(Error::BadArgument(
+                "the thread has no head, and the runtime opens no file without one",
+            ))?;
+        let began = match &anew {
+            Some((_, _, now)) => now.clone(),
+            None => began(&lineage, is_own.then_some(&head))?,
+        };
+        let mut others: Vec<String> = lineage.threads.iter().map(|(_, id)| id.clone()).collect();
+        others.retain(|other| other != new_id);
+        let origin = others.iter().rev().find(|other| *other != id).cloned();
+        let own_origin = head.forked_from().filter(|_| is_own);
+        let forked_from = match &anew {
+            Some((_, of, _)) => Some((*of).to_owned()),
+            None => own_origin.or(origin),
+        };
+        let own_start = match head.own_start() {
+            Some(start) if start > 0 => Some(lines_before(reader, &heads, from, start)?),
+            start => start,
+        };
+        let head_line = head.line(
+            &Anew {
+                id: new_id,
+                forked_from: forked_from.as_deref(),
+                began: Some(&began),
+                is_of_another: anew.is_some() || !is_own,
+            },
+            own_start,
+        );
+        Ok(RolloutFile {
+            store: self,
+            id: new_id.to_owned(),
+            path: path(&began, new_id),
+            from,
+            is_paginated: head.is_paginated(),
+            head: head_line,
+            heads,
+            others,
+            reader: lineage.reader,
+            met: Vec::new(),
+        })
+    }
+
+    /// The newest usable compaction; none where a rollback behind it may have taken it back.
+    fn newest_compaction(
+        &self,
+        reader: &Reader,
+        met: &mut Vec<Damage>,
+    ) -> Result<Option<Ordinal>, Error> {
+        let (mut below, mut found) = (reader.end(), None);
+        while below.0 > 0 {
+            let (mut failed, mut is_done) = (None, false);
+            let read = reader.records_back(below, &mut |record| {
+                below = record.ordinal;
+                let looked = decoded(reader, record, |decoded| match &decoded.effect {
+                    Effect::Compacted(compacted) if compacted.is_usable => {
+                        found = Some(record.ordinal);
+                        true
+                    }
+                    effect => matches!(effect, Effect::RolledBack(_)),
+                });
+                is_done = looked.unwrap_or_else(|error| {
+                    failed = Some(error);
+                    true
+                });
+                if is_done {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            match read.and(failed.map_or(Ok(()), Err)) {
+                Ok(()) => return Ok(found),
+                Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
+                Err(ReadError::Damaged(damage)) => {
+                    self.meet_damage(&damage, met);
+                    let first = reader.visible(&damage).map_or(below, |(first, _)| first);
+                    below = first.min(Ordinal(below.0.saturating_sub(1)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the turn begins that holds a record.
+    fn turn_begin(&self, id: &str, at: Ordinal) -> Result<Ordinal, Error> {
+        self.with_thread(id, |now| {
+            let request = PageRequest {
+                anchor: Some(Anchor { at, include: true }),
+                order: Order::Descending,
+                limit: std::num::NonZeroUsize::MIN,
+            };
+            let page = now.rows.turns_page(now.number, &request)?;
+            Ok(page.rows.first().map_or(at, |(first, _)| *first))
+        })
+    }
+}
+
+impl RolloutFile<'_> {
+    /// Writes it. What cannot be read is left out and said.
+    ///
+    /// Cost: reads the records once, in order; of a line at most a mebibyte and a chunk is held.
+    ///
+    /// # Errors
+    /// Failures of the system, of `out` too.
+    pub fn write(&self, out: &mut dyn Write) -> Result<RolloutWritten, Error> {
+        let mut damage = self.met.clone();
+        let mut lines = Lines {
+            file: self,
+            out,
+            count: 0,
+            number: 0,
+            bytes: 0,
+            held: self.head.clone(),
+            is_open: true,
+            is_written: false,
+        };
+        // The head has its number already.
+        lines.begin(false)?;
+        lines.number = 1;
+        lines.end()?;
+        let (reader, mut at) = (&self.reader, self.from);
+        while at < reader.end() {
+            let mut failed = None;
+            let read = reader.entries(at, reader.end(), &mut |ordinal, entry| {
+                at = at.max(ordinal);
+                if let Err(error) = lines.take(ordinal, entry) {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+                if entry.completes() {
+                    at = ordinal.plus(1);
+                }
+                ControlFlow::Continue(())
+            });
+            match (read, failed) {
+                (_, Some(error)) => return Err(error),
+                (Ok(()), None) => break,
+                (Err(ReadError::Disk(failure)), None) => return Err(Error::Disk(failure)),
+                (Err(ReadError::Damaged(met)), None) => {
+                    self.store.meet_damage(&met, &mut damage);
+                    lines.break_off()?;
+                    at = reader.behind(&met).max(at.plus(1));
+                }
+            }
+        }
+        lines.end()?;
+        let (count, bytes) = (lines.count, lines.bytes);
+        let mut given_up = ranges(reader.given_up());
+        given_up.retain(|lost| lost.end > self.from);
+        Ok(RolloutWritten {
+            lines: count,
+            bytes,
+            damage,
+            given_up,
+        })
+    }
+}
+
+/// The lines of a file while they are written.
+struct Lines<'a> {
+    file: &'a RolloutFile<'a>,
+    out: &'a mut dyn Write,
+    count: u64,
+    /// The ordinal of the next line that has one.
+    number: u64,
+    bytes: u64,
+    /// The beginning of the line that it stands in.
+    held: Vec<u8>,
+    /// It stands in a line.
+    is_open: bool,
+    /// The beginning of that line is written.
+    is_written: bool,
+}
+
+impl Lines<'_> {
+    fn take(&mut self, ordinal: Ordinal, entry: &Entry<'_>) -> Result<(), Error> {
+        if entry.kind != Kind::LINE || self.file.heads.binary_search(&ordinal).is_ok() {
+            return Ok(());
+        }
+        if entry.begins() && !entry.flags.has(Flags::CONTINUES) {
+            self.end()?;
+        }
+        self.is_open = true;
+        if self.is_written {
+            self.put(entry.bytes)?;
+        } else {
+            self.held.extend_from_slice(entry.bytes);
+            if self.held.len() > HELD_BYTES {
+                self.begin(true)?;
+            }
+        }
+        if entry.completes() && !entry.flags.has(Flags::NO_LINE_FEED) {
+            self.end()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is held of a line, with its new ordinal and thread.
+    fn begin(&mut self, renews: bool) -> Result<(), Error> {
+        let held = std::mem::take(&mut self.held);
+        let places = places(&held);
+        let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+        if renews && self.file.is_paginated && places.kind.is_some() {
+            let number = self.number.to_string();
+            self.number += 1;
+            match (places.ordinal, places.open) {
+                (Some(place), _) => edits.push((place, number)),
+                (None, Some(open)) => edits.push((open..open, format!("\"ordinal\":{number},"))),
+                (None, None) => {}
+            }
+        }
+        let others = &self.file.others;
+        let is_other = |place: &Range<usize>| {
+            let text = &held[place.clone()];
+            others.iter().any(|other| other.as_bytes() == text)
+        };
+        if let Some(place) = places.thread.filter(|place| renews && is_other(place)) {
+            edits.push((place, self.file.id.clone()));
+        }
+        edits.sort_by_key(|(place, _)| place.start);
+        let mut from = 0;
+        for (place, text) in edits {
+            self.put(&held[from..place.start])?;
+            self.put(text.as_bytes())?;
+            from = place.end;
+        }
+        self.put(&held[from..])?;
+        self.is_written = true;
+        Ok(())
+    }
+
+    /// Ends the line that it stands in, if it does.
+    fn end(&mut self) -> Result<(), Error> {
+        if !std::mem::take(&mut self.is_open) {
+            return Ok(());
+        }
+        if !self.is_written {
+            self.begin(true)?;
+        }
+        self.is_written = false;
+        self.count += 1;
+        self.put(b"\n")
+    }
+
+    /// Leaves out the line that it stands in, or what is not written of it.
+    fn break_off(&mut self) -> Result<(), Error> {
+        if self.is_written {
+            return self.end();
+        }
+        self.held.clear();
+        self.is_open = false;
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.bytes += bytes.len() as u64;
+        self.out.write_all(bytes).map_err(Error::of_output)
+    }
+}
+
+/// The head among the first records of a rollout: where it stands, and its bytes.
+fn head_within(
+    reader: &Reader,
+    first: Ordinal,
+    end: Ordinal,
+) -> Result<Option<(Ordinal, Vec<u8>)>, Error> {
+    let (mut found, mut at) = (None, first);
+    let end = end.min(first.plus(HEAD_WITHIN));
+    while at < end && found.is_none() {
+        let read = reader.records(at, end, &mut |record| {
+            at = record.ordinal.plus(1);
+            let bytes = record.bytes().filter(|_| record.kind == Kind::LINE);
+            let head = bytes.filter(|bytes| Head::parse(bytes).is_some());
+            found = head.map(|bytes| (record.ordinal, bytes.to_vec()));
+            if found.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        match read {
+            Ok(()) => break,
+            Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
+            // Who writes the file is told.
+            Err(ReadError::Damaged(damage)) => at = reader.behind(&damage).max(at.plus(1)),
+        }
+    }
+    Ok(found)
+}
+
+/// When a thread began: as the head of its first rollout says, or its own one; else when it was
+/// made here.
+fn began(lineage: &Lineage, own: Option<&Head<'_>>) -> Result<String, Error> {
+    let first = match &lineage.first {
+        Some(first) => head_within(first, Ordinal(0), first.end())?,
+        None => None,
+    };
+    let first = first
+        .as_ref()
+        .and_then(|(_, bytes)| Head::parse(bytes)?.began());
+    let own = || own.and_then(Head::began);
+    Ok(first
+        .or_else(own)
+        .unwrap_or_else(|| utc(lineage.created_ms)))
+}
+
+/// The number that the first line of a subagent's own history gets, which its runtime counts from
+/// `start`.
+fn lines_before(
+    reader: &Reader,
+    heads: &[Ordinal],
+    from: Ordinal,
+    start: u64,
+) -> Result<u64, Error> {
+    let (mut number, mut at, mut is_done) = (1, from, false);
+    while at < reader.end() && !is_done {
+        let read = reader.records(at, reader.end(), &mut |record| {
+            at = record.ordinal.plus(1);
+            let is_line =
+                record.kind == Kind::LINE && heads.binary_search(&record.ordinal).is_err();
+            let places = places(record.bytes().filter(|_| is_line).unwrap_or_default());
+            if places.kind.is_none() {
+                return ControlFlow::Continue(());
+            }
+            let ordinal = places.ordinal.and_then(|place| {
+                let text = std::str::from_utf8(record.bytes()?.get(place)?).ok()?;
+                text.trim().parse::<u64>().ok()
+            });
+            is_done = ordinal.is_some_and(|ordinal| ordinal >= start);
+            number += u64::from(!is_done);
+            if is_done {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        match read {
+            Ok(()) => break,
+            Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
+            Err(ReadError::Damaged(damage)) => at = reader.behind(&damage).max(at.plus(1)),
+        }
+    }
+    Ok(number)
+}
+
+/// Folders and name of the file of a thread that began at a time, as the runtime lays them out.
+fn path(began: &str, id: &str) -> String {
+    let at = utc(timestamp_ms(began).unwrap_or(0));
+    let (day, time) = (&at[..10], &at[11..19]);
+    let (folders, time) = (day.replace('-', "/"), time.replace(':', "-"));
+    format!("sessions/{folders}/rollout-{day}T{time}-{id}.jsonl")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! Files for the runtime: what changes in the lines, and what they are when they are imported.
+
+use super::head::utc;
+use super::line::{Places, places};
+use crate::*;
+
+const A: &str = "019c0000-0000-7000-8000-00000000000a";
+const B: &str = "019c0000-0000-7000-8000-00000000000b";
+const TIME: &str = "2026-01-02T03:04:05.678Z";
+
+fn line(ordinal: u64, kind: &str, payload: &str) -> String {
+    format!(r#"{{"timestamp":"{TIME}","ordinal":{ordinal},"type":"{kind}","payload":{payload}}}"#)
+}
+
+fn head(ordinal: u64, id: &str, more: &str) -> String {
+    let payload = format!(
+        r#"{{"session_id":"{id}","id":"{id}","timestamp":"{TIME}","cwd":"/w","originator":"t","cli_version":"0","source":"cli","history_mode":"paginated"{more}}}"#
+    );
+    line(ordinal, "session_meta", &payload)
+}
+
+/// The lines of a turn, from an ordinal on.
+fn turn(thread: &str, first: u64, id: &str) -> Vec<String> {
+    let item = format!(
+        r#"{{"type":"item_completed","thread_id":"{thread}","turn_id":"{id}","item":{{"type":"UserMessage","id":"i-{id}","content":[{{"type":"text","text":"said in {id}","text_elements":[]}}]}},"completed_at_ms":1}}"#
+    );
+    let [begin, end] = ["task_started", "task_complete"]
+        .map(|kind| format!(r#"{{"type":"{kind}","turn_id":"{id}"}}"#));
+    let payloads = [begin, item, end];
+    let lines = (first..).zip(payloads);
+    lines
+        .map(|(at, payload)| line(at, "event_msg", &payload))
+        .collect()
+}
+
+fn append(store: &Store, id: &str, lines: &[String]) {
+    let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+    store.append(id, None, &lines).unwrap();
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    (dir, store)
+}
+
+fn written(file: &RolloutFile<'_>) -> Vec<String> {
+    let mut out = Vec::new();
+    let told = file.write(&mut out).unwrap();
+    assert_eq!(told.bytes, out.len() as u64);
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.ends_with('\n'));
+    assert_eq!(told.lines, text.lines().count() as u64);
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The turns of a thread, with their items and without their times.
+fn turns(store: &Store, id: &str) -> Vec<Value> {
+    let request = TurnsRequest {
+        thread: id.to_owned(),
+        cursor: None,
+        limit: 100,
+        order: Order::Ascending,
+        items: ItemsView::Full,
+    };
+    store.turns(&request).unwrap().turns
+}
+
+/// What a store shows that has nothing but a file.
+fn shown_of(id: &str, lines: &[String]) -> (Vec<Value>, Value, Vec<AnomalyCount>) {
+    let (_dir, store) = store();
+    store.create_thread(id).unwrap();
+    append(&store, id, lines);
+    let shown = store.show(id).unwrap();
+    (turns(&store, id), shown.thread, shown.anomalies)
+}
+
+#[test]
+fn a_file_of_one_rollout_is_that_rollout() {
+    let (_dir, store) = store();
+    store.create_thread(A).unwrap();
+    let mut lines = vec![head(0, A, "")];
+    lines.extend(turn(A, 1, "t1"));
+    append(&store, A, &lines);
+    store.set_name(A, "a name is no line").unwrap();
+    let file = store.rollout_file(A).unwrap();
+    let day = "sessions/2026/01/02/rollout-2026-01-02T03-04-05";
+    assert_eq!(file.path, format!("{day}-{A}.jsonl"));
+    assert_eq!(written(&file), lines);
+}
+
+#[test]
+fn forks_and_reverts_become_one_file() {
+    let (_dir, store) = store();
+    store.create_thread(A).unwrap();
+    append(&store, A, &[head(0, A, "")]);
+    append(&store, A, &turn(A, 1, "t1"));
+    append(&store, A, &turn(A, 4, "t2"));
+    store
+        .fork(A, B, &ForkPoint::ThroughTurn("t1".into()))
+        .unwrap();
+    // The head that a runtime writes, and one of a revert.
+    let base = format!(
+        r#","history_base":{{"thread_id":"{A}","end_ordinal_exclusive":4,"end_byte_offset":9}},"forked_from_id":"{A}""#
+    );
+    append(&store, B, &[head(4, B, &base)]);
+    append(&store, B, &turn(B, 5, "t3"));
+    store.revert(B, "t3").unwrap();
+    append(&store, B, &turn(B, 5, "t4"));
+    let lines = written(&store.rollout_file(B).unwrap());
+    let forked = format!(r#","forked_from_id":"{A}""#);
+    let mut expected = vec![head(0, B, &forked)];
+    expected.extend(turn(B, 1, "t1"));
+    expected.extend(turn(B, 4, "t4"));
+    assert_eq!(lines, expected);
+    let (again, thread, anomalies) = shown_of(B, &lines);
+    assert_eq!(again, turns(&store, B));
+    assert_eq!((&thread["forkedFromId"], anomalies), (&A.into(), vec![]));
+}
+
+/// A fork that nobody has written a line of has the head of its origin, which becomes its own.
+#[test]
+fn a_fork_without_a_head_gets_one() {
+    let (_dir, store) = store();
+    store.create_thread(A).unwrap();
+    append(&store, A, &[head(0, A, r#","parent_thread_id":"p""#)]);
+    append(&store, A, &turn(A, 1, "t1"));
+    store.fork(A, B, &ForkPoint::Latest).unwrap();
+    let lines = written(&store.rollout_file(B).unwrap());
+    let (again, thread, _) = shown_of(B, &lines);
+    assert_eq!(again, turns(&store, B));
+    assert_eq!(thread["forkedFromId"], A);
+    assert_eq!(thread["parentThreadId"], Value::Null);
+    assert_eq!(thread["sessionId"], B);
+}
+
+#[test]
+fn a_rescue_begins_with_the_turn_of_the_newest_compaction() {
+    let (_dir, store) = store();
+    store.create_thread(A).unwrap();
+    append(&store, A, &[head(0, A, "")]);
+    append(&store, A, &turn(A, 1, "t1"));
+    let whole = written(&store.rescue(A, B).unwrap());
+    assert_eq!(whole.len(), 4);
+    let compaction = r#"{"message":"so far","replacement_history":[],"window_number":1}"#;
+    let mut second = turn(A, 4, "t2");
+    second.insert(2, line(6, "compacted", compaction));
+    append(&store, A, &second);
+    append(&store, A, &turn(A, 8, "t3"));
+    let before = store.log_threads();
+    let file = store.rescue(A, B).unwrap();
+    assert_eq!((file.id.as_str(), file.from), (B, Ordinal(4)));
+    let lines = written(&file);
+    assert_eq!(lines.len(), 8);
+    let second = lines.iter().skip(1).map(String::as_str);
+    let mut expected = turn(B, 1, "t2");
+    expected.insert(2, line(3, "compacted", compaction));
+    expected[3] = expected[3].replace("\"ordinal\":3", "\"ordinal\":4");
+    expected.extend(turn(B, 5, "t3"));
+    assert!(second.eq(expected.iter().map(String::as_str)));
+    let (again, thread, anomalies) = shown_of(B, &lines);
+    assert_eq!(again, turns(&store, A)[1..]);
+    assert_eq!((&thread["forkedFromId"], anomalies), (&A.into(), vec![]));
+    assert_eq!(store.log_threads(), before);
+    assert!(store.show(B).is_err());
+}
+
+/// Whose history begins behind what it was given counts anew, too.
+#[test]
+fn the_own_history_of_a_subagent_begins_where_it_did() {
+    let (_dir, store) = store();
+    store.create_thread(A).unwrap();
+    append(
+        &store,
+        A,
+        &[head(10, A, r#","subagent_history_start_ordinal":14"#)],
+    );
+    append(&store, A, &turn("other", 11, "t1"));
+    append(&store, A, &turn(A, 14, "t2"));
+    let lines = written(&store.rollout_file(A).unwrap());
+    assert!(lines[0].contains(r#""subagent_history_start_ordinal":4}"#));
+    assert_eq!(lines[4..], turn(A, 4, "t2"));
+    assert_eq!(shown_of(A, &lines).0, turns(&store, A));
+}
+
+/// A line that is no record, one that came in parts, one that is too long to be held.
+#[test]
+fn lines_of_every_kind_come_along() {
+    let (_dir, store) = store();
+    store.create_thread(A).unwrap();
+    let long = format!(
+        r#"{{"type":"agent_message","message":"{}"}}"#,
+        "x".repeat(3 << 20)
+    );
+    let source = [
+        head(0, A, ""),
+        "no record".to_owned(),
+        "{}".to_owned(),
+        line(7, "event_msg", &long),
+        r#"{"type":"event_msg","payload":{"type":"x"}}"#.to_owned(),
+        line(9, "event_msg", r#"{"type":"token_count"}"#),
+    ];
+    let text = source.join("\n");
+    let import = |upto: usize| {
+        let bytes = &text.as_bytes()[..upto];
+        let mut plain = bytes;
+        let source = ImportSource {
+            path: &format!("/s/rollout-2026-01-02T03-04-05-{A}.jsonl"),
+            thread_hint: None,
+            file_bytes: bytes.len() as u64,
+            modified_ns: 1,
+            archived: false,
+            plain: &mut plain,
+        };
+        store.import(source, &mut |_| {}).unwrap().done().unwrap();
+    };
+    import(text.len() - 20);
+    import(text.len());
+    let expected = [
+        source[0].clone(),
+        source[1].clone(),
+        source[2].clone(),
+        line(1, "event_msg", &long),
+        r#"{"ordinal":2,"type":"event_msg","payload":{"type":"x"}}"#.to_owned(),
+        line(3, "event_msg", r#"{"type":"token_count"}"#),
+    ];
+    assert!(written(&store.rollout_file(A).unwrap()) == expected);
+}
+
+#[test]
+fn what_the_runtime_would_not_open_is_refused() {
+    let (_dir, store) = store();
+    for id in ["no-uuid", A] {
+        store.create_thread(id).unwrap();
+    }
+    append(&store, "no-uuid", &[head(0, "no-uuid", "")]);
+    append(&store, A, &turn(A, 0, "t1"));
+    for id in ["no-uuid", A] {
+        let refused = store.rollout_file(id).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{id}: {refused}");
+    }
+    let none = store.rollout_file(B).unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn places_are_those_of_the_line_itself() {
+    let text = r#" {"a":[{"ordinal":1,"x":"}]\""}], "ordinal" : 12 ,"type":"event_msg","payload":{"item":{"thread_id":"no"},"thread_id":"yes"},"b":null}"#;
+    let found = places(text.as_bytes());
+    let at = |place: Option<std::ops::Range<usize>>| &text[place.unwrap()];
+    assert_eq!(at(found.ordinal).trim(), "12");
+    assert_eq!((at(found.kind), at(found.thread)), ("event_msg", "yes"));
+    assert_eq!(found.open, Some(2));
+    for cut in 0..text.len() {
+        let _ = places(&text.as_bytes()[..cut]);
+    }
+    for none in ["", "[]", "null", "\"ordinal\"", "{", "{]", "{\"\\"] {
+        let found = places(none.as_bytes());
+        let open = none.starts_with('{').then_some(1);
+        assert_eq!(
+            found,
+            Places {
+                open,
+                ..Places::default()
+            },
+            "{none}"
+        );
+    }
+}
+
+#[test]
+fn times_are_dates() {
+    for (ms, text) in [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+        (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+        (1_796_075_025_818, "2026-11-30T21:43:45.818Z"),
+        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+    ] {
+        assert_eq!(utc(ms), text);
+    }
+}
