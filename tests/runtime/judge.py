@@ -30,6 +30,9 @@ PIXEL = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAA
          "hgGAWjR9awAAAABJRU5ErkJggg==")
 # What the runtime's list loses of a subagent, though the head of its rollout has it.
 LOST_OF_SUBAGENTS = {"sessionId", "threadSource"}
+# Where the runtime does not cut: the turn of a review within its outer turn never ends and is shown as
+# broken off, and the outer one never begins.
+NOT_CUT = "in-progress turn|persisted canonical turn|persisted start boundary"
 WORDS = "draw the clock bridge garden river small number letter wall of in a".split()
 
 
@@ -91,9 +94,7 @@ class Script:
         try:
             made = self.runtime.ask("thread/fork", dict(end, **params))
         except Failed as error:
-            # The turn of a review within its outer turn never ends and is shown as broken off; the
-            # outer one never begins. The runtime does not cut there.
-            if not re.search("in-progress turn|persisted canonical turn", str(error)):
+            if not re.search(NOT_CUT, str(error)):
                 raise
             made = self.runtime.ask("thread/fork", params)
         fork = made["thread"]["id"]
@@ -108,7 +109,12 @@ class Script:
         if self.modes[thread] == "legacy" or not turn:
             self.fork(thread)
             return
-        self.runtime.ask("thread/revert", {"threadId": thread, "beforeTurnId": turn})
+        try:
+            self.runtime.ask("thread/revert", {"threadId": thread, "beforeTurnId": turn})
+        except Failed as error:
+            if not re.search(NOT_CUT, str(error)):
+                raise
+            return
         self.reverted.add(thread)
         if self.random.random() < 0.7:
             self.runtime.turn(thread, self.text())

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{ReadError, Reader, State};
+use turnleaf_engine::{Damage, ReadError, Reader, State};
 use turnleaf_projector::fold::{self, At, CalledBy, MemRows, ThreadState};
 use turnleaf_projector::payload::Decoded;
 
@@ -29,14 +29,17 @@ impl Store {
     /// What the fold of a rollout begins with.
     ///
     /// Cost: nothing for the first one of a thread; for another one the first is read up to what
-    /// the thread is called by, mostly a few records.
-    pub(super) fn fold_begin(&self, rollout: ThreadNumber) -> Result<ThreadState, Error> {
+    /// the thread is called by, mostly a few records. Damage among them is passed by and handed on.
+    pub(super) fn fold_begin(
+        &self,
+        rollout: ThreadNumber,
+    ) -> Result<(ThreadState, Vec<Damage>), Error> {
         let find = |state: &State| {
             let by = called_by(state, rollout)?;
             Some((by, state.reader(by)?))
         };
         let Some((by, reader)) = self.source.with(find) else {
-            return Ok(ThreadState::default());
+            return Ok(Default::default());
         };
         let mut first = First::of(&reader);
         let end = reader.end().min(Ordinal(LOOKED_AT));
@@ -52,7 +55,7 @@ impl Store {
             read_end: At(read_end),
             is_called: first.state.meta.preview.is_some(),
         };
-        Ok(fold::begin_anew(&first.state, called_by))
+        Ok((fold::begin_anew(&first.state, called_by), first.damage))
     }
 
     /// Whether the fold of a rollout would begin otherwise than it did: the first one of its thread
@@ -79,12 +82,12 @@ impl Store {
     }
 }
 
-/// The first records of a rollout, folded without an index. Damage among them is passed by: who
-/// reads the rollout itself is told.
+/// The first records of a rollout, folded without an index.
 struct First<'a> {
     reader: &'a Reader,
     rows: MemRows,
     state: ThreadState,
+    damage: Vec<Damage>,
 }
 
 impl First<'_> {
@@ -93,6 +96,7 @@ impl First<'_> {
             reader,
             rows: MemRows::default(),
             state: ThreadState::default(),
+            damage: Vec::new(),
         }
     }
 
@@ -106,6 +110,7 @@ impl First<'_> {
             reader,
             rows,
             state,
+            damage: met,
         } = self;
         let mut is_done = false;
         while at < end && !is_done {
@@ -133,6 +138,7 @@ impl First<'_> {
                 Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
                 Err(ReadError::Damaged(damage)) => {
                     at = reader.behind(&damage).clamp(at.plus(1), end);
+                    met.push(*damage);
                 }
             }
         }

@@ -299,7 +299,10 @@ impl Store {
         while first < run.end {
             let end = run.end.min(first.plus(BATCH_RECORDS));
             // Where they cannot be applied, the records say which one of them it is.
-            let begin = || self.fold_begin(number).ok();
+            let begin = || {
+                let (state, damage) = self.fold_begin(number).ok()?;
+                damage.is_empty().then_some(state)
+            };
             let apply = || apply_notes(index, (number, &begin), reader, &mut notes, first, end);
             if catch_unwind(AssertUnwindSafe(apply))
                 .ok()
@@ -379,8 +382,8 @@ impl Store {
         if rows.row().applied_end != from {
             return Err(Stop::from(IndexError::Overtaken(number)));
         }
-        let mut state: ThreadState = match rows.state()? {
-            Some(state) => state,
+        let (mut state, before): (ThreadState, _) = match rows.state()? {
+            Some(state) => (state, Vec::new()),
             None => self.fold_begin(number).map_err(Stop::Batch)?,
         };
         go_on(&mut state, reader, from);
@@ -392,6 +395,9 @@ impl Store {
             bytes: 0,
             damage: Vec::new(),
         };
+        for damage in &before {
+            self.meet_damage(damage, &mut fed.damage);
+        }
         while fed.end < end {
             let (mut failed, mut unread) = (None, None);
             let read = reader.records(fed.end, end, &mut |record| {

@@ -56,12 +56,16 @@ impl Store {
         }
         let scratch = Index::in_memory(self.source.store())?;
         let mut at = Ordinal(0);
-        while at < stored.applied_end {
+        // Also of a thread that shows no record it is known what it was called.
+        loop {
             let fed = self.feed(&scratch, number, reader, (at, stored.applied_end))?;
             if !fed.damage.is_empty() {
                 return Ok(None);
             }
             at = fed.end;
+            if at >= stored.applied_end {
+                break;
+            }
         }
         let folded = scratch.reader()?.thread(number)?.unwrap_or_default();
         Ok(differs(stored, &folded))

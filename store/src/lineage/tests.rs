@@ -200,6 +200,7 @@ fn a_thread_keeps_what_it_is_called_by() {
         store.revert(id, turn).unwrap();
     }
     assert_eq!([A, "bare"].map(|id| facts(&store, id)), before);
+    assert_eq!(store.index_difference("bare").unwrap(), None);
     assert_eq!(facts(&store, "base")[0], "said 1");
     append(&store, A, &turn(8, "t8", "said anew"));
     append(&store, "bare", &turn(8, "t8", "said anew"));
