@@ -14,16 +14,34 @@ SOURCES = ["cli", "vscode", "exec", "appServer", "subAgent", "subAgentReview", "
            "subAgentThreadSpawn", "subAgentOther", "unknown"]
 
 
+def said(ours, *command):
+    """What a command says, which must do."""
+    code, out, err = ours.run(*command)
+    if code:
+        raise Failed("%s: exit %d: %s %s" % (" ".join(command), code, out[:300], err[:300]))
+    return json.loads(out)
+
+
+def fork(ours):
+    """Forks of our own, which no runtime has written to: every third thread up to its middle, every
+    other one of them with its newest turn taken back."""
+    for place, thread in enumerate(ours.all("threads", "--sort", "created")):
+        turns = ours.all("turns", thread["id"], "--order", "asc", "--items", "none")
+        if place % 3 or len(turns) < 2:
+            continue
+        turn = turns[len(turns) // 2]["id"]
+        made = said(ours, "fork", thread["id"], "--through-turn", turn)
+        if place % 2:
+            said(ours, "rollback", made["id"], "--turns", "1")
+
+
 def write(ours, home):
     """Writes all threads of a store into a home; what each new one shows: whose store, whose id."""
     written = {}
     for thread in ours.all("threads") + ours.all("threads", "--archived"):
         key = thread["id"]
         for command in (["export", key, "--as-rollout", home], ["rescue", key, "--into", home]):
-            code, out, err = ours.run(*command)
-            if code:
-                raise Failed("%s: exit %d: %s %s" % (" ".join(command), code, out[:300], err[:300]))
-            written[json.loads(out)["id"]] = key
+            written[said(ours, *command)["id"]] = key
     return written
 
 
@@ -32,6 +50,7 @@ def reopen(binary, ours, scratch):
     many threads were compared."""
     home = os.path.join(scratch, "fresh")
     os.mkdir(home)
+    fork(ours)
     written = write(ours, home)
     # What was rescued is none of the store: it is read from the files.
     again = Ours(ours.binary, os.path.join(scratch, "store-of-fresh"))

@@ -11,7 +11,7 @@ use crate::commands::{closing, directory, met, met_untold, open_existing, open_l
 use crate::destination::write_new;
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::output::{print_json, print_line};
+use crate::output::{print_json, print_line, warn};
 
 pub(crate) fn export(global: &Global, thread: &str, home: &Path) -> Result<Outcome, Failure> {
     let store = open_log(global)?;
@@ -45,6 +45,11 @@ fn write(
         return Ok(());
     };
     warn_of_gaps(global, &written.given_up);
+    if let Some(id) = file.awaits.as_ref().filter(|_| !global.quiet) {
+        warn(format_args!(
+            "the file begins behind rollout {id}, which is not in the store"
+        ));
+    }
     if global.json {
         return print_json(&json!({
             "id": file.id,
@@ -53,6 +58,7 @@ fn write(
             "bytes": written.bytes,
             "from": file.from.0,
             "rescued": rescued,
+            "awaits": file.awaits,
         }));
     }
     if global.quiet {

@@ -3,29 +3,26 @@
 
 mod head;
 mod line;
+mod write;
 
-use std::io::Write;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
-use turnleaf_engine::format::record::{Entry, Flags, Kind};
+use turnleaf_engine::format::record::Kind;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{Damage, ReadError, Reader, State};
+use turnleaf_engine::{Damage, Origin, ReadError, Reader, State};
 use turnleaf_projector::index::{Anchor, Order, PageRequest};
 use turnleaf_projector::payload::{Effect, timestamp_ms};
 use turnleaf_projector::uuid::uuid;
 
 use self::head::{Anew, Head, utc};
 use self::line::places;
+pub use self::write::RolloutWritten;
 use crate::error::Error;
 use crate::lines::decoded;
 use crate::open::Store;
-use crate::reads::show::ranges;
 
 /// The head of a rollout stands among its first so many records, or it has none.
 const HEAD_WITHIN: u64 = 16;
-/// So much of a line is held to find what changes in it.
-const HELD_BYTES: usize = 1 << 20;
-
 /// A file that is about to be written.
 #[derive(Debug)]
 pub struct RolloutFile<'s> {
@@ -36,6 +33,9 @@ pub struct RolloutFile<'s> {
     pub path: String,
     /// First record of the history that it takes.
     pub from: Ordinal,
+    /// The id of the rollout that the oldest record goes on from, where that is not in the store:
+    /// the file lacks what it holds.
+    pub awaits: Option<String>,
     reader: Reader,
     head: Vec<u8>,
     is_paginated: bool,
@@ -46,19 +46,6 @@ pub struct RolloutFile<'s> {
     met: Vec<Damage>,
 }
 
-/// A file that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RolloutWritten {
-    /// Its lines, the head counted.
-    pub lines: u64,
-    /// Its bytes.
-    pub bytes: u64,
-    /// What is damaged of the history, and so is not in it.
-    pub damage: Vec<Damage>,
-    /// Ordinals of it that a repair gave up.
-    pub given_up: Vec<Range<Ordinal>>,
-}
-
 /// What the log says of a thread.
 struct Lineage {
     thread: ThreadNumber,
@@ -67,6 +54,7 @@ struct Lineage {
     /// Threads of its rollouts, in their order, with the id of each.
     threads: Vec<(ThreadNumber, String)>,
     first: Option<Reader>,
+    awaits: Option<String>,
 }
 
 impl Store {
@@ -125,7 +113,13 @@ impl Store {
                 let of = state.thread_of(rollout)?;
                 Some((of, state.id_of(of)?.to_string()))
             };
+            let oldest = reader.rollouts().next().map(|(rollout, _, _)| rollout);
+            let awaits = match state.origin(oldest?) {
+                Some(Origin::Awaited(awaited)) => Some(awaited.id.to_string()),
+                _ => None,
+            };
             Some(Lineage {
+                awaits,
                 thread,
                 created_ms: state.thread(thread)?.created_ms,
                 threads: reader.rollouts().filter_map(of).collect(),
@@ -195,6 +189,7 @@ impl Store {
             id: new_id.to_owned(),
             path: path(&began, new_id),
             from,
+            awaits: lineage.awaits.filter(|_| from == Ordinal(0)),
             is_paginated: head.is_paginated(),
             head: head_line,
             heads,
@@ -256,169 +251,6 @@ impl Store {
             let page = now.rows.turns_page(now.number, &request)?;
             Ok(page.rows.first().map_or(at, |(first, _)| *first))
         })
-    }
-}
-
-impl RolloutFile<'_> {
-    /// Writes it. What cannot be read is left out and said.
-    ///
-    /// Cost: reads the records once, in order; of a line at most a mebibyte and a chunk is held.
-    ///
-    /// # Errors
-    /// Failures of the system, of `out` too.
-    pub fn write(&self, out: &mut dyn Write) -> Result<RolloutWritten, Error> {
-        let mut damage = self.met.clone();
-        let mut lines = Lines {
-            file: self,
-            out,
-            count: 0,
-            number: 0,
-            bytes: 0,
-            held: self.head.clone(),
-            is_open: true,
-            is_written: false,
-        };
-        // The head has its number already.
-        lines.begin(false)?;
-        lines.number = 1;
-        lines.end()?;
-        let (reader, mut at) = (&self.reader, self.from);
-        while at < reader.end() {
-            let mut failed = None;
-            let read = reader.entries(at, reader.end(), &mut |ordinal, entry| {
-                at = at.max(ordinal);
-                if let Err(error) = lines.take(ordinal, entry) {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
-                }
-                if entry.completes() {
-                    at = ordinal.plus(1);
-                }
-                ControlFlow::Continue(())
-            });
-            match (read, failed) {
-                (_, Some(error)) => return Err(error),
-                (Ok(()), None) => break,
-                (Err(ReadError::Disk(failure)), None) => return Err(Error::Disk(failure)),
-                (Err(ReadError::Damaged(met)), None) => {
-                    self.store.meet_damage(&met, &mut damage);
-                    lines.break_off()?;
-                    at = reader.behind(&met).max(at.plus(1));
-                }
-            }
-        }
-        lines.end()?;
-        let (count, bytes) = (lines.count, lines.bytes);
-        let mut given_up = ranges(reader.given_up());
-        given_up.retain(|lost| lost.end > self.from);
-        Ok(RolloutWritten {
-            lines: count,
-            bytes,
-            damage,
-            given_up,
-        })
-    }
-}
-
-/// The lines of a file while they are written.
-struct Lines<'a> {
-    file: &'a RolloutFile<'a>,
-    out: &'a mut dyn Write,
-    count: u64,
-    /// The ordinal of the next line that has one.
-    number: u64,
-    bytes: u64,
-    /// The beginning of the line that it stands in.
-    held: Vec<u8>,
-    /// It stands in a line.
-    is_open: bool,
-    /// The beginning of that line is written.
-    is_written: bool,
-}
-
-impl Lines<'_> {
-    fn take(&mut self, ordinal: Ordinal, entry: &Entry<'_>) -> Result<(), Error> {
-        if entry.kind != Kind::LINE || self.file.heads.binary_search(&ordinal).is_ok() {
-            return Ok(());
-        }
-        if entry.begins() && !entry.flags.has(Flags::CONTINUES) {
-            self.end()?;
-        }
-        self.is_open = true;
-        if self.is_written {
-            self.put(entry.bytes)?;
-        } else {
-            self.held.extend_from_slice(entry.bytes);
-            if self.held.len() > HELD_BYTES {
-                self.begin(true)?;
-            }
-        }
-        if entry.completes() && !entry.flags.has(Flags::NO_LINE_FEED) {
-            self.end()?;
-        }
-        Ok(())
-    }
-
-    /// Writes what is held of a line, with its new ordinal and thread.
-    fn begin(&mut self, renews: bool) -> Result<(), Error> {
-        let held = std::mem::take(&mut self.held);
-        let places = places(&held);
-        let mut edits: Vec<(Range<usize>, String)> = Vec::new();
-        if renews && self.file.is_paginated && places.kind.is_some() {
-            let number = self.number.to_string();
-            self.number += 1;
-            match (places.ordinal, places.open) {
-                (Some(place), _) => edits.push((place, number)),
-                (None, Some(open)) => edits.push((open..open, format!("\"ordinal\":{number},"))),
-                (None, None) => {}
-            }
-        }
-        let others = &self.file.others;
-        let is_other = |place: &Range<usize>| {
-            let text = &held[place.clone()];
-            others.iter().any(|other| other.as_bytes() == text)
-        };
-        if let Some(place) = places.thread.filter(|place| renews && is_other(place)) {
-            edits.push((place, self.file.id.clone()));
-        }
-        edits.sort_by_key(|(place, _)| place.start);
-        let mut from = 0;
-        for (place, text) in edits {
-            self.put(&held[from..place.start])?;
-            self.put(text.as_bytes())?;
-            from = place.end;
-        }
-        self.put(&held[from..])?;
-        self.is_written = true;
-        Ok(())
-    }
-
-    /// Ends the line that it stands in, if it does.
-    fn end(&mut self) -> Result<(), Error> {
-        if !std::mem::take(&mut self.is_open) {
-            return Ok(());
-        }
-        if !self.is_written {
-            self.begin(true)?;
-        }
-        self.is_written = false;
-        self.count += 1;
-        self.put(b"\n")
-    }
-
-    /// Leaves out the line that it stands in, or what is not written of it.
-    fn break_off(&mut self) -> Result<(), Error> {
-        if self.is_written {
-            return self.end();
-        }
-        self.held.clear();
-        self.is_open = false;
-        Ok(())
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.bytes += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(Error::of_output)
     }
 }
 

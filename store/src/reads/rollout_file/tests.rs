@@ -38,6 +38,19 @@ fn append(store: &Store, id: &str, lines: &[String]) {
     store.append(id, None, &lines).unwrap();
 }
 
+fn import(store: &Store, id: &str, text: &str) {
+    let mut plain = text.as_bytes();
+    let source = ImportSource {
+        path: &format!("/s/rollout-2026-01-02T03-04-05-{id}.jsonl"),
+        thread_hint: None,
+        file_bytes: text.len() as u64,
+        modified_ns: 1,
+        archived: false,
+        plain: &mut plain,
+    };
+    store.import(source, &mut |_| {}).unwrap().done().unwrap();
+}
+
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("store")).unwrap();
@@ -201,21 +214,8 @@ fn lines_of_every_kind_come_along() {
         line(9, "event_msg", r#"{"type":"token_count"}"#),
     ];
     let text = source.join("\n");
-    let import = |upto: usize| {
-        let bytes = &text.as_bytes()[..upto];
-        let mut plain = bytes;
-        let source = ImportSource {
-            path: &format!("/s/rollout-2026-01-02T03-04-05-{A}.jsonl"),
-            thread_hint: None,
-            file_bytes: bytes.len() as u64,
-            modified_ns: 1,
-            archived: false,
-            plain: &mut plain,
-        };
-        store.import(source, &mut |_| {}).unwrap().done().unwrap();
-    };
-    import(text.len() - 20);
-    import(text.len());
+    import(&store, A, &text[..text.len() - 20]);
+    import(&store, A, &text);
     let expected = [
         source[0].clone(),
         source[1].clone(),
@@ -225,6 +225,23 @@ fn lines_of_every_kind_come_along() {
         line(3, "event_msg", r#"{"type":"token_count"}"#),
     ];
     assert!(written(&store.rollout_file(A).unwrap()) == expected);
+}
+
+/// What a thread goes on from may not be there: the file says so, and begins with what is.
+#[test]
+fn a_file_without_its_base_says_so() {
+    let (_dir, store) = store();
+    let base = format!(
+        r#","history_base":{{"thread_id":"{B}","end_ordinal_exclusive":9,"end_byte_offset":99}}"#
+    );
+    let mut lines = vec![head(9, A, &base)];
+    lines.extend(turn(A, 10, "t1"));
+    import(&store, A, &(lines.join("\n") + "\n"));
+    let file = store.rollout_file(A).unwrap();
+    assert_eq!(file.awaits.as_deref(), Some(B));
+    let mut expected = vec![head(0, A, "")];
+    expected.extend(turn(A, 1, "t1"));
+    assert_eq!(written(&file), expected);
 }
 
 #[test]
