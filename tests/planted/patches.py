@@ -173,12 +173,25 @@ def copy(to):
     for part in sorted({path.split("/")[0] for path in files(known.values())}):
         wanted[part + "/src/lib.rs"] += b"\nmod bugs;\n"
         wanted[part + "/src/bugs.rs"] = switch.encode()
+    for path in ["Cargo.toml", "Cargo.lock"]:
+        wanted[path] = renamed(path, wanted[path].decode()).encode()
     for folder, _, names in os.walk(to):
         for name in names:
             if os.path.relpath(os.path.join(folder, name), to) not in wanted:
                 os.remove(os.path.join(folder, name))
     for path, content in wanted.items():
         place_at(os.path.join(to, path), content, os.path.join(ROOT, path))
+
+
+def renamed(path, text):
+    """A manifest or lock file of the workspace, in which its own crates have another version: to
+    cargo they are then other crates than those of the tree."""
+    own = (r'(\[workspace\.package\]\nversion = "[^"+]*)' if path == "Cargo.toml" else
+           r'(\[\[package\]\]\nname = "turnleaf[^"]*"\nversion = "[^"+]*)')
+    text, count = re.subn(own, r"\1+planted", text)
+    if not count:
+        raise Misfit("%s does not say the version of the workspace's crates" % path)
+    return text
 
 
 def place_at(path, content, origin):

@@ -79,9 +79,10 @@ def build():
     shared, beside = os.path.join(ROOT, "..", "shared"), os.path.join(planted, "tree", "shared")
     if os.path.exists(shared) and not os.path.exists(beside):
         os.symlink(os.path.realpath(shared), beside)
-    # Nothing is shared with other builds: to cargo the crates of the copy are those of the tree.
+    # The crates that the tree takes from elsewhere are built once for both: the copy's own have
+    # another version, so that cargo keeps them apart from those of the tree.
     env = dict(os.environ, CARGO_TARGET_DIR=planted)
-    env.pop("CARGO_BUILD_BUILD_DIR", None)
+    env.setdefault("CARGO_BUILD_BUILD_DIR", target)
     env.pop("TURNLEAF_BUG", None)
     command = ["cargo", "test", "--locked", "--no-run", "--quiet",
                "--message-format=json-render-diagnostics",
