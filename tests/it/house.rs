@@ -247,39 +247,24 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// Functions that are longer than a screen. Nothing may join them; what is split leaves the list.
-const LONG: [(&str, &str); 7] = [
-    ("format-spec/src/catalogue.rs", "encode"),
-    ("projector/src/fold/apply.rs", "apply"),
-    ("projector/src/fold/legacy.rs", "item_event"),
-    ("projector/src/payload/items/legacy.rs", "event_head"),
-    ("projector/src/payload/owned.rs", "effect"),
-    ("store/src/index/catch_up.rs", "feed_into"),
-    ("store/src/reads/pages.rs", "items"),
-];
-
 /// A function fits a screen.
 #[test]
 fn functions_are_short() {
     let mut seen = 0;
-    let mut long = Vec::new();
+    let mut long = 0;
     for dir in ["format-spec", "engine", "projector", "store", "cli"] {
         for path in sources(dir).iter().filter(|path| !is_test(path)) {
             let text = fs::read_to_string(path).unwrap();
             let found = functions(&text);
             seen += found.len();
             for (begin, lines) in found.into_iter().filter(|(_, lines)| *lines > 70) {
-                let line = text.lines().nth(begin).unwrap();
-                let name = line.split("fn ").nth(1).unwrap().split(['(', '<']).next();
-                let shown = path.strip_prefix(root()).unwrap().display().to_string();
+                let shown = path.strip_prefix(root()).unwrap().display();
                 println!("{shown}:{}: a function of {lines} lines", begin + 1);
-                long.push((shown, name.unwrap().to_owned()));
+                long += 1;
             }
         }
     }
-    long.sort();
-    let known = LONG.map(|(path, name)| (path.to_owned(), name.to_owned()));
-    assert_eq!(long, known, "a function has at most 70 lines");
+    assert_eq!(long, 0, "functions of more than 70 lines");
     assert!(seen > 2000, "only {seen} functions were found");
 }
 

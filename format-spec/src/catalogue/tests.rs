@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::bytes::Problem;
 use crate::testing::{STORE, problem};
 
 fn run(thread: u64) -> Run {

@@ -6,7 +6,7 @@ use crate::fold::begin::take_first_line;
 use crate::fold::legacy;
 use crate::fold::paginated;
 use crate::fold::state::{AnomalyKind, At, Mode, ThreadMeta, ThreadState};
-use crate::payload::{Decoded, Effect, Git, PathFamily, Rejection, SessionMeta};
+use crate::payload::{Decoded, Effect, Git, MetadataHead, PathFamily, Rejection, SessionMeta};
 use crate::payload::{LegacyHead, UserText};
 use crate::rows::Rows;
 
@@ -27,47 +27,8 @@ pub fn apply<R: Rows>(
     *first_at_ms = first_at_ms.or(decoded.timestamp_ms);
     state.uncounted += u64::from(decoded.is_uncounted());
     let began_at_ms = take_first_line(state, &decoded.effect);
-    match &decoded.effect {
-        Effect::Blank | Effect::Pending => return Ok(()),
-        Effect::Continued => {
-            state.note(AnomalyKind::AfterLineEnd, ordinal);
-            return Ok(());
-        }
-        Effect::Rejected(reason) => {
-            reject(state, ordinal, *reason, decoded);
-            return Ok(());
-        }
-        Effect::BareHead(head) => {
-            state.note(AnomalyKind::Rejected(Rejection::NoEnvelope), ordinal);
-            if state.meta.id.is_none() {
-                state.meta.created_at_ms = state.meta.created_at_ms.or(head.created_at_ms);
-            }
-            return Ok(());
-        }
-        Effect::IncompleteHead(meta, lacks) => {
-            state.note(AnomalyKind::Rejected(Rejection::HeadLacks(*lacks)), ordinal);
-            if state.head_at.is_none() && state.meta.id.is_none() {
-                state.declared = Some(mode_of(meta));
-                state.own_history_start = meta.own_history_start.unwrap_or(0);
-                learn_session(&mut state.meta, meta);
-                // A whole head that follows says it better.
-                state.meta.id = None;
-            }
-            if let Some(upstream) = decoded.upstream_ordinal {
-                state.upstream_next = state.upstream_next.max(upstream.saturating_add(1));
-            }
-            return Ok(());
-        }
-        Effect::Metadata(metadata) => {
-            if let Some(name) = &metadata.name {
-                state.meta.name = (!name.is_empty()).then(|| name.to_string());
-                state.meta.named_at_ms = Some(metadata.named_at_ms);
-                let latest = &mut state.meta.name_stated_at_ms;
-                *latest = (*latest).max(Some(metadata.stated_at_ms));
-            }
-            return Ok(());
-        }
-        _ => {}
+    if take_aside(state, ordinal, decoded) {
+        return Ok(());
     }
     if let Effect::SessionMeta(meta) = &decoded.effect {
         if state.head_at.is_some() && !meta.has_thread_ids {
@@ -102,13 +63,62 @@ pub fn pass_by(state: &mut ThreadState, ordinal: Ordinal) {
     state.note(AnomalyKind::PassedBy, ordinal);
 }
 
+/// Takes a line that is no record of the history: no record at all, or one about the thread as a
+/// whole. `false`: it is a record of the history, and nothing was taken of it.
+fn take_aside(state: &mut ThreadState, ordinal: Ordinal, decoded: &Decoded<'_>) -> bool {
+    match &decoded.effect {
+        Effect::Blank | Effect::Pending => {}
+        Effect::Continued => state.note(AnomalyKind::AfterLineEnd, ordinal),
+        Effect::Rejected(reason) => reject(state, ordinal, *reason, decoded),
+        Effect::BareHead(head) => {
+            state.note(AnomalyKind::Rejected(Rejection::NoEnvelope), ordinal);
+            if state.meta.id.is_none() {
+                state.meta.created_at_ms = state.meta.created_at_ms.or(head.created_at_ms);
+            }
+        }
+        Effect::IncompleteHead(meta, lacks) => {
+            state.note(AnomalyKind::Rejected(Rejection::HeadLacks(*lacks)), ordinal);
+            take_incomplete_head(state, meta);
+            pass_upstream_ordinal(state, decoded);
+        }
+        Effect::Metadata(metadata) => take_metadata(&mut state.meta, metadata),
+        _ => return false,
+    }
+    true
+}
+
+/// A head that lacks something says what it does, until a whole one comes.
+fn take_incomplete_head(state: &mut ThreadState, meta: &SessionMeta<'_>) {
+    if state.head_at.is_some() || state.meta.id.is_some() {
+        return;
+    }
+    state.declared = Some(mode_of(meta));
+    state.own_history_start = meta.own_history_start.unwrap_or(0);
+    learn_session(&mut state.meta, meta);
+    // A whole head that follows says it better.
+    state.meta.id = None;
+}
+
+fn take_metadata(meta: &mut ThreadMeta, metadata: &MetadataHead<'_>) {
+    if let Some(name) = &metadata.name {
+        meta.name = (!name.is_empty()).then(|| name.to_string());
+        meta.named_at_ms = Some(metadata.named_at_ms);
+        let latest = &mut meta.name_stated_at_ms;
+        *latest = (*latest).max(Some(metadata.stated_at_ms));
+    }
+}
+
 /// Counts a line that is no record.
 fn reject(state: &mut ThreadState, ordinal: Ordinal, reason: Rejection, decoded: &Decoded<'_>) {
     state.note(AnomalyKind::Rejected(reason), ordinal);
     if let Some(kind) = &decoded.unknown {
         state.note_unknown(kind);
     }
-    // The line owns its place: what follows leaves no gap.
+    pass_upstream_ordinal(state, decoded);
+}
+
+/// A line that is no record owns its place all the same: what follows leaves no gap.
+fn pass_upstream_ordinal(state: &mut ThreadState, decoded: &Decoded<'_>) {
     if let Some(upstream) = decoded.upstream_ordinal {
         state.upstream_next = state.upstream_next.max(upstream.saturating_add(1));
     }

@@ -88,16 +88,7 @@ struct Replay<'a, R> {
 impl<R: Rows> Replay<'_, R> {
     fn item_event(&mut self, head: &LegacyHead<'_>) -> Result<(), R::Error> {
         match head {
-            LegacyHead::UserMessage { .. } => {
-                let splits =
-                    self.state.open.as_ref().is_some_and(|open| {
-                        !open.explicit && (open.has_items || !open.saw_compaction)
-                    });
-                if splits {
-                    self.finish()?;
-                }
-                self.push_numbered(ItemKind::UserMessage, None)
-            }
+            LegacyHead::UserMessage { .. } => self.user_message(),
             LegacyHead::AgentMessage { is_empty: true, .. }
             | LegacyHead::Reasoning { is_empty: true } => Ok(()),
             LegacyHead::AgentMessage { phase, .. } => {
@@ -105,21 +96,13 @@ impl<R: Rows> Replay<'_, R> {
             }
             LegacyHead::Reasoning { .. } => self.reason(),
             LegacyHead::ContextCompacted => self.push_numbered(ItemKind::ContextCompaction, None),
-            LegacyHead::Upsert {
-                id,
-                kind,
-                turn: InTurn::Current,
-                ..
-            } => {
-                let turn = self.ensure_open()?;
-                self.upsert(turn, id, *kind, None)
-            }
-            LegacyHead::Upsert {
-                id,
-                kind,
-                turn: InTurn::ById(turn_id),
-                ..
-            } => self.upsert_by_id(turn_id, id, *kind, None),
+            LegacyHead::Upsert { id, kind, turn, .. } => match turn {
+                InTurn::Current => {
+                    let turn = self.ensure_open()?;
+                    self.upsert(turn, id, *kind, None)
+                }
+                InTurn::ById(turn_id) => self.upsert_by_id(turn_id, id, *kind, None),
+            },
             LegacyHead::Review {
                 kind,
                 turn_id,
@@ -146,18 +129,34 @@ impl<R: Rows> Replay<'_, R> {
                     LegacyUse::Review => self.review(Some(turn_id), &item.id, item.kind),
                 }
             }
-            LegacyHead::Error { affects_turn: true } => {
-                let ordinal = self.ordinal;
-                self.change_open(|row| {
-                    row.status = TurnStatus::Failed;
-                    row.error_at = Some(ordinal);
-                })
-            }
+            LegacyHead::Error { affects_turn: true } => self.fail_open(),
             LegacyHead::Error {
                 affects_turn: false,
             }
             | LegacyHead::NoItem => Ok(()),
         }
+    }
+
+    /// What a user writes begins a turn, unless a record began the current one, or nothing but a
+    /// compaction stands in it.
+    fn user_message(&mut self) -> Result<(), R::Error> {
+        let splits = self
+            .state
+            .open
+            .as_ref()
+            .is_some_and(|open| !open.explicit && (open.has_items || !open.saw_compaction));
+        if splits {
+            self.finish()?;
+        }
+        self.push_numbered(ItemKind::UserMessage, None)
+    }
+
+    fn fail_open(&mut self) -> Result<(), R::Error> {
+        let ordinal = self.ordinal;
+        self.change_open(|row| {
+            row.status = TurnStatus::Failed;
+            row.error_at = Some(ordinal);
+        })
     }
 
     /// Opens a turn with this record as its first.

@@ -49,25 +49,12 @@ fn effect(effect: Effect<'_>) -> Effect<'static> {
         }),
         Effect::Ignored => Effect::Ignored,
         Effect::SessionMeta(meta) => Effect::SessionMeta(Box::new(session(*meta))),
-        Effect::Response(head) => Effect::Response(ResponseHead {
-            is_ghost: head.is_ghost,
-            proves_user_turn: head.proves_user_turn,
-            hook: head.hook.map(|hook| HookPromptHead { id: each(hook.id) }),
-            call: head.call.map(|call| match call {
-                CallHead::Command(id) => CallHead::Command(own(id)),
-                CallHead::Output(id) => CallHead::Output(own(id)),
-            }),
-        }),
+        Effect::Response(head) => Effect::Response(response(head)),
         Effect::Compacted(compacted) => Effect::Compacted(Compacted {
             is_usable: compacted.is_usable,
             window_id: each(compacted.window_id),
         }),
-        Effect::TurnContext(context) => Effect::TurnContext(TurnContext {
-            turn_id: each(context.turn_id),
-            cwd: own(context.cwd),
-            model: own(context.model),
-            effort: each(context.effort),
-        }),
+        Effect::TurnContext(context) => Effect::TurnContext(turn_context(context)),
         Effect::InterAgent => Effect::InterAgent,
         Effect::TurnStarted {
             id,
@@ -96,14 +83,39 @@ fn effect(effect: Effect<'_>) -> Effect<'static> {
         },
         Effect::RolledBack(turns) => Effect::RolledBack(turns),
         Effect::TokenCount(total) => Effect::TokenCount(total),
-        Effect::Settings(settings) => Effect::Settings(Box::new(Settings {
-            cwd: own(settings.cwd),
-            model: own(settings.model),
-            model_provider: own(settings.model_provider),
-            effort: each(settings.effort),
-        })),
+        Effect::Settings(found) => Effect::Settings(Box::new(settings(*found))),
         Effect::Goal(objective) => Effect::Goal(own(objective)),
         Effect::Item(head) => Effect::Item(item_event(head)),
+    }
+}
+
+fn response(head: ResponseHead<'_>) -> ResponseHead<'static> {
+    ResponseHead {
+        is_ghost: head.is_ghost,
+        proves_user_turn: head.proves_user_turn,
+        hook: head.hook.map(|hook| HookPromptHead { id: each(hook.id) }),
+        call: head.call.map(|call| match call {
+            CallHead::Command(id) => CallHead::Command(own(id)),
+            CallHead::Output(id) => CallHead::Output(own(id)),
+        }),
+    }
+}
+
+fn turn_context(context: TurnContext<'_>) -> TurnContext<'static> {
+    TurnContext {
+        turn_id: each(context.turn_id),
+        cwd: own(context.cwd),
+        model: own(context.model),
+        effort: each(context.effort),
+    }
+}
+
+fn settings(settings: Settings<'_>) -> Settings<'static> {
+    Settings {
+        cwd: own(settings.cwd),
+        model: own(settings.model),
+        model_provider: own(settings.model_provider),
+        effort: each(settings.effort),
     }
 }
 

@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
-use turnleaf_engine::{Damage, GoesOn, ReadError, Reader};
+use turnleaf_engine::{Damage, GoesOn, ReadError, Reader, Record};
 use turnleaf_projector::fold::{self, ThreadState};
-use turnleaf_projector::index::{Batch, Index, IndexError, Reader as Rows, ThreadRow};
+use turnleaf_projector::index::{Batch, Index, IndexError, Reader as Rows, ThreadRow, ThreadRows};
 use turnleaf_projector::notes::NotesReader;
 use turnleaf_projector::payload::Decoded;
 
@@ -376,7 +376,7 @@ impl Store {
         (from, until): (Ordinal, Ordinal),
         passed_by: Option<Ordinal>,
     ) -> Result<Fed, Stop> {
-        let mut rows = batch.thread(number)?;
+        let rows = batch.thread(number)?;
         // INVARIANT: a record is folded once. The batch begins with what is committed now, which
         // may be more than what the caller knew.
         if rows.row().applied_end != from {
@@ -390,72 +390,127 @@ impl Store {
         // A batch ends where the next run begins: its notes are then used.
         let border = reader.next_run(from).unwrap_or(reader.end());
         let end = until.min(from.plus(BATCH_RECORDS)).min(border);
-        let mut fed = Fed {
-            end: from,
-            bytes: 0,
-            damage: Vec::new(),
+        let mut feed = Feed {
+            reader,
+            rows,
+            state,
+            passed_by,
+            fed: Fed {
+                end: from,
+                bytes: 0,
+                damage: Vec::new(),
+            },
         };
         for damage in &before {
-            self.meet_damage(damage, &mut fed.damage);
+            self.meet_damage(damage, &mut feed.fed.damage);
         }
-        while fed.end < end {
-            let (mut failed, mut unread) = (None, None);
-            let read = reader.records(fed.end, end, &mut |record| {
-                fed.bytes += record.bytes().map_or(0, |bytes| bytes.len() as u64);
-                if passed_by == Some(record.ordinal) {
-                    fold::pass_by(&mut state, record.ordinal);
-                    fed.end = record.ordinal.plus(1);
-                    return ControlFlow::Continue(());
-                }
-                let take = |decoded: &Decoded<'_>| {
-                    #[cfg(test)]
-                    tests::fold_may_panic(record.ordinal);
-                    fold::apply(&mut rows, &mut state, record.ordinal, decoded)
-                };
-                // What a panic leaves half done is forgotten with the batch.
-                let applied = catch_unwind(AssertUnwindSafe(|| decoded(reader, record, take)));
-                failed = match applied {
-                    Ok(Ok(Ok(()))) => {
-                        fed.end = record.ordinal.plus(1);
-                        return ControlFlow::Continue(());
-                    }
-                    Ok(Ok(Err(IndexError::RowTooLarge { .. }))) | Err(_) => {
-                        Some(Stop::Record(record.ordinal))
-                    }
-                    Ok(Ok(Err(error))) => Some(Stop::from(error)),
-                    Ok(Err(error)) => {
-                        unread = Some(error);
-                        None
-                    }
-                };
-                ControlFlow::Break(())
-            });
-            if let Some(failed) = failed {
-                return Err(failed);
-            }
-            match read.and(unread.map_or(Ok(()), Err)) {
+        while feed.fed.end < end {
+            match feed.take_up_to(end) {
                 // Also behind the last record, if what follows it was given up.
-                Ok(()) => fed.end = end,
-                Err(ReadError::Disk(failure)) => return Err(Stop::Batch(Error::Disk(failure))),
-                Err(ReadError::Damaged(damage)) => {
+                Ok(()) => feed.fed.end = end,
+                Err(NotTaken::Stop(stop)) => return Err(stop),
+                Err(NotTaken::Unread(ReadError::Disk(failure))) => {
+                    return Err(Stop::Batch(Error::Disk(failure)));
+                }
+                Err(NotTaken::Unread(ReadError::Damaged(damage))) => {
+                    let fed = &mut feed.fed;
                     self.meet_damage(&damage, &mut fed.damage);
                     let resume = reader.behind(&damage).min(end);
                     fed.end = resume.clamp(fed.end.plus(1), end);
                 }
             }
         }
-        // Where the rollout has no record of its own yet, nothing else says so.
-        if fed.end == reader.end() {
-            go_on(&mut state, reader, fed.end);
-        }
-        let chain = if fed.end == reader.end() {
-            reader.chain()
-        } else {
-            Default::default()
-        };
-        rows.put_watermark(fed.end, chain, &state)?;
+        let Feed {
+            mut rows,
+            mut state,
+            fed,
+            ..
+        } = feed;
+        put_watermark(&mut rows, &mut state, reader, fed.end)?;
         Ok(fed)
     }
+}
+
+/// A batch of the index while records of a thread are taken into it.
+struct Feed<'a> {
+    reader: &'a Reader,
+    rows: ThreadRows<'a>,
+    state: ThreadState,
+    /// The record that the rows cannot take.
+    passed_by: Option<Ordinal>,
+    fed: Fed,
+}
+
+/// Why a record was not taken.
+enum NotTaken {
+    Stop(Stop),
+    Unread(ReadError),
+}
+
+impl Feed<'_> {
+    /// Takes records up to an ordinal, or up to the first that cannot be taken.
+    fn take_up_to(&mut self, end: Ordinal) -> Result<(), NotTaken> {
+        let mut taken = Ok(());
+        let reader = self.reader;
+        let read = reader.records(self.fed.end, end, &mut |record| {
+            taken = self.take(record);
+            match taken {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+        taken.and(read.map_err(NotTaken::Unread))
+    }
+
+    fn take(&mut self, record: &Record<'_>) -> Result<(), NotTaken> {
+        self.fed.bytes += record.bytes().map_or(0, |bytes| bytes.len() as u64);
+        if self.passed_by == Some(record.ordinal) {
+            fold::pass_by(&mut self.state, record.ordinal);
+        } else {
+            self.apply(record)?;
+        }
+        self.fed.end = record.ordinal.plus(1);
+        Ok(())
+    }
+
+    fn apply(&mut self, record: &Record<'_>) -> Result<(), NotTaken> {
+        let (rows, state) = (&mut self.rows, &mut self.state);
+        let take = |decoded: &Decoded<'_>| {
+            #[cfg(test)]
+            tests::fold_may_panic(record.ordinal);
+            fold::apply(rows, state, record.ordinal, decoded)
+        };
+        // What a panic leaves half done is forgotten with the batch.
+        let applied = catch_unwind(AssertUnwindSafe(|| decoded(self.reader, record, take)));
+        match applied {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(IndexError::RowTooLarge { .. }))) | Err(_) => {
+                Err(NotTaken::Stop(Stop::Record(record.ordinal)))
+            }
+            Ok(Ok(Err(error))) => Err(NotTaken::Stop(Stop::from(error))),
+            Ok(Err(error)) => Err(NotTaken::Unread(error)),
+        }
+    }
+}
+
+/// Ends a batch: what is applied of the thread now, and the log's chain there where it is known.
+fn put_watermark(
+    rows: &mut ThreadRows<'_>,
+    state: &mut ThreadState,
+    reader: &Reader,
+    end: Ordinal,
+) -> Result<(), IndexError> {
+    let is_all = end == reader.end();
+    if is_all {
+        // Where the rollout has no record of its own yet, nothing else says so.
+        go_on(state, reader, end);
+    }
+    let chain = if is_all {
+        reader.chain()
+    } else {
+        ThreadChain::default()
+    };
+    rows.put_watermark(end, chain, state)
 }
 
 /// Applies the next records of a run by its notes, in one batch; `None` when something is in the
@@ -482,15 +537,7 @@ fn apply_notes(
     for at in first.0..noted {
         fold::apply(&mut rows, &mut state, Ordinal(at), &notes.next_record()?).ok()?;
     }
-    if end == reader.end() {
-        go_on(&mut state, reader, end);
-    }
-    let chain = if end == reader.end() {
-        reader.chain()
-    } else {
-        Default::default()
-    };
-    rows.put_watermark(end, chain, &state).ok()?;
+    put_watermark(&mut rows, &mut state, reader, end).ok()?;
     batch.commit(false).ok()
 }
 

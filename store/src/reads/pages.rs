@@ -7,24 +7,20 @@ use std::num::NonZeroUsize;
 use serde_json::{Value, json};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{Damage, ReadError, Reader, Record};
-use turnleaf_projector::index::{self, Anchor, Order, Page, PageRequest, PageToken};
+use turnleaf_projector::index::{self, Anchor, InvalidToken, Order, Page, PageRequest, PageToken};
 use turnleaf_projector::payload::short_id;
 use turnleaf_projector::render;
-use turnleaf_projector::rows::{ItemRow, ItemTimes, TurnRow, TurnStatus};
+use turnleaf_projector::rows::{ItemRow, ItemTimes, TurnNo, TurnRow, TurnStatus};
 
 use self::calls::Calls;
+use self::fill::fill;
 use crate::error::Error;
+use crate::index::catch_up::CaughtUp;
 use crate::lines::whole_line;
 use crate::open::Store;
 
 /// Most rows of a page.
 pub(crate) const PAGE_ROWS_MAX: usize = 1000;
-/// Bytes of JSON after which a page ends; a single row may be larger.
-pub(crate) const PAGE_BYTES_MAX: usize = 8 << 20;
-/// Rows that are read at once at first, and at most: what rows cost is known only when they were
-/// read, and the next ones may cost more than those before.
-const PART_ROWS: usize = 4;
-const PART_ROWS_MAX: usize = 32;
 
 /// How much of a turn's items a page shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,13 +150,8 @@ impl Store {
         self.with_thread(&request.thread, |now| {
             let (rows, number, reader) = (&now.rows, now.number, &now.reader);
             let mut damage = now.damage.clone();
-            let token = self.token(request.cursor.as_deref())?;
-            let anchor = token
-                .map(|token| token.in_turns(number))
-                .transpose()
-                .map_err(Error::of_cursor(
-                    request.cursor.as_deref().unwrap_or_default(),
-                ))?;
+            let cursor = request.cursor.as_deref();
+            let anchor = self.anchor(cursor, |token| token.in_turns(number))?;
             let mut page = rows.turns_page(
                 number,
                 &PageRequest {
@@ -238,28 +229,9 @@ impl Store {
         self.with_thread(&request.thread, |now| {
             let (rows, number, reader) = (&now.rows, now.number, &now.reader);
             let mut damage = now.damage.clone();
-            let token = self.token(request.cursor.as_deref())?;
-            let anchor = token
-                .map(|token| token.in_items(number))
-                .transpose()
-                .map_err(Error::of_cursor(
-                    request.cursor.as_deref().unwrap_or_default(),
-                ))?;
-            let turn = request.turn.as_deref().map(|id| {
-                let name = rows.turn_name(number, &short_id(id))?;
-                name.ok_or_else(|| Error::NoTurn {
-                    thread: request.thread.clone(),
-                    turn: id.to_owned(),
-                })
-            });
-            let turn = turn.transpose()?.map(|name| name.turn);
-            if let (Some(turn), Some(anchor), Some(cursor)) = (turn, anchor, &request.cursor)
-                && let Some(item) = rows.item(number, anchor.at)?
-                && item.turn != turn
-            {
-                // Behind an item of another turn there is none of this one, or all are.
-                return Err(Error::BadCursor(cursor.clone()));
-            }
+            let cursor = request.cursor.as_deref();
+            let anchor = self.anchor(cursor, |token| token.in_items(number))?;
+            let turn = turn_asked(rows, number, request, anchor)?;
             let asked = PageRequest {
                 anchor,
                 order: request.order,
@@ -278,27 +250,7 @@ impl Store {
                 false => Calls::default(),
             };
             let items = fill(&mut page, |part| {
-                let (called, items): (Vec<_>, Vec<_>) =
-                    part.iter().partition(|(at, _)| calls.has(*at));
-                let plain = items.iter().map(|(first, row)| (*first, row));
-                let mut rendered = self.render(reader, plain, &[], &mut damage)?;
-                self.render_calls(reader, &calls, &called, &mut rendered, &mut damage)?;
-                let mut shown = Vec::with_capacity(part.len());
-                for (first, row) in part {
-                    let turn = rows.turn_id(number, row.turn)?;
-                    shown.push(rendered.items.get(first).map(|item| {
-                        json!({
-                            "turnId": turn,
-                            "itemId": row.id,
-                            "createdAtMs": row.created_at_ms,
-                            "startedAtMs": row.times.started_at_ms,
-                            "completedAtMs": row.times.completed_at_ms,
-                            "ordinal": first.0,
-                            "item": item,
-                        })
-                    }));
-                }
-                Ok(shown)
+                self.items_of_list(now, part, &calls, &mut damage)
             })?;
             let text = |anchor| PageToken::items(number, anchor).to_text(self.source.store());
             let next_cursor = page.next().map(text);
@@ -329,7 +281,7 @@ impl Store {
         Ok(page.rows.into_iter().next())
     }
 
-    /// What is shown of the items of some turns, up to [`PAGE_BYTES_MAX`] where all of them are.
+    /// What is shown of the items of some turns, as [`fill`] has room where all of them are.
     fn items_of_turns(
         &self,
         reader: &Reader,
@@ -362,11 +314,48 @@ impl Store {
         })
     }
 
-    fn token(&self, cursor: Option<&str>) -> Result<Option<PageToken>, Error> {
-        let parse = |text: &str| {
-            PageToken::parse(text, self.source.store()).map_err(Error::of_cursor(text))
+    /// What is shown of rows of a list of items, as [`fill`] asks for it.
+    fn items_of_list(
+        &self,
+        now: &CaughtUp,
+        part: &[ItemAt],
+        calls: &Calls,
+        met: &mut Vec<Damage>,
+    ) -> Result<Vec<Option<Value>>, Error> {
+        let (called, items): (Vec<_>, Vec<_>) = part.iter().partition(|(at, _)| calls.has(*at));
+        let plain = items.iter().map(|(first, row)| (*first, row));
+        let mut rendered = self.render(&now.reader, plain, &[], met)?;
+        self.render_calls(&now.reader, calls, &called, &mut rendered, met)?;
+        let mut shown = Vec::with_capacity(part.len());
+        for (first, row) in part {
+            let turn = now.rows.turn_id(now.number, row.turn)?;
+            shown.push(rendered.items.get(first).map(|item| {
+                json!({
+                    "turnId": turn,
+                    "itemId": row.id,
+                    "createdAtMs": row.created_at_ms,
+                    "startedAtMs": row.times.started_at_ms,
+                    "completedAtMs": row.times.completed_at_ms,
+                    "ordinal": first.0,
+                    "item": item,
+                })
+            }));
+        }
+        Ok(shown)
+    }
+
+    /// Where a cursor goes on, if there is one; `of_list` refuses those of other lists.
+    fn anchor(
+        &self,
+        cursor: Option<&str>,
+        of_list: impl Fn(&PageToken) -> Result<Anchor, InvalidToken>,
+    ) -> Result<Option<Anchor>, Error> {
+        let anchor = |text: &str| {
+            PageToken::parse(text, self.source.store())
+                .and_then(|token| of_list(&token))
+                .map_err(Error::of_cursor(text))
         };
-        cursor.map(parse).transpose()
+        cursor.map(anchor).transpose()
     }
 
     /// Reads the records of all items and turn errors at once and renders them.
@@ -458,52 +447,6 @@ struct ShownItems {
     cut: Option<(usize, Anchor)>,
 }
 
-/// Makes what a page shows of its rows, in parts of which only one is held besides it, until
-/// [`PAGE_BYTES_MAX`] is reached; the rows behind that are left to the next page. `render` gives
-/// for each row what is shown of it, if anything; of some rows at the beginning, one at least.
-fn fill<T>(
-    page: &mut Page<T>,
-    mut render: impl FnMut(&[(Ordinal, T)]) -> Result<Vec<Option<Value>>, Error>,
-) -> Result<Vec<Value>, Error> {
-    let mut shown = Vec::with_capacity(page.rows.len());
-    let (mut taken, mut bytes, mut part) = (0, 0, PART_ROWS);
-    while taken < page.rows.len() {
-        let end = page.rows.len().min(taken + part);
-        for value in render(&page.rows[taken..end])? {
-            let more = value.as_ref().map_or(0, json_bytes);
-            if taken > 0 && bytes + more > PAGE_BYTES_MAX {
-                page.rows.truncate(taken);
-                page.more = true;
-                return Ok(shown);
-            }
-            shown.extend(value);
-            (taken, bytes) = (taken + 1, bytes + more);
-        }
-        // As many as will fit, if they are like those before; few, because they may not be.
-        let fit = (PAGE_BYTES_MAX - bytes.min(PAGE_BYTES_MAX)) * taken / bytes.max(1);
-        part = fit.clamp(1, PART_ROWS_MAX);
-    }
-    Ok(shown)
-}
-
-/// Length of a value as JSON text.
-fn json_bytes(value: &Value) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // A value is JSON, and counting does not fail.
-    let _ = serde_json::to_writer(&mut count, value);
-    count.0
-}
-
 #[derive(Debug, Default)]
 struct Rendered {
     items: HashMap<Ordinal, Value>,
@@ -515,6 +458,32 @@ pub(crate) fn page_limit(limit: usize) -> Result<NonZeroUsize, Error> {
     NonZeroUsize::new(limit)
         .filter(|limit| limit.get() <= PAGE_ROWS_MAX)
         .ok_or(Error::BadArgument("the limit of a page is 1 to 1000"))
+}
+
+/// The turn whose items are asked for, if not all are.
+fn turn_asked(
+    rows: &index::Reader,
+    thread: ThreadNumber,
+    request: &ItemsRequest,
+    anchor: Option<Anchor>,
+) -> Result<Option<TurnNo>, Error> {
+    let Some(id) = &request.turn else {
+        return Ok(None);
+    };
+    let Some(name) = rows.turn_name(thread, &short_id(id))? else {
+        return Err(Error::NoTurn {
+            thread: request.thread.clone(),
+            turn: id.clone(),
+        });
+    };
+    if let (Some(anchor), Some(cursor)) = (anchor, &request.cursor)
+        && let Some(item) = rows.item(thread, anchor.at)?
+        && item.turn != name.turn
+    {
+        // Behind an item of another turn there is none of this one, or all are.
+        return Err(Error::BadCursor(cursor.clone()));
+    }
+    Ok(Some(name.turn))
 }
 
 fn items_of_turn(
@@ -590,6 +559,7 @@ fn turn_value(
 }
 
 mod calls;
+mod fill;
 
 #[cfg(test)]
 mod tests;

@@ -148,49 +148,14 @@ fn event_head(event: Event<'_>) -> LegacyHead<'_> {
         Event::ContextCompacted => LegacyHead::ContextCompacted,
         Event::SearchBegin(event) => begin(Kind::WebSearch, event.call_id),
         Event::SearchEnd(event) => end(Kind::WebSearch, event.call_id),
-        Event::ExecBegin(event) => upsert(
-            Kind::CommandExecution,
-            event.call_id,
-            by_id(event.turn_id),
-            true,
-        ),
-        Event::ExecEnd(event) => upsert(
-            Kind::CommandExecution,
-            event.call_id,
-            by_id(event.turn_id),
-            false,
-        ),
+        Event::ExecBegin(event) => exec(event.call_id, event.turn_id, true),
+        Event::ExecEnd(event) => exec(event.call_id, event.turn_id, false),
         Event::Assessment(event) => assessment(*event),
-        Event::PatchRequest(event) => upsert(
-            Kind::FileChange,
-            event.call_id,
-            by_id_or_current(event.turn_id),
-            true,
-        ),
-        Event::PatchBegin(event) => upsert(
-            Kind::FileChange,
-            event.call_id,
-            by_id_or_current(event.turn_id),
-            true,
-        ),
-        Event::PatchEnd(event) => upsert(
-            Kind::FileChange,
-            event.call_id,
-            by_id_or_current(event.turn_id),
-            false,
-        ),
-        Event::DynamicRequest(event) => upsert(
-            Kind::DynamicToolCall,
-            event.call_id,
-            by_id_or_current(event.turn_id),
-            true,
-        ),
-        Event::DynamicResponse(event) => upsert(
-            Kind::DynamicToolCall,
-            event.call_id,
-            by_id_or_current(event.turn_id),
-            false,
-        ),
+        Event::PatchRequest(event) => patch(event.call_id, event.turn_id, true),
+        Event::PatchBegin(event) => patch(event.call_id, event.turn_id, true),
+        Event::PatchEnd(event) => patch(event.call_id, event.turn_id, false),
+        Event::DynamicRequest(event) => dynamic(event.call_id, event.turn_id, true),
+        Event::DynamicResponse(event) => dynamic(event.call_id, event.turn_id, false),
         Event::McpBegin(event) => begin(Kind::McpToolCall, event.call_id),
         Event::McpEnd(event) => end(Kind::McpToolCall, event.call_id),
         Event::ViewImage(event) => end(Kind::ImageView, event.call_id),
@@ -277,8 +242,31 @@ fn upsert<'a>(
     }
 }
 
-fn by_id(Text(turn_id): Text<'_>) -> InTurn<'_> {
-    InTurn::ById(turn_id)
+fn exec<'a>(id: Text<'a>, Text(turn_id): Text<'a>, is_begin: bool) -> LegacyHead<'a> {
+    upsert(
+        ItemKind::CommandExecution,
+        id,
+        InTurn::ById(turn_id),
+        is_begin,
+    )
+}
+
+fn patch<'a>(id: Text<'a>, turn_id: Text<'a>, is_begin: bool) -> LegacyHead<'a> {
+    upsert(
+        ItemKind::FileChange,
+        id,
+        by_id_or_current(turn_id),
+        is_begin,
+    )
+}
+
+fn dynamic<'a>(id: Text<'a>, turn_id: Text<'a>, is_begin: bool) -> LegacyHead<'a> {
+    upsert(
+        ItemKind::DynamicToolCall,
+        id,
+        by_id_or_current(turn_id),
+        is_begin,
+    )
 }
 
 fn by_id_or_current(Text(turn_id): Text<'_>) -> InTurn<'_> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::PAGE_BYTES_MAX;
+use super::fill::PAGE_BYTES_MAX;
 use crate::{ErrorKind, ItemsRequest, ItemsView, Order, Ordinal, Store, TurnsRequest};
 
 /// A thread whose user messages, each a turn of its own, have these lengths.
