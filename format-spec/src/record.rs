@@ -1,6 +1,7 @@
 //! Owns the entry: how one record, or one chunk of a large one, stands in a frame body or a block.
 
 use crate::bytes::{DecodeError, Problem, Source, crc};
+use crate::version::Format;
 
 /// What a record is. Unknown values are kept and passed on. [S:record-2]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +46,16 @@ impl Kind {
     pub const AWAITS: Kind = Kind(143);
     /// Catalogue: which rollout a thread shows.
     pub const CURRENT: Kind = Kind(144);
+
+    /// The oldest format whose readers know what a record of this kind means. What is kept and
+    /// passed on unread asks for none. [S:version-5]
+    #[must_use]
+    pub const fn readable_by(self) -> Format {
+        match self {
+            Kind::ROLLOUT_CREATED | Kind::BASED | Kind::AWAITS | Kind::CURRENT => Format::LINEAGES,
+            _ => Format::FIRST,
+        }
+    }
 }
 
 /// Properties of a record. [S:record-3]

@@ -1,8 +1,6 @@
 //! Owns the numbers of formats: which one a structure asks its readers for. It must not know the
 //! structures.
 
-use crate::record::Kind;
-
 /// The number of a format. A reader of one understands the formats before it. [S:version-2]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Format(pub u8);
@@ -36,17 +34,5 @@ impl Version {
     /// Its bytes in a header.
     pub(crate) fn bytes(self) -> [u8; 2] {
         [self.written_by.0, self.readable_by.0]
-    }
-}
-
-impl Kind {
-    /// The oldest format whose readers know what a record of this kind means. What is kept and
-    /// passed on unread asks for none. [S:version-5]
-    #[must_use]
-    pub const fn readable_by(self) -> Format {
-        match self {
-            Kind::ROLLOUT_CREATED | Kind::BASED | Kind::AWAITS | Kind::CURRENT => Format::LINEAGES,
-            _ => Format::FIRST,
-        }
     }
 }

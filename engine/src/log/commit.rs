@@ -72,22 +72,6 @@ pub enum Begin {
     Commit(Commit),
 }
 
-/// What became of a staged batch.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// It is not known yet.
-    Pending,
-    /// It is durable.
-    Durable,
-    /// It is not acknowledged, and this owner will never show it. Whether the disk has it is not
-    /// known where a sync failed or the store was moved meanwhile: then the next owner, or the
-    /// moved store, may show it, whole.
-    Failed(Arc<DiskFailure>),
-    /// It was not written, and never will be: the journal is at its budget, and whoever sealed is
-    /// no more.
-    Refused,
-}
-
 impl Log {
     /// Takes the staged group, if there is one and no other is being written.
     pub fn begin_commit(&mut self) -> Begin {

@@ -59,7 +59,7 @@ pub use checkpoint::CheckpointPlan;
 use checkpoint::{CheckpointState, Checkpointed};
 use closed::Closed;
 use commit::CommitState;
-pub use commit::{Begin, Commit, Outcome};
+pub use commit::{Begin, Commit};
 pub use footprint::Footprint;
 pub use open::{OpenError, OpenReport, Snapshot};
 pub(crate) use sealing::Part;
@@ -67,7 +67,7 @@ use sealing::SealState;
 pub use sealing::{Notes, RunWriter, SealError, SealGoal, SealPlan, SealedSegments, Unsealable};
 use segment_files::SegmentFiles;
 pub use stage::{AppendError, BATCH_BYTES_MAX, Staged};
-pub use staged::Ticket;
+pub use staged::{Outcome, Ticket};
 use staged::{StagedThread, Staging};
 use tail::TailCache;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use turnleaf_format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
 
-use super::{Log, Outcome};
+use super::Log;
 use crate::error::DiskFailure;
 use crate::journal::{self, NewFrame};
 
@@ -20,6 +20,22 @@ pub struct Ticket {
     pub(super) of_facts: bool,
     /// Frames of the queue up to and including the batch's last.
     pub(super) count: u64,
+}
+
+/// What became of a staged batch.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It is not known yet.
+    Pending,
+    /// It is durable.
+    Durable,
+    /// It is not acknowledged, and this owner will never show it. Whether the disk has it is not
+    /// known where a sync failed or the store was moved meanwhile: then the next owner, or the
+    /// moved store, may show it, whole.
+    Failed(Arc<DiskFailure>),
+    /// It was not written, and never will be: the journal is at its budget, and whoever sealed is
+    /// no more.
+    Refused,
 }
 
 /// Why frames failed.

@@ -16,11 +16,20 @@ mod verdict;
 pub(crate) use catalogue::sum_of_records;
 pub(crate) use findings::{Findings, costs_no_record};
 pub use findings::{Loss, Remark};
-pub(crate) use replay::{CatalogueFrom, ReplayError, Replayed, replay};
+pub(crate) use replay::{CatalogueFrom, Replayed, replay};
 pub use set::Refusal;
 pub use survey::store_exists;
 pub(crate) use survey::{Survey, survey};
 pub use verdict::ends::TailVerdict;
+
+/// Why a store could not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Disk(#[from] crate::error::DiskFailure),
+}
 
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,13 @@ use turnleaf_format::journal::FRAMES_OFFSET;
 use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain};
 
+use super::ReplayError;
 use super::catalogue::Places;
 use super::findings::{Findings, Remark, Severity};
 use super::journal::{JournalRead, LostFrame, read_journal};
 use super::listed::{Known, read_again};
 use super::segments::{Budget, Suspects, suspects};
-use super::set::{FileSet, Refusal, choose_files};
+use super::set::{FileSet, choose_files};
 use super::survey::{FileEvidence, Survey};
 use super::threads::{Growing, PublishedRun};
 use super::verdict::ends::TailVerdict;
@@ -77,15 +78,6 @@ pub(crate) struct Replayed {
     /// Places of the list of damage that need not be listed any more.
     pub(crate) not_bad: Vec<Place>,
     pub(crate) findings: Findings,
-}
-
-/// Why a store could not be replayed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReplayError {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error(transparent)]
-    Disk(#[from] crate::error::DiskFailure),
 }
 
 /// Reads journal and catalogue and adds them up.

@@ -15,13 +15,14 @@ use crate::payload::bounds::bound;
 use crate::payload::event::{Event, event};
 use crate::payload::incomplete::incomplete_head;
 use crate::payload::json::pieces::{Object, Text};
+use crate::payload::json::read;
 use crate::payload::json::repeats::without_repeats;
 use crate::payload::json::scan::has_lone_surrogate;
 use crate::payload::json::time::timestamp_ms;
 use crate::payload::large::LargeLine;
 use crate::payload::owned;
 use crate::payload::records::{
-    compacted, cow, is_communication_metadata, is_world_state, read, session_meta, turn_context,
+    compacted, cow, is_communication_metadata, is_world_state, session_meta, turn_context,
 };
 use crate::payload::response::{Communication, response};
 use crate::payload::unknown::kind_of;

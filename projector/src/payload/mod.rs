@@ -15,10 +15,10 @@ mod large;
 mod owned;
 mod records;
 mod response;
+mod short;
 mod spawned;
 mod unknown;
 
-pub use bounds::{ID_BYTES_MAX, TEXT_BYTES_MAX, short_id, short_text};
 pub use decode::{
     OPAQUE_BYTES, Part, decode, decode_metadata, decode_part, is_boundary, is_complete_line,
 };
@@ -32,3 +32,4 @@ pub use items::{
 };
 pub use json::time::timestamp_ms;
 pub use large::LargeLine;
+pub use short::{ID_BYTES_MAX, TEXT_BYTES_MAX, short_id, short_text};

@@ -8,15 +8,12 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::payload::json::pieces::{Array, List, Object, Str, Text, tag};
+use crate::payload::json::read;
 use crate::payload::json::time::timestamp_ms;
 use crate::payload::json::wire::is_thread_id;
 use crate::payload::response::response;
 use crate::payload::spawned;
 use crate::payload::{Compacted, Git, PathFamily, SessionMeta, TurnContext};
-
-pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
-    serde_json::from_str(json).ok()
-}
 
 pub(crate) fn cow(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.map(|text| text.0)

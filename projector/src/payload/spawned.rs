@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::payload::SessionMeta;
 use crate::payload::json::pieces::Text;
-use crate::payload::records::read;
+use crate::payload::json::read;
 
 /// Takes from the source what the head does not say itself: the thread that spawned this one, in
 /// files from before there was a field for it; nickname, role and path, which the runtime shows.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::payload::Rejection;
 use crate::payload::json::pieces::Text;
-use crate::payload::records::read;
+use crate::payload::json::read;
 
 /// Characters of a name that are told.
 const NAME_CHARS_MAX: usize = 64;

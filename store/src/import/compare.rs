@@ -11,7 +11,6 @@ use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadId, ThreadNumber};
 use turnleaf_projector::payload;
 
 use super::lines::{Lines, Same};
-use super::sink::flags_of;
 use super::{ImportProgress, Skip, broken};
 use crate::error::Error;
 use crate::open::Store;
@@ -257,7 +256,7 @@ impl Walk<'_, '_> {
             if piece.more {
                 continue;
             }
-            let mut flags = flags_of(&piece, self.unterminated);
+            let mut flags = piece.flags(self.unterminated);
             if !is_part && payload::is_boundary(&piece.bytes) {
                 flags = flags.with(Flags::BOUNDARY);
             }

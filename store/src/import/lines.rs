@@ -3,6 +3,8 @@
 
 use std::io::{self, Cursor, ErrorKind, Read};
 
+use turnleaf_engine::format::record::Flags;
+
 use crate::lines::LINE_BYTES_MAX;
 
 /// Bytes read from the source at once.
@@ -17,6 +19,23 @@ pub(super) struct Piece {
     pub(super) more: bool,
     /// Whether a line feed ended the line; meaningless when `more`.
     pub(super) line_feed: bool,
+}
+
+impl Piece {
+    /// The flags of the record that it becomes; `continues`: of a line that the record before it
+    /// has the beginning of.
+    pub(super) fn flags(&self, continues: bool) -> Flags {
+        let open = if self.line_feed || self.more {
+            Flags::NONE
+        } else {
+            Flags::NO_LINE_FEED
+        };
+        if continues {
+            open.with(Flags::CONTINUES)
+        } else {
+            open
+        }
+    }
 }
 
 /// How far bytes agreed.

@@ -143,7 +143,7 @@ impl<'g, 's> Sink<'g, 's> {
             }
             return self.push_piece(piece, continues);
         }
-        let flags = flags_of(piece, continues).with(boundary_flag(&piece.bytes));
+        let flags = piece.flags(continues).with(boundary_flag(&piece.bytes));
         self.count(continues);
         if self.run.is_some() {
             return self.push_run(&piece.bytes, flags);
@@ -460,7 +460,7 @@ impl<'g, 's> Sink<'g, 's> {
             held: Vec::new(),
         };
         let mut partial = self.partial.take().unwrap_or_else(fresh);
-        let flags = flags_of(piece, partial.continues);
+        let flags = piece.flags(partial.continues);
         partial.crc.update(&piece.bytes);
         let held = std::mem::take(&mut partial.held);
         let mut parts: Vec<&[u8]> = held.chunks(INLINE_BYTES_MAX).collect();
@@ -547,18 +547,5 @@ impl Sink<'_, '_> {
 impl Drop for Sink<'_, '_> {
     fn drop(&mut self) {
         self.end_lease();
-    }
-}
-
-pub(super) fn flags_of(piece: &Piece, continues: bool) -> Flags {
-    let open = if piece.line_feed || piece.more {
-        Flags::NONE
-    } else {
-        Flags::NO_LINE_FEED
-    };
-    if continues {
-        open.with(Flags::CONTINUES)
-    } else {
-        open
     }
 }

@@ -6,11 +6,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::payload::Rejected;
-use crate::payload::bounds::{cut_text, short_text};
 use crate::payload::items::shapes::{MessagePhase, UserInput};
 use crate::payload::items::turn_item::{Extension, TurnItem};
 use crate::payload::json::scan;
 use crate::payload::json::wire::Text;
+use crate::payload::short::{cut_text, short_text};
 use crate::rows::{ItemKind, Phase};
 
 /// Marks where the request itself begins in a text that an editor put together.
