@@ -13,6 +13,9 @@ use turnleaf_format::{Ordinal, SegmentId, StoreId, ThreadChain, ThreadNumber};
 use super::checkpoint::read_checkpoint;
 use super::findings::{Findings, Loss, Remark, Severity};
 use super::threads::{Growing, PublishedRun, ordinals_of};
+use super::verdict::catalogue::{
+    Link, Reach, ReachVerdict, RecordVerdict, Says, reach_verdict, record_verdict,
+};
 use crate::catalogue::Catalogue;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Cause, Damage, ReadError};
@@ -324,6 +327,7 @@ fn read_records(
         given_up: view.given_up.clone().into(),
         catalogue,
         chain: Some(chain),
+        link: Link::Unknown,
         findings: Findings::default(),
     };
     adding.check_chain(from);
@@ -358,27 +362,49 @@ fn read_records(
     }
     let (covered, _) = view.sealed();
     let frames = view.frames.iter().map(|frame| (frame.first, frame.end));
-    let repeated = adding.findings.losses.is_empty() && is_covered(frames, covered, stated.0);
-    let path = crate::layout::CATALOGUE;
-    if covered < stated.0 && repeated {
-        // The journal has it: the next header counts on that.
-        findings.report(
-            Severity::CostsNothing,
-            of_catalogue(path, None, Cause::Missing),
-            None,
-        );
-    } else if covered < stated.0 {
-        // [R:cat-2]
-        let lost = Some((covered, stated.0));
-        let loss_record = ordinals_of(view.thread, (covered, stated.0), stated.1);
-        findings.report(
-            Severity::ClosesStore,
-            of_catalogue(path, lost, Cause::Missing),
-            Some(loss_record),
-        );
-    }
+    let verdict = reach_verdict(Reach {
+        reaches: covered >= stated.0,
+        repeated: adding.findings.losses.is_empty() && is_covered(frames, covered, stated.0),
+        link: adding.link,
+    });
+    report_reach(verdict, covered, stated, findings);
     findings.absorb(adding.findings);
     adding.catalogue
+}
+
+fn report_reach(
+    verdict: ReachVerdict,
+    covered: Ordinal,
+    (end, chain): (Ordinal, ThreadChain),
+    findings: &mut Findings,
+) {
+    let (is_missing, is_other_chain) = match verdict {
+        ReachVerdict::Good => (None, false),
+        ReachVerdict::InJournal => (Some(Severity::CostsNothing), false),
+        ReachVerdict::Missing => (Some(Severity::ClosesStore), false),
+        ReachVerdict::OtherChain => (None, true),
+        ReachVerdict::MissingAndOtherChain => (Some(Severity::ClosesStore), true),
+    };
+    let damage = |ordinals, cause| of_catalogue(crate::layout::CATALOGUE, ordinals, cause);
+    let lost = |ordinals| ordinals_of(ThreadNumber::CATALOGUE, ordinals, chain);
+    match is_missing {
+        Some(Severity::CostsNothing) => {
+            findings.report(Severity::CostsNothing, damage(None, Cause::Missing), None);
+        }
+        Some(severity) => {
+            let ordinals = (covered, end);
+            findings.report(
+                severity,
+                damage(Some(ordinals), Cause::Missing),
+                Some(lost(ordinals)),
+            );
+        }
+        None => {}
+    }
+    if is_other_chain {
+        let damage = damage(Some((Ordinal(0), end)), Cause::Chain);
+        findings.report(Severity::ClosesStore, damage, Some(lost((end, end))));
+    }
 }
 
 /// The sum while it grows.
@@ -391,6 +417,8 @@ struct Adding {
     given_up: VecDeque<Lost>,
     /// The chain at the next record, while nothing was missing.
     chain: Option<ThreadChain>,
+    /// How it stands to the stated one, where that is stated for.
+    link: Link,
     findings: Findings,
 }
 
@@ -405,12 +433,24 @@ impl Adding {
             self.chain = Some(lost.chain_after);
             self.given_up.pop_front();
         }
-        let cause = match CatalogueRecord::decode(kind, payload) {
-            // [R:frame-13]
-            Err(error) => Some(Cause::Decode(error)),
-            Ok(fact) if !self.begins_well(ordinal, &fact) => Some(Cause::Contradiction),
-            // [R:cat-6]
-            Ok(fact) => (!self.catalogue.apply(&fact)).then_some(Cause::Contradiction),
+        let decoded = CatalogueRecord::decode(kind, payload);
+        let says = Says::of(decoded.as_ref().map_err(|error| *error), self.store);
+        let is_first = ordinal == Ordinal(0);
+        // What is out of its place is not taken.
+        let may_fit = record_verdict(says, is_first, true) != RecordVerdict::Contradicts;
+        let fits = |fact: &CatalogueRecord| may_fit && self.catalogue.apply(fact);
+        let fits = decoded.as_ref().is_ok_and(fits);
+        let cause = match (record_verdict(says, is_first, fits), decoded) {
+            (RecordVerdict::Undecoded, Err(error)) => Some(Cause::Decode(error)),
+            (RecordVerdict::Undecoded | RecordVerdict::Contradicts, _) => {
+                Some(Cause::Contradiction)
+            }
+            (RecordVerdict::Kept, _) => {
+                self.findings
+                    .remark(Remark::UnknownRecord { ordinal, kind });
+                None
+            }
+            (RecordVerdict::Added, _) => None,
         };
         if let Some(cause) = cause {
             let lost = (ordinal, ordinal.plus(1));
@@ -423,12 +463,6 @@ impl Adding {
             let loss_record = ordinals_of(ThreadNumber::CATALOGUE, lost, chain);
             self.findings
                 .report(Severity::ClosesStore, damage, Some(loss_record));
-        } else if matches!(
-            CatalogueRecord::decode(kind, payload),
-            Ok(CatalogueRecord::Unknown { .. })
-        ) {
-            self.findings
-                .remark(Remark::UnknownRecord { ordinal, kind });
         }
         self.chain = self.chain_behind(record);
         self.check_chain(ordinal.plus(1));
@@ -443,25 +477,15 @@ impl Adding {
         Some(chain.after(thread, ordinal, kind, flags, len, crc))
     }
 
-    /// StoreCreated is the first record and only that, and names this store. [R:cat-7]
-    fn begins_well(&self, ordinal: Ordinal, fact: &CatalogueRecord) -> bool {
-        match fact {
-            CatalogueRecord::StoreCreated { store, .. } => {
-                ordinal == Ordinal(0) && *store == self.store
-            }
-            _ => ordinal > Ordinal(0),
-        }
-    }
-
-    /// Where the newest header says, the chain is the one it says. [R:cat-3]
+    /// Where the newest header says, the chain is the one it says, or not.
     fn check_chain(&mut self, next: Ordinal) {
         let (end, stated) = self.stated;
-        if next == end && self.chain.is_some_and(|chain| chain != stated) {
-            let path = crate::layout::CATALOGUE;
-            let damage = of_catalogue(path, Some((Ordinal(0), end)), Cause::Chain);
-            let broken = ordinals_of(ThreadNumber::CATALOGUE, (end, end), stated);
-            self.findings
-                .report(Severity::ClosesStore, damage, Some(broken));
+        if next == end {
+            self.link = match self.chain {
+                None => Link::Unknown,
+                Some(chain) if chain == stated => Link::Agrees,
+                Some(_) => Link::Differs,
+            };
         }
     }
 }

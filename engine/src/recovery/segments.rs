@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::io;
 
-use turnleaf_format::{SegmentId, ThreadNumber};
+use turnleaf_format::{Ordinal, SegmentId, ThreadNumber};
 
 use super::findings::Findings;
+use super::verdict::segments::{Length, Presence, Shown, Told, Within, presence, told};
 use crate::catalogue::{Catalogue, SegmentFact};
 use crate::disk::Disk;
 use crate::error::{Cause, Damage, ReadError, SystemError, Unreadable};
@@ -83,14 +84,30 @@ pub(super) fn suspects(
             let again = disk.lens(SEGMENTS, std::slice::from_ref(name))?.pop();
             again.unwrap_or(Err(error))
         });
-        match len {
-            Ok(Some(len)) if len == fact.file_bytes => {}
-            Ok(Some(_)) => found.read(segment, fact, segments, budget),
-            Ok(None) => found.is_gone(segment, fact, Cause::Missing),
-            Err(error) => {
-                let cause = Cause::Unreadable((&error).into());
-                let damage = whole_file(segment, fact, cause);
-                found.damaged.push((segment, vec![damage]));
+        let length = match len {
+            Ok(Some(len)) if len == fact.file_bytes => Length::Published,
+            Ok(Some(_)) => Length::Other,
+            Ok(None) => Length::NoFile,
+            Err(_) => Length::NotTold,
+        };
+        let (shown, places) = match length {
+            Length::Other => read(segment, fact, segments, budget),
+            _ => (Shown::NotRead, Vec::new()),
+        };
+        let whole = |cause| whole_file(segment, fact, cause);
+        match presence(length, shown) {
+            Presence::Whole => {}
+            Presence::Gone => {
+                let cause = places.first().map_or(Cause::Missing, |damage| damage.cause);
+                found.gone.insert(segment, whole(cause));
+            }
+            // What else is wrong with it is met by reads.
+            Presence::OtherLength => found.damaged.push((segment, vec![whole(Cause::Length)])),
+            Presence::Damaged => found.damaged.push((segment, places)),
+            Presence::Unread => {
+                let why = len.err().map(|error| Cause::Unreadable((&error).into()));
+                let places = why.map_or(places, |why| vec![whole(why)]);
+                found.damaged.push((segment, places));
             }
         }
     }
@@ -109,6 +126,36 @@ pub(super) fn whole_file(segment: SegmentId, fact: &SegmentFact, cause: Cause) -
     }
 }
 
+/// Reads all of a segment whose length is another, if the opening may read as much; gives what is
+/// damaged of it.
+fn read(
+    segment: SegmentId,
+    fact: &SegmentFact,
+    segments: &Segments,
+    budget: &mut Budget,
+) -> (Shown, Vec<Damage>) {
+    if budget.is_spent() {
+        return (Shown::NotRead, Vec::new());
+    }
+    budget.spend(fact.file_bytes);
+    let mut found: Vec<Damage> = Vec::new();
+    let read = segments
+        .get(&fact.file(segment))
+        .and_then(|open| open.verify(&mut |damage| found.push(damage.clone())));
+    match read {
+        Err(ReadError::Damaged(damage)) if found.is_empty() => {
+            let is_unreadable = damage.unreadable().is_some();
+            let shown = match is_unreadable {
+                true => Shown::NotReadable,
+                false => Shown::NoTables,
+            };
+            (shown, vec![*damage])
+        }
+        _ if found.is_empty() => (Shown::Nothing, found),
+        _ => (Shown::Places, found),
+    }
+}
+
 impl Suspects {
     /// Why nothing of a segment can be read, if so.
     pub(super) fn gone(&self, segment: SegmentId) -> Option<&Damage> {
@@ -119,44 +166,6 @@ impl Suspects {
     pub(super) fn has(&self, segment: SegmentId) -> bool {
         let mut damaged = self.damaged.iter();
         self.gone.contains_key(&segment) || damaged.any(|(other, _)| *other == segment)
-    }
-
-    fn is_gone(&mut self, segment: SegmentId, fact: &SegmentFact, cause: Cause) {
-        let damage = whole_file(segment, fact, cause);
-        self.gone.insert(segment, damage);
-    }
-
-    /// Reads all of a segment whose length is another.
-    fn read(
-        &mut self,
-        segment: SegmentId,
-        fact: &SegmentFact,
-        segments: &Segments,
-        budget: &mut Budget,
-    ) {
-        let mut found: Vec<Damage> = Vec::new();
-        if !budget.is_spent() {
-            budget.spend(fact.file_bytes);
-            let read = segments
-                .get(&fact.file(segment))
-                .and_then(|open| open.verify(&mut |damage| found.push(damage.clone())));
-            match read {
-                // Not even its tables could be made of what is there.
-                Err(ReadError::Damaged(damage)) if found.is_empty() => {
-                    if damage.unreadable().is_none() {
-                        self.is_gone(segment, fact, damage.cause);
-                        return;
-                    }
-                    found.push(*damage);
-                }
-                Ok(_) | Err(ReadError::Damaged(_) | ReadError::Disk(_)) => {}
-            }
-        }
-        if found.is_empty() {
-            // What else is wrong with it is met by reads. [R:seg-2]
-            found.push(whole_file(segment, fact, Cause::Length));
-        }
-        self.damaged.push((segment, found));
     }
 
     /// Closes the threads that read from a segment of another length: something else than a store
@@ -193,14 +202,19 @@ pub(super) fn tell(
 ) {
     let lost = damage.ordinals.filter(|(first, end)| first < end);
     let view = damage.thread.and_then(|thread| threads.get(&thread));
-    let (Some((first, end)), Some(view)) = (lost, view) else {
-        return findings.of_segment(None, damage.clone());
+    let cost = lost.zip(view);
+    let holds = |((first, end), view): ((Ordinal, Ordinal), &ThreadView)| {
+        let holds = |run: &RunRef| run.file.segment == segment && run.from < end && first < run.end;
+        view.runs.iter().any(holds)
     };
-    if view.is_given_up(first, end) {
-        return;
+    let verdict = told(Within {
+        costs: cost.is_some(),
+        given_up: cost.is_some_and(|((first, end), view)| view.is_given_up(first, end)),
+        holds: cost.is_some_and(holds),
+    });
+    match verdict {
+        Told::Accepted => {}
+        Told::CostsNothing => findings.of_segment(None, damage.clone()),
+        Told::ClosesThread => findings.of_segment(damage.thread, damage.clone()),
     }
-    let holds = |run: &RunRef| run.file.segment == segment && run.from < end && first < run.end;
-    // Where it holds nothing, the records are read from elsewhere.
-    let closes = view.runs.iter().any(holds).then_some(view.thread);
-    findings.of_segment(closes, damage.clone());
 }

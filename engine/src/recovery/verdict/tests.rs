@@ -1,9 +1,11 @@
 //! The tables pattern by pattern. Each row of RECOVERY.md is stated here once more, as a condition
 //! on the evidence; of every pattern exactly one row must hold, and the table must say that one.
 
+mod catalogue;
 mod ends;
 mod files;
 mod frames;
+mod segments;
 
 use std::fmt::Debug;
 
