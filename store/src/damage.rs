@@ -3,7 +3,8 @@
 
 use std::sync::PoisonError;
 
-use turnleaf_engine::Damage;
+use turnleaf_engine::format::Ordinal;
+use turnleaf_engine::{Damage, DiskFailure, Reader};
 
 use crate::error::Error;
 use crate::older_log::OlderLog;
@@ -72,6 +73,29 @@ impl Store {
         if !met.contains(damage) {
             met.push(damage.clone());
         }
+    }
+
+    /// Goes around records of `from..end` that are in a segment which the system does not open:
+    /// says which they are, or gives the failure back where it is about something else.
+    ///
+    /// It is told like damage. But nobody knows what stands there: so it neither closes the thread
+    /// nor goes on the list.
+    pub(crate) fn go_around(
+        &self,
+        reader: &Reader,
+        (from, end): (Ordinal, Ordinal),
+        failure: DiskFailure,
+    ) -> Result<Damage, Error> {
+        let Some(damage) = reader.kept_by(&failure, from, end) else {
+            return Err(Error::Disk(failure));
+        };
+        let seen = self.damage_seen.lock();
+        let mut seen = seen.unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains(&damage) {
+            tracing::warn!(%damage, "a segment is not opened");
+            seen.push(damage.clone());
+        }
+        Ok(damage)
     }
 
     /// Takes note of damage that ended a call.

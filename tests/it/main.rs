@@ -25,3 +25,4 @@ mod sealing;
 mod short_runs;
 mod texts;
 mod toy;
+mod unopened;

@@ -12,7 +12,8 @@ use turnleaf_format::record::Entry;
 use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
 use super::{Record, RolloutReader, RunNotes};
-use crate::error::{Cause, Damage, ReadError};
+use crate::error::{Cause, Damage, DiskFailure, ReadError};
+use crate::layout::segment_path;
 
 /// Whose records a rollout goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,6 +227,31 @@ impl Reader {
             (Some((_, end)), Some(part)) => part.visible(end).unwrap_or(part.end),
             _ => self.end(),
         }
+    }
+
+    /// The records that cannot be read because a segment was not opened, as damage that costs them:
+    /// those of `from..end` that the lineage reads from the file that `failure` is about. `None`
+    /// where it is about another file: then nobody knows where reading could go on.
+    #[must_use]
+    pub fn kept_by(&self, failure: &DiskFailure, from: Ordinal, end: Ordinal) -> Option<Damage> {
+        let of_part = |part: &Part| {
+            let (from, end) = (part.own(from), part.own(end));
+            let (thread, file) = (part.reader.view.thread, &failure.path);
+            let mut runs = part.reader.view.runs.iter();
+            let run = runs.find(|run| {
+                let path = segment_path(run.file.class, run.file.segment);
+                run.from < end && from < run.end && path == *file
+            })?;
+            Some(Damage {
+                file: file.clone(),
+                offset: 0,
+                length: 0,
+                thread: Some(thread),
+                ordinals: Some((run.from, run.end)),
+                cause: Cause::Unreadable((&failure.source).into()),
+            })
+        };
+        self.within(from, end).find_map(of_part)
     }
 
     /// Visits the entries of the records `from..end` in order: an inline record is one entry, a

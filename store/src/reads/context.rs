@@ -162,8 +162,12 @@ impl Store {
                     let behind = reader.behind(&damage).min(end);
                     from = behind.max(from.plus(1));
                 }
+                (_, Some(Error::Disk(failure))) | (Err(ReadError::Disk(failure)), None) => {
+                    let damage = self.go_around(reader, (from, end), failure)?;
+                    from = reader.behind(&damage).min(end).max(from.plus(1));
+                    add(damage, &mut report.damage);
+                }
                 (_, Some(error)) => return Err(error),
-                (Err(ReadError::Disk(failure)), None) => return Err(Error::Disk(failure)),
                 (Ok(()), None) => return Ok(()),
             }
             // What follows a record that breaks off begins a line of its own.
@@ -214,18 +218,16 @@ impl Store {
                 }
             });
             match (read, failed) {
-                (_, Some(failure)) | (Err(ReadError::Disk(failure)), None) => {
-                    return Err(Error::Disk(failure));
+                (_, Some(failure)) => return Err(Error::Disk(failure)),
+                (Err(ReadError::Disk(failure)), None) => {
+                    let damage = self.go_around(reader, (Ordinal(0), below), failure)?;
+                    below = pass_back(reader, &damage, below, &mut unread);
+                    add(damage, met);
                 }
                 (Ok(()), None) => break,
                 (Err(ReadError::Damaged(damage)), None) => {
                     self.meet_damage(&damage, met);
-                    let first = reader
-                        .visible(&damage)
-                        .map_or(Ordinal(0), |(first, _)| first);
-                    let first = first.min(Ordinal(below.0 - 1));
-                    unread.push((first, below));
-                    below = first;
+                    below = pass_back(reader, &damage, below, &mut unread);
                 }
             }
         }
@@ -249,11 +251,31 @@ impl Store {
         let first = (Ordinal(0), Ordinal(1).min(reader.end()));
         match reader.entries(first.0, first.1, &mut |_, _| ControlFlow::Break(())) {
             Err(ReadError::Damaged(damage)) => self.meet_damage(&damage, met),
-            Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
+            Err(ReadError::Disk(failure)) => add(self.go_around(reader, first, failure)?, met),
             Ok(()) => {}
         }
         Ok(())
     }
+}
+
+fn add(damage: Damage, met: &mut Vec<Damage>) {
+    if !met.contains(&damage) {
+        met.push(damage);
+    }
+}
+
+/// Passes by what damage costs before `below`, and says where the walk goes on.
+fn pass_back(
+    reader: &Reader,
+    damage: &Damage,
+    below: Ordinal,
+    unread: &mut Vec<(Ordinal, Ordinal)>,
+) -> Ordinal {
+    let lost = reader.visible(damage);
+    let first = lost.map_or(Ordinal(0), |(first, _)| first);
+    let first = first.min(Ordinal(below.0 - 1));
+    unread.push((first, below));
+    first
 }
 
 impl Resume {

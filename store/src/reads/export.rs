@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow, RangeBounds};
 
 use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{Damage, Options, ReadError, Reader, Snapshot, State};
+use turnleaf_engine::{Damage, DiskFailure, Options, ReadError, Reader, Snapshot, State};
 
 use crate::error::Error;
 use crate::open::Store;
@@ -16,9 +16,9 @@ type Look = fn(&State, ThreadNumber) -> Option<Reader>;
 impl Store {
     /// Writes the exact bytes that were imported or appended, of a range of a thread's records. A
     /// range without a beginning begins with the thread's own records: what the rollout that it
-    /// shows inherits from others is in theirs. Records of our own are left out. Damage is passed
-    /// by and noted in [`Store::damage_seen`]. Says how many bytes were written. What is appended
-    /// meanwhile is not in it.
+    /// shows inherits from others is in theirs. Records of our own are left out. Damage, and a
+    /// segment that the system does not open, is passed by and noted in [`Store::damage_seen`].
+    /// Says how many bytes were written. What is appended meanwhile is not in it.
     ///
     /// Cost: reads those records once, in order; memory does not grow with them. Needs no index.
     ///
@@ -98,8 +98,14 @@ impl Store {
         let mut looked_again_at = None;
         while written.next < end {
             match written.go_on(&reader, end)? {
-                Gone::ToTheEnd => break,
-                Gone::ToDamage(damage) => {
+                Gone::All => break,
+                Gone::Unopened(failure) => {
+                    let span = (written.next, end);
+                    let damage = self.go_around(&reader, span, failure)?;
+                    written.next = reader.behind(&damage).max(written.next.plus(1));
+                    written.break_off()?;
+                }
+                Gone::Damage(damage) => {
                     // The owner may have sealed the records and recycled their file meanwhile: what
                     // is really damaged still is when it is looked up anew.
                     if !self.is_owned && looked_again_at != Some(written.next) {
@@ -133,10 +139,12 @@ struct Written<'o> {
     is_open: bool,
 }
 
-/// How far an export has gone on.
+/// What ended the way of an export.
 enum Gone {
-    ToTheEnd,
-    ToDamage(Box<Damage>),
+    All,
+    Damage(Box<Damage>),
+    /// A file that the system does not open or read.
+    Unopened(DiskFailure),
 }
 
 impl Written<'_> {
@@ -184,9 +192,9 @@ impl Written<'_> {
         match refused {
             Some(error) => Err(Error::of_output(error)),
             None => match read {
-                Ok(()) => Ok(Gone::ToTheEnd),
-                Err(ReadError::Damaged(damage)) => Ok(Gone::ToDamage(damage)),
-                Err(ReadError::Disk(failure)) => Err(Error::Disk(failure)),
+                Ok(()) => Ok(Gone::All),
+                Err(ReadError::Damaged(damage)) => Ok(Gone::Damage(damage)),
+                Err(ReadError::Disk(failure)) => Ok(Gone::Unopened(failure)),
             },
         }
     }
