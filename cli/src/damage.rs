@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use turnleaf::{Damage, NamedRepair, Repair};
+use serde_json::{Value, json};
+use turnleaf::{Damage, NamedRepair, Repair, Store};
+
+use crate::exit::damage_json;
 
 /// Threads that are named of several.
 const NAMED_MAX: usize = 3;
@@ -30,6 +33,27 @@ pub(crate) fn damage_lines<'a>(found: impl IntoIterator<Item = Whose<'a>>) -> Ve
         )
     });
     lines.collect()
+}
+
+/// Which threads show what is damaged of others: they were forked from those. One line, if any do.
+pub(crate) fn inherited_line<'a>(
+    store: &Store,
+    found: impl IntoIterator<Item = &'a Damage>,
+) -> Option<String> {
+    let found = found.into_iter();
+    let ids: Vec<String> = found
+        .flat_map(|damage| store.inheriting_threads(damage))
+        .collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let whose = whose(&ids);
+    (!ids.is_empty()).then(|| format!("{whose}records that are inherited are damaged there"))
+}
+
+/// A damage for programs, with the threads that inherit what it costs.
+pub(crate) fn damage_of_store(store: &Store, (thread, damage): Whose<'_>) -> Value {
+    let mut shown = damage_json(thread, damage);
+    shown["inheritedBy"] = json!(store.inheriting_threads(damage));
+    shown
 }
 
 /// Lines about repairs, likewise, with the copies of what they took away.

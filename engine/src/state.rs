@@ -103,12 +103,22 @@ impl State {
         let mut inherited = Vec::new();
         let mut at = rollout;
         while let Some(base) = self.catalogue.base(at) {
-            let reader = self.rollout_reader(base.rollout)?;
+            let reader = self.inherited_reader(base.rollout);
             inherited.push((self.thread_or_own(base.rollout), reader, *base));
             at = base.rollout;
         }
         inherited.reverse();
         Some(Reader::of(inherited, (self.thread_or_own(rollout), own)))
+    }
+
+    /// What a base holds; nothing where its thread is deleted, which no writer does. [R:lineage-3]
+    fn inherited_reader(&self, rollout: ThreadNumber) -> RolloutReader {
+        self.rollout_reader(rollout)
+            .unwrap_or_else(|| RolloutReader {
+                view: Arc::new(ThreadView::new(rollout)),
+                segments: Arc::clone(&self.segments),
+                store: self.store,
+            })
     }
 
     /// What the rollout holds itself, counted as it counts.

@@ -8,6 +8,7 @@ mod full_disk;
 mod fuzz;
 mod house;
 mod large_records;
+mod lineage_damage;
 mod listed_damage;
 mod long_life;
 mod losses;

@@ -12,7 +12,7 @@ use crate::args::Global;
 use crate::commands::{
     NOT_OWNED, at, directory, met_untold, open_log, open_what_is_free, thread_id,
 };
-use crate::damage::{damage_lines, repair_lines, whose};
+use crate::damage::{damage_lines, damage_of_store, inherited_line, repair_lines, whose};
 use crate::exit::{Outcome, damage_json};
 use crate::failure::Failure;
 use crate::output::{UNKNOWN, first_and_last, print_json, print_line, size};
@@ -74,7 +74,7 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
     let threads = store.thread_health()?;
     let sizes = store.stats()?;
     if global.json {
-        let mut shown = as_json(&found);
+        let mut shown = as_json(&store, &found);
         let as_json = |threads: &Vec<ThreadHealth>| threads.iter().map(thread_json).collect();
         shown["threads"] = threads.as_ref().map_or(Value::Null, as_json);
         shown["sizes"] = json!({
@@ -88,6 +88,10 @@ pub(crate) fn doctor(global: &Global) -> Result<Outcome, Failure> {
         return Ok(outcome(&found));
     }
     let mut lines = as_lines(&found);
+    lines.extend(inherited_line(
+        &store,
+        found.damage.iter().map(|(_, damage)| damage),
+    ));
     match &threads {
         None => lines.push(format!("{NOT_OWNED}: its threads were not looked at")),
         Some(threads) => lines.extend(thread_lines(threads)),
@@ -195,7 +199,7 @@ fn outcome(found: &Diagnosis) -> Outcome {
     }
 }
 
-fn as_json(found: &Diagnosis) -> Value {
+fn as_json(store: &Store, found: &Diagnosis) -> Value {
     let texts = |remarks: &[turnleaf::Remark]| -> Vec<String> {
         remarks.iter().map(ToString::to_string).collect()
     };
@@ -208,7 +212,7 @@ fn as_json(found: &Diagnosis) -> Value {
         "ok": found.damage.is_empty(),
         "closed": found.closed,
         "closedThreads": found.closed_threads,
-        "damage": damage_of(found),
+        "damage": damage_of(store, found),
         "givenUp": given_up,
         "tail": tail(&found.tail),
         "remarks": texts(&found.remarks),
@@ -341,10 +345,10 @@ impl Alike<'_> {
     }
 }
 
-fn damage_of(found: &Diagnosis) -> Vec<Value> {
+fn damage_of(store: &Store, found: &Diagnosis) -> Vec<Value> {
     let shown = found.damage.iter();
     shown
-        .map(|(thread, damage)| damage_json(thread.as_deref(), damage))
+        .map(|(thread, damage)| damage_of_store(store, (thread.as_deref(), damage)))
         .collect()
 }
 

@@ -7,8 +7,8 @@ use crate::args::Global;
 use crate::commands::{
     NOT_OWNED, closing, open_existing, open_log, open_to_read, open_what_is_free, thread_id,
 };
-use crate::damage::damage_lines;
-use crate::exit::{Outcome, damage_json};
+use crate::damage::{damage_lines, damage_of_store, inherited_line};
+use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{print_json, print_line, progress, size, table, warn};
 
@@ -31,7 +31,7 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
         let damage: Vec<_> = report
             .damage
             .iter()
-            .map(|(thread, damage)| damage_json(thread.as_deref(), damage))
+            .map(|(thread, damage)| damage_of_store(&store, (thread.as_deref(), damage)))
             .collect();
         print_json(&json!({
             "ok": report.is_log_ok(),
@@ -44,6 +44,10 @@ pub(crate) fn verify(global: &Global, thread: Option<&str>) -> Result<Outcome, F
     } else {
         let found = report.damage.iter();
         for line in damage_lines(found.map(|(thread, damage)| (thread.as_deref(), damage))) {
+            print_line(&line)?;
+        }
+        let damage = report.damage.iter().map(|(_, damage)| damage);
+        if let Some(line) = inherited_line(&store, damage) {
             print_line(&line)?;
         }
         tell_index(global, &report.index)?;

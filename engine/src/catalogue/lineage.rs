@@ -113,6 +113,14 @@ impl Catalogue {
         all.filter(|referrer| !self.is_deleted(*referrer))
     }
 
+    /// Up to where others go on from this rollout, ascending; those of deleted threads left out.
+    pub(crate) fn cuts_of(&self, rollout: ThreadNumber) -> Vec<Base> {
+        let referrers = self.referrers(rollout);
+        let mut cuts: Vec<Base> = referrers.filter_map(|of| self.base(of).copied()).collect();
+        cuts.sort_by_key(|cut| cut.end);
+        cuts
+    }
+
     /// Rollouts of threads that are not deleted whose base is not found.
     pub(crate) fn awaiting(&self) -> impl Iterator<Item = (ThreadNumber, &Awaited)> {
         let origins = self.lineages.origins.iter();

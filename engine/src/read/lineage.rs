@@ -49,6 +49,23 @@ impl Part {
         (visible <= self.end).then_some(visible)
     }
 
+    /// What nothing holds of the ordinals before `end`, as the rollout counts: an opening closes a
+    /// rollout that ends before a cut, but one of a deleted thread is not looked for.
+    /// [R:lineage-3]
+    fn reaches(&self, end: Ordinal) -> Result<(), ReadError> {
+        let reached = self.reader.end();
+        if end <= reached {
+            return Ok(());
+        }
+        let missing = self.reader.absent(reached);
+        let ordinals = Some((reached, Ordinal(self.end.0 - self.first.0)));
+        Err(Damage {
+            ordinals,
+            ..missing
+        }
+        .into())
+    }
+
     fn clip(&self, (first, end): (Ordinal, Ordinal)) -> Option<(Ordinal, Ordinal)> {
         let first = self.visible(first)?;
         let end = self.visible(end).unwrap_or(self.end);
@@ -277,6 +294,7 @@ impl Reader {
             if flow.is_break() {
                 break;
             }
+            part.reaches(end)?;
         }
         Ok(())
     }
@@ -301,6 +319,7 @@ impl Reader {
             if flow.is_break() {
                 break;
             }
+            part.reaches(end)?;
         }
         Ok(())
     }
@@ -317,6 +336,7 @@ impl Reader {
         let mut flow = ControlFlow::Continue(());
         for part in self.parts.iter().rev().filter(|part| part.first < end) {
             let end = part.own(end);
+            part.reaches(end)?;
             let mut shifted = Shifted::new(part.first, &mut flow, visit);
             part.reader
                 .records_back(end, &mut |record| shifted.visit(record))?;
@@ -402,6 +422,34 @@ impl Reader {
             end: own,
             chain: part.reader.chain_before(own)?,
         }))
+    }
+
+    /// Checks the chain of the base at the cut, which the rollout states: reads what holds the
+    /// record before it. What cannot be read there is damage of the base. [R:lineage-2]
+    ///
+    /// # Errors
+    /// Only for failures of the system that are not about the bytes.
+    pub fn verify_base(&self, report: &mut dyn FnMut(&Damage)) -> Result<(), ReadError> {
+        let Some(part) = self.parts.iter().rev().nth(1) else {
+            return Ok(());
+        };
+        let end = Ordinal(part.end.0 - part.first.0);
+        let read = part
+            .reaches(end)
+            .and_then(|()| part.reader.chain_before(end));
+        match read {
+            Ok(chain) if chain == part.chain => {}
+            Ok(_) => report(&Damage {
+                ordinals: None,
+                cause: Cause::Chain,
+                ..self.absent(part.end)
+            }),
+            // Of what is there it is told when that is read itself.
+            Err(ReadError::Damaged(damage)) if part.reader.end() < end => report(&damage),
+            Err(ReadError::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     fn absent(&self, ordinal: Ordinal) -> Damage {

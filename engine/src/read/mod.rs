@@ -274,7 +274,7 @@ impl RolloutReader {
         runs.get(at).map(|run| run.first)
     }
 
-    fn absent(&self, ordinal: Ordinal) -> Damage {
+    pub(crate) fn absent(&self, ordinal: Ordinal) -> Damage {
         let hole = self
             .view
             .holes

@@ -184,7 +184,7 @@ impl Places<'_> {
         for (file, frame) in self.frames {
             growing.push(file, frame, &[], findings);
         }
-        (growing.finish(&[], findings), unproven, spare)
+        (growing.finish(&[], &[], findings), unproven, spare)
     }
 
     fn reader(self, view: &ThreadView) -> RolloutReader {

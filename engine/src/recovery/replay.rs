@@ -344,7 +344,8 @@ fn grow(
         }
     }
     let finish = |(thread, growing): (ThreadNumber, Growing)| {
-        (thread, growing.finish(&journal.lost, findings))
+        let cuts = catalogue.cuts_of(thread);
+        (thread, growing.finish(&journal.lost, &cuts, findings))
     };
     let mut threads: HashMap<_, _> = covers.into_iter().map(finish).collect();
     let unnamed = nameless.into_iter();
@@ -382,7 +383,7 @@ impl Nameless {
     }
 
     fn finish(mut self, lost: &[LostFrame]) -> ThreadView {
-        self.growing.finish(lost, &mut self.later)
+        self.growing.finish(lost, &[], &mut self.later)
     }
 }
 

@@ -6,7 +6,7 @@ mod sweep;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use turnleaf_format::catalogue::Lost;
+use turnleaf_format::catalogue::{Base, Lost};
 use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
 pub(crate) use self::sweep::PublishedRun;
@@ -19,6 +19,7 @@ use super::verdict::frames::{
 use crate::catalogue::LossRecord;
 use crate::error::{Cause, Damage};
 use crate::journal::ScannedFrame;
+use crate::layout::JOURNAL;
 use crate::view::{FrameRef, Hole, JournalFile, RunRef, ThreadView};
 
 /// A view that grows by frames in order of position.
@@ -263,8 +264,14 @@ impl Growing {
         }
     }
 
-    /// The finished view.
-    pub(crate) fn finish(mut self, lost: &[LostFrame], findings: &mut Findings) -> ThreadView {
+    /// The finished view. `cuts` are the ends that others inherit it up to, ascending: it has
+    /// reached them.
+    pub(crate) fn finish(
+        mut self,
+        lost: &[LostFrame],
+        cuts: &[Base],
+        findings: &mut Findings,
+    ) -> ThreadView {
         let thread = self.view.thread;
         self.drop_unfinished();
         self.fill_from_journal(findings);
@@ -278,6 +285,9 @@ impl Growing {
         (self.view.end, self.view.chain) = (reached, chain);
         for frame in lost.iter().filter(|frame| frame.header.thread == thread) {
             self.take_lost(frame, findings);
+        }
+        for cut in cuts {
+            self.reach(cut, findings);
         }
         let mut holes = std::mem::take(&mut self.view.holes);
         holes.retain(|hole| !self.view.is_given_up(hole.first, hole.end));
@@ -318,6 +328,23 @@ impl Growing {
                 Some(loss_of(thread, hole)),
             );
         }
+    }
+
+    /// Files what is missing before the end that another rollout goes on from: nothing else says
+    /// that it was there, and those ordinals are not given again. [R:lineage-1]
+    fn reach(&mut self, cut: &Base, findings: &mut Findings) {
+        if cut.end <= self.view.end {
+            return;
+        }
+        let damage = Damage {
+            file: JOURNAL.to_owned(),
+            offset: 0,
+            length: 0,
+            thread: Some(self.view.thread),
+            ordinals: Some((self.view.end, cut.end)),
+            cause: Cause::Missing,
+        };
+        self.hole(cut.end, damage, cut.chain, findings);
     }
 
     fn hole(

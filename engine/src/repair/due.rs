@@ -59,7 +59,8 @@ fn losses_of(report: &OpenReport) -> impl Iterator<Item = Repair> {
     })
 }
 
-/// All repairs that are due, for the store or for one thread: every byte of it is read for that.
+/// All repairs that are due, for the store or for one thread with all its rollouts: every byte of
+/// it is read for that.
 ///
 /// # Errors
 /// For failures of the system; bytes that the device cannot read are no reason to give them up.
@@ -78,23 +79,25 @@ pub fn find_repairs(
     if let Some(unreadable) = report.unreadable.first() {
         return Err(unreadable.damage().into());
     }
-    let concerned = |repair: &Repair| match repair {
-        Repair::AdoptSegment { threads, .. } => only.is_none_or(|only| threads.contains(&only)),
-        _ => only.is_none_or(|only| repair.threads() == [only]),
+    let all: BTreeSet<ThreadNumber> = match only {
+        Some(thread) => state.rollouts_of(thread).collect(),
+        None => state.rollout_ids().map(|(rollout, _)| rollout).collect(),
+    };
+    let is_wanted = |rollout: &ThreadNumber| all.contains(rollout);
+    let concerned = |repair: &Repair| match (only, repair) {
+        (None, _) => true,
+        (_, Repair::AdoptSegment { threads, .. }) => threads.iter().any(is_wanted),
+        _ => matches!(repair.threads().as_slice(), [of] if is_wanted(of)),
     };
     let due = repairs_for(report, state).into_iter();
     let mut due: Vec<Repair> = due.filter(concerned).collect();
-    let threads: Vec<_> = state.threads().map(|(number, _)| number).collect();
-    for thread in threads
-        .iter()
-        .filter(|thread| only.is_none_or(|only| only == **thread))
-    {
-        let found = unreadable(state, *thread, &due)?;
+    for rollout in &all {
+        let found = unreadable(state, *rollout, &due)?;
         due.extend(found);
     }
     let orphans = orphans(report, state);
     due.retain(|repair| !orphans.iter().any(|orphan| orphan.holds(repair)));
-    due.extend(bad_segments(state, only)?);
+    due.extend(bad_segments(state, only.map(|_| &all))?);
     if only.is_none() {
         due.extend(of_checkpoint);
         due.extend(superseded(snapshot));
@@ -253,12 +256,15 @@ fn bad_catalogue(state: &State) -> Result<Vec<Repair>, ReadError> {
     Ok(due)
 }
 
-/// Segments of which not everything is right.
-fn bad_segments(state: &State, only: Option<ThreadNumber>) -> Result<Vec<Repair>, ReadError> {
+/// Segments of which not everything is right, or those that hold something of some rollouts.
+fn bad_segments(
+    state: &State,
+    only: Option<&BTreeSet<ThreadNumber>>,
+) -> Result<Vec<Repair>, ReadError> {
     let mut due = Vec::new();
     for info in state.segments() {
         let threads: BTreeSet<_> = info.runs.iter().map(|(thread, _, _)| *thread).collect();
-        if only.is_some_and(|only| !threads.contains(&only)) {
+        if only.is_some_and(|only| !only.iter().any(|of| threads.contains(of))) {
             continue;
         }
         let (mut bad, mut by_device) = (false, false);
@@ -269,7 +275,7 @@ fn bad_segments(state: &State, only: Option<ThreadNumber>) -> Result<Vec<Repair>
         // What another thread lost in the same segment is not given up on behalf of this one.
         let others = threads
             .iter()
-            .filter(|thread| only.is_some_and(|only| only != **thread));
+            .filter(|thread| only.is_some_and(|only| !only.contains(thread)));
         let mut waits = by_device;
         for other in others.filter(|_| bad) {
             waits |= !unreadable(state, *other, &[])?.is_empty();

@@ -91,6 +91,25 @@ impl Store {
         damage.iter().map(id).collect()
     }
 
+    /// Other threads that show what a damage costs: forks, however far, of the thread that has it.
+    /// In the order of their creation; reads nothing from the disk.
+    #[must_use]
+    pub fn inheriting_threads(&self, damage: &Damage) -> Vec<String> {
+        let (Some(of), Some((first, end))) = (damage.thread, damage.ordinals) else {
+            return Vec::new();
+        };
+        self.source.with(|state| {
+            let thread = state.thread_of(of);
+            let shows = |rollout: ThreadNumber| {
+                let mut bases = state.bases(rollout);
+                bases.any(|base| base.rollout == of && first < base.end && first < end)
+            };
+            let others = state.threads().filter(|(other, _)| Some(*other) != thread);
+            let inheriting = others.filter(|(other, _)| state.rollouts_of(*other).any(shows));
+            inheriting.map(|(_, fact)| fact.id.to_string()).collect()
+        })
+    }
+
     fn all_given_up(&self) -> Vec<GivenUp> {
         self.source.with(|state| {
             let of_thread = |(number, fact): (ThreadNumber, &ThreadFact)| {

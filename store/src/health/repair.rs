@@ -37,8 +37,8 @@ pub struct RepairReport {
 }
 
 impl Store {
-    /// The repairs that the store, or one thread, calls for; reads every byte of it, and changes
-    /// nothing.
+    /// The repairs that the store, or one thread with all its rollouts, calls for; reads every byte
+    /// of it, and changes nothing.
     ///
     /// ```no_run
     /// # fn example() -> Result<(), turnleaf::Error> {
@@ -63,8 +63,7 @@ impl Store {
             let refusal = Refusal::Unreadable(unreadable.clone());
             return Err(Error::Open(refusal.into()));
         }
-        let only = thread.map(|id| self.source.find(id)).transpose()?;
-        let only = only.map(|(number, _)| number);
+        let only = thread.map(|id| self.source.find_thread(id)).transpose()?;
         let due =
             find_repairs(snapshot, only).map_err(Error::of_read(thread.unwrap_or("(all)")))?;
         let lost = due.iter().filter_map(|repair| match repair {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnleaf_engine::format::ThreadNumber;
+use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{Damage, SegmentInfo, State};
 
 use crate::error::Error;
@@ -38,6 +38,36 @@ pub enum IndexState {
     Differs(Vec<(String, String)>),
 }
 
+/// Rollouts that are verified for one thread: its own, and those that it goes on from, each with
+/// the end of what is inherited of it.
+struct Wanted(BTreeMap<ThreadNumber, Option<Ordinal>>);
+
+impl Wanted {
+    fn of(state: &State, thread: ThreadNumber) -> Wanted {
+        let own = state.rollouts_of(thread).map(|rollout| (rollout, None));
+        let mut wanted: BTreeMap<_, _> = own.collect();
+        let rollouts: Vec<ThreadNumber> = wanted.keys().copied().collect();
+        for base in rollouts.iter().flat_map(|rollout| state.bases(*rollout)) {
+            let cut = wanted.entry(base.rollout).or_insert(Some(base.end));
+            *cut = cut.map(|end| end.max(base.end));
+        }
+        Wanted(wanted)
+    }
+
+    /// Whether a damage costs something that the thread shows, or nobody knows.
+    fn concerns(&self, damage: &Damage) -> bool {
+        let Some(thread) = damage.thread else {
+            return true;
+        };
+        let first = damage.ordinals.map(|(first, _)| first);
+        match self.0.get(&thread) {
+            None => false,
+            Some(None) => true,
+            Some(Some(cut)) => first.is_none_or(|first| first < *cut),
+        }
+    }
+}
+
 impl VerifyReport {
     /// Whether everything is as it should be, log and index.
     #[must_use]
@@ -54,10 +84,10 @@ impl VerifyReport {
 }
 
 impl Store {
-    /// Reads every byte of the log (or of one thread) and checks every checksum, chain and digest;
-    /// then folds it again and compares the index with that, where this process owns the store.
-    /// Writes nothing but the list of damage, for who opens the store later. `progress` is told
-    /// the payload bytes read so far. Appends go on meanwhile.
+    /// Reads every byte of the log (or of one thread, with what it goes on from) and checks every
+    /// checksum, chain and digest; then folds it again and compares the index with that, where this
+    /// process owns the store. Writes nothing but the list of damage, for who opens the store
+    /// later. `progress` is told the payload bytes read so far. Appends go on meanwhile.
     ///
     /// Cost: reads everything that is stored several times: each file whole, its records, and the
     /// records again to fold them. Memory of about a hundredth of the largest thread.
@@ -79,16 +109,13 @@ impl Store {
         progress: &mut dyn FnMut(u64),
     ) -> Result<VerifyReport, Error> {
         let only_thread = only.map(|id| self.source.find_thread(id)).transpose()?;
-        let rollouts = |thread: ThreadNumber| -> Vec<ThreadNumber> {
-            self.source
-                .with(|state| state.rollouts_of(thread).collect())
-        };
-        let only_rollouts = only_thread.map(rollouts);
+        let wanted = |thread| self.source.with(|state| Wanted::of(state, thread));
+        let wanted = only_thread.map(wanted);
         let known = match &self.source {
             Source::Reader(snapshot) => snapshot.report().damage.clone(),
             Source::Owner(committer) => committer.lock().damage().to_vec(),
         };
-        let mut report = self.verify_log(only_rollouts.as_deref(), progress, known)?;
+        let mut report = self.verify_log(wanted.as_ref(), progress, known)?;
         let found: Vec<Damage> = report.damage.iter().map(|(_, d)| d.clone()).collect();
         self.close_damaged(&found);
         self.list_damage(&found);
@@ -122,7 +149,7 @@ impl Store {
     /// meanwhile keeps journal files from being used again.
     fn verify_log(
         &self,
-        only: Option<&[ThreadNumber]>,
+        only: Option<&Wanted>,
         progress: &mut dyn FnMut(u64),
         mut found: Vec<Damage>,
     ) -> Result<VerifyReport, Error> {
@@ -134,7 +161,7 @@ impl Store {
                 .collect()
         };
         let threads: Vec<ThreadNumber> = self.source.with(threads);
-        let is_wanted = |thread| only.is_none_or(|only| only.contains(&thread));
+        let is_wanted = |thread| only.is_none_or(|only| only.0.contains_key(&thread));
         let wanted = |thread: &ThreadNumber| is_wanted(*thread);
         for thread in threads.into_iter().filter(wanted) {
             let (state, is_announced, is_first) = self.source.with(|state| {
@@ -147,8 +174,14 @@ impl Store {
             });
             let totals = state.verify_thread(thread, &mut |damage| found.push(damage.clone()));
             let totals = totals.map_err(Error::of_read("(all)"))?;
+            let lineage = self.source.with(|state| state.reader(thread));
+            if let Some(lineage) = lineage {
+                let read = lineage.verify_base(&mut |damage| found.push(damage.clone()));
+                read.map_err(Error::of_read("(all)"))?;
+            }
             if !is_announced {
-                report.threads += u64::from(is_first);
+                let is_own = only.is_none_or(|only| only.0.get(&thread) == Some(&None));
+                report.threads += u64::from(is_first && is_own);
                 report.records += totals.records;
             }
             report.bytes += totals.bytes;
@@ -168,11 +201,19 @@ impl Store {
             let read = state.verify_catalogue(&mut |damage| found.push(damage.clone()));
             read.map_err(Error::of_read("(catalogue)"))?;
         }
-        // One place may cost several threads something.
+        report.damage = self.told_once(found, only);
+        Ok(report)
+    }
+    /// One place may cost several threads something.
+    fn told_once(
+        &self,
+        found: Vec<Damage>,
+        only: Option<&Wanted>,
+    ) -> Vec<(Option<String>, Damage)> {
         let mut unique = BTreeMap::new();
         for damage in found
             .into_iter()
-            .filter(|damage| damage.thread.is_none_or(is_wanted))
+            .filter(|damage| only.is_none_or(|only| only.concerns(damage)))
         {
             let first = damage.ordinals.map(|(first, _)| first);
             unique
@@ -184,10 +225,9 @@ impl Store {
             self.source
                 .with(|state| Some(state.id_of(thread)?.to_string()))
         };
-        report.damage = unique
+        unique
             .into_values()
             .map(|damage| (name(&damage), damage))
-            .collect();
-        Ok(report)
+            .collect()
     }
 }

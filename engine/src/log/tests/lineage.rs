@@ -3,7 +3,7 @@
 use turnleaf_format::catalogue::Awaited;
 
 use super::*;
-use crate::Origin;
+use crate::{Origin, ReadError, Record};
 
 fn id(name: &str) -> ThreadId {
     ThreadId::parse(name).unwrap()
@@ -325,4 +325,53 @@ fn an_older_rollout_is_shown_again() {
     assert_eq!(log.stage_current(a, a), Ok(None));
     let b = thread(&mut log, "b");
     assert_eq!(log.stage_current(b, r), Err(AppendError::NoThread));
+}
+
+/// No writer deletes what others go on from; where the catalogue says so all the same, what is
+/// inherited is told to be missing, and what the fork has itself is read. [R:lineage-3]
+#[test]
+fn what_is_inherited_of_a_deleted_thread_is_missing_and_the_rest_is_read() {
+    let home = home();
+    let mut log = home.open();
+    let a = thread(&mut log, "a");
+    append(&mut log, a, &[b"a0", b"a1"]);
+    let b = fork(&mut log, "b", a, 2);
+    append(&mut log, b, &[b"b2", b"b3"]);
+    let mut state = log.state().clone();
+    state.threads.remove(&a);
+    let reader = state.reader(b).unwrap();
+    let missing = |read: Result<(), ReadError>| match read {
+        Err(ReadError::Damaged(damage)) => {
+            assert_eq!(damage.thread, Some(a));
+            assert_eq!(damage.ordinals, Some((Ordinal(0), Ordinal(2))));
+            assert_eq!(reader.behind(&damage), Ordinal(2));
+            assert_eq!(reader.visible(&damage), Some((Ordinal(0), Ordinal(2))));
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut nothing = |_: &Record<'_>| ControlFlow::Continue(());
+    missing(reader.records(Ordinal(0), reader.end(), &mut nothing));
+    missing(reader.entries(Ordinal(1), reader.end(), &mut |_, _| {
+        ControlFlow::Continue(())
+    }));
+    let mut back = Vec::new();
+    missing(reader.records_back(reader.end(), &mut |record| {
+        back.push(record.ordinal.0);
+        ControlFlow::Continue(())
+    }));
+    assert_eq!(back, [3, 2]);
+    let mut own = Vec::new();
+    let read = reader.records(Ordinal(2), reader.end(), &mut |record| {
+        own.push(record.bytes().unwrap().to_vec());
+        ControlFlow::Continue(())
+    });
+    read.unwrap();
+    assert_eq!(own, [b"b2", b"b3"]);
+    assert!(reader.get(&[Ordinal(1)]).is_err());
+    assert_eq!(reader.get(&[Ordinal(3)]).unwrap().len(), 1);
+    let mut told = Vec::new();
+    reader
+        .verify_base(&mut |damage| told.push(damage.clone()))
+        .unwrap();
+    assert_eq!(told.len(), 1);
 }
