@@ -183,6 +183,12 @@ pub(crate) enum Command {
     Delete {
         /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
+        /// Also the threads that it spawned, directly or not: all of them, or none.
+        #[arg(long)]
+        with_children: bool,
+        /// Print what would go, and what others go on from it that stay. Changes nothing.
+        #[arg(long, requires = "with_children")]
+        dry_run: bool,
     },
     /// Delete the index and build it again from the log.
     RebuildIndex,

@@ -175,6 +175,16 @@ impl Committer {
             .0
     }
 
+    /// As [`Committer::wait_for_facts`], until nothing is staged about any of these threads.
+    pub(crate) fn wait_for_all_facts<'s>(
+        &'s self,
+        log: MutexGuard<'s, Log>,
+        threads: &[ThreadNumber],
+    ) -> MutexGuard<'s, Log> {
+        let has_none = |log: &Log| !threads.iter().any(|thread| log.has_staged_fact(*thread));
+        self.wait_for(log, |log| has_none(log).then_some(())).0
+    }
+
     /// Waits until the creation of a thread of this id, if one is staged, became durable or failed.
     pub(crate) fn wait_for_creation<'s>(
         &'s self,

@@ -71,6 +71,7 @@ pub use import::{
     KnownName, ListedName, NoBase, Preview, Previewer, Skip, WrittenAnew,
 };
 pub use index::RebuildReport;
+pub use lifecycle::{KeptBase, Subtree};
 pub use lineage::{BaseInfo, ForkPoint, Forked, Reverted, RolloutInfo};
 pub use older_log::OlderLog;
 pub use open::{Store, system_owner};

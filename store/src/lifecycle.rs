@@ -1,5 +1,7 @@
 //! Owns the creation, the archiving and the deletion of threads.
 
+mod subtree;
+
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
 use turnleaf_engine::{AppendError, State};
 
@@ -7,6 +9,8 @@ use crate::error::Error;
 use crate::lineage::forks_of;
 use crate::open::Store;
 use crate::sealer::FREE_FILES;
+
+pub use subtree::{KeptBase, Subtree};
 
 impl Store {
     /// Creates an empty thread; durable when this returns. An id is 1 to 128 bytes out of
@@ -103,11 +107,22 @@ impl Store {
             reason => refused(id)(reason),
         })?;
         committer.settle(log, ticket)?;
+        self.clear_deleted(&[number])
+    }
+
+    /// Removes files and rows of threads whose deletion is durable. What cannot go now goes later.
+    fn clear_deleted(&self, threads: &[ThreadNumber]) -> Result<(), Error> {
+        let committer = self.source.owner()?;
         if let Err(failure) = committer.lock().clean_up(FREE_FILES) {
             tracing::warn!(%failure, "an unneeded file stays");
         }
-        self.end_work_on(number);
-        let rollouts = |state: &State| state.rollouts_of(number).collect::<Vec<_>>();
+        for thread in threads {
+            self.end_work_on(*thread);
+        }
+        let rollouts = |state: &State| {
+            let all = threads.iter().flat_map(|thread| state.rollouts_of(*thread));
+            all.collect::<Vec<_>>()
+        };
         self.drop_rows(&self.source.with(rollouts));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Owns what a command does to a thread as a whole: `archive`, `unarchive`, `delete`.
 
 use serde_json::{Value, json};
-use turnleaf::Store;
+use turnleaf::{KeptBase, Store};
 
 use crate::args::Global;
 use crate::commands::{closing, open_existing, thread_id, whole_id};
@@ -31,6 +31,42 @@ pub(crate) fn delete(global: &Global, thread: &str) -> Result<Outcome, Failure> 
         let shown = described(store, thread);
         store.delete(thread)?;
         tell(global, &shown, &format!("{thread} is deleted"))
+    })?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn delete_tree(
+    global: &Global,
+    thread: &str,
+    dry_run: bool,
+) -> Result<Outcome, Failure> {
+    closing(open_existing(global)?, |store| {
+        let thread = &whole_id(store, thread)?;
+        let subtree = if dry_run {
+            store.subtree(thread)?
+        } else {
+            store.delete_tree(thread)?
+        };
+        let threads = &subtree.threads;
+        if global.json {
+            let base = |base: &KeptBase| json!({ "thread": base.thread, "forks": base.forks });
+            let bases: Vec<Value> = subtree.bases.iter().map(base).collect();
+            return print_json(&json!({ "threads": threads, "bases": bases }));
+        }
+        if global.quiet {
+            return Ok(());
+        }
+        let verb = if dry_run { "would be" } else { "is" };
+        for thread in threads {
+            print_line(&format!("{thread} {verb} deleted"))?;
+        }
+        for base in &subtree.bases {
+            let (thread, forks) = (&base.thread, base.forks.join(", "));
+            print_line(&format!(
+                "nothing is deleted while others go on from {thread}: {forks}"
+            ))?;
+        }
+        Ok(())
     })?;
     Ok(Outcome::Done)
 }

@@ -77,7 +77,14 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Rescue { thread, into } => rollout_file::rescue(&global, &thread, &into),
         Command::Archive { thread } => lifecycle::archive(&global, &thread, true),
         Command::Unarchive { thread } => lifecycle::archive(&global, &thread, false),
-        Command::Delete { thread } => lifecycle::delete(&global, &thread),
+        Command::Delete {
+            thread,
+            with_children: false,
+            ..
+        } => lifecycle::delete(&global, &thread),
+        Command::Delete {
+            thread, dry_run, ..
+        } => lifecycle::delete_tree(&global, &thread, dry_run),
         Command::Tour(args) => tour::run(&global, &args),
         Command::RebuildIndex => upkeep::rebuild_index(&global),
         Command::Completions { shell } => completions(shell),

@@ -55,3 +55,37 @@ fn a_thread_is_archived_and_deleted() {
     assert!(text.starts_with(&expect), "{text}");
     assert!(text.contains("another store"), "{text}");
 }
+
+#[test]
+fn a_thread_is_deleted_with_those_that_it_spawned() {
+    let home = Home::new();
+    let child = "019d0000-0000-7000-8000-0000000000c1";
+    let source = format!(
+        r#""source":{{"subagent":{{"thread_spawn":{{"parent_thread_id":"{THREAD}","depth":1}}}}}}"#
+    );
+    let spawned = rollout(child).replace(r#""source":"cli""#, &source);
+    assert!(spawned.contains("thread_spawn"));
+    for (name, lines) in [("a.jsonl", rollout(THREAD)), ("c.jsonl", spawned)] {
+        let file = home.write(name, lines.as_bytes());
+        home.import(&file, 0);
+    }
+    let fork = home.json(&["fork", child], 0)["id"].clone();
+    let fork = fork.as_str().unwrap();
+    let with_children = ["delete", THREAD, "--with-children"];
+    let dry_run = [&with_children[..], &["--dry-run"]].concat();
+    let told = home.json(&dry_run, 0);
+    assert_eq!(told["threads"], serde_json::json!([child, THREAD]));
+    let bases = serde_json::json!([{ "thread": child, "forks": [fork] }]);
+    assert_eq!(told["bases"], bases);
+    let refused = home.json(&with_children, 2);
+    assert_eq!(refused["error"]["thread"], child);
+    assert!(refused["error"]["message"].as_str().unwrap().contains(fork));
+    assert_eq!(home.json(&["show", child], 0)["archived"], false);
+    home.json(&["delete", fork], 0);
+    let gone = home.json(&with_children, 0);
+    assert_eq!(gone["threads"], serde_json::json!([child, THREAD]));
+    assert_eq!(listed(&home, &[]), 0);
+    home.json(&with_children, 3);
+    // What would go is asked of a whole subtree only.
+    home.json(&["delete", THREAD, "--dry-run"], 2);
+}

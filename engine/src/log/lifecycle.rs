@@ -1,5 +1,7 @@
 //! Owns what becomes of a thread as a whole: its creation, its archive, its deletion.
 
+use std::collections::BTreeSet;
+
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::{Ordinal, SegmentId, ThreadId, ThreadNumber};
 
@@ -141,21 +143,59 @@ impl Log {
     /// [`AppendError::NoThread`]; [`AppendError::Busy`] while an import has one of its rollouts, or
     /// something may be about to go on from it; [`AppendError::IsBase`].
     pub fn stage_deletion(&mut self, thread: ThreadNumber) -> Result<Ticket, AppendError> {
+        let staged = self.stage_deletions(&[thread]);
+        staged.map_err(|(_, reason)| reason)
+    }
+
+    /// As [`Log::stage_deletion`], of several threads: all of them go, or none. They may go on from
+    /// each other. The reserve holds a thousand.
+    ///
+    /// # Errors
+    /// As [`Log::stage_deletion`], with the thread: [`AppendError::IsBase`] where one goes on from
+    /// it that stays.
+    pub fn stage_deletions(
+        &mut self,
+        threads: &[ThreadNumber],
+    ) -> Result<Ticket, (ThreadNumber, AppendError)> {
+        let gone: BTreeSet<ThreadNumber> = threads.iter().copied().collect();
+        for thread in threads {
+            self.may_be_deleted(*thread, &gone)
+                .map_err(|reason| (*thread, reason))?;
+        }
+        let at_ms = self.now_ms;
+        self.staging.may_use_reserve = true;
+        let deleted = |thread: &ThreadNumber| CatalogueRecord::Deleted {
+            thread: *thread,
+            at_ms,
+        };
+        let facts: Vec<CatalogueRecord> = threads.iter().map(deleted).collect();
+        let ticket = self.stage_catalogue(&facts);
+        // No import may take one before that is durable.
+        for thread in threads {
+            self.stage_fact_of(*thread, ticket);
+        }
+        Ok(ticket)
+    }
+
+    fn may_be_deleted(
+        &self,
+        thread: ThreadNumber,
+        gone: &BTreeSet<ThreadNumber>,
+    ) -> Result<(), AppendError> {
         self.state.thread(thread).ok_or(AppendError::NoThread)?;
         let catalogue = &self.state.catalogue;
         let leased = |of| self.leases.contains(&of);
         if catalogue.rollouts_of(thread).any(leased) || self.has_staged_fact(thread) {
             return Err(AppendError::Busy);
         }
-        if self.state.referrers_of(thread).next().is_some() {
+        let stays = |rollout| {
+            let of = self.state.thread_of(rollout);
+            of.is_some_and(|of| !gone.contains(&of))
+        };
+        if self.state.referrers_of(thread).any(stays) {
             return Err(AppendError::IsBase);
         }
-        let at_ms = self.now_ms;
-        self.staging.may_use_reserve = true;
-        let ticket = self.stage_catalogue(&[CatalogueRecord::Deleted { thread, at_ms }]);
-        // No import may take it before that is durable.
-        self.stage_fact_of(thread, ticket);
-        Ok(ticket)
+        Ok(())
     }
 
     /// Notes that a fact about a rollout is staged, and so about its thread.

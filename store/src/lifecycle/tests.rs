@@ -6,9 +6,13 @@ const A: &str = "019c0000-0000-7000-8000-00000000000a";
 const B: &str = "019c0000-0000-7000-8000-00000000000b";
 
 fn rollout(id: &str) -> Vec<u8> {
+    rollout_from(id, r#""cli""#)
+}
+
+fn rollout_from(id: &str, source: &str) -> Vec<u8> {
     let time = "2026-01-01T00:00:00.000Z";
     let meta = format!(
-        r#"{{"id":"{id}","timestamp":"{time}","cwd":"/w","originator":"t","cli_version":"0","source":"cli","model_provider":null}}"#
+        r#"{{"id":"{id}","timestamp":"{time}","cwd":"/w","originator":"t","cli_version":"0","source":{source},"model_provider":null}}"#
     );
     let said = r#"{"type":"user_message","message":"secret","local_images":[]}"#;
     format!(
@@ -201,4 +205,134 @@ fn a_created_thread_with_a_name_is_there() {
     check(&store);
     store.close().unwrap();
     check(&open());
+}
+
+fn id(number: u8) -> String {
+    format!("019c0000-0000-7000-8000-0000000001{number:02x}")
+}
+
+/// A thread that another one spawned.
+fn spawn(store: &Store, thread: &str, parent: &str) {
+    let source =
+        format!(r#"{{"subagent":{{"thread_spawn":{{"parent_thread_id":"{parent}","depth":1}}}}}}"#);
+    let bytes = rollout_from(thread, &source);
+    let lines: Vec<&[u8]> = bytes
+        .trim_ascii_end()
+        .split(|byte| *byte == b'\n')
+        .collect();
+    store.create_thread(thread).unwrap();
+    store.append(thread, None, &lines).unwrap();
+}
+
+fn all(store: &Store) -> Vec<String> {
+    let mut ids: Vec<String> = store.log_threads().into_iter().map(|of| of.id).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn a_thread_goes_with_those_that_it_spawned_or_stays_with_them() {
+    let (_dir, store) = store();
+    let [child, grandchild, brother, fork, own_fork] = [1, 2, 3, 4, 5].map(id);
+    spawn(&store, &child, A);
+    spawn(&store, &grandchild, &child);
+    spawn(&store, &brother, A);
+    store.archive(&brother).unwrap();
+    spawn(&store, &own_fork, &grandchild);
+    // A spawned thread goes on from one of the others, and so does one that nobody spawned.
+    let goes_on = store.fork(&brother, &id(6), &ForkPoint::Latest).unwrap();
+    store.fork(&child, &fork, &ForkPoint::Latest).unwrap();
+    let before = all(&store);
+
+    let told = store.subtree(A).unwrap();
+    assert_eq!(told.threads.last().map(String::as_str), Some(A));
+    let place = |id: &String| told.threads.iter().position(|of| of == id);
+    assert!(place(&own_fork) < place(&grandchild) && place(&grandchild) < place(&child));
+    assert!(!told.threads.contains(&B.to_owned()) && !told.threads.contains(&fork));
+    let mut bases: Vec<_> = told
+        .bases
+        .iter()
+        .map(|base| (&base.thread, &base.forks))
+        .collect();
+    bases.sort();
+    assert_eq!(
+        bases,
+        [
+            (&child, &vec![fork.clone()]),
+            (&brother, &vec![goes_on.thread.clone()])
+        ]
+    );
+    let refused = store.delete_tree(A).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(matches!(refused, Error::IsBase { .. }), "{refused}");
+    assert_eq!(all(&store), before, "nothing went");
+
+    store.delete(&fork).unwrap();
+    store.delete(&goes_on.thread).unwrap();
+    let gone = store.delete_tree(A).unwrap();
+    assert_eq!(gone.threads, told.threads);
+    assert_eq!(all(&store), [B]);
+    assert_eq!(
+        store.delete_tree(A).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    for thread in &gone.threads {
+        assert_eq!(store.show(thread).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    let report = store.verify(None, &mut |_| {}).unwrap();
+    assert!(report.is_ok(), "{report:?}");
+    // One without others goes alone.
+    assert_eq!(store.delete_tree(B).unwrap().threads, [B]);
+}
+
+/// A fork goes on from its parent: both are of the tree, in whatever order.
+#[test]
+fn a_spawned_fork_goes_with_what_it_goes_on_from() {
+    let (_dir, store) = store();
+    let [child, fork] = [1, 2].map(id);
+    spawn(&store, &child, A);
+    store.fork(&child, &fork, &ForkPoint::Latest).unwrap();
+    let source =
+        format!(r#"{{"subagent":{{"thread_spawn":{{"parent_thread_id":"{A}","depth":1}}}}}}"#);
+    let head = rollout_from(&fork, &source);
+    let head = head.split(|byte| *byte == b'\n').next().unwrap();
+    store.append(&fork, None, &[head]).unwrap();
+    let gone = store.delete_tree(A).unwrap().threads;
+    assert_eq!(gone.len(), 3, "{gone:?}");
+    assert_eq!(all(&store), [B]);
+}
+
+/// Whoever is first: a fork never goes on from a thread that is not there.
+#[test]
+fn a_fork_beside_the_deletion_of_what_it_goes_on_from_has_it_or_is_refused() {
+    let (_dir, store) = store();
+    let mut forked = 0;
+    for round in 0..60_u8 {
+        let (base, fork) = (id(2 * round), id(2 * round + 1));
+        spawn(&store, &base, B);
+        let (made, gone) = std::thread::scope(|scope| {
+            let made = scope.spawn(|| store.fork(&base, &fork, &ForkPoint::Latest));
+            let gone = scope.spawn(|| {
+                if round % 2 == 0 {
+                    store.delete(&base)
+                } else {
+                    store.delete_tree(&base).map(drop)
+                }
+            });
+            (made.join().unwrap(), gone.join().unwrap())
+        });
+        assert!(made.is_ok() != gone.is_ok(), "{made:?}, {gone:?}");
+        let ids = all(&store);
+        assert_eq!(ids.contains(&base), made.is_ok());
+        assert_eq!(ids.contains(&fork), made.is_ok());
+        if made.is_ok() {
+            forked += 1;
+            let mut out = Vec::new();
+            store.export(&fork, Ordinal(0).., &mut out).unwrap();
+            assert!(!out.is_empty());
+        }
+    }
+    println!("{forked} of 60 forks were first");
+    let report = store.verify(None, &mut |_| {}).unwrap();
+    assert!(report.is_ok(), "{report:?}");
 }

@@ -171,6 +171,12 @@ impl Store {
         Ok(cwds.into_iter().collect())
     }
 
+    /// The threads that a thread spawned, directly or not, the nearest first. Costs as
+    /// [`Store::threads`].
+    pub(crate) fn spawned_by(&self, id: &str) -> Result<Vec<String>, Error> {
+        Ok(descendants(id, &self.all_states()?))
+    }
+
     /// All threads with their states, caught up with the log.
     fn all_states(&self) -> Result<Vec<(crate::ThreadSummary, ThreadNumber, ThreadState)>, Error> {
         let mut all = Vec::new();

@@ -7,12 +7,12 @@ use turnleaf_format::catalogue::Base;
 use turnleaf_format::frame::{self, FrameHeader, Position};
 use turnleaf_format::journal::{self, FRAMES_OFFSET, HEADER_OFFSETS, JournalHeader};
 use turnleaf_format::{Ordinal, ThreadId, ThreadNumber};
-use turnleaf_tests::crash_rig::Found;
-use turnleaf_tests::oracle::Rec;
+use turnleaf_tests::crash_rig::{Found, Rig};
+use turnleaf_tests::oracle::{Expectation, Rec};
 use turnleaf_tests::sim_disk::SimDisk;
 use turnleaf_tests::stores::STORE;
 
-use super::{Density, Work, rig, run};
+use super::{Density, Work, recover, rig, run};
 
 /// All rollouts, each under its name.
 pub(super) fn rollouts(state: &State) -> Vec<(String, ThreadNumber)> {
@@ -39,6 +39,25 @@ pub(super) fn name_of(state: &State, rollout: ThreadNumber, id: &str) -> String 
 
 /// What a name has more for each base that was found late.
 const WHOLE: &str = ", whole";
+
+/// A thread with all that were forked from it, however far.
+pub(super) fn with_forks(state: &State, thread: ThreadNumber) -> Vec<ThreadNumber> {
+    let mut all = vec![thread];
+    let mut at = 0;
+    while let Some(thread) = all.get(at) {
+        let forks: Vec<_> = state
+            .referrers_of(*thread)
+            .filter_map(|rollout| state.thread_of(rollout))
+            .collect();
+        for fork in forks {
+            if !all.contains(&fork) {
+                all.push(fork);
+            }
+        }
+        at += 1;
+    }
+    all
+}
 
 /// How the ids of rollouts end that may get a base late.
 const LATE: &str = "-late";
@@ -231,5 +250,54 @@ fn forks_and_reverts_survive_a_crash_at_every_call() {
     match done {
         Ok(coverage) => println!("fork: {coverage}"),
         Err(violation) => panic!("fork: {violation}"),
+    }
+}
+
+/// Threads of which one goes on from the other are deleted together: all of them or none, wherever
+/// it is stopped.
+#[test]
+fn threads_that_are_deleted_together_go_together() {
+    let density = Density {
+        step: 1,
+        seeds: 4,
+        seconds: 1,
+    };
+    let workload = |disk: &SimDisk, expectation: &mut Expectation| {
+        run(disk, expectation, |work| {
+            let a = work.create("a")?;
+            work.append("a", a, &[700, 10, 300])?;
+            let b = work.fork("b", a, 2)?;
+            work.append("b", b, &[400])?;
+            let c = work.fork("c", b, 3)?;
+            work.revert("c", "c-2", c, 1)?;
+            work.seal(SealGoal::Everything)?;
+            let d = work.create("d")?;
+            work.append("d", d, &[50])?;
+            assert_eq!(
+                work.delete_all(&[a, b]),
+                None,
+                "a third one goes on from it"
+            );
+            work.delete_all(&[c, b, a])?;
+            work.append("d", d, &[50])?;
+            work.seal(SealGoal::Everything)
+        });
+    };
+    let recovered = |disk: &SimDisk| {
+        let found = recover(disk)?;
+        let there = ["a", "b", "c", "c-2"].iter();
+        let there = there.filter(|name| found.contains_key(**name)).count();
+        if found.contains_key("d") && there % 4 != 0 {
+            return Err(format!("{there} of 4 rollouts are left"));
+        }
+        Ok(found)
+    };
+    let rig = Rig {
+        recover: &recovered,
+        ..rig(density, &workload)
+    };
+    match rig.run() {
+        Ok(coverage) => println!("delete together: {coverage}"),
+        Err(violation) => panic!("delete together: {violation}"),
     }
 }

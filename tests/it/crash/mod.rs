@@ -191,30 +191,37 @@ impl Work<'_> {
         None
     }
 
-    /// Deletes a thread with all its rollouts, unless it is a base of another.
     fn delete(&mut self, thread: ThreadNumber) -> Option<()> {
+        self.delete_all(&[thread])
+    }
+
+    /// Deletes threads with all their rollouts, unless one is a base of another that stays.
+    fn delete_all(&mut self, threads: &[ThreadNumber]) -> Option<()> {
         (!self.stuck).then_some(())?;
         let state = self.log.state();
-        let is_own = |rollout| state.thread_of(rollout) == Some(thread);
+        let goes = |rollout| {
+            let of = state.thread_of(rollout);
+            of.is_some_and(|of| threads.contains(&of))
+        };
         let goes_on_from = |rollout| state.bases(rollout).next().map(|base| base.rollout);
         let all = lineage::rollouts(state).into_iter();
-        let (own, others): (Vec<_>, Vec<_>) = all.partition(|(_, rollout)| is_own(*rollout));
+        let (own, others): (Vec<_>, Vec<_>) = all.partition(|(_, rollout)| goes(*rollout));
         let mut others = others.into_iter();
-        let is_base = others.any(|(_, other)| goes_on_from(other).is_some_and(is_own));
+        let is_base = others.any(|(_, other)| goes_on_from(other).is_some_and(goes));
         let mut gone: Vec<String> = own.into_iter().map(|(name, _)| name).collect();
-        gone.push(lineage::list_of(state.thread(thread)?.id.as_str()));
-        let ticket = match self.log.stage_deletion(thread) {
+        for thread in threads {
+            gone.push(lineage::list_of(state.thread(*thread)?.id.as_str()));
+        }
+        let ticket = match self.log.stage_deletions(threads) {
             Ok(ticket) => ticket,
-            Err(AppendError::Busy | AppendError::NoThread) => return None,
-            Err(error) => {
-                assert!(
-                    is_base && error == AppendError::IsBase,
-                    "{thread:?}: {error:?}"
-                );
+            Err((_, AppendError::Busy | AppendError::NoThread)) => return None,
+            Err(refused) => {
+                let is_right = is_base && refused.1 == AppendError::IsBase;
+                assert!(is_right, "{threads:?}: {refused:?}");
                 return None;
             }
         };
-        assert!(!is_base, "{thread:?}");
+        assert!(!is_base, "{threads:?}");
         for name in gone {
             self.expectation.stage_deletion(&name);
         }

@@ -152,12 +152,16 @@ fn step(work: &mut Work<'_>, rng: &mut Rng, plan: &Plan) -> Option<()> {
         18 => work.log.shrink_journal().ok(),
         19 => import(work, rng, plan),
         20..22 if plan.deletes => {
-            let deleted = if plan.lineages {
-                any_thread(work, rng)
-            } else {
-                thread(work, rng)
-            };
-            work.delete(deleted?.1)
+            if !plan.lineages {
+                let (_, thread) = thread(work, rng)?;
+                return work.delete(thread);
+            }
+            let (_, thread) = any_thread(work, rng)?;
+            if rng.below(2) == 0 {
+                return work.delete(thread);
+            }
+            let all = lineage::with_forks(work.log.state(), thread);
+            work.delete_all(&all)
         }
         _ => lineage(work, rng),
     }
