@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde::Serialize;
 use turnleaf::Ordinal;
 
 use crate::args::Global;
@@ -23,8 +23,8 @@ pub(crate) fn first_and_last(ordinals: &Range<Ordinal>) -> [u64; 2] {
 }
 
 /// Prints one JSON object on a line.
-pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
-    print_line(&value.to_string())
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print_line(&serde_json::to_string(value).expect("what is printed is JSON"))
 }
 
 /// Prints a line on standard output. Where its reader is gone nobody misses the line, and the exit

@@ -76,9 +76,9 @@ pub use lineage::{BaseInfo, ForkPoint, Forked, Reverted, RolloutInfo};
 pub use older_log::OlderLog;
 pub use open::{Store, system_owner};
 pub use reads::{
-    ContextReport, Counts, ItemsPage, ItemsRequest, ItemsView, RolloutFile, RolloutWritten,
-    ShowThread, SortKey, SourceKind, ThreadCounts, ThreadSegment, ThreadsPage, ThreadsRequest,
-    TurnHead, TurnsPage, TurnsRequest, bound_to, same_directory,
+    Body, ContextReport, Counts, ItemsPage, ItemsRequest, ItemsView, RolloutFile, RolloutWritten,
+    ServedItem, ServedTurn, ShowThread, SortKey, SourceKind, ThreadCounts, ThreadSegment,
+    ThreadsPage, ThreadsRequest, TurnsPage, TurnsRequest, bound_to, same_directory,
 };
 pub use seal_all::SealReport;
 pub use sealer::{SealerState, Woken};

@@ -204,7 +204,7 @@ impl Store {
         let base = reader.base_at(cut).map_err(Error::of_read(id))?;
         let before = self.index.with(|index| {
             let now = self.catch_up(index, id)?;
-            thread_state(&now.rows, now.number)
+            Ok(thread_state(&now.rows, now.number)?)
         })?;
         let committer = self.source.owner()?;
         let thread = self.source.find_thread(id)?;

@@ -17,6 +17,7 @@ use crate::damage_list::DamageList;
 use crate::error::{Error, Part};
 use crate::index::slot::IndexSlot;
 use crate::older_log::OlderLog;
+use crate::reads::kept::Bodies;
 use crate::sealer;
 use crate::source::{Source, ThreadSummary, shown};
 use crate::sync::JoinHandle;
@@ -30,6 +31,7 @@ pub struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) source: Source,
     pub(crate) index: IndexSlot,
+    pub(crate) bodies: Bodies,
     pub(crate) report: OpenReport,
     sealer: Option<JoinHandle<()>>,
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
@@ -111,6 +113,7 @@ impl Store {
             disk,
             source,
             index,
+            bodies: Bodies::default(),
             report,
             sealer,
             damage_seen,
@@ -201,6 +204,7 @@ impl Store {
             disk,
             source,
             index,
+            bodies: Bodies::default(),
             report,
             sealer: None,
             damage_seen,

@@ -90,7 +90,7 @@ fn items(store: &Store, thread: &str, order: Order, limit: usize) -> Vec<Value> 
             order,
         };
         let page = store.items(&request).unwrap();
-        all.extend(page.items);
+        all.extend(page.values());
         cursor = page.next_cursor;
         if cursor.is_none() {
             return all;
@@ -111,7 +111,7 @@ fn turns(store: &Store, thread: &str, limit: usize, items: ItemsView) -> Vec<Val
             items,
         };
         let page = store.turns(&request).unwrap();
-        all.extend(page.turns);
+        all.extend(page.values());
         cursor = page.next_cursor;
         if cursor.is_none() {
             return all;

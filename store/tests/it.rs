@@ -43,7 +43,7 @@ impl Agent {
             items: ItemsView::Full,
         })?;
         let _met: &[Damage] = &page.damage;
-        Ok(page.turns)
+        Ok(page.values())
     }
 }
 

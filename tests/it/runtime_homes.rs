@@ -168,7 +168,7 @@ fn items(store: &Store, thread: &str) -> Value {
         order: Order::Ascending,
     });
     let ours = ["itemId", "createdAtMs", "ordinal"];
-    let rows = page.unwrap().items.into_iter();
+    let rows = page.unwrap().values().into_iter();
     rows.map(|row| without(row, &ours)).collect()
 }
 

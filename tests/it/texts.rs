@@ -106,7 +106,7 @@ fn answers(store: &Store, id: &str) -> Vec<String> {
             order,
             items: ItemsView::Full,
         };
-        let turns = store.turns(&turns).expect("a page of turns").turns;
+        let turns = store.turns(&turns).expect("a page of turns").values();
         assert!(turns.iter().any(|turn| turn["id"] == "last"), "{id}");
         let items = ItemsRequest {
             thread: id.to_owned(),
@@ -116,7 +116,7 @@ fn answers(store: &Store, id: &str) -> Vec<String> {
             limit: 1000,
             order,
         };
-        let items = store.items(&items).expect("a page of items").items;
+        let items = store.items(&items).expect("a page of items").values();
         shown.extend(turns.iter().chain(&items).map(ToString::to_string));
     }
     let described = store.show(id).expect("a description");

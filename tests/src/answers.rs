@@ -100,8 +100,8 @@ pub fn ask(store: &Store, threads: &[String]) -> Result<String, Error> {
             order: Order::Descending,
             items: ItemsView::Full,
         })?;
-        tell(&turns.turns);
-        let newest = turns.turns.first().and_then(|turn| turn["id"].as_str());
+        tell(&turns.values());
+        let newest = turns.turns.first().map(|turn| turn.id.as_str());
         for turn in [None, newest.map(str::to_owned)] {
             let items = store.items(&ItemsRequest {
                 thread: thread.clone(),
@@ -111,7 +111,7 @@ pub fn ask(store: &Store, threads: &[String]) -> Result<String, Error> {
                 limit: LIMIT,
                 order: Order::Ascending,
             })?;
-            tell(&items.items);
+            tell(&items.values());
         }
     }
     Ok(text)

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use comfy_table::Table;
 use serde_json::{Value, json};
 use turnleaf::{
-    AnomalyClass, ItemsRequest, ItemsView, Ordinal, ShowThread, SortKey, Store, ThreadsRequest,
-    TurnsPage, TurnsRequest, user_title,
+    AnomalyClass, Body, ItemsRequest, ItemsView, Ordinal, ShowThread, SortKey, Store,
+    ThreadsRequest, TurnsPage, TurnsRequest, user_title,
 };
 
 use crate::args::{Global, ItemsArg, OrderArg, PageArgs, SortArg, ThreadsArgs};
@@ -123,11 +123,7 @@ pub(crate) fn turns(
         },
     })?;
     if global.json {
-        print_json(&json!({
-            "turns": page.turns,
-            "nextCursor": page.next_cursor,
-            "backwardsCursor": page.backwards_cursor,
-        }))?;
+        print_json(&page)?;
     } else {
         let rows = turns_table(&page, &Times::of(global));
         print_line(&rows.to_string())?;
@@ -139,18 +135,15 @@ pub(crate) fn turns(
 /// A page of turns for people: when each began, what was asked and what was answered.
 pub(crate) fn turns_table(page: &TurnsPage, times: &Times) -> Table {
     let mut rows = table(&["started", "status", "turn", "asked", "answered"]);
-    for (turn, head) in page.turns.iter().zip(&page.heads) {
-        let items = turn["items"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+    for turn in &page.turns {
+        let items: Vec<Value> = turn.items.iter().map(Body::to_value).collect();
         let of = |kind: &str| items.iter().find(|item| item["type"] == kind);
         let asked = of("userMessage").and_then(user_title).unwrap_or_default();
         let answered = items.iter().rfind(|item| item["type"] == "agentMessage");
         rows.add_row([
-            times.show(head.began_at_ms.map(|ms| ms.div_euclid(1000))),
-            turn["status"].as_str().unwrap_or_default().to_owned(),
-            whole(turn["id"].as_str().unwrap_or_default()),
+            times.show(turn.began_at_ms.map(|ms| ms.div_euclid(1000))),
+            turn.status.to_owned(),
+            whole(&turn.id),
             short(&asked, TEXT),
             short(&answered.map(one_line).unwrap_or_default(), TEXT),
         ]);
@@ -176,21 +169,17 @@ pub(crate) fn items(
         order: order.into(),
     })?;
     if global.json {
-        print_json(&json!({
-            "items": page.items,
-            "nextCursor": page.next_cursor,
-            "backwardsCursor": page.backwards_cursor,
-        }))?;
+        print_json(&page)?;
     } else {
         let times = Times::of(global);
         let mut rows = table(&["record", "at", "kind", "what"]);
         for row in &page.items {
-            let item = &row["item"];
+            let item = row.item.to_value();
             rows.add_row([
-                row["ordinal"].to_string(),
-                times.show(row["createdAtMs"].as_i64().map(|ms| ms.div_euclid(1000))),
+                row.ordinal.to_string(),
+                times.show(row.created_at_ms.map(|ms| ms.div_euclid(1000))),
                 item["type"].as_str().unwrap_or_default().to_owned(),
-                short(&one_line(item), TEXT + 20),
+                short(&one_line(&item), TEXT + 20),
             ]);
         }
         print_line(&rows.to_string())?;

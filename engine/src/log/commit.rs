@@ -261,6 +261,8 @@ impl Log {
     }
 
     fn push_frame(&mut self, file: &Arc<JournalFile>, frame: &NewFrame, offset: u64) {
+        self.changed
+            .note_rollout(&self.state.catalogue, frame.thread);
         let view = self.view_mut(frame.thread);
         view.push_frame(FrameRef {
             file: Arc::clone(file),
@@ -332,6 +334,7 @@ impl Log {
                 agrees,
                 "the owner stages only facts that agree with the catalogue"
             );
+            self.changed.note_fact(&self.state.catalogue, &fact);
             match &fact {
                 CatalogueRecord::ThreadCreated { thread, .. } => {
                     self.view_mut(*thread);
@@ -378,8 +381,12 @@ impl Log {
     /// Lets a run of a segment take over; the journal learns which frames it no longer needs.
     pub(super) fn take_over(&mut self, thread: ThreadNumber, run: RunRef) {
         let (class, end) = (run.file.class, run.end);
+        let before = self.view_mut(thread).end;
         let released = self.view_mut(thread).take_over(run);
         let view = &self.state.threads[&thread];
+        if view.end != before {
+            self.changed.note_rollout(&self.state.catalogue, thread);
+        }
         let sizes = Sizes::of(&self.options);
         self.backlog.sealed(view, class, end, sizes);
         self.release(&released);

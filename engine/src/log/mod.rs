@@ -30,6 +30,7 @@
 
 mod ahead;
 mod backlog;
+mod changed;
 mod checkpoint;
 mod closed;
 mod commit;
@@ -55,6 +56,7 @@ use turnleaf_format::record::{Flags, Kind};
 
 pub use ahead::{FileMade, FilePlan};
 use backlog::Backlog;
+use changed::Changed;
 pub use checkpoint::CheckpointPlan;
 use checkpoint::{CheckpointState, Checkpointed};
 use closed::Closed;
@@ -117,6 +119,8 @@ pub struct Log {
     leases: HashSet<ThreadNumber>,
     /// Damage, and what it closes.
     closed: Closed,
+    /// What lists of threads look at again.
+    changed: Changed,
     checkpointed: Checkpointed,
 }
 

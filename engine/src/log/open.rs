@@ -8,6 +8,7 @@ use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::frame::Position;
 use turnleaf_format::{Generation, JournalChain, Ordinal, StoreId, ThreadChain, ThreadNumber};
 
+use super::changed::Changed;
 use super::prepare::{check_writable, confirm, keep_torn, strike_off, tidy};
 use super::{
     Backlog, CheckpointState, Checkpointed, Closed, CommitState, Log, Outcome, PINNED_BYTES,
@@ -524,6 +525,7 @@ fn assemble(
         tail: TailCache::default(),
         leases: HashSet::new(),
         closed,
+        changed: Changed::default(),
         checkpointed,
     })
 }

@@ -44,6 +44,12 @@ pub(super) fn id_hash(id: &str) -> u32 {
     )
 }
 
+/// 64-bit hash of a text, the same in every build of this projection.
+#[must_use]
+pub fn text_hash(text: &str) -> u64 {
+    absorb(SEED, text.as_bytes())
+}
+
 fn absorb(mut state: u64, bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {

@@ -32,6 +32,12 @@ pub enum Table {
     TurnItems = 7,
     /// Commands that only response items hold, by first ordinal.
     Calls = 8,
+    /// In which lists a thread stands.
+    Listed = 9,
+    /// Places in lists of threads.
+    Places = 10,
+    /// Numbers of threads by directory.
+    Directories = 11,
 }
 
 /// Where in the index a call was; `None` when it concerns all of it.
@@ -155,6 +161,9 @@ impl Table {
             Table::ItemIds => "item_ids",
             Table::TurnItems => "turn_items",
             Table::Calls => "calls",
+            Table::Listed => "listed",
+            Table::Places => "places",
+            Table::Directories => "directories",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Owns the redb index: rows, watermarks and digests per thread, and the pages read from them. It
+//! Owns the redb index: rows, watermarks and digests per thread, lists of threads, and the pages
+//! read from them. It
 //! must not know records, files or segments; the caller brings the storage.
 //!
 //! The index is fast, not trusted. Every value carries a checksum bound to its key, every block of
@@ -11,6 +12,7 @@ mod blocks;
 mod checksum;
 mod error;
 mod keys;
+mod lists;
 mod overlay;
 mod page;
 mod reader;
@@ -25,12 +27,15 @@ mod turn_items;
 mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, TableHandle};
 use turnleaf_format::{Ordinal, StoreId, ThreadChain};
 
 pub use batch::Batch;
+pub use checksum::text_hash;
 pub use error::{Damage, IndexError, Place, Table};
+pub use lists::{Along, Entry, Listing};
 pub use page::{Anchor, InvalidToken, Order, Page, PageRequest, PageToken, Spot};
 pub use reader::Reader;
 pub use redb::StorageBackend;
@@ -46,7 +51,7 @@ use view::View;
 /// older build is rebuilt.
 pub const PROJECTION_VERSION: u32 = 9;
 /// Version of tables, keys, checksums and blocks.
-const SCHEMA_VERSION: u32 = 3;
+const SCHEMA_VERSION: u32 = 4;
 
 const META: TableDefinition<&[u8; 1], &[u8]> = TableDefinition::new("meta");
 const META_KEY: [u8; 1] = [0];
@@ -99,6 +104,7 @@ impl ThreadRow {
 /// Any number of batches and readers may be under way; one batch at a time is committed.
 pub struct Index {
     db: Guarded<Database>,
+    are_lists_known: AtomicBool,
 }
 
 impl Index {
@@ -126,7 +132,10 @@ impl Index {
                 create(&db, store)?;
             }
             check(&db, store, place)?;
-            Ok(Index { db })
+            Ok(Index {
+                db,
+                are_lists_known: AtomicBool::new(false),
+            })
         })
     }
 
@@ -153,7 +162,19 @@ impl Index {
     /// # Errors
     /// Damage, a panic of redb or an I/O error.
     pub fn reader(&self) -> Result<Reader, IndexError> {
-        Ok(Reader::new(View::new(&self.snapshot()?)))
+        Ok(Reader::new(&self.snapshot()?))
+    }
+
+    /// Whether [`Index::know_lists`] was told that lists are compared with the log: what changes
+    /// since then is known to whoever changes it. `false` for an index that was just opened.
+    #[must_use]
+    pub fn are_lists_known(&self) -> bool {
+        self.are_lists_known.load(Ordering::Acquire)
+    }
+
+    /// Says whether lists are compared with the log.
+    pub fn know_lists(&self, are_known: bool) {
+        self.are_lists_known.store(are_known, Ordering::Release);
     }
 
     /// Rewrites the file without its free pages; says whether it became smaller. Needs that no
@@ -185,6 +206,7 @@ fn create(db: &Database, store: StoreId) -> Result<(), Fault> {
     txn.set_durability(Durability::Immediate)?;
     txn.set_quick_repair(true);
     tables::create(&txn)?;
+    lists::create(&txn)?;
     let mut value = meta(store);
     value.extend_from_slice(&checksum(Table::Meta, &META_KEY, &value));
     txn.open_table(META)?.insert(&META_KEY, value.as_slice())?;

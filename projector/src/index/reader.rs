@@ -3,6 +3,8 @@
 use turnleaf_format::{Ordinal, ThreadNumber};
 
 use super::error::{Damage, Place};
+use super::lists::{Along, Entry, Listing, Lists};
+use super::overlay::Snapshot;
 use super::page::{Page, PageRequest};
 use super::tables::Known;
 use super::view::View;
@@ -15,12 +17,46 @@ use crate::rows::{ItemRow, TurnName, TurnNo, TurnRow};
 /// does not match its checksum.
 pub struct Reader {
     view: View,
+    lists: Lists,
 }
 
 #[allow(clippy::missing_errors_doc)] // The same for all; the type says it.
 impl Reader {
-    pub(super) fn new(view: View) -> Reader {
-        Reader { view }
+    pub(super) fn new(snapshot: &Snapshot) -> Reader {
+        Reader {
+            view: View::new(snapshot),
+            lists: Lists::new(snapshot),
+        }
+    }
+
+    /// All threads that stand in lists, by number.
+    pub fn listings(&self) -> Result<Vec<(ThreadNumber, Listing)>, IndexError> {
+        self.lists.listed()
+    }
+
+    /// Where a thread stands in lists.
+    pub fn listing(&self, thread: ThreadNumber) -> Result<Option<Listing>, IndexError> {
+        self.lists.listing(thread.0)
+    }
+
+    /// All directories in which threads are counted, in the order of their bytes.
+    pub fn directories(&self) -> Result<Vec<String>, IndexError> {
+        self.lists.directories()
+    }
+
+    /// Visits the rows of lists in one order, until `visit` answers `false`. Costs one range of
+    /// the index for each list, as long as what is visited.
+    pub fn along(
+        &self,
+        along: &Along<'_>,
+        visit: &mut dyn FnMut(Entry) -> Result<bool, IndexError>,
+    ) -> Result<(), IndexError> {
+        self.lists.along(along, visit)
+    }
+
+    /// Fails with damage when lists and the listings they are made of differ. Reads all of them.
+    pub fn check_lists(&self) -> Result<(), IndexError> {
+        self.lists.check()
     }
 
     /// What is known of a thread.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{Damage, SegmentInfo, State};
+use turnleaf_projector::index::Index;
 
 use crate::error::Error;
 use crate::open::Store;
@@ -137,6 +138,11 @@ impl Store {
                 Err(error) if differ.is_empty() => return IndexState::Unusable(error.to_string()),
                 Err(_) => break,
             }
+        }
+        let lists = |index: &Index| Ok(index.reader()?.check_lists()?);
+        match self.index.peek(lists) {
+            Err(error) if differ.is_empty() => return IndexState::Unusable(error.to_string()),
+            _ => {}
         }
         if differ.is_empty() {
             IndexState::Right

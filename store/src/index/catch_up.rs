@@ -553,16 +553,16 @@ pub(crate) fn go_on(state: &mut ThreadState, reader: &Reader, at: Ordinal) {
 }
 
 /// What the fold knows of a thread that has caught up.
-pub(crate) fn thread_state(rows: &Rows, number: ThreadNumber) -> Result<ThreadState, Error> {
+pub(crate) fn thread_state(rows: &Rows, number: ThreadNumber) -> Result<ThreadState, IndexError> {
     state_of(&rows.thread(number)?.unwrap_or_default(), number)
 }
 
 /// The same of a row that is at hand.
-pub(crate) fn state_of(row: &ThreadRow, number: ThreadNumber) -> Result<ThreadState, Error> {
+pub(crate) fn state_of(row: &ThreadRow, number: ThreadNumber) -> Result<ThreadState, IndexError> {
     if row.state.is_empty() {
         return Ok(ThreadState::default());
     }
-    Ok(row.fold_state(number)?)
+    row.fold_state(number)
 }
 
 #[cfg(test)]

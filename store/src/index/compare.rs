@@ -9,9 +9,9 @@ use crate::open::Store;
 
 impl Store {
     /// Folds the records of a thread again, as far as the index has applied them, and compares
-    /// what comes out with the index: counts, digest of all rows, and what the fold remembers. Says
-    /// what differs; `None` when nothing does, when there is no index, or when the log is damaged
-    /// where it would be folded. Changes nothing.
+    /// what comes out with the index: counts, digest of all rows, what the fold remembers, and
+    /// where lists show the thread. Says what differs; `None` when nothing does, when there is no
+    /// index, or when the log is damaged where it would be folded. Changes nothing.
     ///
     /// Cost: reads every record of the thread once; memory of about a hundredth of the thread.
     ///
@@ -27,18 +27,20 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; an index that cannot be used; failures of the system.
     pub fn index_difference(&self, id: &str) -> Result<Option<String>, Error> {
-        self.source.find(id)?;
+        let thread = self.source.find_thread(id)?;
         let looked = self.index.peek(|index| {
             let (rows, number, reader) = self.rows_and_log(index, id)?;
             let stored = rows.thread(number)?;
             if stored.is_some() {
                 rows.check_thread(number)?;
             }
-            Ok(stored.map(|stored| (stored, number, reader)))
+            let is_listed_right = self.is_listed_right(&rows, thread)?;
+            Ok(stored.map(|stored| (stored, number, reader, is_listed_right)))
         });
         // The log is folded again without the index: that takes as long as the thread is.
         match looked?.flatten() {
-            Some((stored, number, reader)) => self.difference(&stored, number, &reader),
+            Some((.., false)) => Ok(Some("lists do not show the thread as it is".to_owned())),
+            Some((stored, number, reader, true)) => self.difference(&stored, number, &reader),
             None => Ok(None),
         }
     }

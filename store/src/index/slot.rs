@@ -35,6 +35,8 @@ pub(crate) struct IndexSlot {
     used: Mutex<HashSet<ThreadNumber>>,
     /// Threads whose rows are caught up with the log right now, each behind a lock of its own.
     catching_up: Mutex<HashMap<ThreadNumber, Arc<Mutex<()>>>>,
+    /// Held by whoever puts threads where they belong in lists.
+    listing: Mutex<()>,
     /// Log bytes that were applied since the index was durable.
     pub(super) undurable_bytes: AtomicU64,
     /// Threads that took appends since the store was opened.
@@ -94,6 +96,7 @@ impl IndexSlot {
             held: RwLock::default(),
             used: Mutex::default(),
             catching_up: Mutex::default(),
+            listing: Mutex::default(),
             undurable_bytes: AtomicU64::new(0),
             live: Mutex::default(),
         }
@@ -155,6 +158,11 @@ impl IndexSlot {
         let mut all = self.catching_up();
         all.retain(|thread, lock| !threads.contains(thread) || Arc::strong_count(lock) > 1);
         done
+    }
+
+    /// To be held while threads are put where they belong in lists.
+    pub(crate) fn listing(&self) -> &Mutex<()> {
+        &self.listing
     }
 
     fn catching_up(&self) -> MutexGuard<'_, HashMap<ThreadNumber, Arc<Mutex<()>>>> {
@@ -283,8 +291,15 @@ impl IndexSlot {
         let mut held = self.write();
         self.used().clear();
         held.memory_begun += 1;
+        if let Some(file) = &held.file {
+            // Which threads changed may be told to the index in memory, and to nobody else.
+            file.know_lists(false);
+        }
         match &held.memory {
-            Some(memory) => memory.uses.store(MEMORY_USES, Ordering::Relaxed),
+            Some(memory) => {
+                memory.index.know_lists(false);
+                memory.uses.store(MEMORY_USES, Ordering::Relaxed);
+            }
             None => {
                 held.memory = Some(InMemory {
                     index: Index::in_memory(self.store)?,

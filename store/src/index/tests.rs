@@ -19,7 +19,7 @@ fn newest(store: &Store) -> Vec<serde_json::Value> {
         order: Order::Descending,
         items: ItemsView::Summary,
     };
-    store.turns(&request).unwrap().turns
+    store.turns(&request).unwrap().values()
 }
 
 /// A reader that waited for the index must not compare what it knew before with rows that others
@@ -95,7 +95,7 @@ fn times_are_told_in_milliseconds() {
         limit: 1,
         order: Order::Ascending,
     };
-    let item = &store.items(&request).unwrap().items[0];
+    let item = &store.items(&request).unwrap().values()[0];
     assert_eq!(item["createdAtMs"], 1_767_225_600_003_i64);
 }
 

@@ -71,7 +71,7 @@ fn turns(store: &Store, id: &str) -> Vec<Value> {
         order: Order::Ascending,
         items: ItemsView::Full,
     };
-    store.turns(&request).unwrap().turns
+    store.turns(&request).unwrap().values()
 }
 
 fn turn_ids(store: &Store, id: &str) -> String {

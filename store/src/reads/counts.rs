@@ -1,24 +1,11 @@
-//! Owns what the index says of many threads at once, as after an import: where it lacks few records
-//! of each, those of many threads are taken into it together, because a batch of the index costs
-//! more than they do.
+//! Owns the counts of many threads at once, as after an import.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use turnleaf_engine::format::Ordinal;
-use turnleaf_projector::fold::{AnomalyClass, ThreadState};
+use turnleaf_projector::fold::AnomalyClass;
 use turnleaf_projector::index::Index;
 
 use crate::error::Error;
-use crate::index::catch_up::{state_of, thread_state};
-use crate::index::together::Short;
+use crate::index::together::{StateOf, THREADS_MAX};
 use crate::open::Store;
-
-/// Threads that are asked for under one hold of the index.
-const THREADS_MAX: usize = 512;
-/// Records that the index may lack of a thread that is taken together with others.
-const SHORT_RECORDS: u64 = 256;
-/// Records that enter the index in one batch.
-const RECORDS_MAX: u64 = 16_384;
 
 /// What the index says of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,62 +74,13 @@ impl Store {
     }
 
     fn counts_of(&self, index: &Index, ids: &[String]) -> Result<Vec<ThreadCounts>, Error> {
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            match self.source.find_any(id) {
-                Ok((number, reader)) => found.push((id, number, reader)),
-                Err(Error::NoThread(_) | Error::BadThreadId(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let rows = index.reader()?;
-        let (mut counts, mut behind) = (Vec::with_capacity(found.len()), Vec::new());
-        let (mut short, mut records) = (Vec::new(), 0);
-        for (at, (id, number, reader)) in found.into_iter().enumerate() {
-            let row = rows.thread(number)?.unwrap_or_default();
-            let (from, end) = (row.applied_end, reader.end());
-            let is_current = from == end && row.chain == reader.chain();
-            if is_current {
-                counts.push((at, counts_in(id, end, &state_of(&row, number)?)));
-                continue;
-            }
-            behind.push((at, id));
-            let left = end.0.saturating_sub(from.0);
-            let continues = if from == Ordinal(0) {
-                row.rows == 0
-            } else {
-                reader.chain_at(from) == Some(row.chain)
-            };
-            if continues && (1..=SHORT_RECORDS).contains(&left) && records < RECORDS_MAX {
-                records += left;
-                short.push(Short {
-                    number,
-                    from,
-                    reader,
-                });
-            }
-        }
-        // No state of the index is held while others are made.
-        drop(rows);
-        // Where one of them is not taken, each is tried alone below, which knows what to do.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.take_short(index, &short)));
-        for (at, id) in behind {
-            match self.catch_up(index, id) {
-                Ok(now) => {
-                    let state = thread_state(&now.rows, now.number)?;
-                    counts.push((at, counts_in(id, now.end, &state)));
-                }
-                // It was deleted since.
-                Err(Error::NoThread(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        counts.sort_by_key(|(at, _)| *at);
-        Ok(counts.into_iter().map(|(_, counts)| counts).collect())
+        let states = self.states_of(index, ids)?.into_iter();
+        Ok(states.map(|found| counts_in(&found)).collect())
     }
 }
 
-fn counts_in(id: &str, end: Ordinal, state: &ThreadState) -> ThreadCounts {
+fn counts_in(found: &StateOf<'_>) -> ThreadCounts {
+    let StateOf { id, end, state, .. } = found;
     let (mut unknown, mut malformed, mut out_of_order) = (0, 0, 0);
     for anomaly in &state.anomalies {
         match anomaly.kind.class() {
@@ -152,7 +90,7 @@ fn counts_in(id: &str, end: Ordinal, state: &ThreadState) -> ThreadCounts {
         }
     }
     ThreadCounts {
-        id: id.to_owned(),
+        id: (*id).to_owned(),
         records: end.0.saturating_sub(state.uncounted),
         unknown,
         malformed,

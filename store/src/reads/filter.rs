@@ -58,9 +58,8 @@ impl SourceKind {
             .map(|(_, kind)| kind)
     }
 
-    /// Whether a thread of the recorded source (a bare name, or JSON text) is of this kind.
-    pub(super) fn covers(self, source: Option<&str>) -> bool {
-        let kind = SourceKind::of(source);
+    /// Whether a thread of that kind is one of this one, too.
+    pub(super) fn covers(self, kind: SourceKind) -> bool {
         self == kind || (self == SourceKind::SubAgent && kind.is_of_subagent())
     }
 
@@ -86,6 +85,18 @@ impl SourceKind {
             "mcp" | "appServer" => SourceKind::AppServer,
             _ => SourceKind::Unknown,
         }
+    }
+
+    /// Its number among all kinds.
+    pub(super) fn number(self) -> u8 {
+        let at = SourceKind::ALL.iter().position(|(_, kind)| *kind == self);
+        u8::try_from(at.expect("the table has all kinds")).expect("there are few kinds")
+    }
+
+    /// The kind of a number.
+    pub(super) fn numbered(number: u8) -> SourceKind {
+        let kind = SourceKind::ALL.get(usize::from(number));
+        kind.map_or(SourceKind::Unknown, |(_, kind)| *kind)
     }
 
     /// Whether another thread began it.
@@ -192,8 +203,9 @@ mod tests {
         ] {
             assert_eq!(SourceKind::of(source), kind, "{source:?}");
             assert_eq!(SourceKind::parse(&kind.to_string()), Some(kind));
-            assert!(kind.covers(source));
-            assert_eq!(SourceKind::SubAgent.covers(source), kind.is_of_subagent());
+            assert!(kind.covers(kind));
+            assert_eq!(SourceKind::SubAgent.covers(kind), kind.is_of_subagent());
+            assert_eq!(SourceKind::numbered(kind.number()), kind);
         }
         assert_eq!(
             SourceKind::parse("SUBAGENTreview"),

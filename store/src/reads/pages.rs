@@ -1,38 +1,26 @@
-//! Owns the pages of turns and items: one range of rows, the ordinals they name, one read of the
-//! log, rendered.
+//! Owns the pages of turns and items: one range of rows, and a body for each.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use turnleaf_engine::Damage;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{Damage, ReadError, Reader, Record};
 use turnleaf_projector::index::{self, Anchor, InvalidToken, Order, Page, PageRequest, PageToken};
 use turnleaf_projector::payload::short_id;
-use turnleaf_projector::render;
-use turnleaf_projector::rows::{ItemRow, ItemTimes, TurnNo, TurnRow, TurnStatus};
+use turnleaf_projector::rows::{ItemRow, TurnNo, TurnRow, TurnStatus};
 
 use self::calls::Calls;
 use self::fill::fill;
+use super::bodies::Of;
+use super::served::{Body, ItemsView, ServedItem, ServedTurn};
 use crate::error::Error;
 use crate::index::catch_up::CaughtUp;
-use crate::lines::whole_line;
 use crate::open::Store;
 
 /// Most rows of a page.
 pub(crate) const PAGE_ROWS_MAX: usize = 1000;
-
-/// How much of a turn's items a page shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ItemsView {
-    /// None.
-    NotLoaded,
-    /// The first user message and the final agent message.
-    Summary,
-    /// All, up to 8 MiB of JSON. The items of a turn that has more end there, and its
-    /// `itemsNextCursor` goes on: it is a cursor of [`Store::items`] of that turn, oldest first.
-    Full,
-}
 
 /// Asks for a page of turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,22 +37,15 @@ pub struct TurnsRequest {
     pub items: ItemsView,
 }
 
-/// What is known of a turn beside what upstream's protocol tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TurnHead {
-    /// When it began, Unix milliseconds: as its records say, or else the time of the first one.
-    pub began_at_ms: Option<i64>,
-}
-
-/// A page of turns, as upstream's protocol serves them.
-#[derive(Debug, Clone, PartialEq)]
+/// A page of turns. Serialized it is `{"turns","nextCursor","backwardsCursor"}`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TurnsPage {
     /// The turns.
-    pub turns: Vec<Value>,
-    /// One for each of the turns, in their order.
-    pub heads: Vec<TurnHead>,
+    pub turns: Vec<ServedTurn>,
     /// Damage that this page met: of the records that it shows, and of those that it was the first
     /// to take into the index. What is damaged is left out.
+    #[serde(skip)]
     pub damage: Vec<Damage>,
     /// Goes on behind the page; `None` when there is nothing behind it.
     pub next_cursor: Option<String>,
@@ -91,17 +72,47 @@ pub struct ItemsRequest {
     pub order: Order,
 }
 
-/// A page of items.
-#[derive(Debug, Clone, PartialEq)]
+/// A page of items. Serialized it is `{"items","nextCursor","backwardsCursor"}`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ItemsPage {
-    /// `{"turnId","itemId","createdAtMs","startedAtMs","completedAtMs","ordinal","item"}` each.
-    pub items: Vec<Value>,
+    /// The items.
+    pub items: Vec<ServedItem>,
     /// As in [`TurnsPage`].
+    #[serde(skip)]
     pub damage: Vec<Damage>,
     /// As in [`TurnsPage`].
     pub next_cursor: Option<String>,
     /// As in [`TurnsPage`].
     pub backwards_cursor: Option<String>,
+}
+
+impl TurnsPage {
+    /// The turns as trees of JSON, for those who look into bodies.
+    ///
+    /// # Panics
+    /// Never: what is served is JSON.
+    #[must_use]
+    pub fn values(&self) -> Vec<Value> {
+        values(&self.turns)
+    }
+}
+
+impl ItemsPage {
+    /// The items as trees of JSON, for those who look into bodies.
+    ///
+    /// # Panics
+    /// Never: what is served is JSON.
+    #[must_use]
+    pub fn values(&self) -> Vec<Value> {
+        values(&self.items)
+    }
+}
+
+fn values(served: &[impl Serialize]) -> Vec<Value> {
+    let values = served.iter().map(serde_json::to_value);
+    let values: Result<Vec<Value>, _> = values.collect();
+    values.expect("what is served is JSON")
 }
 
 impl Store {
@@ -130,7 +141,7 @@ impl Store {
     /// loop {
     ///     let page = store.turns(&request)?;
     ///     for turn in &page.turns {
-    ///         println!("{} {}", turn["id"], turn["status"]);
+    ///         println!("{} {}", turn.id, turn.status);
     ///     }
     ///     match page.next_cursor {
     ///         None => break,
@@ -161,16 +172,15 @@ impl Store {
                 },
             )?;
             let running = self.running(rows, number)?.map(|(at, _)| at);
+            let of = Of::thread(now);
             let turns = fill(&mut page, |part| {
                 let mut wanted = Vec::new();
                 for (at, (_, turn)) in part.iter().enumerate() {
                     let items = items_of_turn(rows, number, turn, request.items)?;
                     wanted.extend(items.into_iter().map(|(first, row)| (first, (at, row))));
                 }
-                let shown = self.items_of_turns(reader, wanted, request.items, &mut damage)?;
-                let errors = self
-                    .render(reader, std::iter::empty(), part, &mut damage)?
-                    .errors;
+                let shown = self.items_of_turns(of, wanted, request.items, &mut damage)?;
+                let errors = self.errors(reader, part, &mut damage)?;
                 // The first turn of a part is shown in any case, one that does not fit alone.
                 let whole = shown.cut.map_or(part.len(), |(turn, _)| turn.max(1));
                 let mut turns = Vec::with_capacity(whole);
@@ -180,14 +190,14 @@ impl Store {
                     while let Some((_, item)) = items.next_if(|(turn, _)| *turn == index) {
                         here.push(item);
                     }
-                    let status = status(turn, running == Some(*at));
-                    let mut value = turn_value(turn, status, &errors, here, request.items);
                     let cut = shown.cut.filter(|(turn, _)| *turn == index);
-                    if let Some((_, anchor)) = cut {
-                        let next = PageToken::items(number, anchor).to_text(self.source.store());
-                        value["itemsNextCursor"] = json!(next);
-                    }
-                    turns.push(Some(value));
+                    let next = cut.map(|(_, anchor)| PageToken::items(number, anchor));
+                    turns.push(Some(ServedTurn {
+                        items_view: request.items,
+                        items: here,
+                        items_next_cursor: next.map(|next| next.to_text(self.source.store())),
+                        ..served_turn(turn, running == Some(*at), &errors)
+                    }));
                 }
                 Ok(turns)
             })?;
@@ -195,7 +205,6 @@ impl Store {
             Ok(TurnsPage {
                 turns,
                 damage,
-                heads: page.rows.iter().map(|(_, turn)| head(turn)).collect(),
                 next_cursor: page.next().map(text),
                 backwards_cursor: page.backwards().map(text),
             })
@@ -216,7 +225,7 @@ impl Store {
     ///     order: turnleaf::Order::Ascending,
     /// })?;
     /// for row in &page.items {
-    ///     println!("record {}: {}", row["ordinal"], row["item"]["type"]);
+    ///     println!("record {}: {}", row.ordinal, row.item.get());
     /// }
     /// # Ok(())
     /// # }
@@ -249,8 +258,9 @@ impl Store {
                 }
                 false => Calls::default(),
             };
+            let mut turns = TurnIds::default();
             let items = fill(&mut page, |part| {
-                self.items_of_list(now, part, &calls, &mut damage)
+                self.items_of_list(now, part, &calls, (&mut turns, &mut damage))
             })?;
             let text = |anchor| PageToken::items(number, anchor).to_text(self.source.store());
             let next_cursor = page.next().map(text);
@@ -284,7 +294,7 @@ impl Store {
     /// What is shown of the items of some turns, as [`fill`] has room where all of them are.
     fn items_of_turns(
         &self,
-        reader: &Reader,
+        of: Of<'_>,
         rows: Vec<(Ordinal, (usize, ItemRow))>,
         view: ItemsView,
         met: &mut Vec<Damage>,
@@ -293,23 +303,20 @@ impl Store {
         let mut owners_shown = Vec::with_capacity(rows.len());
         let mut render = |part: &[(Ordinal, (usize, ItemRow))]| {
             let items = part.iter().map(|(first, (_, row))| (*first, row));
-            let mut rendered = self.render(reader, items, &[], met)?;
-            let mut take = |(first, (turn, _)): &(Ordinal, (usize, ItemRow))| {
-                let item = rendered.items.remove(first)?;
-                owners_shown.push(*turn);
-                Some(item)
-            };
-            Ok(part.iter().map(&mut take).collect::<Vec<_>>())
+            let bodies = self.bodies(of, items, met)?;
+            let shown = part.iter().zip(&bodies).filter(|(_, body)| body.is_some());
+            owners_shown.extend(shown.map(|((_, (turn, _)), _)| *turn));
+            Ok(bodies)
         };
         let mut page = Page { rows, more: false };
-        let values: Vec<Value> = if view == ItemsView::Full {
+        let bodies: Vec<Body> = if view == ItemsView::Full {
             fill(&mut page, &mut render)?
         } else {
             render(&page.rows)?.into_iter().flatten().collect()
         };
         let next = owners.get(page.rows.len()).copied().zip(page.next());
         Ok(ShownItems {
-            items: owners_shown.into_iter().zip(values).collect(),
+            items: owners_shown.into_iter().zip(bodies).collect(),
             cut: next,
         })
     }
@@ -320,28 +327,22 @@ impl Store {
         now: &CaughtUp,
         part: &[ItemAt],
         calls: &Calls,
-        met: &mut Vec<Damage>,
-    ) -> Result<Vec<Option<Value>>, Error> {
-        let (called, items): (Vec<_>, Vec<_>) = part.iter().partition(|(at, _)| calls.has(*at));
-        let plain = items.iter().map(|(first, row)| (*first, row));
-        let mut rendered = self.render(&now.reader, plain, &[], met)?;
-        self.render_calls(&now.reader, calls, &called, &mut rendered, met)?;
-        let mut shown = Vec::with_capacity(part.len());
+        (turns, met): (&mut TurnIds, &mut Vec<Damage>),
+    ) -> Result<Vec<Option<ServedItem>>, Error> {
+        let plain = part.iter().filter(|(at, _)| !calls.has(*at));
+        let plain = plain.map(|(first, row)| (*first, row));
+        let mut plain = self.bodies(Of::thread(now), plain, met)?.into_iter();
+        let mut called = self.bodies_of_calls(&now.reader, calls, part, met)?;
+        let mut served = Vec::with_capacity(part.len());
         for (first, row) in part {
-            let turn = now.rows.turn_id(now.number, row.turn)?;
-            shown.push(rendered.items.get(first).map(|item| {
-                json!({
-                    "turnId": turn,
-                    "itemId": row.id,
-                    "createdAtMs": row.created_at_ms,
-                    "startedAtMs": row.times.started_at_ms,
-                    "completedAtMs": row.times.completed_at_ms,
-                    "ordinal": first.0,
-                    "item": item,
-                })
-            }));
+            let body = match calls.has(*first) {
+                true => called.remove(first),
+                false => plain.next().flatten(),
+            };
+            let turn_id = turns.of(&now.rows, now.number, row.turn)?;
+            served.push(body.map(|item| served_item(*first, row, turn_id, item)));
         }
-        Ok(shown)
+        Ok(served)
     }
 
     /// Where a cursor goes on, if there is one; `of_list` refuses those of other lists.
@@ -357,83 +358,6 @@ impl Store {
         };
         cursor.map(anchor).transpose()
     }
-
-    /// Reads the records of all items and turn errors at once and renders them.
-    fn render<'r>(
-        &self,
-        reader: &Reader,
-        items: impl Iterator<Item = (Ordinal, &'r ItemRow)> + Clone,
-        turns: &[(Ordinal, TurnRow)],
-        met: &mut Vec<Damage>,
-    ) -> Result<Rendered, Error> {
-        let sources = items
-            .clone()
-            .flat_map(|(_, row)| row.sources.iter().copied());
-        let errors = turns.iter().filter_map(|(_, turn)| turn.error_at);
-        let wanted: Vec<Ordinal> = sources.chain(errors).collect();
-        let lines = self.lines(reader, &wanted, met)?;
-        let mut rendered = Rendered::default();
-        for (first, row) in items {
-            let bytes: Option<Vec<&[u8]>> = row
-                .sources
-                .iter()
-                .map(|at| lines.get(at).map(Vec::as_slice))
-                .collect();
-            if let Some(mut value) = bytes.and_then(|bytes| render::render(&row.id, &bytes)) {
-                add_times(&mut value, row.times);
-                rendered.items.insert(first, value);
-            }
-        }
-        for at in turns.iter().filter_map(|(_, turn)| turn.error_at) {
-            if let Some(error) = lines.get(&at).and_then(|line| render::turn_error(line)) {
-                rendered.errors.insert(at, error);
-            }
-        }
-        Ok(rendered)
-    }
-
-    /// The lines at these ordinals; what is damaged is left out and told.
-    fn lines(
-        &self,
-        reader: &Reader,
-        wanted: &[Ordinal],
-        met: &mut Vec<Damage>,
-    ) -> Result<HashMap<Ordinal, Vec<u8>>, Error> {
-        let mut found = HashMap::with_capacity(wanted.len());
-        let mut take = |read: Result<Vec<Record<'static>>, ReadError>| {
-            let lines = read?.into_iter().map(|record| {
-                let at = record.ordinal;
-                Ok((at, whole_line(reader, record)?))
-            });
-            lines
-                .collect::<Result<Vec<_>, ReadError>>()
-                .map(|lines| found.extend(lines))
-        };
-        match take(reader.get(wanted)) {
-            Ok(()) => {}
-            Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-            // One damaged record must not cost the page: read them one by one.
-            Err(ReadError::Damaged(_)) => {
-                for at in wanted {
-                    match take(reader.get(&[*at])) {
-                        Ok(()) => {}
-                        Err(ReadError::Damaged(damage)) => self.meet_damage(&damage, met),
-                        Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-                    }
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Items say when they began and ended since records do; before, the list of items alone says when
-/// they ended.
-fn add_times(item: &mut Value, times: ItemTimes) {
-    if times.started_at_ms.is_some() {
-        item["startedAtMs"] = json!(times.started_at_ms);
-        item["completedAtMs"] = json!(times.completed_at_ms);
-    }
 }
 
 /// An item with its key.
@@ -442,15 +366,27 @@ type ItemAt = (Ordinal, ItemRow);
 /// What is shown of the items of some turns.
 struct ShownItems {
     /// The turn of each, by its place among them, ascending.
-    items: Vec<(usize, Value)>,
+    items: Vec<(usize, Body)>,
     /// The turn of the first one that is not shown because of the bytes, and where its items go on.
     cut: Option<(usize, Anchor)>,
 }
 
-#[derive(Debug, Default)]
-struct Rendered {
-    items: HashMap<Ordinal, Value>,
-    errors: HashMap<Ordinal, Value>,
+/// Names of turns; items of one turn mostly follow each other.
+#[derive(Default)]
+struct TurnIds(Option<(TurnNo, Option<String>)>);
+
+impl TurnIds {
+    fn of(
+        &mut self,
+        rows: &index::Reader,
+        thread: ThreadNumber,
+        turn: TurnNo,
+    ) -> Result<Option<String>, Error> {
+        if self.0.as_ref().is_none_or(|(known, _)| *known != turn) {
+            self.0 = Some((turn, rows.turn_id(thread, turn)?));
+        }
+        Ok(self.0.as_ref().and_then(|(_, id)| id.clone()))
+    }
 }
 
 /// A limit within bounds.
@@ -512,13 +448,6 @@ fn items_of_turn(
     }
 }
 
-fn head(turn: &TurnRow) -> TurnHead {
-    let said_ms = turn.started_at.map(|at| at.saturating_mul(1000));
-    TurnHead {
-        began_at_ms: said_ms.or(turn.began_at_ms),
-    }
-}
-
 /// What a turn is now: its row knows only what its records said.
 fn status(turn: &TurnRow, is_running: bool) -> &'static str {
     match turn.status {
@@ -530,32 +459,34 @@ fn status(turn: &TurnRow, is_running: bool) -> &'static str {
     }
 }
 
-fn turn_value(
-    turn: &TurnRow,
-    status: &str,
-    errors: &HashMap<Ordinal, Value>,
-    items: Vec<Value>,
-    view: ItemsView,
-) -> Value {
-    let view = match view {
-        ItemsView::NotLoaded => "notLoaded",
-        ItemsView::Summary => "summary",
-        ItemsView::Full => "full",
-    };
-    let mut value = json!({
-        "id": turn.id,
-        "items": items,
-        "itemsView": view,
-        "status": status,
-        "error": turn.error_at.and_then(|at| errors.get(&at)),
-        "startedAt": turn.started_at,
-        "completedAt": turn.completed_at,
-        "durationMs": turn.duration_ms,
-    });
-    if let Some(root) = &turn.root {
-        value["rootTurnId"] = json!(root);
+/// A turn without its items.
+fn served_turn(turn: &TurnRow, is_running: bool, errors: &HashMap<Ordinal, Body>) -> ServedTurn {
+    let said_ms = turn.started_at.map(|at| at.saturating_mul(1000));
+    ServedTurn {
+        id: turn.id.clone(),
+        root_turn_id: turn.root.clone(),
+        status: status(turn, is_running),
+        error: turn.error_at.and_then(|at| errors.get(&at)).cloned(),
+        began_at_ms: said_ms.or(turn.began_at_ms),
+        started_at: turn.started_at,
+        completed_at: turn.completed_at,
+        duration_ms: turn.duration_ms,
+        items_view: ItemsView::NotLoaded,
+        items: Vec::new(),
+        items_next_cursor: None,
     }
-    value
+}
+
+fn served_item(ordinal: Ordinal, row: &ItemRow, turn_id: Option<String>, item: Body) -> ServedItem {
+    ServedItem {
+        ordinal,
+        turn_id,
+        item_id: row.id.clone(),
+        created_at_ms: row.created_at_ms,
+        started_at_ms: row.times.started_at_ms,
+        completed_at_ms: row.times.completed_at_ms,
+        item,
+    }
 }
 
 mod calls;

@@ -1,16 +1,17 @@
 //! Owns the list of threads: filters, order, pages.
 
-use std::collections::{BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 use turnleaf_engine::format::{StoreId, ThreadNumber};
 use turnleaf_projector::fold::ThreadState;
-use turnleaf_projector::index::{Order, PageToken, Spot};
+use turnleaf_projector::index::{Along, Entry, Order, PageToken, Reader as Rows, Spot};
 use turnleaf_projector::payload::{short_id, short_text};
 
 use super::filter::{SourceKind, same_directory};
+use super::lists::{list_of_all, list_of_directory, parent_mark};
 use super::pages::page_limit;
-use super::show::created_ms;
 use crate::error::Error;
 use crate::index::catch_up::thread_state;
 use crate::open::Store;
@@ -69,10 +70,10 @@ pub struct ThreadsPage {
     pub backwards_cursor: Option<String>,
 }
 
+/// A thread of a page.
 struct Listed {
     id: String,
-    number: ThreadNumber,
-    key: i64,
+    entry: Entry,
     state: ThreadState,
 }
 
@@ -80,8 +81,11 @@ impl Store {
     /// A page of the threads of the store, by the time that `sort` names; threads of the same time
     /// come in the order of their numbers.
     ///
-    /// Cost: grows with the number of threads in the store (one small row each), not with their
-    /// history; those that got records since the last read are caught up first.
+    /// Cost: grows with the page and what the filters pass by, not with the number of threads or
+    /// their history. Archived or not and directories are found by the index; for the other
+    /// filters rows are passed by, a small one each, and for a search also their texts. Threads
+    /// that changed since the last list are caught up first; the first list of an open store looks
+    /// at each thread.
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
@@ -112,38 +116,32 @@ impl Store {
     /// [`crate::ErrorKind::Invalid`] for a cursor or limit that cannot be; failures of the system.
     pub fn threads(&self, request: &ThreadsRequest) -> Result<ThreadsPage, Error> {
         let limit = page_limit(request.limit)?.get();
-        let mut listed = self.listed(request)?;
-        listed.sort_by_key(|thread| (thread.key, thread.number));
-        if request.order == Order::Descending {
-            listed.reverse();
-        }
-        let list = match request.sort {
+        let sort = match request.sort {
             SortKey::Created => 0,
             SortKey::Updated => 1,
             SortKey::Recency => 2,
         };
         let onwards = bound_to(self.source.store(), request, request.order);
         let back = bound_to(self.source.store(), request, other(request.order));
-        if let Some(text) = &request.cursor {
-            let token = PageToken::parse(text, onwards).map_err(Error::of_cursor(text))?;
-            let (key, number, include) = token.in_threads(list).map_err(Error::of_cursor(text))?;
-            let at = (key, number);
-            listed.retain(|thread| {
-                let here = (thread.key, thread.number);
-                (include && here == at)
-                    || match request.order {
-                        Order::Ascending => here > at,
-                        Order::Descending => here < at,
-                    }
-            });
-        }
+        let from = match &request.cursor {
+            None => None,
+            Some(text) => {
+                let token = PageToken::parse(text, onwards).map_err(Error::of_cursor(text))?;
+                Some(token.in_threads(sort).map_err(Error::of_cursor(text))?)
+            }
+        };
+        // One more than are shown says whether there are more.
+        let mut listed = self.index.with(|index| {
+            self.refresh_lists(index)?;
+            self.listed(&index.reader()?, request, (sort, from), limit + 1)
+        })?;
         let more = listed.len() > limit;
         listed.truncate(limit);
         let token = |thread: &Listed, include, store| {
             let spot = Spot::Threads {
-                list,
-                key: thread.key,
-                thread: thread.number,
+                list: sort,
+                key: thread.entry.key,
+                thread: thread.entry.thread,
             };
             PageToken { spot, include }.to_text(store)
         };
@@ -161,112 +159,166 @@ impl Store {
     }
 
     /// The working directories of all threads, each once, as they were recorded, in the order of
-    /// their bytes. Costs as [`Store::threads`].
+    /// their bytes. Costs a row of the index for each, and what [`Store::threads`] catches up.
     ///
     /// # Errors
     /// Failures of the system.
     pub fn working_directories(&self) -> Result<Vec<String>, Error> {
-        let all = self.all_states()?.into_iter();
-        let cwds: BTreeSet<String> = all.filter_map(|(_, _, state)| state.meta.cwd).collect();
-        Ok(cwds.into_iter().collect())
+        self.index.with(|index| {
+            self.refresh_lists(index)?;
+            Ok(index.reader()?.directories()?)
+        })
     }
 
     /// The threads that a thread spawned, directly or not, the nearest first. Costs as
-    /// [`Store::threads`].
+    /// [`Store::working_directories`], for each thread.
     pub(crate) fn spawned_by(&self, id: &str) -> Result<Vec<String>, Error> {
-        Ok(descendants(id, &self.all_states()?))
+        self.index.with(|index| {
+            self.refresh_lists(index)?;
+            let family = self.family(&index.reader()?, id)?.into_iter();
+            Ok(family.map(|(_, id)| id).collect())
+        })
     }
 
-    /// All threads with their states, caught up with the log.
-    fn all_states(&self) -> Result<Vec<(crate::ThreadSummary, ThreadNumber, ThreadState)>, Error> {
-        let mut all = Vec::new();
-        self.drop_rows_of_deleted()?;
-        for summary in self.log_threads() {
-            let found = self.index.with(|index| {
-                let now = self.catch_up(index, &summary.id)?;
-                Ok((now.number, thread_state(&now.rows, now.number)?))
-            });
-            match found {
-                // It was deleted since.
-                Err(Error::NoThread(_)) => {}
-                found => {
-                    let (number, state) = found?;
-                    all.push((summary, number, state));
+    /// The first threads that pass the filters, in the order that is asked for, at most `most`.
+    fn listed(
+        &self,
+        rows: &Rows,
+        request: &ThreadsRequest,
+        (sort, from): (u8, Option<(i64, ThreadNumber, bool)>),
+        most: usize,
+    ) -> Result<Vec<Listed>, Error> {
+        let filter = self.filter(rows, request)?;
+        let along = Along {
+            lists: &filter.lists,
+            sort,
+            from,
+            order: request.order,
+        };
+        let mut listed = Vec::new();
+        rows.along(&along, &mut |entry| {
+            if filter.may_pass(&entry)
+                && let Some((id, rollout)) = self.shown_as(entry.thread)
+            {
+                let state = thread_state(rows, rollout)?;
+                if filter.passes(&state, || self.forked_from(&id, &state.meta)) {
+                    listed.push(Listed { id, entry, state });
                 }
             }
-        }
-        Ok(all)
+            Ok(listed.len() < most)
+        })?;
+        Ok(listed)
     }
 
-    /// All threads that pass the filters, in no order.
-    fn listed(&self, request: &ThreadsRequest) -> Result<Vec<Listed>, Error> {
-        let all = self.all_states()?;
-        let family = request
-            .ancestor
-            .as_ref()
-            .map(|root| descendants(root, &all));
+    /// Id and current rollout of a thread, unless it was deleted since.
+    fn shown_as(&self, thread: ThreadNumber) -> Option<(String, ThreadNumber)> {
+        self.source.with(|state| {
+            let fact = state.thread(thread)?;
+            Some((fact.id.to_string(), state.current(thread)))
+        })
+    }
+
+    fn filter<'r>(&self, rows: &Rows, request: &'r ThreadsRequest) -> Result<Filter<'r>, Error> {
         let cwds = request.cwds.iter();
-        let cwds: HashSet<String> = cwds.map(|cwd| same_directory(short_text(cwd))).collect();
-        let is_fork = |id: &str, state: &ThreadState, of: &String| {
-            self.forked_from(id, &state.meta).as_deref() == Some(&*short_id(of))
+        let cwds: BTreeSet<String> = cwds.map(|cwd| same_directory(short_text(cwd))).collect();
+        let lists: BTreeSet<u64> = if cwds.is_empty() {
+            [list_of_all(request.archived)].into()
+        } else {
+            let lists = cwds.iter();
+            lists
+                .map(|form| list_of_directory(request.archived, form))
+                .collect()
         };
-        let passes = |id: &str, archived: bool, state: &ThreadState| {
-            let meta = &state.meta;
-            let text = |needle: &String| {
-                let needle = needle.to_lowercase();
-                let texts = [&meta.name, &meta.title, &meta.preview];
-                texts
-                    .into_iter()
-                    .flatten()
-                    .any(|text| text.to_lowercase().contains(&needle))
-            };
-            archived == request.archived
-                && (cwds.is_empty()
-                    || meta
-                        .cwd
-                        .as_deref()
-                        .is_some_and(|cwd| cwds.contains(&same_directory(cwd))))
-                && (request.sources.is_empty()
-                    || request
-                        .sources
-                        .iter()
-                        .any(|kind| kind.covers(meta.source.as_deref())))
-                && !(request.no_subagents
-                    && SourceKind::of(meta.source.as_deref()).is_of_subagent())
-                && request
-                    .parent
-                    .as_ref()
-                    .is_none_or(|want| meta.parent.as_deref() == Some(&*short_id(want)))
-                && family
-                    .as_ref()
-                    .is_none_or(|family| family.iter().any(|member| member == id))
-                && request
-                    .forks_of
-                    .as_ref()
-                    .is_none_or(|of| is_fork(id, state, of))
-                && request.search.as_ref().is_none_or(text)
+        let family = match &request.ancestor {
+            None => None,
+            Some(root) => {
+                let family = self.family(rows, root)?.into_iter();
+                Some(family.map(|(thread, _)| thread).collect())
+            }
         };
-        let kept = all
-            .into_iter()
-            .filter(|(summary, _, state)| passes(&summary.id, summary.archived, state));
-        Ok(kept
-            .map(|(summary, number, state)| {
-                let from = summary.imported_from.as_deref();
-                let created = created_ms(&state.meta, &summary.id, from, summary.created_ms);
-                let updated = state.meta.updated_at_ms.unwrap_or(created);
-                let key = match request.sort {
-                    SortKey::Created => created,
-                    SortKey::Updated => updated,
-                    SortKey::Recency => state.meta.recency_at_ms.unwrap_or(updated),
-                };
-                Listed {
-                    id: summary.id,
-                    number,
-                    key,
-                    state,
+        Ok(Filter {
+            lists: lists.into_iter().collect(),
+            cwds,
+            sources: &request.sources,
+            no_subagents: request.no_subagents,
+            parent: request.parent.as_deref().map(short_id),
+            forks_of: request.forks_of.as_deref().map(short_id),
+            family,
+            search: request.search.as_ref().map(|text| text.to_lowercase()),
+        })
+    }
+
+    /// All threads below `root`, the nearest first, then by number; a loop of parents ends where it
+    /// closes.
+    fn family(&self, rows: &Rows, root: &str) -> Result<Vec<(ThreadNumber, String)>, Error> {
+        let mut children: HashMap<u64, Vec<ThreadNumber>> = HashMap::new();
+        for (thread, listing) in rows.listings()? {
+            children.entry(listing.parent).or_default().push(thread);
+        }
+        let mut family: Vec<(ThreadNumber, String)> = Vec::new();
+        let (mut parent, mut at) = (root.to_owned(), 0);
+        loop {
+            let of = short_id(&parent);
+            let marked = children.remove(&parent_mark(&of));
+            for thread in marked.unwrap_or_default() {
+                let shown = self.shown_as(thread).filter(|(id, _)| id != root);
+                // A mark is a hash: the thread itself says who its parent is.
+                if let Some((id, rollout)) = shown
+                    && thread_state(rows, rollout)?.meta.parent.as_deref() == Some(&*of)
+                {
+                    family.push((thread, id));
                 }
-            })
-            .collect())
+            }
+            let Some((_, next)) = family.get(at) else {
+                return Ok(family);
+            };
+            (parent, at) = (next.clone(), at + 1);
+        }
+    }
+}
+
+/// What a page is filtered by.
+struct Filter<'r> {
+    /// The lists in which what passes stands.
+    lists: Vec<u64>,
+    /// Directories in their one form; none lets all pass.
+    cwds: BTreeSet<String>,
+    sources: &'r [SourceKind],
+    no_subagents: bool,
+    parent: Option<Cow<'r, str>>,
+    forks_of: Option<Cow<'r, str>>,
+    family: Option<HashSet<ThreadNumber>>,
+    /// In lower case.
+    search: Option<String>,
+}
+
+impl Filter<'_> {
+    /// Whether a thread may pass, as far as its row in a list says.
+    fn may_pass(&self, entry: &Entry) -> bool {
+        let kind = SourceKind::numbered(entry.kind);
+        let parent = self.parent.as_deref();
+        (self.sources.is_empty() || self.sources.iter().any(|wanted| wanted.covers(kind)))
+            && !(self.no_subagents && kind.is_of_subagent())
+            && parent.is_none_or(|parent| entry.parent == parent_mark(parent))
+            && self
+                .family
+                .as_ref()
+                .is_none_or(|family| family.contains(&entry.thread))
+    }
+
+    /// Whether a thread that may pass does.
+    fn passes(&self, state: &ThreadState, forked_from: impl Fn() -> Option<String>) -> bool {
+        let meta = &state.meta;
+        let is_of = |cwd: &str| self.cwds.contains(&same_directory(cwd));
+        let has = |needle: &String| {
+            let texts = [&meta.name, &meta.title, &meta.preview].into_iter();
+            let mut texts = texts.flatten();
+            texts.any(|text| text.to_lowercase().contains(needle))
+        };
+        (self.cwds.is_empty() || meta.cwd.as_deref().is_some_and(is_of))
+            && (self.parent.is_none() || self.parent.as_deref() == meta.parent.as_deref())
+            && (self.forks_of.is_none() || self.forks_of.as_deref() == forked_from().as_deref())
+            && self.search.as_ref().is_none_or(has)
     }
 }
 
@@ -319,25 +371,5 @@ pub fn bound_to(store: StoreId, request: &ThreadsRequest, order: Order) -> Store
     bound
 }
 
-/// Ids of all threads below `root`; a loop of parents ends where it closes.
-fn descendants(
-    root: &str,
-    all: &[(crate::ThreadSummary, ThreadNumber, ThreadState)],
-) -> Vec<String> {
-    let mut family = vec![root.to_owned()];
-    let mut at = 0;
-    while at < family.len() {
-        let parent = family[at].clone();
-        let children = all
-            .iter()
-            .filter(|(_, _, state)| state.meta.parent.as_ref() == Some(&parent));
-        for (summary, _, _) in children {
-            if !family.contains(&summary.id) {
-                family.push(summary.id.clone());
-            }
-        }
-        at += 1;
-    }
-    family.remove(0);
-    family
-}
+#[cfg(test)]
+mod tests;

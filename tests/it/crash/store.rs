@@ -63,7 +63,7 @@ pub(super) fn answers(store: &Store, thread: &str) -> Result<String, Error> {
                 order,
                 items: ItemsView::Full,
             })?;
-            for turn in &page.turns {
+            for turn in &page.values() {
                 let _ = writeln!(text, "{turn}");
             }
             cursor = page.next_cursor;
@@ -82,7 +82,7 @@ pub(super) fn answers(store: &Store, thread: &str) -> Result<String, Error> {
             limit: 50,
             order: Order::Descending,
         })?;
-        for item in &page.items {
+        for item in &page.values() {
             let _ = writeln!(text, "{item}");
         }
         cursor = page.next_cursor;

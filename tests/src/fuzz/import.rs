@@ -220,18 +220,10 @@ fn check_pages(store: &Store, thread: &str, expect: &[Line]) {
         .map(|(_, turn)| turn.id.as_str())
         .take(1000)
         .collect();
-    let found: Vec<&str> = turns
-        .turns
-        .iter()
-        .filter_map(|turn| turn["id"].as_str())
-        .collect();
+    let found: Vec<&str> = turns.turns.iter().map(|turn| turn.id.as_str()).collect();
     assert!(found == expect, "other turns than the lines fold to");
     let expect: Vec<u64> = rows.items().map(|(at, _)| at.0).take(1000).collect();
-    let found: Vec<u64> = items
-        .items
-        .iter()
-        .filter_map(|item| item["ordinal"].as_u64())
-        .collect();
+    let found: Vec<u64> = items.items.iter().map(|item| item.ordinal.0).collect();
     assert!(
         found.iter().all(|at| expect.contains(at)),
         "an item of no line"

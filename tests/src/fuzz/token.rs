@@ -228,7 +228,7 @@ fn ask(
                 order,
                 items: ItemsView::NotLoaded,
             })
-            .map(|page| (page.turns, page.backwards_cursor)),
+            .map(|page| (page.values(), page.backwards_cursor)),
         List::Items(at) => store
             .items(&ItemsRequest {
                 thread: shop.ids[at].clone(),
@@ -238,7 +238,7 @@ fn ask(
                 limit,
                 order,
             })
-            .map(|page| (page.items, page.backwards_cursor)),
+            .map(|page| (page.values(), page.backwards_cursor)),
         List::Threads => store
             .threads(&ThreadsRequest {
                 cursor,

@@ -56,7 +56,7 @@ fn a_line_that_was_cut_at_the_end_of_a_segment_is_shown_whole() {
                 limit: 100,
                 order: Order::Ascending,
             };
-            let items = store.items(&request).unwrap().items;
+            let items = store.items(&request).unwrap().values();
             assert!(items[12].to_string().contains("cut here"), "cut at {cut}");
         }
     }
@@ -94,7 +94,7 @@ fn told(store: &Store, thread: &str) -> Told {
         limit: 100,
         order: Order::Ascending,
     });
-    let mut items = items.unwrap().items;
+    let mut items = items.unwrap().values();
     for item in &mut items {
         // Records have a place each, those of one line too.
         item["ordinal"].take();
@@ -105,7 +105,7 @@ fn told(store: &Store, thread: &str) -> Told {
         counts,
         shown: shown.records,
         anomalies: anomalies.map(|found| (found.reason, found.count)).collect(),
-        turns: plain(format!("{:?}", turns.unwrap().turns)),
+        turns: plain(format!("{:?}", turns.unwrap().values())),
         items: plain(format!("{items:?}")),
         export: plain(String::from_utf8(export).unwrap()),
     }

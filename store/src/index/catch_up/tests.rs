@@ -301,7 +301,7 @@ fn records_at_the_end_of_a_full_batch_are_applied() {
             limit: 3,
             order: Order::Descending,
         };
-        let page = store.items(&request).unwrap().items;
+        let page = store.items(&request).unwrap().values();
         let ids: Vec<_> = page.iter().map(|item| item["itemId"].to_string()).collect();
         let expect = [RECORDS, RECORDS - 1, RECORDS - 2];
         assert_eq!(ids, expect.map(|number| format!("\"item-{number}\"")));

@@ -67,7 +67,7 @@ fn readers_of_one_thread_see_all_that_was_appended_before() {
             for _ in 0..READERS {
                 scope.spawn(|| {
                     let page = newest(&store, "a");
-                    assert_eq!(page.turns[0]["items"][0]["content"][0]["text"], *text);
+                    assert_eq!(page.values()[0]["items"][0]["content"][0]["text"], *text);
                 });
             }
         });

@@ -1,6 +1,6 @@
 //! Owns the commands that only response items of a legacy thread hold, among the items of a page.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
@@ -10,9 +10,11 @@ use turnleaf_projector::index::{self, Anchor, Order, Page, PageRequest};
 use turnleaf_projector::render::{self, CallPlace};
 use turnleaf_projector::rows::{ItemRow, TurnNo};
 
-use super::{ItemAt, Rendered, add_times};
+use super::ItemAt;
 use crate::error::Error;
 use crate::open::Store;
+use crate::reads::bodies::add_times;
+use crate::reads::served::Body;
 
 /// Which rows of a page are calls.
 #[derive(Debug, Default)]
@@ -140,23 +142,24 @@ fn cut_off(
 }
 
 impl Store {
-    /// Reads the records of calls at once and renders them beside what is rendered.
-    pub(super) fn render_calls(
+    /// The bodies of the calls among some rows, whose records are read at once. They are not kept:
+    /// what is shown of a call depends on what goes on beside it.
+    pub(super) fn bodies_of_calls(
         &self,
         reader: &Reader,
         calls: &Calls,
-        called: &[&ItemAt],
-        rendered: &mut Rendered,
+        rows: &[ItemAt],
         met: &mut Vec<Damage>,
-    ) -> Result<(), Error> {
-        if called.is_empty() {
-            return Ok(());
+    ) -> Result<HashMap<Ordinal, Body>, Error> {
+        let mut bodies = HashMap::new();
+        let called = || rows.iter().filter(|(at, _)| calls.has(*at));
+        let sources = called().flat_map(|(_, row)| row.sources.iter().copied());
+        let sources: Vec<Ordinal> = sources.collect();
+        if sources.is_empty() {
+            return Ok(bodies);
         }
-        let sources = called
-            .iter()
-            .flat_map(|(_, row)| row.sources.iter().copied());
-        let lines = self.lines(reader, &sources.collect::<Vec<_>>(), met)?;
-        for (first, row) in called {
+        let lines = self.lines(reader, &sources, met)?;
+        for (first, row) in called() {
             let line = |place: usize| {
                 let at = row.sources.get(place)?;
                 lines.get(at).map(Vec::as_slice)
@@ -178,10 +181,10 @@ impl Store {
                     continue;
                 }
                 add_times(&mut value, row.times);
-                rendered.items.insert(*first, value);
+                bodies.insert(*first, Body::of(&value));
             }
         }
-        Ok(())
+        Ok(bodies)
     }
 }
 

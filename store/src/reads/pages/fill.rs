@@ -1,10 +1,11 @@
 //! Owns where a page of rows ends because of its bytes: at 8 MiB of JSON.
 
-use serde_json::Value;
+use serde::Serialize;
 use turnleaf_engine::format::Ordinal;
 use turnleaf_projector::index::Page;
 
 use crate::error::Error;
+use crate::reads::served::json_bytes;
 
 /// Bytes of JSON after which a page ends; a single row may be larger.
 pub(super) const PAGE_BYTES_MAX: usize = 8 << 20;
@@ -16,10 +17,10 @@ const PART_ROWS_MAX: usize = 32;
 /// Makes what a page shows of its rows, in parts of which only one is held besides it, until
 /// [`PAGE_BYTES_MAX`] is reached; the rows behind that are left to the next page. `render` gives
 /// for each row what is shown of it, if anything; of some rows at the beginning, one at least.
-pub(super) fn fill<T>(
+pub(super) fn fill<T, S: Serialize>(
     page: &mut Page<T>,
-    mut render: impl FnMut(&[(Ordinal, T)]) -> Result<Vec<Option<Value>>, Error>,
-) -> Result<Vec<Value>, Error> {
+    mut render: impl FnMut(&[(Ordinal, T)]) -> Result<Vec<Option<S>>, Error>,
+) -> Result<Vec<S>, Error> {
     let mut shown = Vec::with_capacity(page.rows.len());
     let (mut taken, mut bytes, mut part) = (0, 0, PART_ROWS);
     while taken < page.rows.len() {
@@ -39,22 +40,4 @@ pub(super) fn fill<T>(
         part = fit.clamp(1, PART_ROWS_MAX);
     }
     Ok(shown)
-}
-
-/// Length of a value as JSON text.
-fn json_bytes(value: &Value) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // A value is JSON, and counting does not fail.
-    let _ = serde_json::to_writer(&mut count, value);
-    count.0
 }

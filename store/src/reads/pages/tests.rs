@@ -33,7 +33,7 @@ fn items(store: &Store, cursor: Option<String>, limit: usize, order: Order) -> P
         order,
     };
     let page = store.items(&request).unwrap();
-    (page.items, page.next_cursor)
+    (page.values(), page.next_cursor)
 }
 
 fn turns(store: &Store, cursor: Option<String>, limit: usize, order: Order) -> Page {
@@ -45,7 +45,7 @@ fn turns(store: &Store, cursor: Option<String>, limit: usize, order: Order) -> P
         items: ItemsView::Full,
     };
     let page = store.turns(&request).unwrap();
-    (page.turns, page.next_cursor)
+    (page.values(), page.next_cursor)
 }
 
 /// Follows the cursors of pages of so many rows; the rows of each page.
@@ -109,10 +109,10 @@ fn a_cursor_of_another_turn_is_refused() {
             order: Order::Ascending,
         })
     };
-    let all = page(None, None, 3).unwrap().items;
+    let all = page(None, None, 3).unwrap().values();
     let cursor = page(None, None, 1).unwrap().next_cursor;
     let of = |row: usize| page(Some(&all[row]["turnId"]), cursor.as_ref(), 3);
-    assert_eq!(of(0).unwrap().items, Vec::<Value>::new());
+    assert_eq!(of(0).unwrap().items, []);
     for row in [1, 2] {
         assert_eq!(of(row).unwrap_err().kind(), ErrorKind::Invalid);
     }
@@ -136,7 +136,7 @@ fn a_page_that_ended_at_its_bytes_is_found_again_backwards() {
     let second = store.items(&second).unwrap();
     let back = request(second.backwards_cursor, Order::Descending);
     let back = store.items(&back).unwrap();
-    assert!(back.items == [&second.items[0], &first.items[1]].map(Value::clone));
+    assert!(back.items == [&second.items[0], &first.items[1]].map(Clone::clone));
 }
 
 /// A line that begins a turn.
@@ -208,17 +208,17 @@ fn every_turn_has_a_beginning() {
         items: ItemsView::NotLoaded,
     };
     let page = store.turns(&request(Order::Ascending)).unwrap();
-    let began: Vec<_> = page.heads.iter().map(|head| head.began_at_ms).collect();
+    let began: Vec<_> = page.turns.iter().map(|turn| turn.began_at_ms).collect();
     assert_eq!(
         began,
         [1_767_225_601_250, 1_767_225_602_000, 1_767_225_601_000].map(Some)
     );
     // What the protocol tells is what the records say.
-    let started: Vec<_> = page.turns.iter().map(|turn| &turn["startedAt"]).collect();
-    assert_eq!(started, [&Value::Null, &Value::Null, &1_767_225_601.into()]);
+    let started: Vec<_> = page.turns.iter().map(|turn| turn.started_at).collect();
+    assert_eq!(started, [None, None, Some(1_767_225_601)]);
     let mut back = store.turns(&request(Order::Descending)).unwrap();
-    back.heads.reverse();
-    assert_eq!(back.heads, page.heads);
+    back.turns.reverse();
+    assert_eq!(back.turns, page.turns);
 }
 
 /// One turn has no more bytes than a page, too: its items go on behind a cursor of its own.
@@ -250,7 +250,7 @@ fn the_items_of_a_turn_end_at_the_bytes_of_a_page() {
             all: false,
         };
         let page = store.items(&request).unwrap();
-        all.extend(page.items.iter().map(|item| item["item"].clone()));
+        all.extend(page.items.iter().map(|item| item.item.to_value()));
         cursor = page.next_cursor;
     }
     let (one_by_one, _) = items(&store, None, 1000, Order::Ascending);

@@ -76,7 +76,7 @@ fn turns(store: &Store, id: &str) -> Vec<Value> {
         order: Order::Ascending,
         items: ItemsView::Full,
     };
-    store.turns(&request).unwrap().turns
+    store.turns(&request).unwrap().values()
 }
 
 /// What a store shows that has nothing but a file.

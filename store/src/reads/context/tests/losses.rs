@@ -101,7 +101,7 @@ fn parts_of_a_line_are_not_joined_over_what_was_given_up() {
         order: Order::Ascending,
         all: false,
     };
-    let items = store.items(&request).unwrap().items;
+    let items = store.items(&request).unwrap().values();
     let texts: Vec<String> = items.iter().map(|item| item["item"].to_string()).collect();
     assert!(texts.len() == 1 && texts[0].contains("four"), "{texts:?}");
     let mut out = Vec::new();

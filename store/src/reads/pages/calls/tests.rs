@@ -76,7 +76,7 @@ fn listed(store: &Store, turn: Option<&str>, all: bool, limit: usize, order: Ord
         });
         let page = page.unwrap();
         assert!(page.items.len() <= limit);
-        rows.extend(page.items);
+        rows.extend(page.values());
         match page.next_cursor {
             Some(next) => cursor = Some(next),
             None => return rows,
@@ -149,10 +149,10 @@ fn a_cursor_serves_the_list_with_calls_and_the_one_without() {
         page.unwrap()
     };
     let first = ask(true, None);
-    assert_eq!(ids(&first.items), ["item-1", "a"]);
+    assert_eq!(ids(&first.values()), ["item-1", "a"]);
     let next = ask(false, first.next_cursor.clone());
-    assert_eq!(ids(&next.items), ["item-2", "d"]);
-    assert_eq!(ids(&ask(true, first.next_cursor).items), ["b", "c"]);
+    assert_eq!(ids(&next.values()), ["item-2", "d"]);
+    assert_eq!(ids(&ask(true, first.next_cursor).values()), ["b", "c"]);
 }
 
 /// A command that nothing says the end of goes on as long as its turn does.

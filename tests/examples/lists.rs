@@ -1,0 +1,144 @@
+//! Prints what pages of lists cost when a store has many threads.
+//!
+//! `TMPDIR=/dev/shm cargo run --release -p turnleaf-tests --example lists -- THREADS`: so many are
+//! made, each with a turn, in a hundred directories; pages have 25 threads.
+
+use std::time::Instant;
+
+use turnleaf::{Order, SortKey, Store, ThreadsRequest};
+
+fn main() {
+    let arg = std::env::args().nth(1).and_then(|arg| arg.parse().ok());
+    let threads: usize = arg.unwrap_or(20_000);
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(dir.path()).expect("a new store");
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            let store = &store;
+            scope.spawn(move || (part..threads).step_by(8).for_each(|at| make(store, at)));
+        }
+    });
+    let begun = Instant::now();
+    store.threads(&request()).expect("a page");
+    println!(
+        "{threads} threads, the index made anew: {:.0} ms",
+        ms(begun)
+    );
+    report(&store);
+    drop(store);
+    let begun = Instant::now();
+    let store = Store::open(dir.path()).expect("the store");
+    println!("opened again: {:.0} ms", ms(begun));
+    let begun = Instant::now();
+    store.threads(&request()).expect("a page");
+    println!("the first page after that: {:.1} ms", ms(begun));
+}
+
+fn report(store: &Store) {
+    let parent = ThreadsRequest {
+        parent: Some(id(1)),
+        ..request()
+    };
+    let directory = ThreadsRequest {
+        cwds: vec!["/w/7".to_owned()],
+        ..request()
+    };
+    let search = ThreadsRequest {
+        search: Some("nowhere".to_owned()),
+        ..request()
+    };
+    let behind = store.threads(&request()).expect("a page").next_cursor;
+    let behind = ThreadsRequest {
+        cursor: behind,
+        ..request()
+    };
+    let created = ThreadsRequest {
+        sort: SortKey::Created,
+        order: Order::Ascending,
+        ..request()
+    };
+    for (what, request) in [
+        ("newest", request()),
+        ("behind a cursor", behind),
+        ("oldest", created),
+        ("of a directory", directory),
+        ("begun by a thread (none)", parent),
+        ("search (finds nothing)", search),
+    ] {
+        let mut times: Vec<f64> = (0..51)
+            .map(|_| {
+                let begun = Instant::now();
+                store.threads(&request).expect("a page");
+                ms(begun)
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        println!("  page, {what}: {:.0} us", 1e3 * times[25]);
+    }
+    for _ in 0..3 {
+        let begun = Instant::now();
+        make(store, 3);
+        let appended = ms(begun);
+        let begun = Instant::now();
+        store.threads(&request()).expect("a page");
+        let listed = 1e3 * ms(begun);
+        println!("  page behind an append ({appended:.1} ms): {listed:.0} us");
+    }
+}
+
+fn request() -> ThreadsRequest {
+    ThreadsRequest {
+        cursor: None,
+        limit: 25,
+        order: Order::Descending,
+        sort: SortKey::Updated,
+        archived: false,
+        cwds: Vec::new(),
+        sources: Vec::new(),
+        no_subagents: false,
+        parent: None,
+        ancestor: None,
+        forks_of: None,
+        search: None,
+    }
+}
+
+fn id(at: usize) -> String {
+    format!("019c0000-0000-7000-8000-{at:012x}")
+}
+
+fn make(store: &Store, at: usize) {
+    let id = id(at);
+    let _ = store.create_thread(&id);
+    let (minute, second) = (at / 60 % 60, at % 60);
+    let time = format!(
+        "2026-01-{:02}T00:{minute:02}:{second:02}.000Z",
+        at / 3600 % 28 + 1
+    );
+    let line = |kind: &str, payload: &str| {
+        format!(r#"{{"timestamp":"{time}","type":"{kind}","payload":{payload}}}"#)
+    };
+    let head = serde_json::json!({
+        "id": id, "timestamp": time, "cwd": format!("/w/{}", at % 100), "originator": "t",
+        "cli_version": "0", "source": "cli", "model_provider": null, "history_mode": "paginated",
+    });
+    let said = serde_json::json!({
+        "type": "item_completed", "thread_id": id, "turn_id": "t", "completed_at_ms": 1,
+        "item": {
+            "type": "UserMessage", "id": "i",
+            "content": [{"type": "text", "text": "please look at the tests"}],
+        },
+    });
+    let lines = [
+        line("session_meta", &head.to_string()),
+        line("event_msg", r#"{"type":"task_started","turn_id":"t"}"#),
+        line("event_msg", &said.to_string()),
+        line("event_msg", r#"{"type":"task_complete","turn_id":"t"}"#),
+    ];
+    let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+    store.append(&id, None, &lines).expect("appended");
+}
+
+fn ms(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1e3
+}
