@@ -2,6 +2,7 @@
 
 use turnleaf_engine::State;
 use turnleaf_engine::format::ThreadNumber;
+use turnleaf_projector::index::Index;
 
 use crate::error::Error;
 use crate::open::Store;
@@ -13,12 +14,7 @@ impl Store {
     pub(crate) fn drop_rows(&self, threads: &[ThreadNumber]) {
         let dropped = self.index.peek(|index| {
             for thread in threads {
-                // Whoever catches the thread up finds that it is deleted, or is done before.
-                self.index.alone_with(&[*thread], || {
-                    let mut batch = index.writer()?;
-                    batch.remove_thread(*thread);
-                    batch.commit(false)
-                })?;
+                self.remove_rows(index, *thread)?;
             }
             Ok(index.writer()?.commit(true)?)
         });
@@ -27,8 +23,8 @@ impl Store {
         }
     }
 
-    /// Removes what is left in the index of threads that are deleted.
-    pub(crate) fn drop_rows_of_deleted(&self) -> Result<(), Error> {
+    /// Removes what is left in an index of threads that are deleted.
+    pub(crate) fn drop_rows_of_deleted(&self, index: &Index) -> Result<(), Error> {
         let numbers = |state: &State| {
             let deleted = state.deleted();
             deleted
@@ -37,25 +33,26 @@ impl Store {
         };
         let mut deleted: Vec<ThreadNumber> = self.source.with(numbers);
         deleted.retain(|thread| !self.index.is_used(*thread));
-        if deleted.is_empty() {
-            return Ok(());
-        }
-        let left = self.index.with(|index| {
-            let reader = index.reader()?;
-            let mut left = Vec::new();
-            for thread in &deleted {
-                if reader.thread(*thread)?.is_some() {
-                    left.push(*thread);
-                }
-            }
-            Ok(left)
-        })?;
-        if !left.is_empty() {
-            self.drop_rows(&left);
-        }
+        let mut dropped = false;
         for thread in deleted {
+            if index.reader()?.thread(thread)?.is_some() {
+                self.remove_rows(index, thread)?;
+                dropped = true;
+            }
             self.index.mark_used(thread);
         }
+        if dropped {
+            index.writer()?.commit(true)?;
+        }
         Ok(())
+    }
+
+    /// Whoever catches the thread up finds that it is deleted, or is done before.
+    fn remove_rows(&self, index: &Index, thread: ThreadNumber) -> Result<(), Error> {
+        self.index.alone_with(&[thread], || {
+            let mut batch = index.writer()?;
+            batch.remove_thread(thread);
+            Ok(batch.commit(false)?)
+        })
     }
 }

@@ -188,7 +188,8 @@ impl IndexSlot {
     /// Works with the index. One that cannot be trusted is moved aside and the work is done again
     /// on an empty one, which it fills from the log; one that the disk failed is opened again.
     /// While the disk takes no bytes, an index in memory serves: a full disk can still be read. So
-    /// it does for whoever does not own the store.
+    /// it does for whoever does not own the store. Must not be called within itself: whoever waits
+    /// to replace the index would wait for the outer call, and the inner one for them.
     pub(crate) fn with<T>(&self, work: impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
         loop {
             let held = self.read();

@@ -121,7 +121,7 @@ impl Store {
             let threads: Vec<ThreadNumber> = changed.iter().map(|(thread, _)| *thread).collect();
             self.list_again(index, &threads)?;
         } else {
-            self.drop_rows_of_deleted()?;
+            self.drop_rows_of_deleted(index)?;
             let threads = self.not_listed_as_they_are(index)?;
             self.list_again(index, &threads)?;
             index.know_lists(true);
