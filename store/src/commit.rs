@@ -28,7 +28,8 @@
 //! while the journal has room for them within its budget, and are refused after that.
 //!
 //! Lock order: the index, shared, or alone to open or replace it (`index/slot.rs`); the one thread
-//! whose rows are caught up with the log; the log; what the engine holds for a moment (open
+//! whose rows are caught up with the log, or lists of threads while they are put in order
+//! (`reads/lists.rs`), never both; the log; what the engine holds for a moment (open
 //! segments, inflated blocks). Nobody asks for the index while it holds the log.
 
 use std::sync::{Arc, PoisonError};

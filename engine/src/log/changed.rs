@@ -1,6 +1,7 @@
-//! Owns which threads changed: what a list of them has to look at again. It must not know why.
+//! Owns which threads changed, and when: what a list of them has to look at again. It must not know
+//! why.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use turnleaf_format::ThreadNumber;
 use turnleaf_format::catalogue::CatalogueRecord;
@@ -8,18 +9,33 @@ use turnleaf_format::catalogue::CatalogueRecord;
 use super::Log;
 use crate::catalogue::Catalogue;
 
-/// Threads of which records or catalogue records became durable, each with the place of its newest
-/// change among all changes.
-#[derive(Debug, Default)]
+/// Threads of which records or catalogue records became durable since the log was opened, by the
+/// place of their newest change among all changes: each once, some 60 bytes.
+#[derive(Debug)]
 pub(super) struct Changed {
     changes: u64,
-    threads: HashMap<ThreadNumber, u64>,
+    newest: HashMap<ThreadNumber, u64>,
+    threads: BTreeMap<u64, ThreadNumber>,
+}
+
+impl Default for Changed {
+    fn default() -> Changed {
+        Changed {
+            // 0 stands for what was never looked at.
+            changes: 1,
+            newest: HashMap::new(),
+            threads: BTreeMap::new(),
+        }
+    }
 }
 
 impl Changed {
     fn note(&mut self, thread: ThreadNumber) {
         self.changes += 1;
-        self.threads.insert(thread, self.changes);
+        if let Some(before) = self.newest.insert(thread, self.changes) {
+            self.threads.remove(&before);
+        }
+        self.threads.insert(self.changes, thread);
     }
 
     /// Notes that a rollout took or lost records.
@@ -64,21 +80,17 @@ impl Changed {
 }
 
 impl Log {
-    /// Threads that changed since they were forgotten last, deleted ones among them, each with the
-    /// place of its newest change: records became durable, or catalogue records that change what
-    /// it shows. A log that was just opened knows of none. In no order; at most one entry a thread.
+    /// Threads that changed behind a place among all changes, deleted ones among them, and the
+    /// place of the newest change: records became durable, or catalogue records that change what a
+    /// thread shows. In the order of their newest changes, each once. Places begin at 1 when the
+    /// log is opened. Costs what changed behind the place.
     #[must_use]
-    pub fn changed(&self) -> Vec<(ThreadNumber, u64)> {
-        let all = self.changed.threads.iter();
-        all.map(|(thread, change)| (*thread, *change)).collect()
-    }
-
-    /// Forgets threads as [`Log::changed`] told of them. One that changed since is told of again.
-    pub fn forget_changed(&mut self, seen: &[(ThreadNumber, u64)]) {
-        for (thread, change) in seen {
-            if self.changed.threads.get(thread) == Some(change) {
-                self.changed.threads.remove(thread);
-            }
-        }
+    pub fn changed_behind(&self, place: u64) -> (u64, Vec<ThreadNumber>) {
+        let behind = place.saturating_add(1)..;
+        let threads = self.changed.threads.range(behind);
+        (
+            self.changed.changes,
+            threads.map(|(_, thread)| *thread).collect(),
+        )
     }
 }

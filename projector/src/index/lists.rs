@@ -201,8 +201,8 @@ fn put(txn: &WriteTransaction, thread: u64, new: Option<&Listing>) -> Result<(),
     let of = |listing: Option<&Listing>| listing.and_then(|listing| listing.directory.clone());
     let (old, new) = (of(old.as_ref()), of(new));
     if old != new {
-        count_directory(txn, old.as_deref(), |count| count.wrapping_sub(1))?;
-        count_directory(txn, new.as_deref(), |count| count.wrapping_add(1))?;
+        count_directory(txn, old.as_deref(), |count| count.checked_sub(1))?;
+        count_directory(txn, new.as_deref(), |count| count.checked_add(1))?;
     }
     Ok(())
 }
@@ -210,7 +210,7 @@ fn put(txn: &WriteTransaction, thread: u64, new: Option<&Listing>) -> Result<(),
 fn count_directory(
     txn: &WriteTransaction,
     directory: Option<&str>,
-    change: impl FnOnce(u64) -> u64,
+    change: impl FnOnce(u64) -> Option<u64>,
 ) -> Result<(), Fault> {
     let Some(key) = directory.map(str::as_bytes) else {
         return Ok(());
@@ -218,9 +218,11 @@ fn count_directory(
     let mut table = txn.open_table(DIRECTORIES)?;
     let old = table.get(key)?;
     let old = old.map(|value| count(key, value.value())).transpose()?;
+    let place = Place::new("commit").table(Table::Directories);
     match change(old.unwrap_or(0)) {
-        0 => drop(table.remove(key)?),
-        new => {
+        None => return Err(Fault::Index(place.damaged(Damage::Dangling))),
+        Some(0) => drop(table.remove(key)?),
+        Some(new) => {
             let value = sealed(Table::Directories, key, &new.to_be_bytes());
             table.insert(key, &value)?;
         }

@@ -27,7 +27,7 @@ mod turn_items;
 mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, TableHandle};
 use turnleaf_format::{Ordinal, StoreId, ThreadChain};
@@ -104,7 +104,7 @@ impl ThreadRow {
 /// Any number of batches and readers may be under way; one batch at a time is committed.
 pub struct Index {
     db: Guarded<Database>,
-    are_lists_known: AtomicBool,
+    lists_known_to: AtomicU64,
 }
 
 impl Index {
@@ -134,7 +134,7 @@ impl Index {
             check(&db, store, place)?;
             Ok(Index {
                 db,
-                are_lists_known: AtomicBool::new(false),
+                lists_known_to: AtomicU64::new(0),
             })
         })
     }
@@ -165,16 +165,16 @@ impl Index {
         Ok(Reader::new(&self.snapshot()?))
     }
 
-    /// Whether [`Index::know_lists`] was told that lists are compared with the log: what changes
-    /// since then is known to whoever changes it. `false` for an index that was just opened.
+    /// Up to which place among all changes of the log lists are up to date; 0 for an index that was
+    /// just opened, of which nobody knows.
     #[must_use]
-    pub fn are_lists_known(&self) -> bool {
-        self.are_lists_known.load(Ordering::Acquire)
+    pub fn lists_known_to(&self) -> u64 {
+        self.lists_known_to.load(Ordering::Acquire)
     }
 
-    /// Says whether lists are compared with the log.
-    pub fn know_lists(&self, are_known: bool) {
-        self.are_lists_known.store(are_known, Ordering::Release);
+    /// Says up to where lists are up to date; they stay so.
+    pub fn know_lists_to(&self, place: u64) {
+        self.lists_known_to.fetch_max(place, Ordering::AcqRel);
     }
 
     /// Rewrites the file without its free pages; says whether it became smaller. Needs that no

@@ -1,11 +1,15 @@
 //! Owns the repairs of a store that somebody asks for: what is due, and doing it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
-use turnleaf_engine::{Options, Owner, Refusal, Repair, RepairError, Repaired, find_repairs};
+use turnleaf_engine::{
+    Options, Owner, Refusal, Repair, RepairError, Repaired, State, find_repairs,
+};
+use turnleaf_projector::index::Listing;
 use turnleaf_projector::payload::{self, Effect};
 
 use crate::error::Error;
@@ -151,20 +155,40 @@ impl Store {
     /// Takes the rows of threads out of the index whose records are about to be lost, or found:
     /// they are made again.
     fn forget_rows(&self, due: &[Repair]) -> Result<(), Error> {
-        let mut threads: Vec<_> = due.iter().flat_map(Repair::threads).collect();
-        threads.sort_unstable();
-        threads.dedup();
+        let threads: BTreeSet<ThreadNumber> = due.iter().flat_map(Repair::threads).collect();
         if threads.is_empty() {
             return Ok(());
         }
+        let (rollouts, listed) = self.source.with(|state| with_heirs(state, threads));
         self.index.with(|index| {
             let mut batch = index.writer()?;
-            for thread in &threads {
-                batch.remove_thread(*thread);
+            for rollout in &rollouts {
+                batch.remove_thread(*rollout);
             }
+            index.put_listings(&listed)?;
             Ok(batch.commit(true)?)
         })
     }
+}
+
+/// Rollouts with those that go on from them, and their threads, which are to be in no list.
+fn with_heirs(
+    state: &State,
+    mut rollouts: BTreeSet<ThreadNumber>,
+) -> (BTreeSet<ThreadNumber>, Vec<(ThreadNumber, Option<Listing>)>) {
+    let all: Vec<ThreadNumber> = state.rollout_ids().map(|(rollout, _)| rollout).collect();
+    let is_heir = |rollout: &ThreadNumber| {
+        let mut bases = state.bases(*rollout);
+        bases.any(|base| rollouts.contains(&base.rollout))
+    };
+    let heirs: Vec<ThreadNumber> = all.into_iter().filter(is_heir).collect();
+    rollouts.extend(heirs);
+    let threads = rollouts
+        .iter()
+        .filter_map(|rollout| state.thread_of(*rollout));
+    let threads: BTreeSet<ThreadNumber> = threads.collect();
+    let listed = threads.into_iter().map(|thread| (thread, None)).collect();
+    (rollouts, listed)
 }
 
 /// The thread that a first record names.

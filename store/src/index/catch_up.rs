@@ -228,7 +228,11 @@ impl Store {
     }
 
     /// Whether a thread was called otherwise before its visible records than its row says.
-    fn is_called_otherwise(&self, row: &ThreadRow, number: ThreadNumber) -> Result<bool, Error> {
+    pub(super) fn is_called_otherwise(
+        &self,
+        row: &ThreadRow,
+        number: ThreadNumber,
+    ) -> Result<bool, Error> {
         if !self.is_called_by_another(number) {
             return Ok(false);
         }

@@ -52,7 +52,9 @@ impl Store {
         self.index.alone_with(&[thread], || {
             let mut batch = index.writer()?;
             batch.remove_thread(thread);
-            Ok(batch.commit(false)?)
+            batch.commit(false)?;
+            // Lists hold texts of it, too; a rollout that is no thread stands in none.
+            Ok(index.put_listings(&[(thread, None)])?)
         })
     }
 }

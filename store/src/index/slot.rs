@@ -6,6 +6,7 @@
 //! replace or delete it, and to begin and end the use of memory on a full disk: that waits for
 //! those who work with the index, and new ones wait for it.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -160,7 +161,8 @@ impl IndexSlot {
         done
     }
 
-    /// To be held while threads are put where they belong in lists.
+    /// To be held while threads are put where they belong in lists; behind it the log may be
+    /// locked for a look, and nothing is caught up.
     pub(crate) fn listing(&self) -> &Mutex<()> {
         &self.listing
     }
@@ -176,6 +178,7 @@ impl IndexSlot {
         &self,
         work: impl Fn(&Index) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
+        let _use = Use::begin(self);
         if !self.is_owned {
             return Ok(None);
         }
@@ -191,6 +194,7 @@ impl IndexSlot {
     /// it does for whoever does not own the store. Must not be called within itself: whoever waits
     /// to replace the index would wait for the outer call, and the inner one for them.
     pub(crate) fn with<T>(&self, work: impl Fn(&Index) -> Result<T, Error>) -> Result<T, Error> {
+        let _use = Use::begin(self);
         loop {
             let held = self.read();
             if let Some(memory) = &held.memory
@@ -292,15 +296,8 @@ impl IndexSlot {
         let mut held = self.write();
         self.used().clear();
         held.memory_begun += 1;
-        if let Some(file) = &held.file {
-            // Which threads changed may be told to the index in memory, and to nobody else.
-            file.know_lists(false);
-        }
         match &held.memory {
-            Some(memory) => {
-                memory.index.know_lists(false);
-                memory.uses.store(MEMORY_USES, Ordering::Relaxed);
-            }
+            Some(memory) => memory.uses.store(MEMORY_USES, Ordering::Relaxed),
             None => {
                 held.memory = Some(InMemory {
                     index: Index::in_memory(self.store)?,
@@ -339,6 +336,30 @@ impl IndexSlot {
 
     fn write(&self) -> RwLockWriteGuard<'_, Held> {
         self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+thread_local! {
+    /// The index that this thread of execution works with.
+    static USED: Cell<*const IndexSlot> = const { Cell::new(std::ptr::null()) };
+}
+
+/// A use of an index by this thread of execution. Checks that it is not within another one of the
+/// same index, in builds that check.
+struct Use(*const IndexSlot);
+
+impl Use {
+    fn begin(slot: &IndexSlot) -> Use {
+        let slot = std::ptr::from_ref(slot);
+        let before = USED.replace(slot);
+        debug_assert!(before != slot, "an index is used within its own use");
+        Use(before)
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        USED.set(self.0);
     }
 }
 

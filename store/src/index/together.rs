@@ -56,8 +56,8 @@ impl Store {
         for (at, (id, number, reader)) in found.into_iter().enumerate() {
             let row = rows.thread(number)?.unwrap_or_default();
             let (from, end) = (row.applied_end, reader.end());
-            let is_current = from == end && row.chain == reader.chain();
-            if is_current {
+            let begins_otherwise = self.is_called_otherwise(&row, number)?;
+            if from == end && row.chain == reader.chain() && !begins_otherwise {
                 let state = state_of(&row, number)?;
                 states.push((at, StateOf { id, end, state }));
                 continue;
@@ -69,7 +69,11 @@ impl Store {
             } else {
                 reader.chain_at(from) == Some(row.chain)
             };
-            if continues && (1..=SHORT_RECORDS).contains(&left) && records < RECORDS_MAX {
+            if !begins_otherwise
+                && continues
+                && (1..=SHORT_RECORDS).contains(&left)
+                && records < RECORDS_MAX
+            {
                 records += left;
                 short.push(Short {
                     number,

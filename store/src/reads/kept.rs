@@ -2,7 +2,8 @@
 //! there is room.
 //!
 //! A body is known by the records it is made of, and records never change: what is kept is never
-//! wrong, it can only be asked for no more.
+//! wrong, it can only be asked for no more. A page that is made of kept bodies does not meet what
+//! happened to their records since.
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;

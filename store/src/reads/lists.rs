@@ -112,25 +112,20 @@ impl Store {
     /// Cost: what the threads lack that changed since the last call; for an index that was just
     /// opened a look at each thread of the store.
     pub(super) fn refresh_lists(&self, index: &Index) -> Result<(), Error> {
-        let changed = match &self.source {
-            Source::Owner(committer) => committer.lock().changed(),
+        let known_to = index.lists_known_to();
+        let (newest, changed) = match &self.source {
+            Source::Owner(committer) => committer.lock().changed_behind(known_to),
             // What it shows does not change.
-            Source::Reader(_) => Vec::new(),
+            Source::Reader(_) => (1, Vec::new()),
         };
-        if index.are_lists_known() {
-            let threads: Vec<ThreadNumber> = changed.iter().map(|(thread, _)| *thread).collect();
-            self.list_again(index, &threads)?;
+        if known_to > 0 {
+            self.list_again(index, &changed)?;
         } else {
             self.drop_rows_of_deleted(index)?;
             let threads = self.not_listed_as_they_are(index)?;
             self.list_again(index, &threads)?;
-            index.know_lists(true);
         }
-        if let Source::Owner(committer) = &self.source
-            && !changed.is_empty()
-        {
-            committer.lock().forget_changed(&changed);
-        }
+        index.know_lists_to(newest);
         Ok(())
     }
 
@@ -143,7 +138,7 @@ impl Store {
         let numbers = |state: &State| shown(state).map(|(number, _)| number).collect();
         let threads: Vec<ThreadNumber> = self.source.with(numbers);
         let mut others = Vec::new();
-        // Nobody waits for the log longer than a few threads take.
+        // Nobody waits for the log longer than so many threads take.
         for threads in threads.chunks(THREADS_MAX) {
             self.source.with(|state| {
                 for thread in threads {
@@ -171,12 +166,19 @@ impl Store {
             let held = self.index.listing().lock();
             let held = held.unwrap_or_else(PoisonError::into_inner);
             let rows = index.reader()?;
-            let listings = threads.iter().map(|thread| {
+            let mut listings = Vec::with_capacity(threads.len());
+            for thread in threads {
                 let facts = self.source.with(|state| Facts::of(state, *thread));
-                let listing = facts.map(|facts| listing_of(&rows, facts)).transpose();
-                Ok((*thread, listing?))
-            });
-            let listings = listings.collect::<Result<Vec<_>, Error>>()?;
+                let listing = facts.map(|facts| listing_of(&rows, facts)).transpose()?;
+                // It changed since it was caught up: whoever noted that comes here again, and until
+                // then it stands where it stood.
+                let is_behind = listing
+                    .as_ref()
+                    .is_some_and(|(_, is_caught_up)| !is_caught_up);
+                if !is_behind || rows.listing(*thread)?.is_none() {
+                    listings.push((*thread, listing.map(|(listing, _)| listing)));
+                }
+            }
             index.put_listings(&listings)?;
             drop(held);
         }
@@ -192,13 +194,17 @@ impl Store {
         let Some(facts) = self.source.with(|state| Facts::of(state, thread)) else {
             return Ok(true);
         };
-        let right = listing_of(rows, facts)?;
+        let (right, _) = listing_of(rows, facts)?;
         Ok(right.as_of != stored.as_of || right == stored)
     }
 }
 
-fn listing_of(rows: &Rows, facts: Facts) -> Result<Listing, Error> {
+/// Where a thread stands, as far as the index knows it, and whether that is all of it.
+fn listing_of(rows: &Rows, facts: Facts) -> Result<(Listing, bool), Error> {
     let row = rows.thread(facts.rollout)?.unwrap_or_default();
     let state = thread_state(rows, facts.rollout)?;
-    Ok(facts.listing(row.applied_end, row.chain.0, &state))
+    let as_of = facts.as_of;
+    let listing = facts.listing(row.applied_end, row.chain.0, &state);
+    let is_caught_up = listing.as_of == as_of;
+    Ok((listing, is_caught_up))
 }

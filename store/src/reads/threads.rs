@@ -83,9 +83,10 @@ impl Store {
     ///
     /// Cost: grows with the page and what the filters pass by, not with the number of threads or
     /// their history. Archived or not and directories are found by the index; for the other
-    /// filters rows are passed by, a small one each, and for a search also their texts. Threads
-    /// that changed since the last list are caught up first; the first list of an open store looks
-    /// at each thread.
+    /// filters rows are passed by, a small one each, for a search and for forks also what is known
+    /// of the thread, and an ancestor asks for a row of each thread of the store. Threads that
+    /// changed since the last list are caught up first; the first list of an open store looks at
+    /// each thread.
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {

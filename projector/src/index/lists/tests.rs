@@ -160,3 +160,18 @@ fn a_check_finds_what_differs() {
         assert!(matches!(error, IndexError::Damaged { .. }), "{error}");
     }
 }
+
+/// A thread that stands in a directory which nobody counted is damage, not a count below nothing.
+#[test]
+fn a_directory_is_not_counted_below_nothing() {
+    let index = Index::in_memory(StoreId([1; 16])).unwrap();
+    let put = listing(&[5], [1, 2, 3], Some("/w"));
+    index.put_listings(&[(ThreadNumber(3), Some(put))]).unwrap();
+    let txn = index.db.begin_write().unwrap();
+    let mut table = txn.open_table(DIRECTORIES).unwrap();
+    drop(table.pop_first().unwrap());
+    drop(table);
+    txn.commit().unwrap();
+    let error = index.put_listings(&[(ThreadNumber(3), None)]).unwrap_err();
+    assert!(matches!(error, IndexError::Damaged { .. }), "{error}");
+}

@@ -39,6 +39,8 @@ enum Op {
     Delete(usize),
     Fork(usize, usize),
     Revert(usize),
+    /// All of it is taken back: what is shown has no base.
+    RevertAll(usize),
     /// The store is closed and opened again, with or without its index.
     Open(bool),
     List(Box<ThreadsRequest>),
@@ -99,6 +101,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => thread().prop_map(Op::Delete),
         1 => (thread(), thread()).prop_map(|(of, new)| Op::Fork(of, new)),
         1 => thread().prop_map(Op::Revert),
+        1 => thread().prop_map(Op::RevertAll),
         1 => any::<bool>().prop_map(Op::Open),
         6 => request().prop_map(|request| Op::List(Box::new(request))),
     ]
@@ -146,6 +149,7 @@ fn act(store: &Store, op: &Op) {
         Op::Delete(thread) => drop(store.delete(&id(*thread))),
         Op::Fork(of, new) => drop(store.fork(&id(*of), &id(*new), &ForkPoint::Latest)),
         Op::Revert(thread) => drop(store.rollback(&id(*thread), 1)),
+        Op::RevertAll(thread) => drop(store.rollback(&id(*thread), 100)),
         Op::Open(_) | Op::List(_) => {}
     }
 }
@@ -276,5 +280,50 @@ proptest! {
         drop(store);
         let reader = Store::open_to_read(&path).unwrap();
         prop_assert_eq!(listed(&reader, &last), looked_up(&reader, &last));
+    }
+}
+
+/// The first list behind an opening looks at deleted threads, too: within its use of the index, and
+/// whatever becomes of that.
+#[test]
+fn a_list_meets_a_deleted_thread_and_a_bad_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = Store::open(&path).unwrap();
+    for thread in 0..3 {
+        act(&store, &Op::Begin(thread, 0, 0, None));
+        act(&store, &Op::Say(thread, 1));
+    }
+    let all = request_for_all();
+    assert_eq!(listed(&store, &all).len(), 3);
+    let index = std::fs::read(path.join("index.redb")).unwrap();
+    store.delete(&id(1)).unwrap();
+    store.close().unwrap();
+    // As it was before the deletion, whole and with damage anywhere.
+    for spoilt in (0..index.len()).step_by(index.len() / 24 + 1) {
+        let mut bytes = index.clone();
+        bytes[spoilt] ^= u8::from(spoilt > 0);
+        std::fs::write(path.join("index.redb"), bytes).unwrap();
+        let store = Store::open(&path).unwrap();
+        assert_eq!(listed(&store, &all), [id(0), id(2)]);
+        assert_eq!(store.working_directories().unwrap(), ["/w"]);
+        store.close().unwrap();
+    }
+}
+
+fn request_for_all() -> ThreadsRequest {
+    ThreadsRequest {
+        cursor: None,
+        limit: 100,
+        order: Order::Ascending,
+        sort: SortKey::Created,
+        archived: false,
+        cwds: Vec::new(),
+        sources: Vec::new(),
+        no_subagents: false,
+        parent: None,
+        ancestor: None,
+        forks_of: None,
+        search: None,
     }
 }
