@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 
+use rustix::io::Errno;
 use turnleaf_format::{DecodeError, Ordinal, ThreadNumber};
 
 /// An operation on a file failed.
@@ -24,6 +25,15 @@ impl DiskFailure {
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         is_disk_full(self.source.kind())
+    }
+
+    /// Whether the system refuses this file: it may not be opened (`EACCES`, `EPERM`), or the
+    /// device cannot read it (`EIO`). Anything else, as too many open files or no memory, says
+    /// nothing about the file, and may be gone at the next try.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.source.kind() == io::ErrorKind::PermissionDenied
+            || self.source.raw_os_error() == Some(Errno::IO.raw_os_error())
     }
 }
 

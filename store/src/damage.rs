@@ -75,8 +75,9 @@ impl Store {
         }
     }
 
-    /// Goes around records of `from..end` that are in a segment which the system does not open:
-    /// says which they are, or gives the failure back where it is about something else.
+    /// Goes around the first records of `from..end` that are in a segment which the system does not
+    /// open: says which they are, or gives the failure back where it is about something else, or
+    /// may be gone at the next try.
     ///
     /// It is told like damage. But nobody knows what stands there: so it neither closes the thread
     /// nor goes on the list.
@@ -86,7 +87,27 @@ impl Store {
         (from, end): (Ordinal, Ordinal),
         failure: DiskFailure,
     ) -> Result<Damage, Error> {
-        let Some(damage) = reader.kept_by(&failure, from, end) else {
+        let first = reader.kept_by(&failure, from, end).next();
+        self.told_as_damage(first, failure)
+    }
+
+    /// The same of the last such records before an ordinal, for a read that went back from there.
+    pub(crate) fn go_around_back(
+        &self,
+        reader: &Reader,
+        below: Ordinal,
+        failure: DiskFailure,
+    ) -> Result<Damage, Error> {
+        let last = reader.kept_by(&failure, Ordinal(0), below).next_back();
+        self.told_as_damage(last, failure)
+    }
+
+    fn told_as_damage(
+        &self,
+        damage: Option<Damage>,
+        failure: DiskFailure,
+    ) -> Result<Damage, Error> {
+        let Some(damage) = damage.filter(|_| failure.is_refusal()) else {
             return Err(Error::Disk(failure));
         };
         let seen = self.damage_seen.lock();

@@ -3,26 +3,39 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use turnleaf::Store;
+use turnleaf::{ErrorKind, ForkPoint, Store};
 use turnleaf_engine::disk::Disk;
 use turnleaf_tests::answers::{ask, options, small_store};
 use turnleaf_tests::hooked::{HookedDisk, is_segment};
 use turnleaf_tests::sim_disk::SimDisk;
-use turnleaf_tests::stores::{open_store, owner};
+use turnleaf_tests::stores::{log_files, open_store, owner};
+
+/// What the system says of a file that may not be opened.
+const EACCES: i32 = 13;
 
 /// The store as an owner and as a reader, on disks that from then on do not open segments.
 fn on_closed_segments(disk: &SimDisk) -> [Store; 2] {
+    on_closed(disk, is_segment, EACCES)
+}
+
+/// The same for files that are told by their path, with what the system says.
+fn on_closed(
+    disk: &SimDisk,
+    is_meant: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+    code: i32,
+) -> [Store; 2] {
     let is_closed = Arc::new(AtomicBool::new(false));
     let hooked = || -> Arc<dyn Disk> {
         let disk: Arc<dyn Disk> = Arc::new(disk.fork());
         let is_closed = Arc::clone(&is_closed);
+        let is_meant = is_meant.clone();
         let fails = move |call: &'static str, path: &str| -> io::Result<()> {
-            match call == "open" && is_segment(path) && is_closed.load(Ordering::Relaxed) {
-                true => Err(ErrorKind::PermissionDenied.into()),
+            match call == "open" && is_meant(path) && is_closed.load(Ordering::Relaxed) {
+                true => Err(io::Error::from_raw_os_error(code)),
                 false => Ok(()),
             }
         };
@@ -94,4 +107,89 @@ fn a_thread_with_a_segment_that_is_not_opened_stays_open() {
     assert_eq!(owner.damage_seen().len(), 1);
     let line = b"{}".as_slice();
     owner.append(&ids[0], None, &[line]).unwrap();
+}
+
+/// What the system says when it has too much to do says nothing about the file: nothing is left
+/// out for it.
+#[test]
+fn a_failure_that_passes_leaves_nothing_out() {
+    let (disk, ids) = small_store(1, 3).unwrap();
+    let store = open_store(&disk, &options()).unwrap();
+    store.seal_all().unwrap();
+    drop(store);
+    // EINTR, ENOMEM, ENFILE, EMFILE
+    for code in [4, 12, 23, 24] {
+        for store in on_closed(&disk, is_segment, code) {
+            let exported = store.export(&ids[0], .., &mut Vec::new());
+            let context = store.context(&ids[0], &mut Vec::new());
+            for error in [
+                exported.map(drop).unwrap_err(),
+                context.map(drop).unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::Io, "{code}: {error}");
+            }
+            assert_eq!(store.damage_seen(), [], "{code}");
+        }
+    }
+    // EPERM, EIO, EACCES
+    for code in [1, 5, EACCES] {
+        for store in on_closed(&disk, is_segment, code) {
+            store.export(&ids[0], .., &mut Vec::new()).unwrap();
+            assert_eq!(store.damage_seen().len(), 1, "{code}");
+        }
+    }
+}
+
+/// A segment holds what was sealed at one time, of whichever threads: so a lineage may meet it
+/// twice, with another one between.
+#[test]
+fn what_stands_between_two_runs_of_a_segment_is_given() {
+    let (disk, ids) = small_store(1, 3).unwrap();
+    let [first, between, last] = [ids[0].as_str(), "between", "last"];
+    let store = open_store(&disk, &options()).unwrap();
+    let said = |text: &str| {
+        format!(
+            concat!(
+                r#"{{"timestamp":"2026-01-01T00:00:00.000Z","type":"response_item","#,
+                r#""payload":{{"type":"message","role":"user","#,
+                r#""content":[{{"type":"input_text","text":"{}"}}]}}}}"#
+            ),
+            text
+        )
+    };
+    let append = |id: &str, text: &str| {
+        store.append(id, None, &[said(text).as_bytes()]).unwrap();
+    };
+    store.fork(first, between, &ForkPoint::Latest).unwrap();
+    append(between, "between");
+    store.seal_all().unwrap();
+    store.fork(between, last, &ForkPoint::Latest).unwrap();
+    append(last, "last");
+    // What a pack holds of a thread moves into the next one with what was added.
+    append(first, "first");
+    store.seal_all().unwrap();
+    append(last, "in the journal");
+    store.context(last, &mut Vec::new()).unwrap();
+    ask(&store, &[last.to_owned()]).unwrap();
+    drop(store);
+    let expected = [said("between"), said("in the journal"), String::new()].join("\n");
+    let mut with_two_runs = 0;
+    for segment in log_files(&disk).into_iter().filter(|path| is_segment(path)) {
+        for store in on_closed(&disk, move |path| path == segment, EACCES) {
+            let mut context = Vec::new();
+            let report = store.context(last, &mut context).unwrap();
+            assert_eq!(report.damage, store.damage_seen());
+            let threads: Vec<_> = report
+                .damage
+                .iter()
+                .filter_map(|lost| lost.thread)
+                .collect();
+            if threads.len() == 2 {
+                with_two_runs += 1;
+                assert!(threads[0] > threads[1], "it goes back");
+                assert_eq!(String::from_utf8(context).unwrap(), expected);
+            }
+        }
+    }
+    assert_eq!(with_two_runs, 2, "one segment holds runs on both sides");
 }

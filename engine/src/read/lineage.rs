@@ -247,28 +247,33 @@ impl Reader {
     }
 
     /// The records that cannot be read because a segment was not opened, as damage that costs them:
-    /// those of `from..end` that the lineage reads from the file that `failure` is about. `None`
-    /// where it is about another file: then nobody knows where reading could go on.
-    #[must_use]
-    pub fn kept_by(&self, failure: &DiskFailure, from: Ordinal, end: Ordinal) -> Option<Damage> {
-        let of_part = |part: &Part| {
+    /// those of `from..end` that the lineage reads from the file that `failure` is about, run by
+    /// run in their order. A file may hold several runs of a lineage: a read that went on to `end`
+    /// failed at the first of them, one that went back to `from` at the last. None where the
+    /// failure is about another file: then nobody knows where reading could go on.
+    pub fn kept_by<'a>(
+        &'a self,
+        failure: &'a DiskFailure,
+        from: Ordinal,
+        end: Ordinal,
+    ) -> impl DoubleEndedIterator<Item = Damage> + 'a {
+        let file = &failure.path;
+        let of_part = move |part: &'a Part| {
             let (from, end) = (part.own(from), part.own(end));
-            let (thread, file) = (part.reader.view.thread, &failure.path);
-            let mut runs = part.reader.view.runs.iter();
-            let run = runs.find(|run| {
+            let runs = part.reader.view.runs.iter().filter(move |run| {
                 let path = segment_path(run.file.class, run.file.segment);
                 run.from < end && from < run.end && path == *file
-            })?;
-            Some(Damage {
+            });
+            runs.map(move |run| Damage {
                 file: file.clone(),
                 offset: 0,
                 length: 0,
-                thread: Some(thread),
+                thread: Some(part.reader.view.thread),
                 ordinals: Some((run.from, run.end)),
                 cause: Cause::Unreadable((&failure.source).into()),
             })
         };
-        self.within(from, end).find_map(of_part)
+        self.within(from, end).flat_map(of_part)
     }
 
     /// Visits the entries of the records `from..end` in order: an inline record is one entry, a
@@ -463,7 +468,7 @@ impl Reader {
         }
     }
 
-    fn within(&self, from: Ordinal, end: Ordinal) -> impl Iterator<Item = &Part> {
+    fn within(&self, from: Ordinal, end: Ordinal) -> impl DoubleEndedIterator<Item = &Part> {
         let parts = self.parts.iter();
         parts.filter(move |part| part.first < end && from < part.end)
     }

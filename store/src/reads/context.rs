@@ -150,30 +150,49 @@ impl Store {
                 &mut |ordinal, entry| match write(ordinal, entry) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => {
-                        failed = Some(error);
+                        failed = Some((ordinal, error));
                         ControlFlow::Break(())
                     }
                 },
             );
             match (read, failed) {
-                (_, Some(Error::Damaged { damage, .. }))
-                | (Err(ReadError::Damaged(damage)), None) => {
+                (_, Some((at, error))) => {
+                    self.meet_before(reader, at, error, &mut report.damage)?;
+                    from = at.plus(1);
+                }
+                (Err(ReadError::Damaged(damage)), None) => {
                     self.meet_damage(&damage, &mut report.damage);
                     let behind = reader.behind(&damage).min(end);
                     from = behind.max(from.plus(1));
                 }
-                (_, Some(Error::Disk(failure))) | (Err(ReadError::Disk(failure)), None) => {
+                (Err(ReadError::Disk(failure)), None) => {
                     let damage = self.go_around(reader, (from, end), failure)?;
                     from = reader.behind(&damage).min(end).max(from.plus(1));
                     add(damage, &mut report.damage);
                 }
-                (_, Some(error)) => return Err(error),
                 (Ok(()), None) => return Ok(()),
             }
             // What follows a record that breaks off begins a line of its own.
             if is_within {
                 out.write_all(b"\n").map_err(Error::of_output)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes note of why that cannot be read which the record `at` continues. It costs that record,
+    /// and none behind it. Gives back what is about nothing that was read.
+    fn meet_before(
+        &self,
+        reader: &Reader,
+        at: Ordinal,
+        error: Error,
+        met: &mut Vec<Damage>,
+    ) -> Result<(), Error> {
+        match error {
+            Error::Damaged { damage, .. } => self.meet_damage(&damage, met),
+            Error::Disk(failure) => add(self.go_around_back(reader, at, failure)?, met),
+            error => return Err(error),
         }
         Ok(())
     }
@@ -212,15 +231,23 @@ impl Store {
                         scan.feed(at, &payload::decode(b""))
                     }
                     Err(ReadError::Disk(failure)) => {
-                        failed = Some(failure);
-                        ControlFlow::Break(())
+                        match self.go_around_back(reader, at, failure) {
+                            Ok(damage) => {
+                                add(damage, met);
+                                scan.feed(at, &payload::decode(b""))
+                            }
+                            Err(error) => {
+                                failed = Some(error);
+                                ControlFlow::Break(())
+                            }
+                        }
                     }
                 }
             });
             match (read, failed) {
-                (_, Some(failure)) => return Err(Error::Disk(failure)),
+                (_, Some(error)) => return Err(error),
                 (Err(ReadError::Disk(failure)), None) => {
-                    let damage = self.go_around(reader, (Ordinal(0), below), failure)?;
+                    let damage = self.go_around_back(reader, below, failure)?;
                     below = pass_back(reader, &damage, below, &mut unread);
                     add(damage, met);
                 }
