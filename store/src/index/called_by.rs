@@ -6,11 +6,9 @@ use std::ops::ControlFlow;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{Damage, ReadError, Reader, State};
 use turnleaf_projector::fold::{self, At, CalledBy, MemRows, ThreadState};
-use turnleaf_projector::payload::Decoded;
 
-use super::catch_up::go_on;
+use super::catch_up::{folded, go_on};
 use crate::error::Error;
-use crate::lines::decoded;
 use crate::open::Store;
 
 /// So many records of the first rollout are looked at: what a thread is called stands at its
@@ -18,6 +16,9 @@ use crate::open::Store;
 const LOOKED_AT: u64 = 16_384;
 /// So many of a fork's own ones, for its head.
 const OWN_LOOKED_AT: u64 = 16;
+/// So many records over which the fold panics are passed by; with one more, what stands before it
+/// has to do.
+const PASSED_BY_MAX: usize = 16;
 
 /// The first rollout of a thread, for another one of it: that takes over what the first is called.
 fn called_by(state: &State, rollout: ThreadNumber) -> Option<ThreadNumber> {
@@ -100,48 +101,93 @@ impl First<'_> {
         }
     }
 
-    /// Folds records until the state is enough; one past the last that was.
+    /// Folds records until the state is enough; one past the last that was. A record over which the
+    /// fold panics is passed by, as [`Store::feed`] does: what it left half done is forgotten, and
+    /// those before it are folded once more.
     fn fold(
         &mut self,
-        (mut at, end): (Ordinal, Ordinal),
+        (from, end): (Ordinal, Ordinal),
         is_enough: impl Fn(&ThreadState) -> bool,
     ) -> Result<Ordinal, Error> {
+        let before = (self.rows.clone(), self.state.clone());
+        let mut passed_by = Vec::new();
+        let mut until = end;
+        loop {
+            match self.fold_once((from, until), &passed_by, &is_enough)? {
+                Folded::Enough(read_end) => return Ok(read_end),
+                Folded::All => return Ok(end),
+                Folded::Panicked(at) => {
+                    (self.rows, self.state) = before.clone();
+                    if passed_by.len() < PASSED_BY_MAX {
+                        passed_by.push(at);
+                    } else {
+                        until = at;
+                    }
+                }
+            }
+        }
+    }
+
+    fn fold_once(
+        &mut self,
+        (mut at, end): (Ordinal, Ordinal),
+        passed_by: &[Ordinal],
+        is_enough: &impl Fn(&ThreadState) -> bool,
+    ) -> Result<Folded, Error> {
         let First {
             reader,
             rows,
             state,
             damage: met,
         } = self;
-        let mut is_done = false;
-        while at < end && !is_done {
-            let mut failed = None;
+        while at < end {
+            let (mut failed, mut ended) = (None, None);
             let read = reader.records(at, end, &mut |record| {
-                go_on(state, reader, record.ordinal);
-                let done = decoded(reader, record, |decoded: &Decoded<'_>| {
-                    let Ok(()) = fold::apply(rows, state, record.ordinal, decoded);
-                });
-                failed = done.err();
-                if failed.is_some() {
+                let ordinal = record.ordinal;
+                go_on(state, reader, ordinal);
+                if passed_by.contains(&ordinal) {
+                    fold::pass_by(state, ordinal);
+                } else {
+                    match folded(rows, state, reader, record) {
+                        Some(Ok(Ok(()))) => {}
+                        Some(Err(error)) => failed = Some(error),
+                        None => ended = Some(Folded::Panicked(ordinal)),
+                    }
+                    if failed.is_some() || ended.is_some() {
+                        return ControlFlow::Break(());
+                    }
+                }
+                at = ordinal.plus(1);
+                if is_enough(state) {
+                    ended = Some(Folded::Enough(at));
                     return ControlFlow::Break(());
                 }
-                at = record.ordinal.plus(1);
-                is_done = is_enough(state);
-                if is_done {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
+                ControlFlow::Continue(())
             });
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
             match read.and(failed.map_or(Ok(()), Err)) {
-                Ok(()) if is_done => {}
-                Ok(()) => at = end,
+                Ok(()) => break,
                 Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
                 Err(ReadError::Damaged(damage)) => {
                     at = reader.behind(&damage).clamp(at.plus(1), end);
-                    met.push(*damage);
+                    if !met.contains(&damage) {
+                        met.push(*damage);
+                    }
                 }
             }
         }
-        Ok(at)
+        Ok(Folded::All)
     }
+}
+
+/// How the fold of the first records ended.
+enum Folded {
+    /// The state was enough: one past the last record that was folded.
+    Enough(Ordinal),
+    /// All were folded.
+    All,
+    /// The fold panicked over this record.
+    Panicked(Ordinal),
 }

@@ -11,6 +11,7 @@ use turnleaf_projector::fold::{self, ThreadState};
 use turnleaf_projector::index::{Batch, Index, IndexError, Reader as Rows, ThreadRow, ThreadRows};
 use turnleaf_projector::notes::NotesReader;
 use turnleaf_projector::payload::Decoded;
+use turnleaf_projector::rows;
 
 use crate::error::Error;
 use crate::lines::decoded;
@@ -478,23 +479,32 @@ impl Feed<'_> {
     }
 
     fn apply(&mut self, record: &Record<'_>) -> Result<(), NotTaken> {
-        let (rows, state) = (&mut self.rows, &mut self.state);
-        let take = |decoded: &Decoded<'_>| {
-            #[cfg(test)]
-            tests::fold_may_panic(record.ordinal);
-            fold::apply(rows, state, record.ordinal, decoded)
-        };
         // What a panic leaves half done is forgotten with the batch.
-        let applied = catch_unwind(AssertUnwindSafe(|| decoded(self.reader, record, take)));
-        match applied {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(IndexError::RowTooLarge { .. }))) | Err(_) => {
+        match folded(&mut self.rows, &mut self.state, self.reader, record) {
+            Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(IndexError::RowTooLarge { .. }))) | None => {
                 Err(NotTaken::Stop(Stop::Record(record.ordinal)))
             }
-            Ok(Ok(Err(error))) => Err(NotTaken::Stop(Stop::from(error))),
-            Ok(Err(error)) => Err(NotTaken::Unread(error)),
+            Some(Ok(Err(error))) => Err(NotTaken::Stop(Stop::from(error))),
+            Some(Err(error)) => Err(NotTaken::Unread(error)),
         }
     }
+}
+
+/// Folds a record: says what the rows answer, or that it cannot be read. `None` where the fold
+/// panics over it: rows and state are half done then, and to be forgotten.
+pub(super) fn folded<R: rows::Rows>(
+    rows: &mut R,
+    state: &mut ThreadState,
+    reader: &Reader,
+    record: &Record<'_>,
+) -> Option<Result<Result<(), R::Error>, ReadError>> {
+    let take = |decoded: &Decoded<'_>| {
+        #[cfg(test)]
+        tests::fold_may_panic(record.ordinal);
+        fold::apply(rows, state, record.ordinal, decoded)
+    };
+    catch_unwind(AssertUnwindSafe(|| decoded(reader, record, take))).ok()
 }
 
 /// Ends a batch: what is applied of the thread now, and the log's chain there where it is known.

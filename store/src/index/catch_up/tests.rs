@@ -193,6 +193,26 @@ fn a_record_over_which_the_fold_panics_is_passed_by_alone() {
     }
 }
 
+/// Nor does one in the first rollout of a thread that was taken back: the other one is called by it.
+#[test]
+fn a_record_over_which_the_fold_panics_does_not_keep_a_reverted_thread_from_its_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.create_thread("a").unwrap();
+    let turn = |id: &str| event(&format!(r#"{{"type":"task_started","turn_id":"{id}"}}"#));
+    for line in [event(r#"{"type":"token_count"}"#), turn("t1")] {
+        store.append("a", None, &[line.as_bytes()]).unwrap();
+    }
+    append(&store, &["one", "two"]);
+    page(&store);
+    PANICS.set(vec![Ordinal(0), Ordinal(2)]);
+    store.revert("a", "t1").unwrap();
+    shows(&page(&store), &[]);
+    assert_eq!(store.show("a").unwrap().thread["preview"], "two");
+    PANICS.take();
+    store.close().unwrap();
+}
+
 /// Flips a bit in all rows with a text, which the checksums of their blocks do not tell.
 fn spoil_row(index: &Path, text: &[u8]) {
     const BLOCK: usize = 4096;
