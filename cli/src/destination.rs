@@ -1,10 +1,14 @@
 //! Owns where `export --output` writes: what a name leads to, and how a file there is replaced.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::failure::Failure;
 
@@ -121,31 +125,54 @@ pub(crate) fn write_new(
     work: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let shown = path.display();
-    let dir = path.parent().unwrap_or(below);
-    refuse_inside(
-        existing(dir).map_err(Failure::io(format_args!("find {shown}")))?,
-        store,
-        below,
-    )?;
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Failure::Usage(format!("{shown} names no file")));
+    };
+    let (there, missing) = existing(dir).map_err(Failure::io(format_args!("find {shown}")))?;
+    refuse_inside(&there, store, below)?;
+    if !missing
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)))
+    {
+        return Err(Failure::Usage(format!(
+            "{shown} leads out of a directory that is not there; name another directory"
+        )));
+    }
     if path.symlink_metadata().is_ok() {
         return Err(Failure::Usage(format!("{shown} is there already")));
     }
-    let made = fs::create_dir_all(dir);
-    made.map_err(Failure::io(format_args!("create {}", dir.display())))?;
-    let dir = dir.canonicalize();
-    let dir = dir.map_err(Failure::io(format_args!("find {shown}")))?;
+    // What stands there now may be a link that came meanwhile.
+    let dir = make(there, missing)?
+        .canonicalize()
+        .map_err(Failure::io(format_args!("find {shown}")))?;
+    refuse_inside(&dir, store, below)?;
     let mut temporary = Temporary::create(&dir, None)?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, &temporary.file);
     work(&mut out)?;
     let flushed = out.flush();
     flushed.map_err(Failure::io(format_args!("write {shown}")))?;
     drop(out);
-    temporary.put_new(&dir, path)
+    temporary.put_new(&dir, name)
 }
 
-fn refuse_inside(dir: PathBuf, store: &Path, named: &Path) -> Result<(), Failure> {
+/// Makes the folders below a directory that are not there. The name of each is durable.
+fn make(mut dir: PathBuf, missing: &Path) -> Result<PathBuf, Failure> {
+    for name in missing {
+        let above = dir.clone();
+        dir.push(name);
+        match fs::create_dir(&dir) {
+            // Another export made it, and may not have come to the sync.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {}
+            made => made.map_err(Failure::io(format_args!("create {}", dir.display())))?,
+        }
+        sync(&above)?;
+    }
+    Ok(dir)
+}
+
+fn refuse_inside(dir: &Path, store: &Path, named: &Path) -> Result<(), Failure> {
     let shown = named.display();
-    let inside = is_inside(&dir, store).map_err(Failure::io(format_args!("find {shown}")))?;
+    let inside = is_inside(dir, store).map_err(Failure::io(format_args!("find {shown}")))?;
     if inside {
         return Err(Failure::Usage(format!(
             "{shown} lies in a store; name another directory"
@@ -154,8 +181,8 @@ fn refuse_inside(dir: PathBuf, store: &Path, named: &Path) -> Result<(), Failure
     Ok(())
 }
 
-/// The part of a path that is there, without links.
-fn existing(path: &Path) -> io::Result<PathBuf> {
+/// The part of a path that is there, without links, and the rest of it.
+fn existing(path: &Path) -> io::Result<(PathBuf, &Path)> {
     let mut at = path;
     loop {
         let here = if at.as_os_str().is_empty() {
@@ -165,7 +192,10 @@ fn existing(path: &Path) -> io::Result<PathBuf> {
         };
         match (here.canonicalize(), at.parent()) {
             (Err(error), Some(above)) if error.kind() == ErrorKind::NotFound => at = above,
-            (found, _) => return found,
+            (found, _) => {
+                let rest = path.strip_prefix(at).unwrap_or(Path::new(""));
+                return found.map(|found| (found, rest));
+            }
         }
     }
 }
@@ -227,18 +257,30 @@ impl Temporary {
         sync(dir)
     }
 
-    /// As [`Temporary::put`], where nothing may be replaced: a name that came meanwhile stays.
-    fn put_new(&mut self, dir: &Path, path: &Path) -> Result<(), Failure> {
+    /// As [`Temporary::put`], where nothing may be replaced: a name that came meanwhile stays, also
+    /// on a file system that cannot give a name only where there is none.
+    fn put_new(&mut self, dir: &Path, name: &OsStr) -> Result<(), Failure> {
+        let path = dir.join(name);
         let shown = path.display();
         let synced = self.file.sync_all();
         synced.map_err(Failure::io(format_args!("sync {shown}")))?;
-        match fs::hard_link(&self.path, path) {
-            Ok(()) => sync(dir),
+        let named = match renameat_with(CWD, &self.path, CWD, &path, RenameFlags::NOREPLACE) {
+            Ok(()) => {
+                self.is_renamed = true;
+                Ok(())
+            }
+            // The file system does not know the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(&self.path, &path),
+            Err(error) => Err(error.into()),
+        };
+        match named {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 Err(Failure::Usage(format!("{shown} is there already")))
             }
-            // A file system without links.
-            Err(_) => self.put(dir, path),
+            named => {
+                named.map_err(Failure::io(format_args!("rename to {shown}")))?;
+                sync(dir)
+            }
         }
     }
 }

@@ -205,6 +205,16 @@ fn a_thread_is_written_for_the_runtime() {
     home.json(&["export", id, "--as-rollout", within], 2);
     home.json(&["rescue", id, "--into", within], 2);
     assert!(!home.path("store/segments/sessions").exists());
+    let around = home.path("nothere/../store/around");
+    let around = around.to_str().unwrap();
+    home.json(&["export", id, "--as-rollout", around], 2);
+    home.json(&["rescue", id, "--into", around], 2);
+    std::os::unix::fs::symlink(home.path("store/linked"), home.path("link")).unwrap();
+    let link = home.path("link");
+    home.json(&["rescue", id, "--into", link.to_str().unwrap()], 1);
+    for made in ["store/around", "store/linked", "nothere"] {
+        assert!(!home.path(made).exists(), "{made}");
+    }
     home.json(&["export", THREAD, "--as-rollout", dir], 3);
 }
 
