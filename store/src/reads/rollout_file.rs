@@ -7,7 +7,7 @@ mod write;
 
 use std::ops::ControlFlow;
 
-use turnleaf_engine::format::record::Kind;
+use turnleaf_engine::format::record::{Entry, Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{Damage, Origin, ReadError, Reader, State};
 use turnleaf_projector::index::{Anchor, Order, PageRequest};
@@ -18,7 +18,8 @@ use self::head::{Anew, Head, utc};
 use self::line::places;
 pub use self::write::RolloutWritten;
 use crate::error::Error;
-use crate::lines::decoded;
+use crate::index::catch_up::CaughtUp;
+use crate::lines::{decoded, line_start};
 use crate::open::Store;
 
 /// The head of a rollout stands among its first so many records, or it has none.
@@ -79,7 +80,7 @@ impl Store {
     /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Invalid`] for a thread that the runtime
     /// would not open, because its id is no UUID, or it has no head; failures of the system.
     pub fn rollout_file(&self, id: &str) -> Result<RolloutFile<'_>, Error> {
-        let lineage = self.lineage_of(id)?;
+        let lineage = self.lineage_of(id, None)?;
         self.file_of(id, lineage, Ordinal(0), None)
     }
 
@@ -95,20 +96,28 @@ impl Store {
     /// As [`Store::rollout_file`]; [`crate::ErrorKind::Unsupported`] for a store open for reading.
     pub fn rescue(&self, id: &str, new_id: &str) -> Result<RolloutFile<'_>, Error> {
         let now_ms = self.source.owner()?.now_ms();
-        let lineage = self.lineage_of(id)?;
-        let mut met = Vec::new();
-        let from = self.newest_compaction(&lineage.reader, &mut met)?;
-        let from = from.map_or(Ok(Ordinal(0)), |at| self.turn_begin(id, at))?;
+        // Of one moment: a revert between them would give the turn another beginning.
+        let (lineage, from, met) = self.with_thread(id, |now| {
+            let lineage = self.lineage_of(id, Some(&now.reader))?;
+            let mut met = Vec::new();
+            let from = self.newest_compaction(&lineage.reader, &mut met)?;
+            let from = from.map_or(Ok(Ordinal(0)), |at| turn_begin(now, at))?;
+            Ok((lineage, from, met))
+        })?;
         let anew = (new_id, id, utc(now_ms));
         let mut file = self.file_of(id, lineage, from, Some(anew))?;
         file.met = met;
         Ok(file)
     }
 
-    fn lineage_of(&self, id: &str) -> Result<Lineage, Error> {
+    /// What the log says of a thread now, with what it shows, or with what it showed before.
+    fn lineage_of(&self, id: &str, shown: Option<&Reader>) -> Result<Lineage, Error> {
         let thread = self.source.find_thread(id)?;
         let look = |state: &State| {
-            let reader = state.reader(state.current(thread))?;
+            let reader = match shown {
+                Some(shown) => shown.clone(),
+                None => state.reader(state.current(thread))?,
+            };
             let of = |(rollout, _, _)| {
                 let of = state.thread_of(rollout)?;
                 Some((of, state.id_of(of)?.to_string()))
@@ -239,18 +248,32 @@ impl Store {
         }
         Ok(found)
     }
+}
 
-    /// Where the turn begins that holds a record.
-    fn turn_begin(&self, id: &str, at: Ordinal) -> Result<Ordinal, Error> {
-        self.with_thread(id, |now| {
-            let request = PageRequest {
-                anchor: Some(Anchor { at, include: true }),
-                order: Order::Descending,
-                limit: std::num::NonZeroUsize::MIN,
-            };
-            let page = now.rows.turns_page(now.number, &request)?;
-            Ok(page.rows.first().map_or(at, |(first, _)| *first))
-        })
+/// Where the turn begins that holds a record.
+fn turn_begin(now: &CaughtUp, at: Ordinal) -> Result<Ordinal, Error> {
+    let request = PageRequest {
+        anchor: Some(Anchor { at, include: true }),
+        order: Order::Descending,
+        limit: std::num::NonZeroUsize::MIN,
+    };
+    let page = now.rows.turns_page(now.number, &request)?;
+    let begin = page.rows.first().map_or(at, |(first, _)| *first);
+    // Where a line came in parts, the last of them may have begun the turn.
+    let mut goes_on = false;
+    let look = &mut |_, entry: &Entry<'_>| {
+        goes_on = entry.flags.has(Flags::CONTINUES);
+        ControlFlow::Break(())
+    };
+    let read = now.reader.entries(begin, begin.plus(1), look);
+    let begin = match read {
+        Ok(()) if goes_on => line_start(&now.reader, begin),
+        read => read.map(|()| begin),
+    };
+    match begin {
+        Err(ReadError::Disk(failure)) => Err(Error::Disk(failure)),
+        // Who writes the file is told.
+        begin => Ok(begin.unwrap_or(at)),
     }
 }
 

@@ -121,8 +121,11 @@ impl<'a> Head<'a> {
             }
             match texts.iter().find(|(name, _)| name == key) {
                 Some((_, Some(text))) => payload.text(key, text),
-                _ if key == OWN_START => payload.raw(key, &own_start.unwrap_or(0).to_string()),
-                _ => payload.raw(key, value.get()),
+                // A value that is no ordinal stays as it is.
+                _ => match own_start.filter(|_| key == OWN_START) {
+                    Some(start) => payload.raw(key, &start.to_string()),
+                    None => payload.raw(key, value.get()),
+                },
             }
         }
         for (key, text) in texts {

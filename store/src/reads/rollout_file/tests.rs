@@ -1,5 +1,7 @@
 //! Files for the runtime: what changes in the lines, and what they are when they are imported.
 
+use std::path::{Path, PathBuf};
+
 use super::head::utc;
 use super::line::{Places, places};
 use crate::*;
@@ -194,6 +196,124 @@ fn the_own_history_of_a_subagent_begins_where_it_did() {
     assert!(lines[0].contains(r#""subagent_history_start_ordinal":4}"#));
     assert_eq!(lines[4..], turn(A, 4, "t2"));
     assert_eq!(shown_of(A, &lines).0, turns(&store, A));
+}
+
+/// What is no ordinal says nothing, and is not made to say that all is the thread's own.
+#[test]
+fn a_start_that_is_no_ordinal_stays() {
+    for start in ["null", "-1", "\"4\"", "1.5"] {
+        let (_dir, store) = store();
+        store.create_thread(A).unwrap();
+        let more = format!(r#","subagent_history_start_ordinal":{start}"#);
+        append(&store, A, &[head(0, A, &more)]);
+        assert_eq!(
+            written(&store.rollout_file(A).unwrap()),
+            [head(0, A, &more)]
+        );
+    }
+}
+
+/// Text of that many bytes that does not become small.
+fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        format!("{:016x}", state ^ (state >> 33))
+    };
+    let mut text: String = (0..bytes / 16).map(|_| next()).collect();
+    text.truncate(bytes);
+    text
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.join("store/segments")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// One bit of a file, in a tenth of it.
+fn flip(path: &Path, tenth: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = bytes.len() * tenth / 10;
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// The lines of A, damaged and then with that loss accepted.
+fn written_with_damage(dir: &Path) -> [Vec<String>; 2] {
+    let dir = dir.join("store");
+    let written = |is_damaged: bool| {
+        let store = Store::open_to_read(&dir).unwrap();
+        let file = store.rollout_file(A).unwrap();
+        let lines = written(&file);
+        let told = file.write(&mut std::io::sink()).unwrap();
+        assert_eq!(
+            (told.damage.is_empty(), told.given_up.is_empty()),
+            (!is_damaged, is_damaged)
+        );
+        lines
+    };
+    let damaged = written(true);
+    Store::repair(&dir, None).unwrap();
+    [damaged, written(false)]
+}
+
+/// Damage far behind the beginning of a line leaves out all of it.
+#[test]
+fn no_line_is_cut_by_damage() {
+    let (dir, store) = store();
+    store.create_thread(A).unwrap();
+    let payload = format!(r#"{{"type":"x","message":"{}"}}"#, noise(5 << 20));
+    let lines = [
+        head(0, A, ""),
+        line(1, "event_msg", &payload),
+        line(2, "event_msg", r#"{"type":"token_count"}"#),
+    ];
+    import(&store, A, &(lines.join("\n") + "\n"));
+    store.close().unwrap();
+    let [segment] = &segments(dir.path())[..] else {
+        panic!("one segment")
+    };
+    flip(segment, 7);
+    let expected = [
+        lines[0].clone(),
+        line(1, "event_msg", r#"{"type":"token_count"}"#),
+    ];
+    for lines in written_with_damage(dir.path()) {
+        assert!(lines == expected, "{} lines", lines.len());
+    }
+}
+
+/// The rest of a line whose beginning is lost is no line, nor is a beginning without its rest.
+#[test]
+fn no_part_of_a_line_becomes_one() {
+    for tenth in [3, 8] {
+        let (dir, store) = store();
+        store.create_thread(A).unwrap();
+        let payload = format!(r#"{{"type":"x","message":"{}"}}"#, noise(4 << 20));
+        let text = [
+            head(0, A, ""),
+            line(1, "event_msg", &payload),
+            line(2, "event_msg", r#"{"type":"token_count"}"#),
+        ];
+        let text = text.join("\n") + "\n";
+        import(&store, A, &text[..2 << 20]);
+        import(&store, A, &text);
+        store.seal_all().unwrap();
+        store.close().unwrap();
+        let [segment] = &segments(dir.path())[..] else {
+            panic!("one segment")
+        };
+        flip(segment, tenth);
+        let expected = [
+            head(0, A, ""),
+            line(1, "event_msg", r#"{"type":"token_count"}"#),
+        ];
+        for lines in written_with_damage(dir.path()) {
+            assert!(lines == expected, "{tenth}: {} lines", lines.len());
+        }
+    }
 }
 
 /// A line that is no record, one that came in parts, one that is too long to be held.

@@ -29,12 +29,14 @@ pub struct RolloutWritten {
 }
 
 impl RolloutFile<'_> {
-    /// Writes it. What cannot be read is left out and said.
+    /// Writes it. What cannot be read is left out and said: all of a line of which a part is lost.
     ///
-    /// Cost: reads the records once, in order; of a line at most a mebibyte and a chunk is held.
+    /// Cost: reads the records in order, those of a line over a mebibyte twice; of a line at most a
+    /// mebibyte and a chunk is held.
     ///
     /// # Errors
-    /// Failures of the system, of `out` too.
+    /// Failures of the system, of `out` too; [`crate::ErrorKind::Damaged`] where records cannot be
+    /// read that could a moment before. What was written then ends within a line.
     pub fn write(&self, out: &mut dyn Write) -> Result<RolloutWritten, Error> {
         let mut damage = self.met.clone();
         let mut lines = Lines {
@@ -42,6 +44,7 @@ impl RolloutFile<'_> {
             out,
             count: 0,
             number: 0,
+            next: self.from,
             bytes: 0,
             held: self.head.clone(),
             is_open: true,
@@ -71,10 +74,18 @@ impl RolloutFile<'_> {
                 (Err(ReadError::Disk(failure)), None) => return Err(Error::Disk(failure)),
                 (Err(ReadError::Damaged(met)), None) => {
                     self.store.meet_damage(&met, &mut damage);
-                    lines.break_off()?;
+                    if lines.is_written {
+                        let thread = self.id.clone();
+                        let damage = met;
+                        return Err(Error::Damaged { thread, damage });
+                    }
+                    lines.leave_out();
                     at = reader.behind(&met).max(at.plus(1));
                 }
             }
+        }
+        if lines.next < reader.end() {
+            lines.leave_out();
         }
         lines.end()?;
         let (count, bytes) = (lines.count, lines.bytes);
@@ -87,6 +98,37 @@ impl RolloutFile<'_> {
             given_up,
         })
     }
+
+    /// Whether a line can be read as far as it goes, from one of its records on.
+    fn reads_line_from(&self, at: Ordinal) -> Result<bool, Error> {
+        let (mut next, mut is_cut, mut is_done) = (at, false, false);
+        let read = self
+            .reader
+            .entries(at, self.reader.end(), &mut |ordinal, entry| {
+                is_cut = ordinal > next;
+                next = ordinal.plus(u64::from(entry.completes()));
+                let is_behind = ordinal > at && begins_line(entry);
+                is_done = entry.kind == Kind::LINE && (is_behind || ends_line(entry));
+                if is_cut || is_done {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+        match read {
+            Ok(()) => Ok(!is_cut && (is_done || next >= self.reader.end())),
+            Err(ReadError::Damaged(_)) => Ok(false),
+            Err(ReadError::Disk(failure)) => Err(Error::Disk(failure)),
+        }
+    }
+}
+
+fn begins_line(entry: &Entry<'_>) -> bool {
+    entry.begins() && !entry.flags.has(Flags::CONTINUES)
+}
+
+fn ends_line(entry: &Entry<'_>) -> bool {
+    entry.completes() && !entry.flags.has(Flags::NO_LINE_FEED)
 }
 
 /// The lines of a file while they are written.
@@ -96,6 +138,8 @@ struct Lines<'a> {
     count: u64,
     /// The ordinal of the next line that has one.
     number: u64,
+    /// The record that is next, when none between is lost.
+    next: Ordinal,
     bytes: u64,
     /// The beginning of the line that it stands in.
     held: Vec<u8>,
@@ -107,22 +151,36 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn take(&mut self, ordinal: Ordinal, entry: &Entry<'_>) -> Result<(), Error> {
-        if entry.kind != Kind::LINE || self.file.heads.binary_search(&ordinal).is_ok() {
+        if ordinal > self.next {
+            // Given up between: nobody knows what of the line stood there.
+            self.leave_out();
+        }
+        self.next = ordinal.plus(u64::from(entry.completes()));
+        if entry.kind != Kind::LINE {
             return Ok(());
         }
-        if entry.begins() && !entry.flags.has(Flags::CONTINUES) {
+        let is_head = self.file.heads.binary_search(&ordinal).is_ok();
+        if begins_line(entry) {
             self.end()?;
+            self.is_open = !is_head;
         }
-        self.is_open = true;
+        // What goes on with a line that was left out is no line.
+        if is_head || !self.is_open {
+            return Ok(());
+        }
         if self.is_written {
             self.put(entry.bytes)?;
         } else {
             self.held.extend_from_slice(entry.bytes);
-            if self.held.len() > HELD_BYTES {
-                self.begin(true)?;
+            if self.held.len() > HELD_BYTES && !ends_line(entry) {
+                if self.file.reads_line_from(ordinal)? {
+                    self.begin(true)?;
+                } else {
+                    self.leave_out();
+                }
             }
         }
-        if entry.completes() && !entry.flags.has(Flags::NO_LINE_FEED) {
+        if ends_line(entry) {
             self.end()?;
         }
         Ok(())
@@ -175,14 +233,14 @@ impl Lines<'_> {
         self.put(b"\n")
     }
 
-    /// Leaves out the line that it stands in, or what is not written of it.
-    fn break_off(&mut self) -> Result<(), Error> {
-        if self.is_written {
-            return self.end();
-        }
+    /// Leaves out the line that it stands in.
+    ///
+    /// INVARIANT: nothing is written of it. Before the beginning of a line is written that is not
+    /// held as a whole, the rest of it is read.
+    fn leave_out(&mut self) {
+        assert!(!self.is_written, "a line that is written is not left out");
         self.held.clear();
         self.is_open = false;
-        Ok(())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
