@@ -146,8 +146,9 @@ impl Work<'_> {
         (!self.stuck).then_some(())?;
         let (base, shown) = self.prefix(of, end)?;
         let id = ThreadId::parse(name).ok()?;
+        let called = format!("{name}{}", name_of(self.log.state(), base.rollout, ""));
         let (thread, ticket) = self.log.stage_fork(&id, base).ok()?;
-        self.expectation.stage(name, shown);
+        self.expectation.stage(&called, shown);
         self.settled(ticket).map(|()| thread)
     }
 
@@ -212,10 +213,11 @@ impl Work<'_> {
             .thread_number(&ThreadId::parse(thread).ok()?)?;
         let (base, shown) = self.prefix(of, end)?;
         let id = ThreadId::parse(name).ok()?;
+        let called = format!("{name}{}", name_of(self.log.state(), base.rollout, ""));
         let origin = Some(Origin::Base(base));
         let staged = self.log.stage_rollout(number, &id, origin, true);
         let (rollout, ticket) = staged.ok()?;
-        self.expectation.stage(name, shown);
+        self.expectation.stage(&called, shown);
         self.expectation.stage(&list_of(thread), vec![name.into()]);
         self.settled(ticket).map(|()| rollout)
     }
