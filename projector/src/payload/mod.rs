@@ -13,6 +13,7 @@ pub(crate) mod items;
 pub(crate) mod json;
 mod large;
 mod owned;
+mod places;
 mod records;
 mod response;
 mod short;
@@ -31,5 +32,7 @@ pub use items::{
     legacy_head, turn_item_head, user_title,
 };
 pub use json::time::timestamp_ms;
+pub use json::wire::Entries;
 pub use large::LargeLine;
+pub use places::{Places, places};
 pub use short::{ID_BYTES_MAX, TEXT_BYTES_MAX, short_id, short_text};

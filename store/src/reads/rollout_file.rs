@@ -2,7 +2,6 @@
 //! history in one piece, below a head of its own. It must not know where the file lies.
 
 mod head;
-mod line;
 mod write;
 
 use std::ops::ControlFlow;
@@ -11,11 +10,10 @@ use turnleaf_engine::format::record::{Entry, Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_engine::{Damage, Origin, ReadError, Reader, State};
 use turnleaf_projector::index::{Anchor, Order, PageRequest};
-use turnleaf_projector::payload::{Effect, timestamp_ms};
+use turnleaf_projector::payload::{Effect, places, timestamp_ms};
 use turnleaf_projector::uuid::uuid;
 
-use self::head::{Anew, Head, utc};
-use self::line::places;
+use self::head::{Anew, Head, time, utc};
 pub use self::write::RolloutWritten;
 use crate::error::Error;
 use crate::index::catch_up::CaughtUp;
@@ -364,10 +362,9 @@ fn lines_before(
 
 /// Folders and name of the file of a thread that began at a time, as the runtime lays them out.
 fn path(began: &str, id: &str) -> String {
-    let at = utc(timestamp_ms(began).unwrap_or(0));
-    let (day, time) = (&at[..10], &at[11..19]);
-    let (folders, time) = (day.replace('-', "/"), time.replace(':', "-"));
-    format!("sessions/{folders}/rollout-{day}T{time}-{id}.jsonl")
+    let at = time(timestamp_ms(began).unwrap_or(0));
+    let day = at.strftime("sessions/%Y/%m/%d/rollout-%Y-%m-%dT%H-%M-%S");
+    format!("{day}-{id}.jsonl")
 }
 
 #[cfg(test)]

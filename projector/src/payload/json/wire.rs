@@ -151,7 +151,7 @@ fn not_empty(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
 
 /// The entries of an object in written order; a repeated key means its last value.
 #[derive(Debug)]
-pub(crate) struct Entries<K, V>(pub(crate) Vec<(K, V)>);
+pub struct Entries<K, V>(pub Vec<(K, V)>);
 
 impl<K, V> Default for Entries<K, V> {
     fn default() -> Self {

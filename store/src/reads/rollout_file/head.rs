@@ -1,10 +1,9 @@
 //! Owns the head of a rollout that is written anew: the thread's own one where it has one, without
 //! what no longer holds in a file of its own.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use jiff::Timestamp;
 use serde_json::value::RawValue;
+use turnleaf_projector::payload::Entries;
 
 /// Keys that say where else a thread's history lies, and whose thread began it.
 const GONE: [&str; 3] = [
@@ -16,37 +15,24 @@ const GONE: [&str; 3] = [
 const OWN_START: &str = "subagent_history_start_ordinal";
 
 /// The fields of an object, in their order and with the bytes of their values.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
+struct Fields<'a>(Entries<String, &'a RawValue>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Take;
-        impl<'de> Visitor<'de> for Take {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        from.deserialize_map(Take)
+impl<'a> Fields<'a> {
+    fn parse(json: &'a [u8]) -> Option<Fields<'a>> {
+        serde_json::from_slice(json).ok().map(Fields)
     }
-}
 
-impl Fields<'_> {
+    fn all(&self) -> impl DoubleEndedIterator<Item = (&str, &'a RawValue)> {
+        let Fields(Entries(all)) = self;
+        all.iter().map(|(key, value)| (key.as_str(), *value))
+    }
+
     /// The last value of a key.
-    fn get(&self, key: &str) -> Option<&RawValue> {
-        let mut fields = self.0.iter().rev();
+    fn get(&self, key: &str) -> Option<&'a RawValue> {
+        let mut fields = self.all().rev();
         fields
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| *value)
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| value)
     }
 
     fn text(&self, key: &str) -> Option<String> {
@@ -75,12 +61,11 @@ pub(super) struct Anew<'a> {
 impl<'a> Head<'a> {
     /// The head that a line is, if it is one.
     pub(super) fn parse(line: &'a [u8]) -> Option<Head<'a>> {
-        let line: Fields<'a> = serde_json::from_slice(line).ok()?;
+        let line = Fields::parse(line)?;
         if line.text("type")? != "session_meta" {
             return None;
         }
-        let payload = line.0.iter().rev().find(|(key, _)| key == "payload")?;
-        let payload: Fields<'a> = serde_json::from_str(payload.1.get()).ok()?;
+        let payload = Fields::parse(line.get("payload")?.get().as_bytes())?;
         payload.get("id")?;
         Some(Head { line, payload })
     }
@@ -114,12 +99,12 @@ impl<'a> Head<'a> {
             ("forked_from_id", anew.forked_from),
             ("timestamp", anew.began),
         ];
-        for (key, value) in &self.payload.0 {
+        for (key, value) in self.payload.all() {
             let is_parent = key == "parent_thread_id" && !anew.is_of_another;
-            if GONE.contains(&key.as_str()) && !is_parent {
+            if GONE.contains(&key) && !is_parent {
                 continue;
             }
-            match texts.iter().find(|(name, _)| name == key) {
+            match texts.iter().find(|(name, _)| *name == key) {
                 Some((_, Some(text))) => payload.text(key, text),
                 // A value that is no ordinal stays as it is.
                 _ => match own_start.filter(|_| key == OWN_START) {
@@ -134,8 +119,8 @@ impl<'a> Head<'a> {
             }
         }
         let mut line = Object::default();
-        for (key, value) in &self.line.0 {
-            match key.as_str() {
+        for (key, value) in self.line.all() {
+            match key {
                 "ordinal" if self.is_paginated() => line.raw(key, "0"),
                 "payload" => line.raw(key, &payload.end()),
                 _ => line.raw(key, value.get()),
@@ -168,19 +153,13 @@ impl Object {
     }
 }
 
-/// A time as heads state it, `2026-01-02T03:04:05.678Z`, of Unix milliseconds.
+/// A time as heads state it, `2026-01-02T03:04:05.678Z`, of Unix milliseconds; of one that no
+/// calendar has, the beginning of that count.
 pub(super) fn utc(ms: i64) -> String {
-    let (day, ms) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    // Years that begin in March, in cycles of 400 years.
-    let days = day + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    let ms = ms % 1000;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    format!("{:.3}", time(ms))
+}
+
+/// The same to be taken apart.
+pub(super) fn time(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or_default()
 }

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::head::utc;
-use super::line::{Places, places};
 use crate::*;
 
 const A: &str = "019c0000-0000-7000-8000-00000000000a";
@@ -378,43 +376,4 @@ fn what_the_runtime_would_not_open_is_refused() {
     }
     let none = store.rollout_file(B).unwrap_err();
     assert_eq!(none.kind(), ErrorKind::NotFound);
-}
-
-#[test]
-fn places_are_those_of_the_line_itself() {
-    let text = r#" {"a":[{"ordinal":1,"x":"}]\""}], "ordinal" : 12 ,"type":"event_msg","payload":{"item":{"thread_id":"no"},"thread_id":"yes"},"b":null}"#;
-    let found = places(text.as_bytes());
-    let at = |place: Option<std::ops::Range<usize>>| &text[place.unwrap()];
-    assert_eq!(at(found.ordinal).trim(), "12");
-    assert_eq!((at(found.kind), at(found.thread)), ("event_msg", "yes"));
-    assert_eq!(found.open, Some(2));
-    for cut in 0..text.len() {
-        let _ = places(&text.as_bytes()[..cut]);
-    }
-    for none in ["", "[]", "null", "\"ordinal\"", "{", "{]", "{\"\\"] {
-        let found = places(none.as_bytes());
-        let open = none.starts_with('{').then_some(1);
-        assert_eq!(
-            found,
-            Places {
-                open,
-                ..Places::default()
-            },
-            "{none}"
-        );
-    }
-}
-
-#[test]
-fn times_are_dates() {
-    for (ms, text) in [
-        (0, "1970-01-01T00:00:00.000Z"),
-        (951_782_399_999, "2000-02-28T23:59:59.999Z"),
-        (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-        (1_796_075_025_818, "2026-11-30T21:43:45.818Z"),
-        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-        (-1, "1969-12-31T23:59:59.999Z"),
-    ] {
-        assert_eq!(utc(ms), text);
-    }
 }

@@ -6,9 +6,9 @@ use std::ops::{ControlFlow, Range};
 use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Entry, Flags, Kind};
 use turnleaf_engine::{Damage, ReadError};
+use turnleaf_projector::payload::places;
 
 use super::RolloutFile;
-use super::line::places;
 use crate::error::Error;
 use crate::reads::show::ranges;
 
