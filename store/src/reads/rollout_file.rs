@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use turnleaf_engine::format::record::{Entry, Flags, Kind};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{Damage, Origin, ReadError, Reader, State};
+use turnleaf_engine::{Damage, Origin, ReadError, Reader, Record, State};
 use turnleaf_projector::index::{Anchor, Order, PageRequest};
 use turnleaf_projector::payload::{Effect, places, timestamp_ms};
 use turnleaf_projector::uuid::uuid;
@@ -76,7 +76,8 @@ impl Store {
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`]; [`crate::ErrorKind::Invalid`] for a thread that the runtime
-    /// would not open, because its id is no UUID, or it has no head; failures of the system.
+    /// would not open, because its id is no UUID, or it has no head; [`crate::ErrorKind::Damaged`]
+    /// where a head may be among records that cannot be read; failures of the system.
     pub fn rollout_file(&self, id: &str) -> Result<RolloutFile<'_>, Error> {
         let lineage = self.lineage_of(id, None)?;
         self.file_of(id, lineage, Ordinal(0), None)
@@ -153,19 +154,12 @@ impl Store {
             ));
         }
         let reader = &lineage.reader;
-        let (mut heads, mut chosen) = (Vec::new(), None);
-        for ((_, first, end), (of, _)) in reader.rollouts().zip(&lineage.threads) {
-            if let Some((at, bytes)) = head_within(reader, first, end)? {
-                heads.push(at);
-                chosen = Some((*of == lineage.thread, bytes));
-            }
-        }
-        let bytes = chosen.as_ref().map(|(is_own, bytes)| (*is_own, bytes));
-        let (is_own, head) = bytes
-            .and_then(|(is_own, bytes)| Some((is_own, Head::parse(bytes)?)))
-            .ok_or(Error::BadArgument(
-                "the thread has no head, and the runtime opens no file without one",
-            ))?;
+        let Heads {
+            at: heads,
+            is_own,
+            bytes,
+        } = heads_of(&lineage, id)?;
+        let head = Head::parse(&bytes).expect("it was found by that");
         let began = match &anew {
             Some((_, _, now)) => now.clone(),
             None => began(&lineage, is_own.then_some(&head))?,
@@ -275,41 +269,93 @@ fn turn_begin(now: &CaughtUp, at: Ordinal) -> Result<Ordinal, Error> {
     }
 }
 
-/// The head among the first records of a rollout: where it stands, and its bytes.
-fn head_within(
+/// Visits the records that can be read, in order; gives the first damage that it passed by.
+fn readable(
     reader: &Reader,
-    first: Ordinal,
-    end: Ordinal,
-) -> Result<Option<(Ordinal, Vec<u8>)>, Error> {
-    let (mut found, mut at) = (None, first);
-    let end = end.min(first.plus(HEAD_WITHIN));
-    while at < end && found.is_none() {
+    (mut at, end): (Ordinal, Ordinal),
+    visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> Result<Option<Box<Damage>>, Error> {
+    let (mut met, mut flow) = (None, ControlFlow::Continue(()));
+    while at < end && flow.is_continue() {
         let read = reader.records(at, end, &mut |record| {
             at = record.ordinal.plus(1);
-            let bytes = record.bytes().filter(|_| record.kind == Kind::LINE);
-            let head = bytes.filter(|bytes| Head::parse(bytes).is_some());
-            found = head.map(|bytes| (record.ordinal, bytes.to_vec()));
-            if found.is_some() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            flow = visit(record);
+            flow
         });
         match read {
             Ok(()) => break,
             Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-            // Who writes the file is told.
-            Err(ReadError::Damaged(damage)) => at = reader.behind(&damage).max(at.plus(1)),
+            Err(ReadError::Damaged(damage)) => {
+                at = reader.behind(&damage).max(at.plus(1));
+                met = met.or(Some(damage));
+            }
         }
     }
-    Ok(found)
+    Ok(met)
+}
+
+/// The heads of a lineage.
+struct Heads {
+    /// Where they stand.
+    at: Vec<Ordinal>,
+    /// Whether the newest is of the thread itself.
+    is_own: bool,
+    /// Its bytes.
+    bytes: Vec<u8>,
+}
+
+/// The heads of the lineage of the thread `id`.
+fn heads_of(lineage: &Lineage, id: &str) -> Result<Heads, Error> {
+    let reader = &lineage.reader;
+    let (mut at, mut newest, mut unread) = (Vec::new(), None, None);
+    for ((_, first, end), (of, _)) in reader.rollouts().zip(&lineage.threads) {
+        let found = head_within(reader, first, end)?;
+        unread = unread.or(found.unread);
+        if let Some((place, bytes)) = found.head {
+            at.push(place);
+            newest = Some((*of == lineage.thread, bytes));
+        }
+    }
+    match (newest, unread) {
+        (Some((is_own, bytes)), _) => Ok(Heads { at, is_own, bytes }),
+        // It may stand among what cannot be read.
+        (None, Some(damage)) => Err(Error::Damaged {
+            thread: id.to_owned(),
+            damage,
+        }),
+        (None, None) => Err(Error::BadArgument(
+            "the thread has no head, and the runtime opens no file without one",
+        )),
+    }
+}
+
+/// The head among the first records of a rollout, where it stands and its bytes; or what of them
+/// cannot be read, among which it may be.
+struct HeadFound {
+    head: Option<(Ordinal, Vec<u8>)>,
+    unread: Option<Box<Damage>>,
+}
+
+fn head_within(reader: &Reader, first: Ordinal, end: Ordinal) -> Result<HeadFound, Error> {
+    let mut head = None;
+    let end = end.min(first.plus(HEAD_WITHIN));
+    let unread = readable(reader, (first, end), &mut |record| {
+        let bytes = record.bytes().filter(|_| record.kind == Kind::LINE);
+        let found = bytes.filter(|bytes| Head::parse(bytes).is_some());
+        head = found.map(|bytes| (record.ordinal, bytes.to_vec()));
+        match head {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    })?;
+    Ok(HeadFound { head, unread })
 }
 
 /// When a thread began: as the head of its first rollout says, or its own one; else when it was
 /// made here.
 fn began(lineage: &Lineage, own: Option<&Head<'_>>) -> Result<String, Error> {
     let first = match &lineage.first {
-        Some(first) => head_within(first, Ordinal(0), first.end())?,
+        Some(first) => head_within(first, Ordinal(0), first.end())?.head,
         None => None,
     };
     let first = first
@@ -329,34 +375,24 @@ fn lines_before(
     from: Ordinal,
     start: u64,
 ) -> Result<u64, Error> {
-    let (mut number, mut at, mut is_done) = (1, from, false);
-    while at < reader.end() && !is_done {
-        let read = reader.records(at, reader.end(), &mut |record| {
-            at = record.ordinal.plus(1);
-            let is_line =
-                record.kind == Kind::LINE && heads.binary_search(&record.ordinal).is_err();
-            let places = places(record.bytes().filter(|_| is_line).unwrap_or_default());
-            if places.kind.is_none() {
-                return ControlFlow::Continue(());
-            }
-            let ordinal = places.ordinal.and_then(|place| {
-                let text = std::str::from_utf8(record.bytes()?.get(place)?).ok()?;
-                text.trim().parse::<u64>().ok()
-            });
-            is_done = ordinal.is_some_and(|ordinal| ordinal >= start);
-            number += u64::from(!is_done);
-            if is_done {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        match read {
-            Ok(()) => break,
-            Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-            Err(ReadError::Damaged(damage)) => at = reader.behind(&damage).max(at.plus(1)),
+    let mut number = 1;
+    // Who writes the file is told of damage.
+    readable(reader, (from, reader.end()), &mut |record| {
+        let is_line = record.kind == Kind::LINE && heads.binary_search(&record.ordinal).is_err();
+        let places = places(record.bytes().filter(|_| is_line).unwrap_or_default());
+        if places.kind.is_none() {
+            return ControlFlow::Continue(());
         }
-    }
+        let ordinal = places.ordinal.and_then(|place| {
+            let text = std::str::from_utf8(record.bytes()?.get(place)?).ok()?;
+            text.parse::<u64>().ok()
+        });
+        if ordinal.is_some_and(|ordinal| ordinal >= start) {
+            return ControlFlow::Break(());
+        }
+        number += 1;
+        ControlFlow::Continue(())
+    })?;
     Ok(number)
 }
 

@@ -377,3 +377,28 @@ fn what_the_runtime_would_not_open_is_refused() {
     let none = store.rollout_file(B).unwrap_err();
     assert_eq!(none.kind(), ErrorKind::NotFound);
 }
+
+/// A head that cannot be read is not called one that is not there.
+#[test]
+fn a_head_that_cannot_be_read_is_damage() {
+    let (dir, store) = store();
+    store.create_thread(A).unwrap();
+    let payload = format!(r#"{{"type":"x","message":"{}"}}"#, noise(2 << 20));
+    let text = [head(0, A, ""), line(1, "event_msg", &payload)];
+    import(&store, A, &(text.join("\n") + "\n"));
+    store.close().unwrap();
+    let [segment] = &segments(dir.path())[..] else {
+        panic!("one segment")
+    };
+    let mut bytes = std::fs::read(segment).unwrap();
+    // Its first blocks, of which one has the head.
+    let half = bytes.len() / 2;
+    bytes[..half]
+        .iter_mut()
+        .step_by(64)
+        .for_each(|byte| *byte ^= 1);
+    std::fs::write(segment, bytes).unwrap();
+    let store = Store::open_to_read(&dir.path().join("store")).unwrap();
+    let refused = store.rollout_file(A).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Damaged, "{refused}");
+}
