@@ -202,6 +202,12 @@ impl State {
         referrers.filter(move |of| self.catalogue.thread_of(*of) != Some(thread))
     }
 
+    /// A rollout and all that go on from it, however far; of any thread that is not deleted.
+    #[must_use]
+    pub fn with_heirs(&self, rollout: ThreadNumber) -> Vec<ThreadNumber> {
+        self.catalogue.with_heirs(rollout)
+    }
+
     /// The name of a rollout outside: that of its thread for the first one.
     #[must_use]
     pub fn rollout_id(&self, rollout: ThreadNumber) -> Option<&ThreadId> {

@@ -121,6 +121,17 @@ impl Catalogue {
         cuts
     }
 
+    /// A rollout and all that go on from it, however far, those of deleted threads left out.
+    pub(crate) fn with_heirs(&self, rollout: ThreadNumber) -> Vec<ThreadNumber> {
+        let (mut all, mut at) = (vec![rollout], 0);
+        while let Some(rollout) = all.get(at).copied() {
+            // One base each, and no circles: none comes twice.
+            all.extend(self.referrers(rollout));
+            at += 1;
+        }
+        all
+    }
+
     /// Rollouts of threads that are not deleted whose base is not found.
     pub(crate) fn awaiting(&self) -> impl Iterator<Item = (ThreadNumber, &Awaited)> {
         let origins = self.lineages.origins.iter();

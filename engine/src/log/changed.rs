@@ -71,10 +71,8 @@ impl Changed {
 
     /// Notes a rollout, and all that go on from it: what it shows is theirs, too.
     fn note_with_heirs(&mut self, catalogue: &Catalogue, rollout: ThreadNumber) {
-        let mut left = vec![rollout];
-        while let Some(rollout) = left.pop() {
+        for rollout in catalogue.with_heirs(rollout) {
             self.note_rollout(catalogue, rollout);
-            left.extend(catalogue.referrers(rollout));
         }
     }
 }

@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 use turnleaf_engine::disk::{Disk, OsDisk};
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
-use turnleaf_engine::{
-    Options, Owner, Refusal, Repair, RepairError, Repaired, State, find_repairs,
-};
-use turnleaf_projector::index::Listing;
+use turnleaf_engine::{Options, Owner, Refusal, Repair, RepairError, Repaired, find_repairs};
 use turnleaf_projector::payload::{self, Effect};
 
 use crate::error::Error;
@@ -155,11 +152,18 @@ impl Store {
     /// Takes the rows of threads out of the index whose records are about to be lost, or found:
     /// they are made again.
     fn forget_rows(&self, due: &[Repair]) -> Result<(), Error> {
-        let threads: BTreeSet<ThreadNumber> = due.iter().flat_map(Repair::threads).collect();
-        if threads.is_empty() {
+        let of_repairs: BTreeSet<ThreadNumber> = due.iter().flat_map(Repair::threads).collect();
+        if of_repairs.is_empty() {
             return Ok(());
         }
-        let (rollouts, listed) = self.source.with(|state| with_heirs(state, threads));
+        // What goes on from a rollout shows its records, too; lists show what the rows say.
+        let (rollouts, listed) = self.source.with(|state| {
+            let heirs = of_repairs.iter().flat_map(|of| state.with_heirs(*of));
+            let rollouts: BTreeSet<ThreadNumber> = heirs.collect();
+            let threads = rollouts.iter().filter_map(|of| state.thread_of(*of));
+            let listed: Vec<_> = threads.map(|thread| (thread, None)).collect();
+            (rollouts, listed)
+        });
         self.index.with(|index| {
             let mut batch = index.writer()?;
             for rollout in &rollouts {
@@ -169,26 +173,6 @@ impl Store {
             Ok(batch.commit(true)?)
         })
     }
-}
-
-/// Rollouts with those that go on from them, and their threads, which are to be in no list.
-fn with_heirs(
-    state: &State,
-    mut rollouts: BTreeSet<ThreadNumber>,
-) -> (BTreeSet<ThreadNumber>, Vec<(ThreadNumber, Option<Listing>)>) {
-    let all: Vec<ThreadNumber> = state.rollout_ids().map(|(rollout, _)| rollout).collect();
-    let is_heir = |rollout: &ThreadNumber| {
-        let mut bases = state.bases(*rollout);
-        bases.any(|base| rollouts.contains(&base.rollout))
-    };
-    let heirs: Vec<ThreadNumber> = all.into_iter().filter(is_heir).collect();
-    rollouts.extend(heirs);
-    let threads = rollouts
-        .iter()
-        .filter_map(|rollout| state.thread_of(*rollout));
-    let threads: BTreeSet<ThreadNumber> = threads.collect();
-    let listed = threads.into_iter().map(|thread| (thread, None)).collect();
-    (rollouts, listed)
 }
 
 /// The thread that a first record names.
