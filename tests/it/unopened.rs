@@ -3,19 +3,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
 use turnleaf::{ErrorKind, ForkPoint, Store};
 use turnleaf_engine::disk::Disk;
-use turnleaf_tests::answers::{ask, options, small_store};
+use turnleaf_tests::answers::{all_threads, ask, options, small_store};
 use turnleaf_tests::hooked::{HookedDisk, is_segment};
 use turnleaf_tests::sim_disk::SimDisk;
 use turnleaf_tests::stores::{log_files, open_store, owner};
 
 /// What the system says of a file that may not be opened.
 const EACCES: i32 = 13;
+/// What it says where too many files are open.
+const EMFILE: i32 = 24;
 
 /// The store as an owner and as a reader, on disks that from then on do not open segments.
 fn on_closed_segments(disk: &SimDisk) -> [Store; 2] {
@@ -192,4 +196,43 @@ fn what_stands_between_two_runs_of_a_segment_is_given() {
         }
     }
     assert_eq!(with_two_runs, 2, "one segment holds runs on both sides");
+}
+
+/// A thread that the index lacks, and that cannot be read now, is listed by what is known of it,
+/// and costs the others nothing; once it can be read it stands where it belongs.
+#[test]
+fn a_thread_that_cannot_be_read_costs_lists_nothing() {
+    let (disk, ids) = small_store(3, 4).unwrap();
+    let store = open_store(&disk, &options()).unwrap();
+    store.seal_all().unwrap();
+    let listed = |store: &Store| {
+        let page = store.threads(&all_threads()).unwrap();
+        let of = |thread: &Value| (thread["id"].to_string(), thread["preview"].to_string());
+        page.threads.iter().map(of).collect::<BTreeMap<_, _>>()
+    };
+    let right = listed(&store);
+    assert_eq!(right.len(), ids.len());
+    store.close().unwrap();
+    disk.remove("index.redb").unwrap();
+    for code in [EACCES, EMFILE] {
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let fails = {
+            let is_closed = Arc::clone(&is_closed);
+            move |call: &'static str, path: &str| -> io::Result<()> {
+                match call == "open" && is_segment(path) && is_closed.load(Ordering::Relaxed) {
+                    true => Err(io::Error::from_raw_os_error(code)),
+                    false => Ok(()),
+                }
+            }
+        };
+        let hooked: Arc<dyn Disk> = Arc::new(HookedDisk::new(Arc::new(disk.fork()), fails));
+        let store = Store::open_to_read_on(hooked, &options(), &owner()).unwrap();
+        is_closed.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            let found = listed(&store);
+            assert!(found.keys().eq(right.keys()), "{code}: {found:?}");
+        }
+        is_closed.store(false, Ordering::Relaxed);
+        assert_eq!(listed(&store), right, "{code}");
+    }
 }

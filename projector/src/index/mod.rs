@@ -26,11 +26,12 @@ mod thread;
 mod turn_items;
 mod view;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, TableHandle};
-use turnleaf_format::{Ordinal, StoreId, ThreadChain};
+use turnleaf_format::{Ordinal, StoreId, ThreadChain, ThreadNumber};
 
 pub use batch::Batch;
 pub use checksum::text_hash;
@@ -88,7 +89,7 @@ impl ThreadRow {
     /// Damage when the bytes are not a state.
     pub fn fold_state<S: bincode::Decode<()>>(
         &self,
-        thread: turnleaf_format::ThreadNumber,
+        thread: ThreadNumber,
     ) -> Result<S, IndexError> {
         let place = Place {
             operation: "read",
@@ -105,6 +106,7 @@ impl ThreadRow {
 pub struct Index {
     db: Guarded<Database>,
     lists_known_to: AtomicU64,
+    unlisted: Mutex<BTreeSet<ThreadNumber>>,
 }
 
 impl Index {
@@ -135,6 +137,7 @@ impl Index {
             Ok(Index {
                 db,
                 lists_known_to: AtomicU64::new(0),
+                unlisted: Mutex::default(),
             })
         })
     }
@@ -175,6 +178,12 @@ impl Index {
     /// Says up to where lists are up to date; they stay so.
     pub fn know_lists_to(&self, place: u64) {
         self.lists_known_to.fetch_max(place, Ordering::AcqRel);
+    }
+
+    /// Threads that do not stand in lists where the log says, although those are known to be up to
+    /// date: to be put there once that can be done. Held by whoever puts threads anywhere.
+    pub fn unlisted(&self) -> MutexGuard<'_, BTreeSet<ThreadNumber>> {
+        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Rewrites the file without its free pages; says whether it became smaller. Needs that no

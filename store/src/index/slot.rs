@@ -36,8 +36,6 @@ pub(crate) struct IndexSlot {
     used: Mutex<HashSet<ThreadNumber>>,
     /// Threads whose rows are caught up with the log right now, each behind a lock of its own.
     catching_up: Mutex<HashMap<ThreadNumber, Arc<Mutex<()>>>>,
-    /// Held by whoever puts threads where they belong in lists.
-    listing: Mutex<()>,
     /// Log bytes that were applied since the index was durable.
     pub(super) undurable_bytes: AtomicU64,
     /// Threads that took appends since the store was opened.
@@ -97,7 +95,6 @@ impl IndexSlot {
             held: RwLock::default(),
             used: Mutex::default(),
             catching_up: Mutex::default(),
-            listing: Mutex::default(),
             undurable_bytes: AtomicU64::new(0),
             live: Mutex::default(),
         }
@@ -159,12 +156,6 @@ impl IndexSlot {
         let mut all = self.catching_up();
         all.retain(|thread, lock| !threads.contains(thread) || Arc::strong_count(lock) > 1);
         done
-    }
-
-    /// To be held while threads are put where they belong in lists; behind it the log may be
-    /// locked for a look, and nothing is caught up.
-    pub(crate) fn listing(&self) -> &Mutex<()> {
-        &self.listing
     }
 
     fn catching_up(&self) -> MutexGuard<'_, HashMap<ThreadNumber, Arc<Mutex<()>>>> {

@@ -6,7 +6,6 @@
 //! once.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
 
 use turnleaf_engine::State;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
@@ -119,7 +118,9 @@ impl Store {
             Source::Reader(_) => (1, Vec::new()),
         };
         if known_to > 0 {
-            self.list_again(index, &changed)?;
+            let mut threads = index.unlisted().clone();
+            threads.extend(changed);
+            self.list_again(index, &threads.into_iter().collect::<Vec<_>>())?;
         } else {
             self.drop_rows_of_deleted(index)?;
             let threads = self.not_listed_as_they_are(index)?;
@@ -154,33 +155,55 @@ impl Store {
     }
 
     /// Puts threads where they belong, caught up with the log; those that are not there are taken
-    /// from the lists.
+    /// from the lists. One that cannot be caught up stands where it stood, or where what the index
+    /// knows of it says, and is tried again: it costs the others nothing.
     fn list_again(&self, index: &Index, threads: &[ThreadNumber]) -> Result<(), Error> {
         for threads in threads.chunks(THREADS_MAX) {
             let ids = self.source.with(|state| {
                 let ids = threads.iter().filter_map(|thread| state.id_of(*thread));
                 ids.map(ToString::to_string).collect::<Vec<_>>()
             });
-            self.states_of(index, &ids)?;
+            self.catch_up_all(index, &ids)?;
             // INVARIANT: whoever puts a thread later has read it later.
-            let held = self.index.listing().lock();
-            let held = held.unwrap_or_else(PoisonError::into_inner);
+            let mut unlisted = index.unlisted();
             let rows = index.reader()?;
             let mut listings = Vec::with_capacity(threads.len());
             for thread in threads {
                 let facts = self.source.with(|state| Facts::of(state, *thread));
                 let listing = facts.map(|facts| listing_of(&rows, facts)).transpose()?;
-                // It changed since it was caught up: whoever noted that comes here again, and until
-                // then it stands where it stood.
+                // It may also have changed since it was caught up.
                 let is_behind = listing
                     .as_ref()
                     .is_some_and(|(_, is_caught_up)| !is_caught_up);
+                if is_behind {
+                    unlisted.insert(*thread);
+                } else {
+                    unlisted.remove(thread);
+                }
                 if !is_behind || rows.listing(*thread)?.is_none() {
                     listings.push((*thread, listing.map(|(listing, _)| listing)));
                 }
             }
             index.put_listings(&listings)?;
-            drop(held);
+        }
+        Ok(())
+    }
+
+    /// Catches threads up, all that can be: what is wrong with one costs the others nothing.
+    fn catch_up_all(&self, index: &Index, ids: &[String]) -> Result<(), Error> {
+        let tell = |done: Result<_, Error>| match done {
+            // That is of the index, and so of all.
+            Err(error @ Error::Index(_)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "a thread is listed as the index knows it");
+                Ok(false)
+            }
+            Ok(_) => Ok(true),
+        };
+        if !tell(self.states_of(index, ids).map(drop))? {
+            for id in ids {
+                tell(self.states_of(index, std::slice::from_ref(id)).map(drop))?;
+            }
         }
         Ok(())
     }
