@@ -337,3 +337,21 @@ fn a_source_that_breaks_off_within_a_huge_line_keeps_what_was_read_of_it() {
         assert!(store.verify(None, &mut |_| {}).unwrap().is_ok());
     }
 }
+
+/// The oldest hundred threads, by when they began.
+pub(crate) fn all_threads() -> ThreadsRequest {
+    ThreadsRequest {
+        cursor: None,
+        limit: 100,
+        order: Order::Ascending,
+        sort: SortKey::Created,
+        archived: false,
+        cwds: Vec::new(),
+        sources: Vec::new(),
+        no_subagents: false,
+        parent: None,
+        ancestor: None,
+        forks_of: None,
+        search: None,
+    }
+}

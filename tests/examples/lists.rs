@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use turnleaf::{Order, SortKey, Store, ThreadsRequest};
+use turnleaf_tests::answers::all_threads;
 
 fn main() {
     let arg = std::env::args().nth(1).and_then(|arg| arg.parse().ok());
@@ -88,18 +89,10 @@ fn report(store: &Store) {
 
 fn request() -> ThreadsRequest {
     ThreadsRequest {
-        cursor: None,
         limit: 25,
         order: Order::Descending,
         sort: SortKey::Updated,
-        archived: false,
-        cwds: Vec::new(),
-        sources: Vec::new(),
-        no_subagents: false,
-        parent: None,
-        ancestor: None,
-        forks_of: None,
-        search: None,
+        ..all_threads()
     }
 }
 

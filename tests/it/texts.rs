@@ -6,14 +6,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use turnleaf::{
-    ImportSource, ItemsRequest, ItemsView, Order, SortKey, Store, ThreadsRequest, TurnsRequest,
-};
+use turnleaf::{ImportSource, ItemsRequest, ItemsView, Order, Store, ThreadsRequest, TurnsRequest};
 use turnleaf_projector::codec;
 use turnleaf_projector::fold::{Mode, ThreadState};
 use turnleaf_projector::notes::Notes;
 use turnleaf_projector::payload::decode;
-use turnleaf_tests::answers::options;
+use turnleaf_tests::answers::{all_threads, options};
 use turnleaf_tests::crash_rig::scale;
 use turnleaf_tests::parallel::in_parallel;
 use turnleaf_tests::projection::{check_index, fold, render};
@@ -152,18 +150,8 @@ fn serves(bytes: usize, chosen: &[Place]) {
     let shown: Vec<Vec<String>> = ids.iter().map(|id| answers(&store, id)).collect();
     assert!(shown[0] == other, "another thread is served as before");
     let all = ThreadsRequest {
-        cursor: None,
         limit: 1000,
-        order: Order::Descending,
-        sort: SortKey::Updated,
-        archived: false,
-        cwds: Vec::new(),
-        sources: Vec::new(),
-        no_subagents: false,
-        parent: None,
-        ancestor: None,
-        forks_of: None,
-        search: None,
+        ..all_threads()
     };
     assert_eq!(
         store.threads(&all).expect("a list").threads.len(),

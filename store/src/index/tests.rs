@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::tests::all_threads;
 use crate::*;
 
 fn message(number: usize) -> Vec<u8> {
@@ -108,14 +109,7 @@ fn list(store: &Store, order: Order, limit: usize) -> Vec<String> {
             limit,
             order,
             sort: SortKey::Updated,
-            archived: false,
-            cwds: Vec::new(),
-            sources: Vec::new(),
-            no_subagents: false,
-            parent: None,
-            ancestor: None,
-            forks_of: None,
-            search: None,
+            ..all_threads()
         };
         let page = store.threads(&page).unwrap();
         let shown = page.threads.iter();

@@ -1,5 +1,6 @@
 //! Archive and deletion as a caller sees them: lists, pages, imports, the index.
 
+use crate::tests::all_threads;
 use crate::*;
 
 const A: &str = "019c0000-0000-7000-8000-00000000000a";
@@ -39,18 +40,8 @@ fn import(store: &Store, id: &str, archived: bool) -> Result<Imported, Skip> {
 
 fn listed(store: &Store, archived: bool) -> Vec<String> {
     let page = store.threads(&ThreadsRequest {
-        cursor: None,
-        limit: 10,
-        order: Order::Ascending,
-        sort: SortKey::Created,
         archived,
-        cwds: Vec::new(),
-        sources: Vec::new(),
-        no_subagents: false,
-        parent: None,
-        ancestor: None,
-        forks_of: None,
-        search: None,
+        ..all_threads()
     });
     let ids = page.unwrap().threads.into_iter();
     ids.map(|thread| thread["id"].as_str().unwrap().to_owned())

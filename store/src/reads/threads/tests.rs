@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::reads::show::created_ms;
+use crate::tests::all_threads;
 use crate::*;
 
 const THREADS: usize = 6;
@@ -294,7 +295,7 @@ fn a_list_meets_a_deleted_thread_and_a_bad_index() {
         act(&store, &Op::Begin(thread, 0, 0, None));
         act(&store, &Op::Say(thread, 1));
     }
-    let all = request_for_all();
+    let all = all_threads();
     assert_eq!(listed(&store, &all).len(), 3);
     let index = std::fs::read(path.join("index.redb")).unwrap();
     store.delete(&id(1)).unwrap();
@@ -308,22 +309,5 @@ fn a_list_meets_a_deleted_thread_and_a_bad_index() {
         assert_eq!(listed(&store, &all), [id(0), id(2)]);
         assert_eq!(store.working_directories().unwrap(), ["/w"]);
         store.close().unwrap();
-    }
-}
-
-fn request_for_all() -> ThreadsRequest {
-    ThreadsRequest {
-        cursor: None,
-        limit: 100,
-        order: Order::Ascending,
-        sort: SortKey::Created,
-        archived: false,
-        cwds: Vec::new(),
-        sources: Vec::new(),
-        no_subagents: false,
-        parent: None,
-        ancestor: None,
-        forks_of: None,
-        search: None,
     }
 }
