@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use super::{is_test, root, sources};
+use super::{CRATES, is_test, root, sources};
 
 /// The names that lead to a module from the root of its crate.
 type Module = Vec<String>;
@@ -164,15 +164,7 @@ fn circles(code: &Code) -> Vec<String> {
 #[test]
 fn no_modules_import_each_other_in_a_circle() {
     let mut modules = 0;
-    for dir in [
-        "format-spec",
-        "engine",
-        "projector",
-        "store",
-        "cli",
-        "tests",
-        "benches",
-    ] {
+    for dir in CRATES {
         let src = root().join(dir).join("src");
         let files = sources(&format!("{dir}/src"));
         let is_of_tests = |path: &Path| is_test(path.strip_prefix(&src).unwrap());
