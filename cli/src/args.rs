@@ -179,7 +179,7 @@ pub(crate) enum Command {
         /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
     },
-    /// Delete a thread for good; its id is not given again.
+    /// Delete a thread for good; only `import --again` gives its id to a new thread.
     Delete {
         /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
@@ -247,6 +247,9 @@ pub(crate) struct ImportArgs {
     /// Where a file was written anew, keep both histories and go on showing the old one.
     #[arg(long)]
     pub(crate) keep_old: bool,
+    /// Import files of threads that were deleted from the store, too: as those of new threads.
+    #[arg(long)]
+    pub(crate) again: bool,
     /// Say what would be imported; write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

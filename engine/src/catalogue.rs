@@ -6,7 +6,7 @@ mod ids;
 mod lineage;
 mod segments;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use turnleaf_format::catalogue::{CatalogueRecord, JournalLost, Lost, Run};
 use turnleaf_format::segment::Class;
@@ -85,7 +85,10 @@ pub enum LossRecord {
 pub(crate) struct Catalogue {
     pub(crate) store: Option<StoreId>,
     pub(crate) threads: BTreeMap<ThreadNumber, ThreadFact>,
+    /// Of each id its newest thread.
     pub(crate) numbers: HashMap<ThreadId, ThreadNumber>,
+    /// Threads that have the id of one that was deleted. [S:catalogue-16]
+    again: BTreeSet<ThreadNumber>,
     pub(crate) lineages: Lineages,
     pub(crate) segments: SegmentFacts,
     pub(crate) epoch: u64,
@@ -118,6 +121,9 @@ impl Catalogue {
                 .is_none_or(|before| before == *store),
             CatalogueRecord::ThreadCreated { thread, id, at_ms } => {
                 self.create_thread(*thread, id, *at_ms)
+            }
+            CatalogueRecord::ThreadCreatedAgain { thread, id, at_ms } => {
+                self.create_thread_again(*thread, id, *at_ms)
             }
             CatalogueRecord::SegmentPublished {
                 segment,
@@ -327,21 +333,42 @@ impl Catalogue {
 
     fn create_thread(&mut self, thread: ThreadNumber, id: &ThreadId, at_ms: i64) -> bool {
         self.next_thread.saw(thread.0);
-        let free = self.thread_of(thread).is_none() && !self.numbers.contains_key(id);
-        if free && thread != ThreadNumber::CATALOGUE {
-            self.numbers.insert(id.clone(), thread);
-            let id = id.clone();
-            let fact = ThreadFact {
-                id,
-                created_ms: at_ms,
-                archived: false,
-                deleted: false,
-                import: None,
-            };
-            self.threads.insert(thread, fact);
-            return true;
+        let free = self.is_free(thread) && !self.numbers.contains_key(id);
+        if free {
+            self.add_thread(thread, id, at_ms);
         }
-        false
+        free
+    }
+
+    /// What says that the older thread of the id is deleted may be lost: it is said again.
+    fn create_thread_again(&mut self, thread: ThreadNumber, id: &ThreadId, at_ms: i64) -> bool {
+        self.next_thread.saw(thread.0);
+        let free = self.is_free(thread);
+        if free {
+            if let Some(before) = self.numbers.get(id).copied() {
+                self.delete(before);
+            }
+            self.add_thread(thread, id, at_ms);
+            self.again.insert(thread);
+        }
+        free
+    }
+
+    /// Whether no rollout has the number.
+    fn is_free(&self, number: ThreadNumber) -> bool {
+        number != ThreadNumber::CATALOGUE && self.thread_of(number).is_none()
+    }
+
+    fn add_thread(&mut self, thread: ThreadNumber, id: &ThreadId, at_ms: i64) {
+        self.numbers.insert(id.clone(), thread);
+        let fact = ThreadFact {
+            id: id.clone(),
+            created_ms: at_ms,
+            archived: false,
+            deleted: false,
+            import: None,
+        };
+        self.threads.insert(thread, fact);
     }
 
     fn with_thread(&mut self, thread: ThreadNumber, change: impl FnOnce(&mut ThreadFact)) -> bool {

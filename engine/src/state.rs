@@ -56,6 +56,22 @@ impl State {
         number.filter(|number| self.thread(*number).is_some())
     }
 
+    /// Whether the id is that of a thread that is deleted, and of none that is there.
+    #[must_use]
+    pub fn was_deleted(&self, id: &ThreadId) -> bool {
+        let number = self.catalogue.numbers.get(id);
+        number.is_some_and(|number| self.catalogue.is_deleted(*number))
+    }
+
+    /// The ids of which that holds, in the order in which their threads were created.
+    pub fn deleted_ids(&self) -> impl Iterator<Item = &ThreadId> {
+        let numbers = &self.catalogue.numbers;
+        let is_newest = |number, id| numbers.get(id) == Some(&number);
+        let deleted = self.deleted();
+        let deleted = deleted.filter(move |(number, fact)| is_newest(*number, &fact.id));
+        deleted.map(|(_, fact)| &fact.id)
+    }
+
     /// All threads that are not deleted, by number.
     pub fn threads(&self) -> impl Iterator<Item = (ThreadNumber, &ThreadFact)> {
         let all = self.catalogue.threads.iter();

@@ -150,7 +150,7 @@ class JournalFile:
 
     def frame(self, thread, first, chain, entries):
         body = b"".join(entries)
-        asks = 2 if any(entry[0] in range(141, 145) for entry in entries) else 1
+        asks = 2 if any(entry[0] in range(141, 146) for entry in entries) else 1
         head = struct.pack("<4sHBB4Q2I5QI", b"TLFR", 96, asks, int(not entries), self.generation,
                            self.end, thread, first, len(entries), len(body), *self.durable, 1,
                            self.chain, chain, reader.crc(body))
@@ -387,6 +387,24 @@ class Stores(unittest.TestCase):
 
     def test_a_reader_of_format_1_refuses_lineages_as_newer(self):
         self.lineages()
+        reader.read_as(1)
+        self.addCleanup(reader.read_as, 2)
+        self.assertIn("newer reader", self.check(4)[1])
+
+    def test_an_id_is_given_again(self):
+        """[S:catalogue-16]"""
+        again = lambda thread, name: (145, created(thread, name)[1])
+        catalogue, one, two = (Thread(at) for at in range(3))
+        newest = JournalFile(1, 0, (0, 0, 0), asks=2)
+        newest.append(catalogue, STORE_CREATED, created(1, b"one"))
+        newest.append(one, (0, b"old"))
+        newest.append(catalogue, (134, struct.pack("<Qq", 1, 5)), again(2, b"one"))
+        newest.append(two, (0, b"new"), (0, b"newer"))
+        newest.marker()
+        self.files = {"journal/00000000.tlj": bytes(newest.data)}
+        said, _ = self.check(0)
+        self.assertEqual(list(said["per_rollout"]), ["2"])
+        self.assertEqual(said["per_rollout"]["2"]["records"], 2)
         reader.read_as(1)
         self.addCleanup(reader.read_as, 2)
         self.assertIn("newer reader", self.check(4)[1])

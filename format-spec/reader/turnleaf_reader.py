@@ -330,8 +330,9 @@ def catalogue_record(kind, payload):
     take = fields.number
     if kind == 128:
         record = {"record": "store_created", "store_id": fields.take(16), "at_ms": take("q")}
-    elif kind == 129:
-        record = {"record": "thread_created", "thread": fields.thread(), "at_ms": take("q")}
+    elif kind == 129 or (kind == 145 and FORMAT >= 2):
+        name = "thread_created" if kind == 129 else "thread_created_again"
+        record = {"record": name, "thread": fields.thread(), "at_ms": take("q")}
         record["id"] = fields.text()
         require(re.fullmatch("[A-Za-z0-9_-]{1,128}", record["id"]), "text")
     elif kind == 130:
@@ -1237,8 +1238,14 @@ class Store:
         require((ordinal == 0) == (name == "store_created"), "place", name)
         if name == "store_created":
             require(record["store_id"] == self.store, "place", "store id")
-        elif name == "thread_created":
-            fresh = not self.is_rollout(thread) and record["id"] not in self.ids
+        elif name in ("thread_created", "thread_created_again"):
+            before = self.ids.get(record["id"])
+            fresh = before is None
+            if name == "thread_created_again":  # [S:catalogue-16]
+                fresh = True
+                if before is not None:
+                    self.threads[before]["gone"] = True
+            fresh = fresh and not self.is_rollout(thread)
             require(fresh, "place", "thread %d or its id is there already" % thread)
             self.threads[thread], self.ids[record["id"]] = dict(record, gone=False), thread
         elif name == "segment_published":

@@ -216,6 +216,15 @@ pub enum CatalogueRecord {
         /// Unix milliseconds.
         at_ms: i64,
     },
+    /// The thread exists from here on; one of its id that was before is deleted. [S:catalogue-16]
+    ThreadCreatedAgain {
+        /// Its number.
+        thread: ThreadNumber,
+        /// Its name outside.
+        id: ThreadId,
+        /// Unix milliseconds.
+        at_ms: i64,
+    },
     /// A kind that this build does not know; kept.
     Unknown {
         /// Its kind.
@@ -246,6 +255,7 @@ impl CatalogueRecord {
             CatalogueRecord::Based { .. } => Kind::BASED,
             CatalogueRecord::Awaits { .. } => Kind::AWAITS,
             CatalogueRecord::Current { .. } => Kind::CURRENT,
+            CatalogueRecord::ThreadCreatedAgain { .. } => Kind::THREAD_CREATED_AGAIN,
             CatalogueRecord::Unknown { kind } => *kind,
         }
     }

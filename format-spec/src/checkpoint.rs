@@ -17,7 +17,7 @@ pub const ITEM_HEADER_BYTES: usize = 8;
 /// What a checkpoint of this build holds. A build that knows other records or other items uses
 /// another number, because what it knows may be missing in the checkpoints of this one.
 /// [S:checkpoint-3]
-pub const CONTENTS: u32 = 3;
+pub const CONTENTS: u32 = 4;
 
 const RETIRED: u8 = 1;
 const WEIGHTS: u8 = 2;

@@ -46,13 +46,19 @@ impl Kind {
     pub const AWAITS: Kind = Kind(143);
     /// Catalogue: which rollout a thread shows.
     pub const CURRENT: Kind = Kind(144);
+    /// Catalogue: a thread exists under the id of one that was deleted.
+    pub const THREAD_CREATED_AGAIN: Kind = Kind(145);
 
     /// The oldest format whose readers know what a record of this kind means. What is kept and
     /// passed on unread asks for none. [S:version-5]
     #[must_use]
     pub const fn readable_by(self) -> Format {
         match self {
-            Kind::ROLLOUT_CREATED | Kind::BASED | Kind::AWAITS | Kind::CURRENT => Format::LINEAGES,
+            Kind::ROLLOUT_CREATED
+            | Kind::BASED
+            | Kind::AWAITS
+            | Kind::CURRENT
+            | Kind::THREAD_CREATED_AGAIN => Format::LINEAGES,
             _ => Format::FIRST,
         }
     }

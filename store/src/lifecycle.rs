@@ -78,9 +78,10 @@ impl Store {
     }
 
     /// Deletes a thread for good, damaged or not. Durable when this returns: nobody is shown it
-    /// again, and its id is not given again. What stands in files of its own is removed once no
-    /// reader holds it; what shares a pack or a journal file with other threads stays there,
-    /// unread, until that file is written anew. Works on a full disk.
+    /// again, and nothing but an import that is asked to ([`crate::Importer::again`]) gives its id
+    /// to a new thread. What stands in files of its own is removed once no reader holds it; what
+    /// shares a pack or a journal file with other threads stays there, unread, until that file is
+    /// written anew. Works on a full disk.
     ///
     /// Cost: that of [`Store::append`], and the removal of the thread's files and rows.
     ///

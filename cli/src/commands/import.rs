@@ -57,7 +57,7 @@ pub(crate) fn run(global: &Global, args: &ImportArgs) -> Result<Outcome, Failure
     let readable = |candidate: &Candidate| source::open(&candidate.path).is_ok();
     let any = found.rollouts.iter().any(readable) || !found.name_indexes.is_empty();
     if args.dry_run {
-        look_at_all(global, &found, &mut sum)?;
+        look_at_all(global, args, &found, &mut sum)?;
     } else if !any {
         for candidate in &found.rollouts {
             if let Err(why) = source::open(&candidate.path) {
@@ -93,12 +93,17 @@ fn sources(args: &ImportArgs) -> Result<Found, Failure> {
 }
 
 /// Says what an import would come to, and writes nothing.
-fn look_at_all(global: &Global, found: &Found, sum: &mut Sum) -> Result<(), Failure> {
+fn look_at_all(
+    global: &Global,
+    args: &ImportArgs,
+    found: &Found,
+    sum: &mut Sum,
+) -> Result<(), Failure> {
     let store = match open_log(global) {
         Err(failure) if failure.is_not_found() => None,
         opened => Some(opened?),
     };
-    let previewer = Previewer::new(store.as_ref());
+    let previewer = Previewer::new(store.as_ref()).again(args.again);
     for candidate in &found.rollouts {
         let preview = |source: ImportSource<'_>| previewer.preview(source, &mut |_| {});
         match with_source(&candidate.path, preview)? {
@@ -131,7 +136,7 @@ fn import_all(
     let places: Vec<String> = found.rollouts.iter().map(|f| shown(&f.path)).collect();
     let places = places.iter().map(String::as_str);
     let importer = store.importer()?.of_places(places);
-    let mut importer = importer.keeping_old(args.keep_old);
+    let mut importer = importer.keeping_old(args.keep_old).again(args.again);
     let mut done = 0;
     for candidate in &found.rollouts {
         let path = &candidate.path;

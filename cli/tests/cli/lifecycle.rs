@@ -53,7 +53,55 @@ fn a_thread_is_archived_and_deleted() {
         file.display()
     );
     assert!(text.starts_with(&expect), "{text}");
-    assert!(text.contains("another store"), "{text}");
+    assert!(text.contains("import its file with --again"), "{text}");
+}
+
+/// With its name in the home, and with nothing that was done to it before.
+#[test]
+fn a_deleted_thread_is_imported_again_when_asked() {
+    let home = Home::new();
+    fs::create_dir(home.path("sessions")).unwrap();
+    let file = home.write("sessions/a.jsonl", rollout(THREAD).as_bytes());
+    let row = format!(
+        "{{\"id\":\"{THREAD}\",\"thread_name\":\"Tea\",\"updated_at\":\"2026-01-01T00:00:00Z\"}}\n"
+    );
+    home.write("session_index.jsonl", row.as_bytes());
+    let folder = home.path("sessions");
+    let whole = ["import", "--home", folder.to_str().unwrap()];
+    home.json(&whole, 0);
+    home.json(&["archive", THREAD], 0);
+    let before = home.json(&["turns", THREAD], 0);
+    home.json(&["delete", THREAD], 0);
+    assert_eq!(home.json(&whole, 0)["added_records"], 0);
+    home.json(&["show", THREAD], 3);
+
+    let again = [&whole[..], &["--again"]].concat();
+    let foreseen = home.json(&[&again[..], &["--dry-run"]].concat(), 0);
+    home.json(&["show", THREAD], 3);
+    let said = home.json(&again, 0);
+    for key in ["added_records", "threads", "names", "addedNames"] {
+        assert_eq!(said[key], foreseen[key], "{key}");
+    }
+    assert_eq!(said["added_records"], 3);
+    let listed = home.json(&["threads"], 0);
+    assert_eq!(listed["threads"][0]["name"], "Tea", "and not archived");
+    let after = home.json(&["turns", THREAD], 0);
+    assert_eq!(after["turns"], before["turns"]);
+    let old = before["backwardsCursor"].as_str().unwrap();
+    home.json(&["turns", THREAD, "--cursor", old], 2);
+    assert_eq!(
+        home.run(&["export", THREAD]).stdout,
+        rollout(THREAD).as_bytes()
+    );
+    assert_eq!(home.json(&["doctor"], 0)["hidden"], serde_json::json!([]));
+    assert_eq!(home.json(&["verify"], 0)["ok"], true);
+    assert_eq!(home.import(&file, 0)["added_records"], 0);
+    home.json(&["delete", THREAD], 0);
+    home.import(&file, 6);
+    assert_eq!(
+        home.json(&["doctor"], 0)["hidden"],
+        serde_json::json!([THREAD])
+    );
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn files_of_deleted_threads_are_named() {
         assert_eq!(named(&few), count - more, "{few}");
         assert_eq!(few.contains(&format!("and {more} more")), more > 0, "{few}");
         assert!(
-            few.contains("into another store") && few.contains("remove"),
+            few.contains("with --again") && few.contains("remove"),
             "{few}"
         );
         let (_, all) = told(&home, &["-v", dir], 0);

@@ -32,7 +32,10 @@ impl Catalogue {
     /// The items that add up to this sum.
     pub(crate) fn items(&self) -> impl Iterator<Item = Item> {
         let threads = self.threads.iter();
-        let threads = threads.flat_map(|(thread, fact)| records_of(*thread, fact));
+        let threads = threads.flat_map(|(thread, fact)| {
+            let created = created_record(*thread, fact, self.again.contains(thread));
+            std::iter::once(created).chain(records_of(*thread, fact))
+        });
         let segments = self.segments.iter().map(|(segment, fact)| {
             let runs: Vec<Run> = fact.live.iter().copied().collect();
             CatalogueRecord::SegmentPublished {
@@ -124,12 +127,17 @@ impl Catalogue {
     }
 }
 
+fn created_record(thread: ThreadNumber, fact: &ThreadFact, is_again: bool) -> CatalogueRecord {
+    let (id, at_ms) = (fact.id.clone(), fact.created_ms);
+    if is_again {
+        CatalogueRecord::ThreadCreatedAgain { thread, id, at_ms }
+    } else {
+        CatalogueRecord::ThreadCreated { thread, id, at_ms }
+    }
+}
+
+/// What is in force of a thread, but for its creation.
 fn records_of(thread: ThreadNumber, fact: &ThreadFact) -> impl Iterator<Item = CatalogueRecord> {
-    let created = CatalogueRecord::ThreadCreated {
-        thread,
-        id: fact.id.clone(),
-        at_ms: fact.created_ms,
-    };
     let archived = fact.archived.then_some(CatalogueRecord::Archived {
         thread,
         archived: true,
@@ -140,9 +148,7 @@ fn records_of(thread: ThreadNumber, fact: &ThreadFact) -> impl Iterator<Item = C
     let deleted = fact
         .deleted
         .then_some(CatalogueRecord::Deleted { thread, at_ms: 0 });
-    [Some(created), archived, import, deleted]
-        .into_iter()
-        .flatten()
+    [archived, import, deleted].into_iter().flatten()
 }
 
 fn import_record(rollout: ThreadNumber, import: &ImportFact) -> CatalogueRecord {

@@ -60,7 +60,7 @@ impl Catalogue {
     pub(crate) fn readable_by(&self) -> Format {
         // Only of a thread with a further rollout it is said which one it shows.
         let none = self.lineages.rollouts.is_empty() && self.lineages.origins.is_empty();
-        if none {
+        if none && self.again.is_empty() {
             Format::FIRST
         } else {
             Format::LINEAGES
@@ -174,7 +174,7 @@ impl Catalogue {
 
     fn create_rollout(&mut self, rollout: ThreadNumber, fact: RolloutFact) -> bool {
         self.next_thread.saw(rollout.0);
-        let free = rollout != ThreadNumber::CATALOGUE && self.thread_of(rollout).is_none();
+        let free = self.is_free(rollout);
         let known = self.threads.contains_key(&fact.thread);
         if free && known {
             self.lineages.of_threads.insert((fact.thread, rollout));

@@ -401,7 +401,56 @@ fn lineage() -> Vec<CatalogueRecord> {
         current(3, 3),
         // Of a deleted thread.
         rollout(24, 4),
+        // Its id is given again, twice. [S:catalogue-16]
+        created_again(25, 4),
+        deleted(25),
+        created_again(26, 4),
+        import_of(26, 5, "its file"),
     ]
+}
+
+fn deleted(thread: u64) -> CatalogueRecord {
+    CatalogueRecord::Deleted {
+        thread: ThreadNumber(thread),
+        at_ms: 3,
+    }
+}
+
+/// A thread with the id of another one.
+fn created_again(thread: u64, of: u64) -> CatalogueRecord {
+    let CatalogueRecord::ThreadCreated { id, at_ms, .. } = created(of) else {
+        panic!("a creation");
+    };
+    CatalogueRecord::ThreadCreatedAgain {
+        thread: ThreadNumber(thread),
+        id,
+        at_ms,
+    }
+}
+
+/// [S:catalogue-16]
+#[test]
+fn an_id_is_given_again_to_a_thread_that_has_nothing_of_the_old_one() {
+    let mut sum = of(&[created(1), created(2), published(1, Class::Run, &[(1, 3)])]);
+    assert_eq!(sum.readable_by(), turnleaf_format::Format::FIRST);
+    // No number twice, not that of the catalogue, not that of a rollout.
+    for taken in [0, 1, 2] {
+        assert!(!sum.apply(&created_again(taken, 1)), "{taken}");
+    }
+    assert!(sum.apply(&deleted(1)));
+    assert!(!sum.apply(&created(1)) && !sum.apply(&created_again(1, 1)));
+    assert!(sum.apply(&created_again(3, 1)));
+    assert_eq!(sum.readable_by(), turnleaf_format::Format::LINEAGES);
+    let id = &sum.threads[&ThreadNumber(1)].id;
+    assert_eq!(sum.numbers[id], ThreadNumber(3));
+    assert!(sum.is_deleted(ThreadNumber(1)) && !sum.is_deleted(ThreadNumber(3)));
+    assert_eq!(sum.segments.of_thread(ThreadNumber(3)).count(), 0);
+    assert_eq!(sum.next_thread(), ThreadNumber(4));
+    // The record of the deletion, or that of the old thread, may be lost.
+    let mut sum = of(&[created(1), created_again(3, 1)]);
+    assert!(sum.is_deleted(ThreadNumber(1)));
+    assert!(sum.apply(&created_again(4, 2)));
+    assert!(sum.apply(&deleted(4)) && !sum.apply(&created(2)));
 }
 
 fn based(rollout: u64, base: u64, end: u64) -> CatalogueRecord {
@@ -490,6 +539,11 @@ fn what_a_checkpoint_holds_changes_only_with_its_version() {
             3,
             "011aa66f7c4e17f2054802ac4963a7b05ad8ef5e64863d83a8c2c9196ece6bcf",
         ),
+        // Threads under ids of deleted ones.
+        (
+            4,
+            "33359cdc1090211accc53229e46373c57ab851e3a8532ae217ddf59145ed9efd",
+        ),
     ];
     let is_unknown = |kind| {
         matches!(
@@ -514,8 +568,9 @@ fn what_a_checkpoint_holds_changes_only_with_its_version() {
         has_unknown: _,
         next_thread: _,
         next_segment: _,
+        again,
     } = sum;
-    held.extend(format!("{threads:?}{lineages:?}").bytes());
+    held.extend(format!("{threads:?}{lineages:?}{again:?}").bytes());
     let digest = blake3::hash(&held).to_hex();
     assert_eq!(GOLDEN.last(), Some(&(CONTENTS, digest.as_str())));
 }

@@ -49,6 +49,7 @@ impl Changed {
     pub(super) fn note_fact(&mut self, catalogue: &Catalogue, fact: &CatalogueRecord) {
         match fact {
             CatalogueRecord::ThreadCreated { thread, .. }
+            | CatalogueRecord::ThreadCreatedAgain { thread, .. }
             | CatalogueRecord::Archived { thread, .. }
             | CatalogueRecord::Deleted { thread, .. }
             | CatalogueRecord::Purged { thread, .. }

@@ -336,7 +336,8 @@ impl Log {
             );
             self.changed.note_fact(&self.state.catalogue, &fact);
             match &fact {
-                CatalogueRecord::ThreadCreated { thread, .. } => {
+                CatalogueRecord::ThreadCreated { thread, .. }
+                | CatalogueRecord::ThreadCreatedAgain { thread, .. } => {
                     self.view_mut(*thread);
                 }
                 CatalogueRecord::RolloutCreated { rollout, .. } => {

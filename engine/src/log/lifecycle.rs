@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use turnleaf_format::catalogue::CatalogueRecord;
+use turnleaf_format::catalogue::{Awaited, CatalogueRecord};
 use turnleaf_format::{Ordinal, SegmentId, ThreadId, ThreadNumber};
 
 use super::{AppendError, Log, PINNED_BYTES, Ticket};
@@ -32,14 +32,45 @@ impl Log {
         Ok((thread, ticket))
     }
 
+    /// Stages the creation of a thread whose id is that of one that was deleted, with what its
+    /// first rollout waits for. It has nothing of the old one, whose deletion is durable.
+    /// [S:catalogue-16]
+    ///
+    /// # Errors
+    /// [`AppendError::Exists`] for an id that is free, or that of a thread that is there.
+    pub fn stage_thread_again(
+        &mut self,
+        id: &ThreadId,
+        awaited: Option<Awaited>,
+    ) -> Result<(ThreadNumber, Ticket), AppendError> {
+        if !self.state.was_deleted(id) || self.staging.creations.contains_key(id) {
+            return Err(AppendError::Exists);
+        }
+        let thread = self.state.catalogue.next_thread();
+        let created = CatalogueRecord::ThreadCreatedAgain {
+            thread,
+            id: id.clone(),
+            at_ms: self.now_ms,
+        };
+        let awaits = awaited.map(|awaited| CatalogueRecord::Awaits {
+            rollout: thread,
+            awaited,
+        });
+        let facts: Vec<CatalogueRecord> = [Some(created), awaits].into_iter().flatten().collect();
+        let ticket = self.stage_catalogue(&facts);
+        self.staging.creations.insert(id.clone(), (thread, ticket));
+        self.stage_fact_of(thread, ticket);
+        Ok((thread, ticket))
+    }
+
     /// The number of a thread that is about to be created, whose id must be free.
     pub(super) fn new_thread(&mut self, id: &ThreadId) -> Result<ThreadNumber, AppendError> {
-        let known = self.state.catalogue.numbers.get(id);
-        if known.is_some_and(|thread| self.state.catalogue.is_deleted(*thread)) {
-            return Err(AppendError::Deleted);
-        }
-        if known.is_some() || self.staging.creations.contains_key(id) {
+        let is_taken = self.state.thread_number(id).is_some();
+        if is_taken || self.staging.creations.contains_key(id) {
             return Err(AppendError::Exists);
+        }
+        if self.state.was_deleted(id) {
+            return Err(AppendError::Deleted);
         }
         Ok(self.state.catalogue.next_thread())
     }
@@ -81,7 +112,7 @@ impl Log {
         file_bytes: u64,
     ) -> Result<(ThreadNumber, Option<Ticket>), AppendError> {
         let known = self.state.catalogue.numbers.get(id).copied();
-        if known.is_some_and(|thread| self.state.catalogue.is_deleted(thread)) {
+        if self.state.was_deleted(id) {
             return Err(AppendError::Deleted);
         }
         if let Some(thread) = known.filter(|thread| !self.state.is_announced(*thread)) {

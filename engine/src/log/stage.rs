@@ -27,7 +27,7 @@ pub enum AppendError {
     #[error("the thread exists already")]
     Exists,
     /// The id was that of a thread that is deleted. [S:catalogue-6]
-    #[error("a thread of this id was deleted, and ids are not used again")]
+    #[error("a thread of this id was deleted: only an import that is asked to brings one again")]
     Deleted,
     /// The thread does not end where the caller expects.
     #[error("the thread ends at {end}, not at {expected}")]

@@ -20,11 +20,15 @@ impl CatalogueRecord {
                 store: StoreId(source.array()?),
                 at_ms: source.i64()?,
             },
-            Kind::THREAD_CREATED => {
+            Kind::THREAD_CREATED | Kind::THREAD_CREATED_AGAIN => {
                 let thread = thread(&mut source)?;
                 let at_ms = source.i64()?;
                 let id = id(&mut source)?;
-                CatalogueRecord::ThreadCreated { thread, id, at_ms }
+                if kind == Kind::THREAD_CREATED {
+                    CatalogueRecord::ThreadCreated { thread, id, at_ms }
+                } else {
+                    CatalogueRecord::ThreadCreatedAgain { thread, id, at_ms }
+                }
             }
             Kind::SEGMENT_PUBLISHED => published(&mut source)?,
             Kind::REPLACED => CatalogueRecord::Replaced {

@@ -19,7 +19,8 @@ impl CatalogueRecord {
                 out.extend_from_slice(&store.0);
                 put_time(&mut out, *at_ms);
             }
-            CatalogueRecord::ThreadCreated { thread, id, at_ms } => {
+            CatalogueRecord::ThreadCreated { thread, id, at_ms }
+            | CatalogueRecord::ThreadCreatedAgain { thread, id, at_ms } => {
                 put_stamp(&mut out, *thread, *at_ms);
                 put_text(&mut out, id.as_str());
             }

@@ -96,6 +96,11 @@ fn records() -> Vec<CatalogueRecord> {
             rollout: ThreadNumber(5),
             at_ms,
         },
+        CatalogueRecord::ThreadCreatedAgain {
+            thread: ThreadNumber(6),
+            id: ThreadId::parse("0199a2c4-77f1").unwrap(),
+            at_ms,
+        },
     ]
 }
 
@@ -148,7 +153,7 @@ fn every_truncation_and_every_extension_is_refused() {
 
 #[test]
 fn an_unknown_kind_is_kept() {
-    for kind in [Kind::DICTIONARY, Kind(145), Kind(255), Kind::LINE] {
+    for kind in [Kind::DICTIONARY, Kind(146), Kind(255), Kind::LINE] {
         let record = CatalogueRecord::decode(kind, b"anything");
         assert_eq!(record, Ok(CatalogueRecord::Unknown { kind }));
         assert_eq!(record.map(|record| record.kind()), Ok(kind));

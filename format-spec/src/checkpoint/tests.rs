@@ -37,7 +37,7 @@ fn the_bytes_are_those_of_the_specification() {
     assert_eq!(bytes[32..40], [4, 3, 0, 0, 0, 0, 0, 0]);
     assert_eq!(bytes[40..48], [6, 5, 0, 0, 0, 0, 0, 0]);
     assert_eq!(bytes[48..80], [7; 32]);
-    assert_eq!(bytes[80..84], [3, 0, 0, 0]);
+    assert_eq!(bytes[80..84], [4, 0, 0, 0]);
     assert!(bytes[84..124].iter().all(|byte| *byte == 0));
     assert_eq!(bytes[124..], crc(&[&bytes[..124]]).to_le_bytes());
     let mut bytes = Vec::new();
@@ -80,7 +80,7 @@ fn many_pairs_become_several_items() {
 #[test]
 fn what_has_no_meaning_is_refused() {
     // Contents of an earlier build and of a later one.
-    for contents in [1, 2, 4] {
+    for contents in [1, 2, 3, 5] {
         let mut bytes = header().encode();
         bytes[80] = contents;
         let check = crc(&[&bytes[..124]]);

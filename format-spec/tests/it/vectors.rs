@@ -37,7 +37,7 @@ fn sets() -> [Set; 2] {
             name: "v2",
             format: Format::LINEAGES,
             vectors: of_lineages(),
-            released: 2_895_669_071,
+            released: 1_144_853_739,
         },
     ]
 }
@@ -282,13 +282,16 @@ fn catalogue(record: &CatalogueRecord) -> Json {
             "store_created",
             vec![("store_id", store_id(*store)), ("at_ms", (*at_ms).into())],
         ),
-        CatalogueRecord::ThreadCreated { thread, id, at_ms } => {
+        CatalogueRecord::ThreadCreated { thread, id, at_ms }
+        | CatalogueRecord::ThreadCreatedAgain { thread, id, at_ms } => {
             let fields = vec![
                 ("thread", thread.0.into()),
                 ("id", Json::text(id.as_str())),
                 ("at_ms", (*at_ms).into()),
             ];
-            ("thread_created", fields)
+            let is_again = matches!(record, CatalogueRecord::ThreadCreatedAgain { .. });
+            let name = ["thread_created", "thread_created_again"][usize::from(is_again)];
+            (name, fields)
         }
         CatalogueRecord::SegmentPublished {
             segment,

@@ -73,7 +73,7 @@ impl Store {
             remarks: report.remarks.clone(),
             foreign: report.foreign.clone(),
             deleted_threads: self.source.with(|state| {
-                let ids = state.deleted().map(|(_, fact)| fact.id.to_string());
+                let ids = state.deleted_ids().map(ToString::to_string);
                 ids.collect()
             }),
             repairs: due.map(|repair| self.named(repair, None)).collect(),

@@ -41,6 +41,8 @@ pub(super) struct Group<'s> {
     said: Vec<Said>,
     threads: HashSet<ThreadNumber>,
     bytes: usize,
+    /// Whether threads that were deleted are made again.
+    pub(super) again: bool,
 }
 
 impl<'s> Group<'s> {
@@ -51,6 +53,7 @@ impl<'s> Group<'s> {
             said: Vec::new(),
             threads: HashSet::new(),
             bytes: 0,
+            again: false,
         }
     }
 
@@ -72,6 +75,9 @@ impl<'s> Group<'s> {
         }
         log.set_now(self.committer.now_ms());
         let staged = match awaited {
+            _ if self.again && log.state().was_deleted(id) => {
+                log.stage_thread_again(id, awaited.cloned())
+            }
             None => log.stage_thread(id),
             Some(awaited) => log.stage_awaiting_thread(id, awaited.clone()),
         };

@@ -305,6 +305,14 @@ impl Importer<'_> {
         self
     }
 
+    /// Imports the sources of threads that were deleted, as those of new threads, instead of
+    /// skipping them. Nothing of what was deleted comes back but by these sources: no name, no
+    /// archive, no fork.
+    pub fn again(mut self, again: bool) -> Self {
+        self.group.again = again;
+        self
+    }
+
     /// Whether the source was imported as it stands, judged by name, length and modification time:
     /// then it need not be read. Where a repair gave up records of its thread it may have those,
     /// and is read.

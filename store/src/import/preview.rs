@@ -47,6 +47,7 @@ pub struct Previewer<'s> {
     /// `None` where there is no store yet.
     pub(super) store: Option<&'s Store>,
     known: Places,
+    again: bool,
 }
 
 impl fmt::Debug for Previewer<'_> {
@@ -61,7 +62,18 @@ impl<'s> Previewer<'s> {
     pub fn new(store: Option<&'s Store>) -> Previewer<'s> {
         let known = store.map(|store| store.source.with(places));
         let known = known.unwrap_or_default();
-        Previewer { store, known }
+        Previewer {
+            store,
+            known,
+            again: false,
+        }
+    }
+
+    /// Looks at sources of threads that were deleted as [`super::Importer::again`] imports them.
+    #[must_use]
+    pub fn again(mut self, again: bool) -> Self {
+        self.again = again;
+        self
     }
 
     /// What would become of a source.
@@ -164,7 +176,7 @@ impl<'s> Previewer<'s> {
 
     /// Whether a thread with this id was deleted from the store.
     pub(super) fn is_deleted(&self, id: &ThreadId) -> bool {
-        let is_deleted = |state: &State| state.deleted().any(|(_, fact)| fact.id == *id);
+        let is_deleted = |state: &State| state.was_deleted(id);
         self.store
             .is_some_and(|store| store.source.with(is_deleted))
     }
@@ -186,7 +198,7 @@ impl<'s> Previewer<'s> {
             return Ok(ImportOutcome::Done(new));
         };
         let Some(thread) = store.source.with(|state| state.thread_number(id)) else {
-            return Ok(if self.is_deleted(id) {
+            return Ok(if self.is_deleted(id) && !self.again {
                 ImportOutcome::Skipped(Skip::Deleted(id.to_string()))
             } else {
                 ImportOutcome::Done(new)

@@ -94,8 +94,7 @@ impl fmt::Display for Skip {
             ),
             Skip::Deleted(id) => write!(
                 f,
-                "thread {id} was deleted from the store; to have it again, import it into another \
-                 store"
+                "thread {id} was deleted from the store; `import --again` brings it back"
             ),
             Skip::Differs { thread, at } => write!(
                 f,

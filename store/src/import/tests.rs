@@ -1,5 +1,6 @@
 //! What happens while an import is under way.
 
+mod again;
 mod cuts;
 mod heads;
 mod lineage;

@@ -1,7 +1,7 @@
 //! Imports of many small files, which share a sync: a power cut at every call leaves each of them
 //! whole, or to be read again.
 
-use turnleaf::{ErrorKind, ImportSource, ListedName, Options, Store};
+use turnleaf::{ErrorKind, ImportSource, Importer, ListedName, Options, Store};
 use turnleaf_format::{Ordinal, ThreadId};
 use turnleaf_tests::sim_disk::{CrashPolicy, SimDisk};
 use turnleaf_tests::stores::{open_log, open_store};
@@ -42,7 +42,10 @@ fn listed(thread: &str) -> ListedName<'_> {
 }
 
 fn import_all(store: &Store, count: usize, named: bool) -> Option<()> {
-    let mut importer = store.importer().ok()?;
+    import_with(store.importer().ok()?, count, named)
+}
+
+fn import_with(mut importer: Importer<'_>, count: usize, named: bool) -> Option<()> {
     for number in 0..count {
         let (id, bytes) = source(number);
         let imported = importer.import(
@@ -84,6 +87,11 @@ fn export(store: &Store, number: usize) -> Vec<u8> {
 
 /// What is called imported is there; what is there is a beginning; and another import has it all.
 fn judge(disk: &SimDisk, count: usize, when: &str) {
+    judge_with(disk, count, when, &|store| import_all(store, count, true));
+}
+
+/// As [`judge`], by another way to import.
+fn judge_with(disk: &SimDisk, count: usize, when: &str, import: &dyn Fn(&Store) -> Option<()>) {
     let store = open_store(disk, &options()).unwrap_or_else(|why| panic!("{when}: {why}"));
     for number in 0..count {
         let (_, bytes) = source(number);
@@ -93,7 +101,7 @@ fn judge(disk: &SimDisk, count: usize, when: &str) {
         }
         assert!(bytes.starts_with(&found), "{when}: file {number}");
     }
-    import_all(&store, count, true).unwrap_or_else(|| panic!("{when}: another import"));
+    import(&store).unwrap_or_else(|| panic!("{when}: another import"));
     let archived = store.log_threads();
     for number in 0..count {
         let (id, bytes) = source(number);
@@ -126,6 +134,41 @@ fn files_that_share_a_sync_are_whole_or_read_again() {
     }
     println!("store, small imports: {states} states");
     assert!(states > 100, "{states} states");
+}
+
+/// Threads that were deleted come back whole, or are still deleted, or have a beginning of the new
+/// file; and nothing of the old one, which another file held.
+#[test]
+fn deleted_threads_that_are_imported_again_are_whole_or_read_again() {
+    const COUNT: usize = 3;
+    let again = |store: &Store| import_with(store.importer().ok()?.again(true), COUNT, false);
+    let whole = SimDisk::new();
+    let store = open_store(&whole, &options()).expect("memory");
+    for number in 0..COUNT {
+        let id = source(number).0;
+        store.create_thread(&id).expect("memory");
+        store
+            .append(&id, None, &[b"of the old one"])
+            .expect("memory");
+        store.set_name(&id, "the old one").expect("memory");
+    }
+    store.seal_all().expect("memory");
+    for number in 0..COUNT {
+        store.delete(&source(number).0).expect("memory");
+    }
+    whole.record(1);
+    again(&store).expect("memory");
+    drop(store);
+    let mut states = 0;
+    for (at, moment) in whole.recorded() {
+        for policy in CrashPolicy::ALL {
+            let when = format!("call {at}, {policy:?}");
+            judge_with(&moment.after_crash(policy, at), COUNT, &when, &again);
+            states += 1;
+        }
+    }
+    println!("store, imports of deleted threads: {states} states");
+    assert!(states > 20, "{states} states");
 }
 
 /// Many files cost no more syncs than few.

@@ -76,7 +76,13 @@ pub(super) fn foresee(
     for (id, row) in read(indexes, &known_id, skipped).rows {
         let known = match previewer.name(&id) {
             Ok(known) => known,
-            Err(error) if error.kind() == ErrorKind::Invalid => continue,
+            // No id, or that of a thread that was deleted: then it may be imported again.
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                if !threads.contains(&id) {
+                    continue;
+                }
+                None
+            }
             Err(error) => {
                 skipped.push(unnamed(&id, &error));
                 continue;

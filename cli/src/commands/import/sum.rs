@@ -250,8 +250,8 @@ impl Sum {
         };
         format!(
             "{files} files belong to threads that were deleted from the store; skipped: \
-             {paths}{more}; to have such a thread again, import its file into another store \
-             (--store); remove a file to hear of it no more"
+             {paths}{more}; to have such a thread again, import its file with --again; remove a \
+             file to hear of it no more"
         )
     }
 

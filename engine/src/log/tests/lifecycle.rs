@@ -81,6 +81,56 @@ fn a_pack_goes_with_its_last_thread() {
     assert_eq!(names(&home, "segments"), [] as [&str; 0]);
 }
 
+/// Its number is new, and so is all that it holds. [S:catalogue-16]
+#[test]
+fn a_deleted_thread_is_made_again_when_somebody_asks() {
+    let home = home();
+    let mut log = home.open();
+    let (a, id) = (thread(&mut log, "a"), ThreadId::parse("a").unwrap());
+    append(&mut log, a, &[b"old", b"older"]);
+    seal(&mut log, SealGoal::Everything);
+    append(&mut log, a, &[b"in the journal"]);
+    let none = ThreadId::parse("never").unwrap();
+    for refused in [&id, &none] {
+        let staged = log.stage_thread_again(refused, None);
+        assert_eq!(staged, Err(AppendError::Exists), "{refused}");
+    }
+    delete(&mut log, a);
+    let (again, ticket) = log.stage_thread_again(&id, None).unwrap();
+    let twice = log.stage_thread_again(&id, None);
+    assert_eq!(twice, Err(AppendError::Exists));
+    assert_eq!(log.stage_thread(&id), Err(AppendError::Exists));
+    log.stage(again, Some(Ordinal(0)), &[line(b"new")]).unwrap();
+    log.commit_all();
+    assert!(matches!(log.outcome(ticket), Outcome::Durable));
+    let check = |log: &mut Log| {
+        assert_ne!(again, a);
+        assert_eq!(log.state().thread_number(&id), Some(again));
+        assert!(log.state().reader(a).is_none());
+        assert_eq!(all(&log.state().reader(again).unwrap()), [b"new"]);
+        assert_eq!(log.state().deleted_ids().count(), 0);
+        assert_eq!(log.stage_thread(&id), Err(AppendError::Exists));
+    };
+    check(&mut log);
+    seal(&mut log, SealGoal::Everything);
+    check(&mut log);
+    drop(log);
+    // From a checkpoint as from the records.
+    for _ in 0..2 {
+        let mut log = home.open();
+        check(&mut log);
+        log.close().unwrap();
+        let _ = std::fs::remove_file(home.dir.path().join("store/catalogue/checkpoint"));
+    }
+    let mut log = home.open();
+    delete(&mut log, again);
+    assert_eq!(log.stage_thread(&id), Err(AppendError::Deleted));
+    assert_eq!(log.state().deleted_ids().collect::<Vec<_>>(), [&id]);
+    let (third, _) = log.stage_thread_again(&id, None).unwrap();
+    log.commit_all();
+    assert_eq!(log.state().thread_number(&id), Some(third));
+}
+
 #[test]
 fn a_reader_keeps_a_deleted_thread() {
     let home = home();

@@ -56,7 +56,7 @@ fn facts() -> [CatalogueRecord; 4] {
 }
 
 pub(super) fn vectors() -> Vec<Vector> {
-    let mut all = [records(), headers(), frames()].concat();
+    let mut all = [records(), again(), headers(), frames()].concat();
     let facts = entries_of_facts();
     all.push(good(
         "journal-lineages",
@@ -151,6 +151,33 @@ fn records() -> Vec<Vector> {
         based,
         awaits,
         current,
+    ]
+}
+
+/// A thread under the id of one that was deleted. [S:catalogue-16]
+fn again() -> Vec<Vector> {
+    let created = CatalogueRecord::ThreadCreatedAgain {
+        thread: ThreadNumber(0x0102_0305),
+        id: id("0199a2c4-77f1-7d30-9c56-0b6f0a1d2e3f"),
+        at_ms: NOW_MS,
+    };
+    let created = record("catalogue-created-again", "", &created);
+    vec![
+        bad(
+            "catalogue-created-again-zero",
+            "the catalogue again",
+            &created,
+            Problem::Reserved,
+            |bytes| bytes[..8].fill(0),
+        ),
+        bad(
+            "catalogue-created-again-id",
+            "an id that is a path",
+            &created,
+            Problem::Text,
+            |bytes| bytes[20] = b'/',
+        ),
+        created,
     ]
 }
 

@@ -314,4 +314,11 @@ fn a_preview_is_what_an_import_comes_to() {
     let deleted = Previewer::new(Some(&store));
     let told = deleted.preview(source(&mut longer.as_bytes(), None), &mut |_| {});
     assert_eq!(told.unwrap().done(), Err(Skip::Deleted("a".into())));
+    let told = deleted.again(true);
+    let told = told.preview(source(&mut longer.as_bytes(), None), &mut |_| {});
+    let told = told.unwrap().done().unwrap();
+    assert!(
+        told.is_new && told.added_records == told.records,
+        "{told:?}"
+    );
 }

@@ -12,7 +12,7 @@ pub(super) const T: &str = "019d0000-0000-7000-8000-000000000001";
 const B1: &str = "019d0000-0001-7000-8000-0000000000b1";
 /// Made in the same millisecond.
 const B2: &str = "019d0000-0001-7000-8000-0000000000b2";
-const CHILD: &str = "019d0003-0000-7000-8000-000000000003";
+pub(super) const CHILD: &str = "019d0003-0000-7000-8000-000000000003";
 const TIME: &str = "2026-01-01T00:00:00.000Z";
 
 /// A file under its name.
@@ -60,7 +60,7 @@ fn lines(file: &File, count: usize) -> Vec<u8> {
 }
 
 /// A thread that was reverted twice, and a fork of what came of it; and what each shows.
-fn family() -> Vec<File> {
+pub(super) fn family() -> Vec<File> {
     let first = file((T, None), 0, "", &["one", "two", "three"]);
     // "two" and "three" were reverted.
     let cut = lines(&first, 2).len() as u64;
@@ -72,14 +72,14 @@ fn family() -> Vec<File> {
     vec![first, second, third, child]
 }
 
-fn shown_of_thread(files: &[File]) -> Vec<u8> {
+pub(super) fn shown_of_thread(files: &[File]) -> Vec<u8> {
     let [first, second, third, _] = files else {
         panic!("four files");
     };
     [lines(first, 2), second.bytes.clone(), third.bytes.clone()].concat()
 }
 
-fn shown_of_child(files: &[File]) -> Vec<u8> {
+pub(super) fn shown_of_child(files: &[File]) -> Vec<u8> {
     let [first, second, third, child] = files else {
         panic!("four files");
     };
@@ -167,7 +167,7 @@ pub(super) fn store() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
-fn permutations(of: usize) -> Vec<Vec<usize>> {
+pub(super) fn permutations(of: usize) -> Vec<Vec<usize>> {
     let Some(last) = of.checked_sub(1) else {
         return vec![Vec::new()];
     };
@@ -184,7 +184,7 @@ fn permutations(of: usize) -> Vec<Vec<usize>> {
 }
 
 /// Every rollout is one of the files, byte for byte.
-fn check_own(store: &Store, files: &[File]) {
+pub(super) fn check_own(store: &Store, files: &[File]) {
     let rollouts = store.source.with(|state| {
         let all = state.rollout_ids();
         all.map(|(rollout, _)| rollout).collect::<Vec<_>>()
