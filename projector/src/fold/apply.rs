@@ -257,7 +257,8 @@ fn learn_session(meta: &mut ThreadMeta, session: &SessionMeta<'_>) {
     meta.id = Some(session.id.to_string());
     meta.session_id = owned(&session.session_id).or(Some(session.id.to_string()));
     meta.forked_from = owned(&session.forked_from);
-    meta.parent = owned(&session.parent);
+    // Where a thread was taken back, another head of it may not say so.
+    meta.parent = owned(&session.parent).or(meta.parent.take());
     meta.created_at_ms = session.created_at_ms;
     meta.cwd = Some(session.cwd.to_string());
     meta.originator = Some(session.originator.to_string());

@@ -20,7 +20,8 @@ pub fn go_on(state: &mut ThreadState, of_fork: bool) {
 }
 
 /// The state that a fold begins with where the thread had records before: it keeps what the thread
-/// is called, and when it began, whatever is shown of it now.
+/// is called, when it began, and who began it, whatever is shown of it now. A head says the last
+/// anew.
 #[must_use]
 pub fn begin_anew(before: &ThreadState, by: CalledBy) -> ThreadState {
     let of = &before.meta;
@@ -33,6 +34,15 @@ pub fn begin_anew(before: &ThreadState, by: CalledBy) -> ThreadState {
             title: of.title.clone(),
             created_at_ms: of.created_at_ms,
             first_at_ms: of.first_at_ms,
+            parent: of.parent.clone(),
+            cwd: of.cwd.clone(),
+            source: of.source.clone(),
+            thread_source: of.thread_source.clone(),
+            agent_nickname: of.agent_nickname.clone(),
+            agent_role: of.agent_role.clone(),
+            agent_path: of.agent_path.clone(),
+            originator: of.originator.clone(),
+            cli_version: of.cli_version.clone(),
             ..ThreadMeta::default()
         },
         ..ThreadState::default()

@@ -50,7 +50,7 @@ use view::View;
 
 /// Version of what rows mean: raised whenever the fold or a row changes, so that an index of an
 /// older build is rebuilt.
-pub const PROJECTION_VERSION: u32 = 9;
+pub const PROJECTION_VERSION: u32 = 10;
 /// Version of tables, keys, checksums and blocks.
 const SCHEMA_VERSION: u32 = 4;
 

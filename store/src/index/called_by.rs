@@ -20,6 +20,13 @@ const OWN_LOOKED_AT: u64 = 16;
 /// has to do.
 const PASSED_BY_MAX: usize = 16;
 
+/// Stands for the first rollout where two beginnings are compared.
+const NOBODY: CalledBy = CalledBy {
+    rollout: 0,
+    read_end: At(Ordinal(0)),
+    is_called: false,
+};
+
 /// The first rollout of a thread, for another one of it: that takes over what the first is called.
 fn called_by(state: &State, rollout: ThreadNumber) -> Option<ThreadNumber> {
     let thread = state.thread_of(rollout)?;
@@ -48,6 +55,7 @@ impl Store {
         // When it began its own head says, which stands behind what it inherits.
         let own = reader.own_thread_from();
         if Ordinal(0) < own && read_end <= own {
+            go_on(&mut first.state, &reader, own);
             let until = reader.end().min(own.plus(OWN_LOOKED_AT));
             first.fold((own, until), |state| state.head_at.is_some())?;
         }
@@ -60,20 +68,55 @@ impl Store {
     }
 
     /// Whether the fold of a rollout would begin otherwise than it did: the first one of its thread
-    /// came since, or more of it.
+    /// came since, or more of it that says what the thread is called.
     pub(super) fn begins_otherwise(&self, rollout: ThreadNumber, state: &ThreadState) -> bool {
-        self.source.with(|known| {
-            let by = called_by(known, rollout);
-            match (by, &state.called_by) {
-                (None, None) => false,
-                (Some(by), Some(before)) if by.0 == before.rollout => {
-                    let end = known.reader(by).map_or(Ordinal(0), |reader| reader.end());
-                    let is_called = before.is_called;
-                    !is_called && before.read_end.0 < end.min(Ordinal(LOOKED_AT))
-                }
-                _ => true,
+        let find = |known: &State| {
+            let by = called_by(known, rollout)?;
+            Some((by, known.reader(by)?))
+        };
+        match (self.source.with(find), &state.called_by) {
+            (None, None) => false,
+            (Some((by, reader)), Some(before)) if by.0 == before.rollout => {
+                !before.is_called && self.says_more(&reader, before.read_end.0)
             }
-        })
+            _ => true,
+        }
+    }
+
+    /// Whether records behind the first ones of a thread's first rollout, in which nobody speaks,
+    /// say what the thread is called. Where that cannot be told it is to be looked at anew.
+    ///
+    /// Cost: reads those records once while the store is open.
+    fn says_more(&self, reader: &Reader, read_end: Ordinal) -> bool {
+        let end = reader.end().min(Ordinal(LOOKED_AT));
+        if end <= read_end {
+            return false;
+        }
+        // A base that was found since puts its records before those that were read.
+        if reader.inherited_end() > Ordinal(0) {
+            return true;
+        }
+        let from = self.index.passed_over(reader.rollout()).max(read_end);
+        if end <= from {
+            return false;
+        }
+        let mut more = First::of(reader);
+        let heads = (Ordinal(0), from.min(Ordinal(OWN_LOOKED_AT)));
+        let folded = more.fold(heads, |state| state.head_at.is_some());
+        let before = fold::begin_anew(&more.state, NOBODY);
+        let folded = folded.and_then(|_| {
+            let from = from.max(heads.1);
+            more.fold((from, end), |state| {
+                fold::begin_anew(state, NOBODY) != before
+            })
+        });
+        let says_nothing =
+            more.damage.is_empty() && fold::begin_anew(&more.state, NOBODY) == before;
+        if folded.is_ok() && says_nothing {
+            self.index.pass_over(reader.rollout(), end);
+            return false;
+        }
+        true
     }
 
     /// Whether a rollout takes over what its thread is called.

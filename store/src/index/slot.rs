@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use turnleaf_engine::disk::Disk;
-use turnleaf_engine::format::{StoreId, ThreadNumber};
+use turnleaf_engine::format::{Ordinal, StoreId, ThreadNumber};
 use turnleaf_projector::index::{Index, IndexError};
 
 use super::file;
@@ -40,6 +40,9 @@ pub(crate) struct IndexSlot {
     pub(super) undurable_bytes: AtomicU64,
     /// Threads that took appends since the store was opened.
     live: Mutex<HashSet<ThreadNumber>>,
+    /// First rollouts of threads that are called by them, whose records say nothing of that up to
+    /// there. It is about the log, whatever becomes of the index.
+    passed_over: Mutex<HashMap<ThreadNumber, Ordinal>>,
 }
 
 #[derive(Default)]
@@ -97,7 +100,23 @@ impl IndexSlot {
             catching_up: Mutex::default(),
             undurable_bytes: AtomicU64::new(0),
             live: Mutex::default(),
+            passed_over: Mutex::default(),
         }
+    }
+
+    /// How far the records of a first rollout are known to say nothing of what its thread is
+    /// called.
+    pub(super) fn passed_over(&self, rollout: ThreadNumber) -> Ordinal {
+        let passed_over = self.passed_over.lock();
+        let passed_over = passed_over.unwrap_or_else(PoisonError::into_inner);
+        passed_over.get(&rollout).copied().unwrap_or(Ordinal(0))
+    }
+
+    /// Notes that they say nothing up to there.
+    pub(super) fn pass_over(&self, rollout: ThreadNumber, end: Ordinal) {
+        let passed_over = self.passed_over.lock();
+        let mut passed_over = passed_over.unwrap_or_else(PoisonError::into_inner);
+        passed_over.insert(rollout, end);
     }
 
     /// The thread took an append: what is not ended in it may go on.

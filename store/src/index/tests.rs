@@ -136,3 +136,57 @@ fn threads_of_one_time_are_listed_once_each_behind_any_cursor() {
         assert_eq!(list(&store, Order::Descending, limit), backwards);
     }
 }
+
+/// More of a first rollout in which nobody speaks folds nothing of what is shown anew; what is said
+/// in it at last does.
+#[test]
+fn a_first_rollout_that_grows_unspoken_costs_nothing_that_is_shown() {
+    const T: &str = "019d0000-0000-7000-8000-000000000001";
+    const B: &str = "019d0000-0001-7000-8000-0000000000b1";
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let line = |kind: &str, payload: &str| {
+        let time = "2026-01-01T00:00:00.000Z";
+        format!("{{\"timestamp\":\"{time}\",\"type\":\"{kind}\",\"payload\":{payload}}}\n")
+    };
+    let head = format!(
+        r#"{{"id":"{T}","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/w","originator":"t","cli_version":"0","source":"cli","history_mode":"legacy"}}"#
+    );
+    let head = line("session_meta", &head);
+    let said = |text: &str| {
+        let payload = format!(r#"{{"type":"user_message","message":"{text}","images":[]}}"#);
+        line("event_msg", &payload)
+    };
+    let import = |name: &str, text: &str| {
+        let source = ImportSource {
+            path: &format!("/s/rollout-2026-01-01T00-00-00-{name}.jsonl"),
+            thread_hint: None,
+            plain: &mut text.as_bytes(),
+            file_bytes: text.len() as u64,
+            modified_ns: 1,
+            archived: false,
+        };
+        store.import(source, &mut |_| {}).unwrap().done().unwrap();
+    };
+    let applied = || {
+        store
+            .index
+            .with(|index| Ok(store.catch_up(index, T)?.bytes))
+    };
+    let preview = || store.show(T).unwrap().thread["preview"].clone();
+    let mut first = head.clone() + &line("event_msg", r#"{"type":"token_count"}"#).repeat(40);
+    import(T, &first);
+    import(&format!("{T}_{B}"), &(head + &said("anew")));
+    assert_eq!(preview(), "anew");
+    for _ in 0..3 {
+        first += &line("event_msg", r#"{"type":"token_count"}"#);
+        import(T, &first);
+        assert_eq!(applied().unwrap(), 0);
+        assert_eq!(preview(), "anew");
+    }
+    first += &said("at first");
+    import(T, &first);
+    assert!(applied().unwrap() > 0);
+    assert_eq!(preview(), "at first");
+    assert_eq!(store.index_difference(T).unwrap(), None);
+}

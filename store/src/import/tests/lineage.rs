@@ -417,3 +417,25 @@ fn a_thread_is_called_by_its_first_file_whenever_that_comes() {
         assert_eq!(store.index_difference(T).unwrap(), None);
     }
 }
+
+/// Whoever began a thread began it, also where what is shown now does not say so.
+#[test]
+fn a_spawned_thread_that_is_taken_back_keeps_its_parent() {
+    let parent = format!(r#","parent_thread_id":"{CHILD}""#);
+    let first = file((T, None), 0, &parent, &["one"]);
+    let anew = file((T, Some(B1)), 0, "", &[]);
+    let parent = |store: &Store| store.show(T).unwrap().thread["parentThreadId"].clone();
+    for order in permutations(2) {
+        let (_dir, store) = store();
+        let files = [first.clone(), anew.clone()];
+        let ordered: Vec<_> = order.iter().map(|at| files[*at].clone()).collect();
+        import_all(&store, &ordered, false);
+        assert!(shown(&store, T) == anew.bytes);
+        assert_eq!(parent(&store), CHILD, "{order:?}");
+        // A fork of it was not spawned.
+        store.fork(T, B2, &ForkPoint::Latest).unwrap();
+        let fork = store.show(B2).unwrap().thread;
+        assert_eq!(fork["parentThreadId"], Value::Null);
+        assert_eq!(store.index_difference(T).unwrap(), None);
+    }
+}
