@@ -8,7 +8,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use turnleaf::Store;
+use turnleaf::{ForkPoint, Store};
 use turnleaf_benches::measure::{Cost, measure, quartile};
 use turnleaf_benches::replay::Replay;
 use turnleaf_benches::work::{PAGE, Work, did_as_asked, items};
@@ -104,7 +104,7 @@ fn compare(case: &Case) -> Cost {
     let store = Store::open_to_read(&case.store).expect("the store");
     let mut suffix = Vec::new();
     store
-        .context(&case.thread, &mut suffix)
+        .context(&case.thread, &ForkPoint::Latest, &mut suffix)
         .expect("the context");
     println!("    from a suffix of {} KiB", suffix.len() / 1024);
     drop(store);

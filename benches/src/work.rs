@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use turnleaf::{ImportSource, ItemsRequest, Order, Store};
+use turnleaf::{ForkPoint, ImportSource, ItemsRequest, Order, Store};
 use turnleaf_projector::fold::{self, MemRows, ThreadState};
 use turnleaf_projector::format::Ordinal;
 use turnleaf_projector::payload;
@@ -87,7 +87,9 @@ impl Work {
             Work::Fold => fold_file(path).expect("a fold"),
             Work::Resume => {
                 let mut out = Vec::new();
-                open().context(other, &mut out).expect("the context");
+                open()
+                    .context(other, &ForkPoint::Latest, &mut out)
+                    .expect("the context");
                 assert!(!out.is_empty(), "there is a context");
             }
             Work::NewestPage => drop(items(&open(), other, None, PAGE)),

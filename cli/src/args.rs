@@ -124,9 +124,14 @@ pub(crate) enum Command {
         at: Option<u64>,
     },
     /// What the model needs to resume: exact records, one per line.
+    ///
+    /// With a point, what a fork of that point would resume with: nothing is made or written. That
+    /// is all that a fork which is to leave nothing asks of a store.
     Context {
         /// The thread's id, or a beginning of it that no other thread has.
         thread: String,
+        #[command(flatten)]
+        point: PointArgs,
         /// Print their ordinals instead.
         #[arg(long)]
         ordinals: bool,
@@ -289,6 +294,13 @@ pub(crate) struct ForkArgs {
     /// The id of the new thread; a new UUID otherwise.
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) point: PointArgs,
+}
+
+/// Up to where something is taken of a thread; all of it otherwise.
+#[derive(Debug, Args)]
+pub(crate) struct PointArgs {
     /// Up to where this turn begins.
     #[arg(long, value_name = "TURN", conflicts_with_all = ["through_turn", "at"])]
     pub(crate) before_turn: Option<String>,

@@ -280,7 +280,7 @@ impl Store {
     }
 
     /// The cut that a point makes, and the lineage that it cuts.
-    fn cut_at(&self, id: &str, point: &ForkPoint) -> Result<(Ordinal, Reader), Error> {
+    pub(crate) fn cut_at(&self, id: &str, point: &ForkPoint) -> Result<(Ordinal, Reader), Error> {
         let (turn, is_through) = match point {
             ForkPoint::Latest => {
                 let (_, reader) = self.source.find(id)?;

@@ -168,7 +168,7 @@ fn check_pages(store: &Store, case: &Path, name: &str, thread: &str) {
         let ordinals = lines.iter().filter_map(Value::as_u64);
         let expected: Vec<Ordinal> = ordinals.map(Ordinal).collect();
         assert_eq!(
-            store.context_ordinals(thread).unwrap(),
+            store.context_ordinals(thread, &ForkPoint::Latest).unwrap(),
             expected,
             "{name}: context"
         );

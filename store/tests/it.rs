@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use turnleaf::{
-    Appended, ContextReport, Damage, Diagnosis, Error, ErrorKind, GivenUp, ImportOutcome,
-    ImportSource, Imported, ItemsView, NamedRepair, Order, Ordinal, Repair, SegmentId, ShowThread,
-    Skip, Store, ThreadNumber, ThreadSegment, ThreadSummary, TurnsPage, TurnsRequest, Value,
+    Appended, ContextReport, Damage, Diagnosis, Error, ErrorKind, ForkPoint, GivenUp,
+    ImportOutcome, ImportSource, Imported, ItemsView, NamedRepair, Order, Ordinal, Repair,
+    SegmentId, ShowThread, Skip, Store, ThreadNumber, ThreadSegment, ThreadSummary, TurnsPage,
+    TurnsRequest, Value,
 };
 
 const THREAD: &str = "019c0000-0000-7000-8000-000000000001";
@@ -109,7 +110,10 @@ fn a_program_that_knows_the_facade_alone() {
     let refused = import(&agent.store, "empty.jsonl", b"").unwrap();
     assert_eq!(refused.unwrap_err(), Skip::Empty);
     let mut out = Vec::new();
-    let report: ContextReport = agent.store.context(THREAD, &mut out).unwrap();
+    let report: ContextReport = agent
+        .store
+        .context(THREAD, &ForkPoint::Latest, &mut out)
+        .unwrap();
     assert_eq!(report.records, 2);
     out.clear();
     agent.store.export(THREAD, Ordinal(1).., &mut out).unwrap();

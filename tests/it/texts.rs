@@ -6,7 +6,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use turnleaf::{ImportSource, ItemsRequest, ItemsView, Order, Store, ThreadsRequest, TurnsRequest};
+use turnleaf::{
+    ForkPoint, ImportSource, ItemsRequest, ItemsView, Order, Store, ThreadsRequest, TurnsRequest,
+};
 use turnleaf_projector::codec;
 use turnleaf_projector::fold::{Mode, ThreadState};
 use turnleaf_projector::notes::Notes;
@@ -125,7 +127,9 @@ fn answers(store: &Store, id: &str) -> Vec<String> {
             .all(|odd| odd.reason != "not taken by the index")
     );
     shown.push(described.thread.to_string());
-    let context = store.context_ordinals(id).expect("a context");
+    let context = store
+        .context_ordinals(id, &ForkPoint::Latest)
+        .expect("a context");
     shown.push(format!("{context:?}"));
     shown
 }

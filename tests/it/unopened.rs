@@ -69,8 +69,15 @@ fn what_is_not_in_a_segment_that_is_not_opened_is_exported() {
     ask(&store, &ids).unwrap();
     let mut whole = Vec::new();
     store.export(&ids[0], .., &mut whole).unwrap();
-    let (mut all, report) = (Vec::new(), store.context(&ids[0], &mut Vec::new()).unwrap());
-    store.context(&ids[0], &mut all).unwrap();
+    let (mut all, report) = (
+        Vec::new(),
+        store
+            .context(&ids[0], &ForkPoint::Latest, &mut Vec::new())
+            .unwrap(),
+    );
+    store
+        .context(&ids[0], &ForkPoint::Latest, &mut all)
+        .unwrap();
     assert!(report.damage.is_empty() && report.records > 1);
     drop(store);
     for store in on_closed_segments(&disk) {
@@ -83,7 +90,9 @@ fn what_is_not_in_a_segment_that_is_not_opened_is_exported() {
         assert_eq!(seen.len(), ids.len(), "told once for each thread");
         assert!(seen.iter().all(|damage| damage.is_unreadable()));
         let mut left = Vec::new();
-        let report = store.context(&ids[0], &mut left).unwrap();
+        let report = store
+            .context(&ids[0], &ForkPoint::Latest, &mut left)
+            .unwrap();
         assert_eq!(report.records, 1);
         assert!(left.ends_with(&[line, b"\n"].concat()));
         assert_eq!(report.damage, [seen[0].clone()]);
@@ -95,7 +104,9 @@ fn what_is_not_in_a_segment_that_is_not_opened_is_exported() {
     store.export(&ids[0], .., &mut again).unwrap();
     assert!(again == whole && store.damage_seen().is_empty());
     let mut context = Vec::new();
-    store.context(&ids[0], &mut context).unwrap();
+    store
+        .context(&ids[0], &ForkPoint::Latest, &mut context)
+        .unwrap();
     assert!(context == all);
 }
 
@@ -125,7 +136,7 @@ fn a_failure_that_passes_leaves_nothing_out() {
     for code in [4, 12, 23, 24] {
         for store in on_closed(&disk, is_segment, code) {
             let exported = store.export(&ids[0], .., &mut Vec::new());
-            let context = store.context(&ids[0], &mut Vec::new());
+            let context = store.context(&ids[0], &ForkPoint::Latest, &mut Vec::new());
             for error in [
                 exported.map(drop).unwrap_err(),
                 context.map(drop).unwrap_err(),
@@ -173,7 +184,9 @@ fn what_stands_between_two_runs_of_a_segment_is_given() {
     append(first, "first");
     store.seal_all().unwrap();
     append(last, "in the journal");
-    store.context(last, &mut Vec::new()).unwrap();
+    store
+        .context(last, &ForkPoint::Latest, &mut Vec::new())
+        .unwrap();
     ask(&store, &[last.to_owned()]).unwrap();
     drop(store);
     let expected = [said("between"), said("in the journal"), String::new()].join("\n");
@@ -181,7 +194,9 @@ fn what_stands_between_two_runs_of_a_segment_is_given() {
     for segment in log_files(&disk).into_iter().filter(|path| is_segment(path)) {
         for store in on_closed(&disk, move |path| path == segment, EACCES) {
             let mut context = Vec::new();
-            let report = store.context(last, &mut context).unwrap();
+            let report = store
+                .context(last, &ForkPoint::Latest, &mut context)
+                .unwrap();
             assert_eq!(report.damage, store.damage_seen());
             let threads: Vec<_> = report
                 .damage

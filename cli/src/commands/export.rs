@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::ops::{Bound, Range};
 
-use turnleaf::{Ordinal, Store, ThreadNumber};
+use turnleaf::{ForkPoint, Ordinal, Store, ThreadNumber};
 
 use crate::args::{ExportArgs, Global};
 use crate::commands::{directory, met, met_untold, open_log, open_to_read, thread_id};
@@ -66,16 +66,21 @@ pub(super) fn warn_of_gaps(global: &Global, given_up: &[Range<Ordinal>]) {
     }
 }
 
-pub(crate) fn context(global: &Global, thread: &str, ordinals: bool) -> Result<Outcome, Failure> {
+pub(crate) fn context(
+    global: &Global,
+    thread: &str,
+    upto: &ForkPoint,
+    ordinals: bool,
+) -> Result<Outcome, Failure> {
     let store = open_to_read(global)?;
     let thread = &thread_id(&store, thread)?;
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     if ordinals {
-        for ordinal in store.context_ordinals(thread)? {
+        for ordinal in store.context_ordinals(thread, upto)? {
             writeln!(out, "{ordinal}").map_err(Failure::io("write to standard output"))?;
         }
     } else {
-        let written = store.context(thread, &mut out)?;
+        let written = store.context(thread, upto, &mut out)?;
         warn_of_gaps(global, &written.given_up);
     }
     out.flush()

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use serde_json::Value;
 use turnleaf::{ForkPoint, Ordinal, Reverted, RolloutInfo, Store};
 
-use crate::args::{ForkArgs, Global};
+use crate::args::{ForkArgs, Global, PointArgs};
 use crate::commands::lifecycle::{described, tell};
 use crate::commands::{closing, open_existing, thread_id};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 
-/// The point of a fork; the arguments exclude each other.
-fn point(args: &ForkArgs) -> ForkPoint {
+/// The point that arguments name; they exclude each other.
+pub(crate) fn point(args: &PointArgs) -> ForkPoint {
     let turn = args.before_turn.clone().map(ForkPoint::BeforeTurn);
     let turn = turn.or(args.through_turn.clone().map(ForkPoint::ThroughTurn));
     let point = turn.or(args.at.map(|at| ForkPoint::AtOrdinal(Ordinal(at))));
@@ -26,7 +26,7 @@ pub(crate) fn fork(global: &Global, args: &ForkArgs) -> Result<Outcome, Failure>
             Some(id) => id.clone(),
             None => store.new_thread_id()?,
         };
-        let forked = store.fork(thread, &id, &point(args))?;
+        let forked = store.fork(thread, &id, &point(&args.point))?;
         let line = format!(
             "{} goes on behind {} records of {thread}",
             forked.thread, forked.inherited

@@ -66,7 +66,11 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
             at,
         } => pages::world_state(&global, &thread, at),
         Command::Show { thread, .. } => pages::show(&global, &thread),
-        Command::Context { thread, ordinals } => export::context(&global, &thread, ordinals),
+        Command::Context {
+            thread,
+            point,
+            ordinals,
+        } => export::context(&global, &thread, &lineage::point(&point), ordinals),
         Command::Name { thread, text } => upkeep::name(&global, &thread, &text),
         Command::Fork(args) => lineage::fork(&global, &args),
         Command::Revert {

@@ -229,3 +229,32 @@ fn walk(dir: &std::path::Path) -> Vec<String> {
     }
     names
 }
+
+/// What a fork would resume with is given without one, and leaves nothing.
+#[test]
+fn a_context_ends_where_a_fork_would() {
+    let home = Home::new();
+    let file = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    home.import(&file, 0);
+    let turn = first_turn(&home, THREAD);
+    let context = |args: &[&str]| {
+        let out = home.run(&[&["context", THREAD], args].concat());
+        assert!(out.status.success());
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let whole = rollout(THREAD);
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    assert_eq!(context(&[]), whole);
+    assert_eq!(context(&["--through-turn", &turn]), lines[..2].concat());
+    assert_eq!(context(&["--before-turn", &turn]), lines[0]);
+    assert_eq!(context(&["--at", "2", "--ordinals"]), "0\n1\n");
+    assert_eq!(context(&["--at", "0"]), "");
+    home.json(&["context", THREAD, "--at", "4"], 2);
+    home.json(&["context", THREAD, "--before-turn", "nowhere"], 3);
+    home.json(&["context", THREAD, "--before-turn", &turn, "--at", "1"], 2);
+    assert_eq!(
+        home.json(&["show", THREAD], 0)["forks"],
+        serde_json::json!([])
+    );
+    assert_eq!(home.json(&["stats"], 0)["threads"], 1);
+}

@@ -14,7 +14,7 @@ use crate::open::Store;
 /// So many records of the first rollout are looked at: what a thread is called stands at its
 /// beginning, and one that nobody spoke in may be long.
 const LOOKED_AT: u64 = 16_384;
-/// So many of a fork's own ones, for its head.
+/// So many of a rollout's own ones, for its head.
 const OWN_LOOKED_AT: u64 = 16;
 /// So many records over which the fold panics are passed by; with one more, what stands before it
 /// has to do.
@@ -65,6 +65,36 @@ impl Store {
             is_called: first.state.meta.preview.is_some(),
         };
         Ok((fold::begin_anew(&first.state, called_by), first.damage))
+    }
+
+    /// What a fold of the records before `end` knows by the heads of their rollouts: how records
+    /// are to be read, and where the newest head stands. Damage is passed by and noted in `met`.
+    ///
+    /// Cost: a few records of each rollout of the lineage; needs no index.
+    pub(crate) fn fold_of_heads(
+        &self,
+        reader: &Reader,
+        end: Ordinal,
+        met: &mut Vec<Damage>,
+    ) -> Result<ThreadState, Error> {
+        let mut folded = First::of(reader);
+        for (_, begin, part_end) in reader.rollouts().take_while(|(_, begin, _)| *begin < end) {
+            let until = part_end.min(end).min(begin.plus(OWN_LOOKED_AT));
+            let has_head = |state: &ThreadState| state.head_at.is_some_and(|at| at.0 >= begin);
+            match folded.fold((begin, until), has_head) {
+                Err(Error::Disk(failure)) => {
+                    let damage = self.go_around(reader, (begin, until), failure)?;
+                    if !met.contains(&damage) {
+                        met.push(damage);
+                    }
+                }
+                done => done.map(drop)?,
+            }
+        }
+        for damage in &folded.damage {
+            self.meet_damage(damage, met);
+        }
+        Ok(folded.state)
     }
 
     /// Whether the fold of a rollout would begin otherwise than it did: the first one of its thread

@@ -331,9 +331,7 @@ fn a_lineage_is_folded_like_its_records() {
         for cut in std::collections::BTreeSet::from([1, step, 2 * step, lines.len() - 1]) {
             let at = cut as u64;
             let (fork, again) = (format!("fork-{cut}"), format!("again-{cut}"));
-            store
-                .fork("whole", &fork, &ForkPoint::AtOrdinal(Ordinal(at)))
-                .unwrap();
+            fork_with_context(&store, "whole", &fork, at);
             let middle = usize::midpoint(cut, lines.len());
             if cut < middle {
                 store.append(&fork, None, &lines[cut..middle]).unwrap();
@@ -346,6 +344,27 @@ fn a_lineage_is_folded_like_its_records() {
                 let shown = turns(&store, id);
                 assert_eq!(shown, whole, "{} cut at {cut}: {id}", case.display());
             }
+            for (part, at) in [1, cut, middle].into_iter().enumerate() {
+                let probe = format!("{again}-{part}");
+                fork_with_context(&store, &again, &probe, at.min(lines.len()) as u64);
+            }
         }
     }
+}
+
+/// Forks a thread; the fork resumes with what was said that it would.
+fn fork_with_context(store: &Store, of: &str, fork: &str, at: u64) {
+    let point = ForkPoint::AtOrdinal(Ordinal(at));
+    let context = |id: &str, upto: &ForkPoint| {
+        let mut lines = Vec::new();
+        let report = store.context(id, upto, &mut lines).unwrap();
+        let ordinals = store.context_ordinals(id, upto).unwrap();
+        (lines, report, ordinals)
+    };
+    let foreseen = context(of, &point);
+    store.fork(of, fork, &point).unwrap();
+    assert!(
+        foreseen == context(fork, &ForkPoint::Latest),
+        "{of} at {at}"
+    );
 }

@@ -12,6 +12,7 @@ use turnleaf_projector::payload;
 
 use crate::error::Error;
 use crate::index::catch_up::thread_state;
+use crate::lineage::ForkPoint;
 use crate::lines::{decoded, line_start};
 use crate::open::Store;
 
@@ -42,23 +43,25 @@ pub(crate) struct Resume {
 impl Store {
     /// The ordinals of the records that the model needs to resume a thread, ascending: the newest
     /// usable compaction and one complete turn at least, else everything. What is damaged or was
-    /// given up is left out.
+    /// given up is left out. With another point than the end it is what a fork of that point would
+    /// resume with ([`Store::fork`]), and none is made: a fork that is to leave nothing needs no
+    /// more of a store.
     ///
     /// Cost: reads that suffix of the thread backwards. It grows with what was appended since the
     /// newest compaction, not with the thread.
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
-    /// let ordinals = store.context_ordinals("my-thread")?;
+    /// let ordinals = store.context_ordinals("my-thread", &turnleaf::ForkPoint::Latest)?;
     /// println!("{} records", ordinals.len());
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// As [`Store::turns`].
-    pub fn context_ordinals(&self, id: &str) -> Result<Vec<Ordinal>, Error> {
-        let resume = self.resume(id, &mut Vec::new())?;
+    /// As [`Store::turns`], and as [`Store::fork`] for a point that is not there.
+    pub fn context_ordinals(&self, id: &str, upto: &ForkPoint) -> Result<Vec<Ordinal>, Error> {
+        let resume = self.resume(id, upto, &mut Vec::new())?;
         let Some(start) = resume.range.start else {
             return Ok(Vec::new());
         };
@@ -81,7 +84,8 @@ impl Store {
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
-    /// let report = store.context("my-thread", &mut std::io::stdout())?;
+    /// let latest = turnleaf::ForkPoint::Latest;
+    /// let report = store.context("my-thread", &latest, &mut std::io::stdout())?;
     /// eprintln!("{} records", report.records);
     /// # Ok(())
     /// # }
@@ -89,9 +93,14 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::context_ordinals`]; also when `out` refuses.
-    pub fn context(&self, id: &str, out: &mut dyn Write) -> Result<ContextReport, Error> {
+    pub fn context(
+        &self,
+        id: &str,
+        upto: &ForkPoint,
+        out: &mut dyn Write,
+    ) -> Result<ContextReport, Error> {
         let mut report = ContextReport::default();
-        let resume = self.resume(id, &mut report.damage)?;
+        let resume = self.resume(id, upto, &mut report.damage)?;
         let Some(start) = resume.range.start else {
             return Ok(report);
         };
@@ -106,11 +115,13 @@ impl Store {
             Ordinal(0)
         };
         let lost = resume.reader.given_up().into_iter();
-        let lost = lost.filter(|(first, end)| *end > needed_from || *first == Ordinal(0));
+        let lost = lost.filter(|(first, end)| {
+            *first < resume.end && (*end > needed_from || *first == Ordinal(0))
+        });
         report.given_up = lost
-            .map(|(first, end)| match first {
-                Ordinal(0) => Ordinal(0)..end,
-                first => first.max(needed_from)..end,
+            .map(|(first, end)| match (first, end.min(resume.end)) {
+                (Ordinal(0), end) => Ordinal(0)..end,
+                (first, end) => first.max(needed_from)..end,
             })
             .collect();
         Ok(report)
@@ -197,8 +208,14 @@ impl Store {
         Ok(())
     }
 
-    /// The walk over the log needs no index: only what the index knows of the thread is asked for.
-    fn resume(&self, id: &str, met: &mut Vec<Damage>) -> Result<Resume, Error> {
+    /// The walk over the log needs no index: only what the index knows of the thread is asked for,
+    /// and before the end of the thread the heads say that.
+    fn resume(&self, id: &str, upto: &ForkPoint, met: &mut Vec<Damage>) -> Result<Resume, Error> {
+        if *upto != ForkPoint::Latest {
+            let (cut, reader) = self.cut_at(id, upto)?;
+            let state = self.fold_of_heads(&reader, cut, met)?;
+            return self.resume_of(&reader, cut, &state, met);
+        }
         let (state, end, reader) = self.with_thread(id, |now| {
             let state = thread_state(&now.rows, now.number)?;
             Ok((state, now.end, now.reader.clone()))

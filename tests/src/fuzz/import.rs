@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use turnleaf::{
-    ImportSource, Imported, ItemsRequest, ItemsView, Options, Order, Skip, Store, TurnsRequest,
+    ForkPoint, ImportSource, Imported, ItemsRequest, ItemsView, Options, Order, Skip, Store,
+    TurnsRequest,
 };
 use turnleaf_engine::Snapshot;
 use turnleaf_engine::disk::Disk;
@@ -193,7 +194,9 @@ fn check_records(disk: &SimDisk, options: &Options, thread: &str, expect: &[Line
 }
 
 fn check_pages(store: &Store, thread: &str, expect: &[Line]) {
-    store.context_ordinals(thread).expect("the context");
+    store
+        .context_ordinals(thread, &ForkPoint::Latest)
+        .expect("the context");
     let turns = store.turns(&TurnsRequest {
         thread: thread.to_owned(),
         cursor: None,

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use turnleaf::{ItemsView, Order, Store, TurnsRequest};
+use turnleaf::{ForkPoint, ItemsView, Order, Store, TurnsRequest};
 
 use crate::args::{Global, TourArgs};
 use crate::commands::pages::turns_table;
@@ -216,7 +216,7 @@ impl Tour<'_> {
 fn resume(dir: &Path) -> Result<((), Told), Failure> {
     let store = at(dir, Store::open_to_read)?;
     let mut counted = Counted(0);
-    let written = store.context(THREAD, &mut counted)?;
+    let written = store.context(THREAD, &ForkPoint::Latest, &mut counted)?;
     let text = format!(
         "opened the store and read what the model needs to resume: {} records, {}",
         written.records,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use turnleaf_engine::disk::OsDisk;
 
-use crate::{ContextReport, ImportSource, Options, Ordinal, Store, system_owner};
+use crate::{ContextReport, ForkPoint, ImportSource, Options, Ordinal, Store, system_owner};
 
 /// A paginated thread of 1200 turns, in one segment; its lines.
 fn sealed(dir: &Path) -> Vec<String> {
@@ -63,8 +63,8 @@ fn flip(dir: &Path) {
 /// The context as lines, and what it says; its ordinals name just these lines.
 fn context(store: &Store, lines: &[String]) -> (Vec<Ordinal>, ContextReport) {
     let mut out = Vec::new();
-    let report = store.context("a", &mut out).unwrap();
-    let ordinals = store.context_ordinals("a").unwrap();
+    let report = store.context("a", &ForkPoint::Latest, &mut out).unwrap();
+    let ordinals = store.context_ordinals("a", &ForkPoint::Latest).unwrap();
     let at = |ordinal: &Ordinal| format!("{}\n", lines[usize::try_from(ordinal.0).unwrap()]);
     let expect: String = ordinals.iter().map(at).collect();
     assert!(out == expect.as_bytes(), "{} bytes", out.len());
@@ -195,11 +195,11 @@ fn a_compaction_of_any_size_is_where_resuming_begins() {
     assert_eq!((shown.records, shown.anomalies), (10, vec![]));
     assert_eq!(shown.resume_from, Some(Ordinal(5)));
     assert_eq!(
-        store.context_ordinals("a").unwrap(),
+        store.context_ordinals("a", &ForkPoint::Latest).unwrap(),
         [0, 5, 6, 7, 8, 9].map(Ordinal)
     );
     let mut out = Counted(0);
-    let report = store.context("a", &mut out).unwrap();
+    let report = store.context("a", &ForkPoint::Latest, &mut out).unwrap();
     assert_eq!((report.records, out.0 > 66 << 20), (6, true));
 }
 
@@ -219,7 +219,10 @@ fn a_large_record_that_is_not_read_leaves_no_gap() {
     assert_eq!(store.index_difference("a").unwrap(), None);
     // The runtime reads it, so whoever resumes gets it.
     let all: Vec<Ordinal> = (0..10).map(Ordinal).collect();
-    assert_eq!(store.context_ordinals("a").unwrap(), all);
+    assert_eq!(
+        store.context_ordinals("a", &ForkPoint::Latest).unwrap(),
+        all
+    );
 }
 
 /// Bytes that were written.

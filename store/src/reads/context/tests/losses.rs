@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{Imported, ItemsRequest, Order, Ordinal, Skip, Store};
+use crate::{ForkPoint, Imported, ItemsRequest, Order, Ordinal, Skip, Store};
 
 const THREAD: &str = "019c0000-0000-7000-8000-0000000000cc";
 
@@ -69,7 +69,7 @@ fn a_context_names_a_head_that_was_given_up() {
     lose(dir.path(), "session_meta");
     let store = Store::open_to_read(dir.path()).unwrap();
     let mut out = Vec::new();
-    let report = store.context(THREAD, &mut out).unwrap();
+    let report = store.context(THREAD, &ForkPoint::Latest, &mut out).unwrap();
     assert_eq!(
         out,
         format!("{}\n{}\n", message("one"), message("two")).as_bytes()
@@ -110,7 +110,7 @@ fn parts_of_a_line_are_not_joined_over_what_was_given_up() {
     let left = format!("{head}\n{before}\n{behind}\n{}\n", message("four"));
     assert_eq!(String::from_utf8(out).unwrap(), left);
     let mut out = Vec::new();
-    store.context(THREAD, &mut out).unwrap();
+    store.context(THREAD, &ForkPoint::Latest, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     assert!(!out.contains("one three"), "{out}");
 }
