@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
-use turnleaf::{ErrorKind, ForkPoint, Store};
+use turnleaf::{ErrorKind, ForkPoint, RolloutFile, Store};
 use turnleaf_engine::disk::Disk;
 use turnleaf_tests::answers::{all_threads, ask, options, small_store};
 use turnleaf_tests::hooked::{HookedDisk, is_segment};
@@ -211,6 +211,105 @@ fn what_stands_between_two_runs_of_a_segment_is_given() {
         }
     }
     assert_eq!(with_two_runs, 2, "one segment holds runs on both sides");
+}
+
+/// A file for the runtime has what is not in such a segment, and it is said what it lacks.
+#[test]
+fn a_file_for_the_runtime_lacks_what_is_not_opened_and_no_more() {
+    const TIME: &str = "2026-01-01T00:00:00.000Z";
+    let [base, fork, new] =
+        ["a", "b", "c"].map(|last| format!("019c0000-0000-7000-8000-00000000000{last}"));
+    let line = |kind: &str, payload: &str| {
+        format!(r#"{{"timestamp":"{TIME}","type":"{kind}","payload":{payload}}}"#)
+    };
+    let head = |id: &str| {
+        let more = r#""cwd":"/w","originator":"t","cli_version":"0","source":"cli""#;
+        let payload = format!(r#"{{"id":"{id}","timestamp":"{TIME}",{more}}}"#);
+        line("session_meta", &payload)
+    };
+    let said = |text: &str| {
+        let content = format!(r#"[{{"type":"input_text","text":"{text}"}}]"#);
+        let payload = format!(r#"{{"type":"message","role":"user","content":{content}}}"#);
+        line("response_item", &payload)
+    };
+    let compaction = line("compacted", r#"{"message":"m","replacement_history":[]}"#);
+    let disk = SimDisk::new();
+    let store = open_store(&disk, &options()).unwrap();
+    store.create_thread(&base).unwrap();
+    let append = |id: &str, lines: &[String]| {
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        store.append(id, None, &lines).unwrap();
+        store.seal_all().unwrap();
+    };
+    append(&base, &[head(&base), said("first")]);
+    store.fork(&base, &fork, &ForkPoint::Latest).unwrap();
+    append(&fork, &[head(&fork), compaction.clone(), said("last")]);
+    let last = said("in the journal");
+    store.append(&fork, None, &[last.as_bytes()]).unwrap();
+    ask(&store, &[base, fork.clone()]).unwrap();
+    store.close().unwrap();
+    // Behind the head, by the segment that is not opened: of the base, and of the fork.
+    let of_fork = [compaction, said("last"), last.clone()].to_vec();
+    let of_base = [said("first"), last.clone()].to_vec();
+    let left = [of_fork, of_base];
+    let segments = log_files(&disk).into_iter();
+    let segments: Vec<String> = segments.filter(|path| is_segment(path)).collect();
+    assert_eq!(segments.len(), 2);
+    for (at, segment) in segments.iter().enumerate() {
+        let closed = |code| {
+            let segment = segment.clone();
+            on_closed(&disk, move |path| path == segment, code)
+        };
+        for store in closed(EACCES) {
+            let file = store.rollout_file(&fork).unwrap();
+            assert_eq!(lines_of(&file, 1), left[at], "{at}");
+            assert_eq!(store.damage_seen().len(), 1);
+        }
+        let [store, _] = closed(EACCES);
+        let file = store.rescue(&fork, &new).unwrap();
+        assert_eq!(lines_of(&file, 1), left[at], "{at}");
+        for store in closed(EMFILE) {
+            let failed = store.rollout_file(&fork);
+            let failed = failed.and_then(|file| file.write(&mut io::sink()).map(drop));
+            assert_eq!(failed.unwrap_err().kind(), ErrorKind::Io, "{at}");
+        }
+    }
+    // Without any head there is no file, and it is not said that there never was one; what is
+    // rescued has one of what the index knows.
+    let [store, _] = on_closed_segments(&disk);
+    let refused = store.rollout_file(&fork).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Damaged, "{refused}");
+    let file = store.rescue(&fork, &new).unwrap();
+    assert!(file.has_made_head);
+    assert_eq!(lines_of(&file, 2), [last]);
+    let mut out = Vec::new();
+    file.write(&mut out).unwrap();
+    let made: Value =
+        serde_json::from_slice(out.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let made = &made["payload"];
+    for (key, expected) in [
+        ("id", new.as_str()),
+        ("forked_from_id", &fork),
+        ("cwd", "/w"),
+    ] {
+        assert_eq!(made[key], expected, "{made}");
+    }
+    for (key, expected) in [
+        ("originator", "t"),
+        ("source", "cli"),
+        ("history_mode", "legacy"),
+    ] {
+        assert_eq!(made[key], expected, "{made}");
+    }
+}
+
+/// The lines of a file behind its head, which says that it lacks so many ranges.
+fn lines_of(file: &RolloutFile<'_>, damage: usize) -> Vec<String> {
+    let mut out = Vec::new();
+    let told = file.write(&mut out).unwrap();
+    assert_eq!(told.damage.len(), damage);
+    let text = String::from_utf8(out).unwrap();
+    text.lines().skip(1).map(str::to_owned).collect()
 }
 
 /// A thread that the index lacks, and that cannot be read now, is listed by what is known of it,

@@ -50,6 +50,12 @@ fn write(
             "the file begins behind rollout {id}, which is not in the store"
         ));
     }
+    if file.has_made_head && !global.quiet {
+        warn(
+            "no head of the thread can be read: the file has one of what the index knows, without \
+             the instructions of the model",
+        );
+    }
     if global.json {
         return print_json(&json!({
             "id": file.id,
@@ -59,6 +65,7 @@ fn write(
             "from": file.from.0,
             "rescued": rescued,
             "awaits": file.awaits,
+            "hasMadeHead": file.has_made_head,
         }));
     }
     if global.quiet {

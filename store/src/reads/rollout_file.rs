@@ -2,26 +2,26 @@
 //! history in one piece, below a head of its own. It must not know where the file lies.
 
 mod head;
+mod heads;
 mod write;
 
 use std::ops::ControlFlow;
 
-use turnleaf_engine::format::record::{Entry, Flags, Kind};
+use turnleaf_engine::format::record::{Entry, Flags};
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_engine::{Damage, Origin, ReadError, Reader, Record, State};
+use turnleaf_engine::{Damage, Origin, ReadError, Reader, State};
 use turnleaf_projector::index::{Anchor, Order, PageRequest};
-use turnleaf_projector::payload::{Effect, places, timestamp_ms};
+use turnleaf_projector::payload::{Effect, timestamp_ms};
 use turnleaf_projector::uuid::uuid;
 
-use self::head::{Anew, Head, time, utc};
+use self::head::{Anew, Head, made_of, time, utc};
+use self::heads::Heads;
 pub use self::write::RolloutWritten;
 use crate::error::Error;
-use crate::index::catch_up::CaughtUp;
+use crate::index::catch_up::{CaughtUp, thread_state};
 use crate::lines::{decoded, line_start};
 use crate::open::Store;
 
-/// The head of a rollout stands among its first so many records, or it has none.
-const HEAD_WITHIN: u64 = 16;
 /// A file that is about to be written.
 #[derive(Debug)]
 pub struct RolloutFile<'s> {
@@ -35,6 +35,9 @@ pub struct RolloutFile<'s> {
     /// The id of the rollout that the oldest record goes on from, where that is not in the store:
     /// the file lacks what it holds.
     pub awaits: Option<String>,
+    /// Its head is none that was imported or appended: that could not be read, and this one says
+    /// what the index knows of the thread.
+    pub has_made_head: bool,
     reader: Reader,
     head: Vec<u8>,
     is_paginated: bool,
@@ -80,14 +83,16 @@ impl Store {
     /// where a head may be among records that cannot be read; failures of the system.
     pub fn rollout_file(&self, id: &str) -> Result<RolloutFile<'_>, Error> {
         let lineage = self.lineage_of(id, None)?;
-        self.file_of(id, lineage, Ordinal(0), None)
+        let heads = self.heads_of(&lineage, id)?;
+        self.file_of(id, lineage, heads, Ordinal(0), None)
     }
 
     /// As [`Store::rollout_file`], of a small thread that goes on from a large or damaged one: its
     /// records from the beginning of the turn that holds the newest usable compaction on; all that
     /// can be read where there is none. It is a fork, with the id `new_id`
     /// ([`Store::new_thread_id`]), and begins now. The thread itself is not touched, and the new
-    /// one is none of the store.
+    /// one is none of the store. Where no head can be read, it gets one of what the index knows of
+    /// the thread ([`RolloutFile::has_made_head`]).
     ///
     /// Cost: reads the thread backwards to that compaction; its index is caught up.
     ///
@@ -96,16 +101,28 @@ impl Store {
     pub fn rescue(&self, id: &str, new_id: &str) -> Result<RolloutFile<'_>, Error> {
         let now_ms = self.source.owner()?.now_ms();
         // Of one moment: a revert between them would give the turn another beginning.
-        let (lineage, from, met) = self.with_thread(id, |now| {
+        let (lineage, from, mut met, known) = self.with_thread(id, |now| {
             let lineage = self.lineage_of(id, Some(&now.reader))?;
             let mut met = Vec::new();
             let from = self.newest_compaction(&lineage.reader, &mut met)?;
-            let from = from.map_or(Ok(Ordinal(0)), |at| turn_begin(now, at))?;
-            Ok((lineage, from, met))
+            let from = match from {
+                Some(at) => self.turn_begin(now, at, &mut met)?,
+                None => Ordinal(0),
+            };
+            Ok((lineage, from, met, thread_state(&now.rows, now.number)?))
         })?;
         let anew = (new_id, id, utc(now_ms));
-        let mut file = self.file_of(id, lineage, from, Some(anew))?;
-        file.met = met;
+        let (heads, has_made_head) = match (self.heads_of(&lineage, id), made_of(&known)) {
+            (Err(Error::Damaged { damage, .. }), Some(bytes)) => {
+                if !met.contains(&damage) {
+                    met.push(*damage);
+                }
+                (Heads::made(bytes), true)
+            }
+            (found, _) => (found?, false),
+        };
+        let mut file = self.file_of(id, lineage, heads, from, Some(anew))?;
+        (file.met, file.has_made_head) = (met, has_made_head);
         Ok(file)
     }
 
@@ -144,6 +161,7 @@ impl Store {
         &self,
         id: &str,
         lineage: Lineage,
+        heads: Heads,
         from: Ordinal,
         anew: Option<(&str, &str, String)>,
     ) -> Result<RolloutFile<'_>, Error> {
@@ -158,11 +176,11 @@ impl Store {
             at: heads,
             is_own,
             bytes,
-        } = heads_of(&lineage, id)?;
+        } = heads;
         let head = Head::parse(&bytes).expect("it was found by that");
         let began = match &anew {
             Some((_, _, now)) => now.clone(),
-            None => began(&lineage, is_own.then_some(&head))?,
+            None => self.began(&lineage, is_own.then_some(&head))?,
         };
         let mut others: Vec<String> = lineage.threads.iter().map(|(_, id)| id.clone()).collect();
         others.retain(|other| other != new_id);
@@ -173,7 +191,7 @@ impl Store {
             None => own_origin.or(origin),
         };
         let own_start = match head.own_start() {
-            Some(start) if start > 0 => Some(lines_before(reader, &heads, from, start)?),
+            Some(start) if start > 0 => Some(self.lines_before(reader, &heads, from, start)?),
             start => start,
         };
         let head_line = head.line(
@@ -197,6 +215,7 @@ impl Store {
             others,
             reader: lineage.reader,
             met: Vec::new(),
+            has_made_head: false,
         })
     }
 
@@ -230,9 +249,8 @@ impl Store {
             });
             match read.and(failed.map_or(Ok(()), Err)) {
                 Ok(()) => return Ok(found),
-                Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-                Err(ReadError::Damaged(damage)) => {
-                    self.meet_damage(&damage, met);
+                Err(error) => {
+                    let damage = self.pass_by_back(reader, below, error, met)?;
                     let first = reader.visible(&damage).map_or(below, |(first, _)| first);
                     below = first.min(Ordinal(below.0.saturating_sub(1)));
                 }
@@ -240,160 +258,65 @@ impl Store {
         }
         Ok(found)
     }
-}
 
-/// Where the turn begins that holds a record.
-fn turn_begin(now: &CaughtUp, at: Ordinal) -> Result<Ordinal, Error> {
-    let request = PageRequest {
-        anchor: Some(Anchor { at, include: true }),
-        order: Order::Descending,
-        limit: std::num::NonZeroUsize::MIN,
-    };
-    let page = now.rows.turns_page(now.number, &request)?;
-    let begin = page.rows.first().map_or(at, |(first, _)| *first);
-    // Where a line came in parts, the last of them may have begun the turn.
-    let mut goes_on = false;
-    let look = &mut |_, entry: &Entry<'_>| {
-        goes_on = entry.flags.has(Flags::CONTINUES);
-        ControlFlow::Break(())
-    };
-    let read = now.reader.entries(begin, begin.plus(1), look);
-    let begin = match read {
-        Ok(()) if goes_on => line_start(&now.reader, begin),
-        read => read.map(|()| begin),
-    };
-    match begin {
-        Err(ReadError::Disk(failure)) => Err(Error::Disk(failure)),
-        // Who writes the file is told.
-        begin => Ok(begin.unwrap_or(at)),
-    }
-}
-
-/// Visits the records that can be read, in order; gives the first damage that it passed by.
-fn readable(
-    reader: &Reader,
-    (mut at, end): (Ordinal, Ordinal),
-    visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
-) -> Result<Option<Box<Damage>>, Error> {
-    let (mut met, mut flow) = (None, ControlFlow::Continue(()));
-    while at < end && flow.is_continue() {
-        let read = reader.records(at, end, &mut |record| {
-            at = record.ordinal.plus(1);
-            flow = visit(record);
-            flow
-        });
-        match read {
-            Ok(()) => break,
-            Err(ReadError::Disk(failure)) => return Err(Error::Disk(failure)),
-            Err(ReadError::Damaged(damage)) => {
-                at = reader.behind(&damage).max(at.plus(1));
-                met = met.or(Some(damage));
+    /// Where the turn begins that holds a record. Where that cannot be read, it is told, and what
+    /// can be of the turn is taken.
+    fn turn_begin(
+        &self,
+        now: &CaughtUp,
+        at: Ordinal,
+        met: &mut Vec<Damage>,
+    ) -> Result<Ordinal, Error> {
+        let request = PageRequest {
+            anchor: Some(Anchor { at, include: true }),
+            order: Order::Descending,
+            limit: std::num::NonZeroUsize::MIN,
+        };
+        let page = now.rows.turns_page(now.number, &request)?;
+        let begin = page.rows.first().map_or(at, |(first, _)| *first);
+        // Where a line came in parts, the last of them may have begun the turn.
+        let mut goes_on = false;
+        let look = &mut |_, entry: &Entry<'_>| {
+            goes_on = entry.flags.has(Flags::CONTINUES);
+            ControlFlow::Break(())
+        };
+        let read = now.reader.entries(begin, begin.plus(1), look);
+        let start = match read {
+            Ok(()) if goes_on => line_start(&now.reader, begin),
+            read => read.map(|()| begin),
+        };
+        match start {
+            Ok(start) => Ok(start),
+            Err(error) => {
+                self.pass_by_back(&now.reader, begin.plus(1), error, met)?;
+                Ok(begin)
             }
         }
     }
-    Ok(met)
-}
 
-/// The heads of a lineage.
-struct Heads {
-    /// Where they stand.
-    at: Vec<Ordinal>,
-    /// Whether the newest is of the thread itself.
-    is_own: bool,
-    /// Its bytes.
-    bytes: Vec<u8>,
-}
-
-/// The heads of the lineage of the thread `id`.
-fn heads_of(lineage: &Lineage, id: &str) -> Result<Heads, Error> {
-    let reader = &lineage.reader;
-    let (mut at, mut newest, mut unread) = (Vec::new(), None, None);
-    for ((_, first, end), (of, _)) in reader.rollouts().zip(&lineage.threads) {
-        let found = head_within(reader, first, end)?;
-        unread = unread.or(found.unread);
-        if let Some((place, bytes)) = found.head {
-            at.push(place);
-            newest = Some((*of == lineage.thread, bytes));
+    /// Takes note of what ended a read that went back from `below`, and says what it costs; gives
+    /// back what is about nothing that was read.
+    fn pass_by_back(
+        &self,
+        reader: &Reader,
+        below: Ordinal,
+        error: ReadError,
+        met: &mut Vec<Damage>,
+    ) -> Result<Damage, Error> {
+        match error {
+            ReadError::Damaged(damage) => {
+                self.meet_damage(&damage, met);
+                Ok(*damage)
+            }
+            ReadError::Disk(failure) => {
+                let damage = self.go_around_back(reader, below, failure)?;
+                if !met.contains(&damage) {
+                    met.push(damage.clone());
+                }
+                Ok(damage)
+            }
         }
     }
-    match (newest, unread) {
-        (Some((is_own, bytes)), _) => Ok(Heads { at, is_own, bytes }),
-        // It may stand among what cannot be read.
-        (None, Some(damage)) => Err(Error::Damaged {
-            thread: id.to_owned(),
-            damage,
-        }),
-        (None, None) => Err(Error::BadArgument(
-            "the thread has no head, and the runtime opens no file without one",
-        )),
-    }
-}
-
-/// The head among the first records of a rollout, where it stands and its bytes; or what of them
-/// cannot be read, among which it may be.
-struct HeadFound {
-    head: Option<(Ordinal, Vec<u8>)>,
-    unread: Option<Box<Damage>>,
-}
-
-fn head_within(reader: &Reader, first: Ordinal, end: Ordinal) -> Result<HeadFound, Error> {
-    let mut head = None;
-    let end = end.min(first.plus(HEAD_WITHIN));
-    let unread = readable(reader, (first, end), &mut |record| {
-        let bytes = record.bytes().filter(|_| record.kind == Kind::LINE);
-        let found = bytes.filter(|bytes| Head::parse(bytes).is_some());
-        head = found.map(|bytes| (record.ordinal, bytes.to_vec()));
-        match head {
-            Some(_) => ControlFlow::Break(()),
-            None => ControlFlow::Continue(()),
-        }
-    })?;
-    Ok(HeadFound { head, unread })
-}
-
-/// When a thread began: as the head of its first rollout says, or its own one; else when it was
-/// made here.
-fn began(lineage: &Lineage, own: Option<&Head<'_>>) -> Result<String, Error> {
-    let first = match &lineage.first {
-        Some(first) => head_within(first, Ordinal(0), first.end())?.head,
-        None => None,
-    };
-    let first = first
-        .as_ref()
-        .and_then(|(_, bytes)| Head::parse(bytes)?.began());
-    let own = || own.and_then(Head::began);
-    Ok(first
-        .or_else(own)
-        .unwrap_or_else(|| utc(lineage.created_ms)))
-}
-
-/// The number that the first line of a subagent's own history gets, which its runtime counts from
-/// `start`.
-fn lines_before(
-    reader: &Reader,
-    heads: &[Ordinal],
-    from: Ordinal,
-    start: u64,
-) -> Result<u64, Error> {
-    let mut number = 1;
-    // Who writes the file is told of damage.
-    readable(reader, (from, reader.end()), &mut |record| {
-        let is_line = record.kind == Kind::LINE && heads.binary_search(&record.ordinal).is_err();
-        let places = places(record.bytes().filter(|_| is_line).unwrap_or_default());
-        if places.kind.is_none() {
-            return ControlFlow::Continue(());
-        }
-        let ordinal = places.ordinal.and_then(|place| {
-            let text = std::str::from_utf8(record.bytes()?.get(place)?).ok()?;
-            text.parse::<u64>().ok()
-        });
-        if ordinal.is_some_and(|ordinal| ordinal >= start) {
-            return ControlFlow::Break(());
-        }
-        number += 1;
-        ControlFlow::Continue(())
-    })?;
-    Ok(number)
 }
 
 /// Folders and name of the file of a thread that began at a time, as the runtime lays them out.

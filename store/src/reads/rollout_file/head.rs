@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
+use turnleaf_projector::fold::{Mode, ThreadState};
 use turnleaf_projector::payload::Entries;
 
 /// Keys that say where else a thread's history lies, and whose thread began it.
@@ -131,6 +132,49 @@ impl<'a> Head<'a> {
         }
         line.end().into_bytes()
     }
+}
+
+/// A head of what an index knows of a thread whose own one cannot be read; `None` where that knows
+/// of none either.
+pub(super) fn made_of(known: &ThreadState) -> Option<Vec<u8>> {
+    known.head_at?;
+    let of = &known.meta;
+    let began = utc(of.created_at_ms.or(of.first_at_ms).unwrap_or(0));
+    let mut payload = Object::default();
+    let texts = [
+        ("session_id", &of.session_id),
+        ("id", &of.id),
+        ("forked_from_id", &of.forked_from),
+        ("cwd", &of.cwd),
+        ("originator", &of.originator),
+        ("cli_version", &of.cli_version),
+        ("thread_source", &of.thread_source),
+        ("agent_nickname", &of.agent_nickname),
+        ("agent_role", &of.agent_role),
+        ("agent_path", &of.agent_path),
+        ("model_provider", &of.model_provider),
+        ("memory_mode", &of.memory_mode),
+    ];
+    let texts = texts.into_iter();
+    for (key, text) in texts.filter_map(|(key, text)| Some((key, text.as_deref()?))) {
+        payload.text(key, text);
+    }
+    payload.text("timestamp", &began);
+    // A bare name, or the object that tells more.
+    match of.source.as_deref() {
+        Some(source) if Fields::parse(source.as_bytes()).is_some() => payload.raw("source", source),
+        source => payload.text("source", source.unwrap_or("unknown")),
+    }
+    let mode = match known.mode() {
+        Mode::Legacy => "legacy",
+        Mode::Paginated => "paginated",
+    };
+    payload.text("history_mode", mode);
+    let mut line = Object::default();
+    line.text("timestamp", &began);
+    line.text("type", "session_meta");
+    line.raw("payload", &payload.end());
+    Some(line.end().into_bytes())
 }
 
 /// An object that is being written.

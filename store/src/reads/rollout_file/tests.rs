@@ -42,7 +42,7 @@ fn import(store: &Store, id: &str, text: &str) {
     let mut plain = text.as_bytes();
     let source = ImportSource {
         path: &format!("/s/rollout-2026-01-02T03-04-05-{id}.jsonl"),
-        thread_hint: None,
+        thread_hint: Some(id),
         file_bytes: text.len() as u64,
         modified_ns: 1,
         archived: false,
@@ -343,6 +343,29 @@ fn lines_of_every_kind_come_along() {
         line(3, "event_msg", r#"{"type":"token_count"}"#),
     ];
     assert!(written(&store.rollout_file(A).unwrap()) == expected);
+}
+
+/// A head that was imported in parts is one: it is left out as a line, and heads the file.
+#[test]
+fn a_head_that_came_in_parts_is_found() {
+    let count = |ordinal| line(ordinal, "event_msg", r#"{"type":"token_count"}"#);
+    let mut lines = vec![count(0), head(1, A, "")];
+    lines.extend(turn(A, 2, "t1"));
+    let text = lines.join("\n") + "\n";
+    let mut expected = vec![head(0, A, ""), count(1)];
+    expected.extend(turn(A, 2, "t1"));
+    let ends = [lines[0].len() + 1, lines[1].len()].iter().sum::<usize>();
+    // Within the head, before its last bracket, before its line feed.
+    for cut in [lines[0].len() + 40, ends - 1, ends] {
+        let (_dir, store) = store();
+        store.create_thread(A).unwrap();
+        import(&store, A, &text[..cut]);
+        store.set_name(A, "between the parts").unwrap();
+        import(&store, A, &text);
+        assert_eq!(written(&store.rollout_file(A).unwrap()), expected, "{cut}");
+        let file = store.rescue(A, B).unwrap();
+        assert_eq!(written(&file).len(), expected.len(), "{cut}");
+    }
 }
 
 /// What a thread goes on from may not be there: the file says so, and begins with what is.

@@ -71,12 +71,10 @@ impl RolloutFile<'_> {
             match (read, failed) {
                 (_, Some(error)) => return Err(error),
                 (Ok(()), None) => break,
-                (Err(ReadError::Disk(failure)), None) => return Err(Error::Disk(failure)),
-                (Err(ReadError::Damaged(met)), None) => {
-                    self.store.meet_damage(&met, &mut damage);
+                (Err(error), None) => {
+                    let met = self.meet((at, reader.end()), error, &mut damage)?;
                     if lines.is_written {
-                        let thread = self.id.clone();
-                        let damage = met;
+                        let (thread, damage) = (self.id.clone(), Box::new(met));
                         return Err(Error::Damaged { thread, damage });
                     }
                     lines.leave_out();
@@ -99,6 +97,28 @@ impl RolloutFile<'_> {
         })
     }
 
+    /// Takes note of what ended a read of `from..end`, and says what it costs.
+    fn meet(
+        &self,
+        range: (Ordinal, Ordinal),
+        error: ReadError,
+        damage: &mut Vec<Damage>,
+    ) -> Result<Damage, Error> {
+        match error {
+            ReadError::Damaged(met) => {
+                self.store.meet_damage(&met, damage);
+                Ok(*met)
+            }
+            ReadError::Disk(failure) => {
+                let met = self.store.go_around(&self.reader, range, failure)?;
+                if !damage.contains(&met) {
+                    damage.push(met.clone());
+                }
+                Ok(met)
+            }
+        }
+    }
+
     /// Whether a line can be read as far as it goes, from one of its records on.
     fn reads_line_from(&self, at: Ordinal) -> Result<bool, Error> {
         let (mut next, mut is_cut, mut is_done) = (at, false, false);
@@ -118,6 +138,8 @@ impl RolloutFile<'_> {
         match read {
             Ok(()) => Ok(!is_cut && (is_done || next >= self.reader.end())),
             Err(ReadError::Damaged(_)) => Ok(false),
+            // Who goes on to read it meets this, too.
+            Err(ReadError::Disk(failure)) if failure.is_refusal() => Ok(false),
             Err(ReadError::Disk(failure)) => Err(Error::Disk(failure)),
         }
     }
