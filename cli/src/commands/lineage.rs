@@ -116,15 +116,21 @@ pub(crate) fn rollout_lines(rollouts: &[RolloutInfo]) -> Vec<(String, String)> {
     rollouts.iter().map(line).collect()
 }
 
-/// Threads of a tree that are told; of more it is said that there are more.
+/// Forks of a tree that are told; of more it is said how many there are.
 const TREE_MAX: usize = 100;
 
+/// Forks below a thread: how deep each stands, and its id; and how many more there are.
+type Forks = (Vec<(usize, String)>, usize);
+
 /// The forks of a thread, and those of each, every one once: how deep it stands, and its id.
-fn forks_below(store: &Store, thread: &str) -> Result<Vec<(usize, String)>, Failure> {
-    let (mut told, mut seen) = (Vec::new(), HashSet::from([thread.to_owned()]));
+fn forks_below(store: &Store, thread: &str) -> Result<Forks, Failure> {
+    let (mut told, mut more) = (Vec::new(), 0);
+    let mut seen = HashSet::from([thread.to_owned()]);
     let mut open = vec![(0, thread.to_owned())];
     while let Some((depth, id)) = open.pop() {
-        if depth > 0 {
+        if told.len() == TREE_MAX {
+            more += 1;
+        } else if depth > 0 {
             told.push((depth, id.clone()));
         }
         let mut forks = store.forks_of(&id)?;
@@ -132,7 +138,7 @@ fn forks_below(store: &Store, thread: &str) -> Result<Vec<(usize, String)>, Fail
         forks.reverse();
         open.extend(forks.into_iter().map(|fork| (depth + 1, fork)));
     }
-    Ok(told)
+    Ok((told, more))
 }
 
 /// The threads that a thread goes on from, the nearest first, each with the records that are
@@ -155,23 +161,27 @@ fn bases_above(store: &Store, thread: &str) -> Result<Vec<(String, u64)>, Failur
     Ok(told)
 }
 
-/// The tree for machines: the bases from the nearest on, and every fork with those of its own.
-pub(crate) fn tree_value(store: &Store, thread: &str) -> Result<(Value, Value), Failure> {
+/// The tree for machines: the bases from the nearest on, the forks with those of their own, and how
+/// many more of these there are.
+pub(crate) fn put_tree(store: &Store, thread: &str, told: &mut Value) -> Result<(), Failure> {
     let bases = bases_above(store, thread)?.into_iter();
-    let bases = bases
+    told["bases"] = bases
         .map(|(id, records)| serde_json::json!({ "thread": id, "records": records }))
         .collect();
-    let forks = forks_below(store, thread)?.into_iter();
-    let forks = forks
+    let (forks, more) = forks_below(store, thread)?;
+    let forks = forks.into_iter();
+    told["forksBelow"] = forks
         .map(|(depth, id)| serde_json::json!({ "thread": id, "depth": depth }))
         .collect();
-    Ok((bases, forks))
+    told["moreForksBelow"] = more.into();
+    Ok(())
 }
 
 /// The same for people: bases above, forks below, each farther in than what it goes on from. None
 /// of a thread that is alone.
 pub(crate) fn tree_lines(store: &Store, thread: &str) -> Result<Vec<String>, Failure> {
-    let (bases, forks) = (bases_above(store, thread)?, forks_below(store, thread)?);
+    let bases = bases_above(store, thread)?;
+    let (forks, more) = forks_below(store, thread)?;
     if bases.is_empty() && forks.is_empty() {
         return Ok(Vec::new());
     }
@@ -182,11 +192,11 @@ pub(crate) fn tree_lines(store: &Store, thread: &str) -> Result<Vec<String>, Fai
     }
     let own = bases.len();
     push(own, format!("{thread} (this one)"));
-    for (depth, id) in forks.iter().take(TREE_MAX) {
+    for (depth, id) in &forks {
         push(own + depth, id.clone());
     }
-    if forks.len() > TREE_MAX {
-        push(own + 1, format!("and {} more", forks.len() - TREE_MAX));
+    if more > 0 {
+        push(own + 1, format!("and {more} more"));
     }
     Ok(lines)
 }

@@ -197,7 +197,7 @@ pub(crate) fn show(global: &Global, thread: &str) -> Result<Outcome, Failure> {
         let mut value = shown_json(&shown);
         value["rollouts"] = lineage::rollouts_value(&rollouts);
         value["forks"] = json!(forks);
-        (value["bases"], value["forksBelow"]) = lineage::tree_value(&store, thread)?;
+        lineage::put_tree(&store, thread, &mut value)?;
         print_json(&value)?;
     } else {
         let mut rows = shown_table(&shown, &Times::of(global));

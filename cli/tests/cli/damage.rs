@@ -123,3 +123,37 @@ fn damage_of_many_threads_is_told_once() {
     home.json(&["repair"], 0);
     home.json(&["threads"], 0);
 }
+
+/// Damage says which forks show what it costs, however far they are from the thread that has it.
+#[test]
+fn damage_names_the_forks_that_inherit_it() {
+    let home = Home::new();
+    let lines = (0..200).map(|at| message(&format!("{at}{}", "x".repeat(8 << 10))));
+    let lines: Vec<String> = lines.collect();
+    let plain = format!("{}\n{}\n", head(THREAD, "legacy"), lines.join("\n"));
+    home.import(&home.write("a.jsonl", plain.as_bytes()), 0);
+    for (of, id, at) in [
+        (THREAD, "one", "201"),
+        ("one", "two", "201"),
+        (THREAD, "early", "0"),
+    ] {
+        home.json(&["fork", of, "--id", id, "--at", at], 0);
+    }
+    let segments = fs::read_dir(home.path("store/segments")).unwrap();
+    let segment = segments.last().unwrap().unwrap().path();
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[200] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    for command in [&["verify"][..], &["doctor"]] {
+        let told = home.json(command, 4);
+        let damage = told["damage"].as_array().unwrap();
+        assert_eq!(damage.len(), 1, "{told}");
+        assert_eq!(damage[0]["thread"], THREAD);
+        let inheriting = serde_json::json!(["one", "two"]);
+        assert_eq!(damage[0]["inheritedBy"], inheriting, "{command:?}");
+        let out = home.run(command);
+        let text = [out.stdout, out.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("one") && text.contains("two"), "{text}");
+    }
+}

@@ -258,3 +258,25 @@ fn a_context_ends_where_a_fork_would() {
     );
     assert_eq!(home.json(&["stats"], 0)["threads"], 1);
 }
+
+/// A tree is told up to a bound, and how much of it is not.
+#[test]
+fn a_tree_of_many_forks_says_how_many_are_left_out() {
+    let home = Home::new();
+    let file = home.write("a.jsonl", rollout(THREAD).as_bytes());
+    home.import(&file, 0);
+    let store = turnleaf::Store::open(&home.path("store")).unwrap();
+    for number in 0..103 {
+        let of = if number == 102 { "fork-101" } else { THREAD };
+        let point = turnleaf::ForkPoint::Latest;
+        store.fork(of, &format!("fork-{number}"), &point).unwrap();
+    }
+    store.close().unwrap();
+    let shown = home.json(&["show", THREAD], 0);
+    assert_eq!(shown["forksBelow"].as_array().unwrap().len(), 100);
+    assert_eq!(shown["moreForksBelow"], 3);
+    let out = home.run(&["show", THREAD]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(text.contains(" and 3 more "), "{text}");
+    assert_eq!(home.json(&["show", "fork-101"], 0)["moreForksBelow"], 0);
+}
