@@ -15,6 +15,7 @@ use turnleaf_projector::uuid::uuid;
 use crate::commit::{Clock, Committer};
 use crate::damage_list::DamageList;
 use crate::error::{Error, Part};
+use crate::import::unfit::UnfitBases;
 use crate::index::slot::IndexSlot;
 use crate::older_log::OlderLog;
 use crate::reads::kept::Bodies;
@@ -37,6 +38,7 @@ pub struct Store {
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
     pub(crate) older_log_seen: Mutex<Vec<OlderLog>>,
     pub(crate) damage_list: Arc<DamageList>,
+    pub(crate) unfit_bases: UnfitBases,
     /// Whether this process owns the store, and so the index.
     pub(crate) is_owned: bool,
 }
@@ -118,6 +120,7 @@ impl Store {
             sealer,
             damage_seen,
             older_log_seen: Mutex::default(),
+            unfit_bases: UnfitBases::default(),
             damage_list,
             is_owned: true,
         })
@@ -209,6 +212,7 @@ impl Store {
             sealer: None,
             damage_seen,
             older_log_seen: Mutex::default(),
+            unfit_bases: UnfitBases::default(),
             damage_list,
             is_owned,
         }

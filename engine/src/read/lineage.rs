@@ -167,6 +167,16 @@ impl Reader {
         self.own_part().end
     }
 
+    /// The payload bytes of the rollout's own records, or some more: what of a run is not read from
+    /// it is counted, too. Reads nothing.
+    #[must_use]
+    pub fn own_bytes_at_most(&self) -> u64 {
+        let view = &self.own_part().reader.view;
+        let runs: u64 = view.runs.iter().map(|run| run.payload_bytes).sum();
+        let frames = view.frames.iter().flat_map(|frame| frame.lengths.iter());
+        runs + frames.map(|length| length.payload_bytes).sum::<u64>()
+    }
+
     /// The chain at [`Reader::end`]: that of the rollout, or where it has no records yet, of its
     /// base.
     #[must_use]

@@ -153,7 +153,7 @@ impl Store {
                 }
                 continue;
             }
-            let found = match self.base_cut(*base, awaited) {
+            let found = match self.base_cut(rollout, *base, awaited) {
                 Err(ReadError::Damaged(damage)) => {
                     self.saw_damage(&damage);
                     why = NoBase::Damaged(damage.to_string());
@@ -172,16 +172,24 @@ impl Store {
         Ok(by_ordinals.ok_or(why))
     }
 
+    /// What in a rollout is the base of another one. One that was looked at while the store is
+    /// open, and is as it was then, is not looked at again.
     fn base_cut(
         &self,
+        rollout: ThreadNumber,
         base: ThreadNumber,
         awaited: &Awaited,
     ) -> Result<(Cut, Option<Base>), ReadError> {
         let Some(own) = self.source.with(|state| state.own_records(base)) else {
             return Ok((Cut::Beyond, None));
         };
+        let as_it_is = (own.end(), own.chain(), awaited.clone());
+        if let Some(cut) = self.unfit_bases.known((rollout, base), &as_it_is) {
+            return Ok((cut, None));
+        }
         let cut = cut::find(&own, awaited)?;
         let (Cut::ByBytes(end) | Cut::ByOrdinals(end)) = cut else {
+            self.unfit_bases.note((rollout, base), as_it_is, cut);
             return Ok((cut, None));
         };
         let nothing = Base {

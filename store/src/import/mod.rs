@@ -21,6 +21,7 @@ mod replay;
 mod sink;
 mod skip;
 mod target;
+pub(crate) mod unfit;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -7,6 +7,7 @@ use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::format::{ThreadId, ThreadNumber};
 
 use super::*;
+use crate::import::cut::Cut;
 
 pub(super) const T: &str = "019d0000-0000-7000-8000-000000000001";
 const B1: &str = "019d0000-0001-7000-8000-0000000000b1";
@@ -248,14 +249,21 @@ fn a_cut_is_checked_by_bytes_and_ordinals() {
     let bytes = two.len() as u64;
     let at_two = Ok(two.clone());
     let check = |stated: String, expect: Result<Vec<u8>, NoBase>| {
-        let (_dir, store) = store();
         let child = file((CHILD, None), 2, &stated, &["x"]);
-        let awaited = import_all(&store, &[child.clone(), first.clone()], true);
-        let why = awaited.into_iter().next().map(|awaited| awaited.why);
-        let own = shown(&store, CHILD);
-        let inherited = own.strip_suffix(child.bytes.as_slice()).unwrap();
-        let found = why.map_or(Ok(inherited.to_vec()), Err);
-        assert!(found == expect, "{stated}");
+        // By its records, and by the notes of its segment.
+        for is_sealed in [false, true] {
+            let (_dir, store) = store();
+            if is_sealed {
+                import_all(&store, std::slice::from_ref(first), true);
+                store.seal_all().unwrap();
+            }
+            let awaited = import_all(&store, &[child.clone(), first.clone()], true);
+            let why = awaited.into_iter().next().map(|awaited| awaited.why);
+            let own = shown(&store, CHILD);
+            let inherited = own.strip_suffix(child.bytes.as_slice()).unwrap();
+            let found = why.map_or(Ok(inherited.to_vec()), Err);
+            assert!(found == expect, "{stated}, sealed: {is_sealed}");
+        }
     };
     check(base(T, 2, bytes), at_two.clone());
     // No bytes, or within a line, or beyond the end: the ordinals say it.
@@ -281,6 +289,48 @@ fn a_cut_is_checked_by_bytes_and_ordinals() {
     ] {
         check(stated.to_owned(), Ok(Vec::new()));
     }
+}
+
+/// What was found of a base is believed as long as that is as it was.
+#[test]
+fn a_base_that_does_not_fit_is_not_looked_at_again() {
+    let files = family();
+    let (_dir, store) = store();
+    let mut short = files[0].clone();
+    short.bytes = lines(&short, 1);
+    let importing = |files: &[File]| {
+        let awaited = import_all(&store, files, true);
+        awaited
+            .into_iter()
+            .map(|awaited| awaited.why)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        importing(&[files[1].clone(), short.clone()]),
+        [NoBase::Beyond]
+    );
+    let base = number(&store, T);
+    let waiting = store.source.with(|state| {
+        let waiting = state
+            .awaiting()
+            .map(|(rollout, awaited)| (rollout, awaited.clone()));
+        waiting.collect::<Vec<_>>()
+    });
+    let [(rollout, awaited)] = waiting.as_slice() else {
+        panic!("{waiting:?}");
+    };
+    let as_it_is = store.source.with(|state| {
+        let own = state.own_records(base).unwrap();
+        (own.end(), own.chain(), awaited.clone())
+    });
+    let of = (*rollout, base);
+    assert_eq!(store.unfit_bases.known(of, &as_it_is), Some(Cut::Beyond));
+    // What is noted is told: nobody looked.
+    store.unfit_bases.note(of, as_it_is, Cut::Contradiction);
+    assert_eq!(importing(&[short]), [NoBase::Contradiction]);
+    assert_eq!(importing(&files[..1]), []);
+    let expect = [lines(&files[0], 2), files[1].bytes.clone()].concat();
+    assert!(shown(&store, T) == expect);
 }
 
 #[test]
