@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The released runtime writes homes by seeded scripts; what it then answers of them is compared with
-what the built command answers of an import of the same home. Then it opens what the command wrote.
+what the built command answers of an import of the same home. Then it opens what the command wrote,
+and it migrates the legacy threads in place, which are compared again.
 
   judge.py --bin TURNLEAF --runtime CODEX [--seed N] [--homes N] [--steps N] [--keep DIR]
 
@@ -18,6 +19,7 @@ import sys
 import tempfile
 
 from comparison import Ours, alike, differences, entry, in_order, plain
+from migrate import go_on, migrate, without_lost
 from reopen import reopen
 from runtime import Failed, Model, Runtime
 
@@ -223,8 +225,9 @@ def nearest(rows, mine, left):
     return best
 
 
-def compare(said, ours, script):
-    """All differences between the runtime's answers and ours, and how many answers were compared."""
+def compare(said, ours, script, migrated=()):
+    """All differences between the runtime's answers and ours, and how many answers were compared.
+    Some threads may be migrated."""
     found, count = [], 0
 
     def same(theirs, mine, where):
@@ -254,6 +257,8 @@ def compare(said, ours, script):
             running = {turn["id"] for turn in turns if turn["status"] == "inProgress"}
             turns, mine = ([turn for turn in rows if turn["id"] not in running]
                            for rows in (turns, mine))
+            if thread in migrated:
+                turns, mine = without_lost(turns, mine)
             same(turns, mine, "turns %s %s" % (thread, view))
     for thread, items in said["items"].items():
         if isinstance(items, list):
@@ -285,6 +290,37 @@ def write_home(binary, home, seed, steps):
         model.close()
 
 
+def imported(ours, home):
+    """What is wrong with an import of a home."""
+    code, out, err = ours.run("import", home)
+    return ["import: exit %d: %s %s" % (code, out.decode()[:400], err[:400])] if code else []
+
+
+def migrated(args, home, scratch, script, seed):
+    """All differences once the runtime has migrated the legacy threads of the home and gone on with
+    some, how many answers were compared, and how many threads were migrated. Asked are a store that
+    had imported the home before, and one that has it anew."""
+    before, anew = (Ours(args.bin, os.path.join(scratch, name)) for name in ("before", "anew"))
+    found, count = imported(before, home), 0
+    threads = migrate(args.runtime, home)
+    model = Model(seed)
+    try:
+        for stores, goes_on in (([before], []), ([before, anew], sorted(threads)[::2])):
+            runtime = Runtime(args.runtime, home, model)
+            go_on(runtime, goes_on)
+            runtime.close()
+            runtime = Runtime(args.runtime, home, model)
+            said = answers(runtime)
+            runtime.close()
+            for ours in stores:
+                found += imported(ours, home)
+                differs, compared = compare(said, ours, script, threads)
+                found, count = found + differs, count + compared
+        return ["migrated: " + line for line in found], count, len(threads)
+    finally:
+        model.close()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--bin", required=True, help="the built turnleaf")
@@ -301,19 +337,18 @@ def main():
             os.mkdir(home)
             answered, script = write_home(args.runtime, home, seed, args.steps)
             ours = Ours(args.bin, os.path.join(scratch, "store"))
-            code, out, err = ours.run("import", home)
-            found, count = [], 0
+            found, count = imported(ours, home), 0
             for said in answered:
                 differs, compared = compare(said, ours, script)
                 found, count = found + differs, count + compared
             differs, compared = reopen(args.runtime, ours, scratch)
             found, count = found + differs, count + compared
-            if code:
-                found.insert(0, "import: exit %d: %s %s" % (code, out.decode()[:400], err[:400]))
+            differs, compared, threads = migrated(args, home, scratch, script, seed)
+            found, count = found + differs, count + compared
             total += count
             wrong += len(found)
-            print("seed %d: %d threads, %d answers compared, %d differences" % (
-                seed, len(said["turns"]), count, len(found)))
+            print("seed %d: %d threads, %d migrated, %d answers compared, %d differences" % (
+                seed, len(said["turns"]), threads, count, len(found)))
             for line, times in alike(found):
                 print("  %d x like %s" % (times, line))
             if found and args.keep:
