@@ -80,7 +80,7 @@ impl Subject {
             .map_err(|error| error.kind())
     }
 
-    fn import(&self, thread: u8, mut all: Vec<Vec<u8>>, added: Vec<Vec<u8>>) {
+    fn import(&self, thread: u8, mut all: Vec<Vec<u8>>, added: Vec<Vec<u8>>, again: bool) {
         all.extend(added);
         let mut bytes = all.join(&b'\n');
         bytes.push(b'\n');
@@ -93,9 +93,12 @@ impl Subject {
             modified_ns: 1,
             archived: false,
         };
-        let imported = self.store().import(source, &mut |_| {});
+        let importer = self.store().importer().expect("it is the owner's");
+        let mut importer = importer.again(again);
+        let imported = importer.import(source, &mut |_| {});
         let imported = imported.expect("memory does not fail");
-        let deleted = self.before.deleted.contains(&thread);
+        importer.finish().expect("memory does not fail");
+        let deleted = self.before.deleted.contains(&thread) && !again;
         assert_eq!(
             imported.done().err(),
             deleted.then(|| turnleaf::Skip::Deleted(id(thread)))
@@ -149,10 +152,11 @@ impl Subject {
                 thread,
                 count,
                 seed,
+                again,
             } => {
                 if let Some(file) = self.before.file_of(thread) {
                     let added = grown(&file, head(thread, None), count, seed);
-                    self.import(thread, file, added);
+                    self.import(thread, file, added, again);
                 }
             }
             Step::ImportFork {
@@ -163,7 +167,7 @@ impl Subject {
             } => {
                 if !self.before.threads.has(thread) {
                     let all = grown(&[], head(thread, Some(base)), count, seed);
-                    self.import(thread, all, Vec::new());
+                    self.import(thread, all, Vec::new(), false);
                 }
             }
             Step::Turn { thread, turn } => {

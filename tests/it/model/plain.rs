@@ -160,11 +160,12 @@ pub(super) enum Step {
         thread: u8,
         seed: u64,
     },
-    /// The thread as a file that grew, or as a new one.
+    /// The thread as a file that grew, or as a new one; also one that was deleted, where asked.
     Import {
         thread: u8,
         count: u8,
         seed: u64,
+        again: bool,
     },
     /// A file whose head says that it goes on from the first line of another one, which may come
     /// later or never.
@@ -297,8 +298,10 @@ impl ReferenceStateMachine for Model {
                 .prop_map(|(thread, count)| Step::Retry { thread, count }),
             1 => (thread.clone(), any::<u64>())
                 .prop_map(|(thread, seed)| Step::Conflict { thread, seed }),
-            3 => (thread.clone(), 0..30_u8, any::<u64>())
-                .prop_map(|(thread, count, seed)| Step::Import { thread, count, seed }),
+            3 => (thread.clone(), 0..30_u8, any::<u64>(), any::<bool>())
+                .prop_map(|(thread, count, seed, again)| {
+                    Step::Import { thread, count, seed, again }
+                }),
             2 => (thread.clone(), thread.clone(), 0..6_u8, any::<u64>())
                 .prop_map(|(thread, base, count, seed)| {
                     Step::ImportFork { thread, base, count, seed }
@@ -352,8 +355,12 @@ impl ReferenceStateMachine for Model {
                 thread,
                 count,
                 seed,
+                again,
             } => {
                 if let Some(file) = model.file_of(*thread) {
+                    if *again {
+                        model.deleted.remove(thread);
+                    }
                     if !model.deleted.contains(thread) {
                         let added = grown(&file, head(*thread, None), *count, *seed);
                         model.import(*thread, added);
