@@ -2,13 +2,14 @@
 
 mod stream;
 
+use turnleaf_engine::format::Ordinal;
 use turnleaf_engine::format::record::{Flags, Kind};
-use turnleaf_engine::format::{Ordinal, ThreadId};
 use turnleaf_engine::{AppendError, NewRecord};
 
 use crate::error::Error;
 use crate::lines::boundary_flag;
 use crate::open::Store;
+use crate::source::thread_id;
 
 pub use stream::{AppendStream, StreamError};
 
@@ -126,7 +127,7 @@ impl Store {
         expected_end: Option<Ordinal>,
         records: &[NewRecord<'_>],
     ) -> Result<Appended, Error> {
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = thread_id(id)?;
         let committer = self.source.owner()?;
         let refused = |reason| Error::Append {
             thread: id.to_owned(),

@@ -11,6 +11,10 @@
 //!   [`Store::context`], [`Store::export`]. Each sees every append that returned before it began.
 //! - *Health*: [`Store::verify`], [`Store::diagnosis`], [`Store::repair`].
 //!
+//! A thread is named by the text of its id, 1 to 128 letters, digits, `-` or `_`, as clients and
+//! records have it. Each call checks it before it does anything; another text is
+//! [`ErrorKind::Invalid`].
+//!
 //! An ordinal is a record's place in its thread, from 0 without gaps. Ranges are half-open: `end`
 //! is one past the last. Times are Unix milliseconds where a name ends in `_ms` or `Ms`, else Unix
 //! seconds. JSON has the field names of the agent's app-server protocol.

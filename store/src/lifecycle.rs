@@ -2,13 +2,14 @@
 
 mod subtree;
 
-use turnleaf_engine::format::{ThreadId, ThreadNumber};
+use turnleaf_engine::format::ThreadNumber;
 use turnleaf_engine::{AppendError, State};
 
 use crate::error::Error;
 use crate::lineage::forks_of;
 use crate::open::Store;
 use crate::sealer::FREE_FILES;
+use crate::source::thread_id;
 
 pub use subtree::{KeptBase, Subtree};
 
@@ -27,7 +28,7 @@ impl Store {
     /// [`crate::ErrorKind::Invalid`] for an id that is none, is taken, or was that of a thread that
     /// is deleted; I/O.
     pub fn create_thread(&self, id: &str) -> Result<(), Error> {
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = thread_id(id)?;
         let committer = self.source.owner()?;
         // Whether the id is taken is known once a creation that waits is durable or failed.
         let mut log = committer.wait_for_creation(committer.lock(), &parsed);

@@ -13,6 +13,7 @@ use crate::append::name_patch;
 use crate::error::Error;
 use crate::index::catch_up::{CaughtUp, thread_state};
 use crate::open::Store;
+use crate::source::thread_id;
 
 /// How often a revert is tried where others change the thread meanwhile.
 const TRIES: u32 = 64;
@@ -103,7 +104,7 @@ impl Store {
     /// [`crate::ErrorKind::NotFound`] for the thread or the turn; [`crate::ErrorKind::Invalid`] for
     /// an id that is none or is taken, and for a point that the thread does not reach; I/O.
     pub fn fork(&self, of: &str, id: &str, point: &ForkPoint) -> Result<Forked, Error> {
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = thread_id(id)?;
         let (cut, reader) = self.cut_at(of, point)?;
         let Some(base) = reader.base_at(cut).map_err(Error::of_read(of))? else {
             self.create_thread(id)?;

@@ -55,7 +55,7 @@ impl Source {
 
     /// The number of a thread by the id that a caller gave. One that is announced is not there yet.
     pub(crate) fn find_thread(&self, id: &str) -> Result<ThreadNumber, Error> {
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = thread_id(id)?;
         let find = |state: &State| {
             let thread = state.thread_number(&parsed)?;
             (!state.is_announced(thread)).then_some(thread)
@@ -80,7 +80,7 @@ impl Source {
         id: &str,
         is_there: impl Fn(&State, ThreadNumber) -> bool,
     ) -> Result<(ThreadNumber, Reader), Error> {
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = thread_id(id)?;
         self.with(|state| {
             let thread = state.thread_number(&parsed)?;
             let rollout = state.current(thread);
@@ -112,6 +112,11 @@ impl Source {
             shown(state).map(summary).collect()
         })
     }
+}
+
+/// The id of a thread from a caller's text.
+pub(crate) fn thread_id(text: &str) -> Result<ThreadId, Error> {
+    ThreadId::parse(text).map_err(|_| Error::BadThreadId(text.to_owned()))
 }
 
 /// All threads that are there, by number: those of which only a name was imported are not.

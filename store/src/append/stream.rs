@@ -6,12 +6,12 @@ use std::io::{self, BufRead, Read};
 use serde_json::Value;
 
 use turnleaf_engine::BATCH_BYTES_MAX;
-use turnleaf_engine::format::ThreadId;
 
 use super::Appended;
 use crate::error::Error;
 use crate::lines::LINE_BYTES_MAX;
 use crate::open::Store;
+use crate::source::thread_id;
 
 /// What to append, and where.
 pub struct AppendStream<'a> {
@@ -136,8 +136,7 @@ impl Store {
             return Ok(());
         }
         if std::mem::take(creates) {
-            let id = ThreadId::parse(thread);
-            let id = id.map_err(|_| Error::BadThreadId(thread.to_owned()))?;
+            let id = thread_id(thread)?;
             // Another caller may have created it meanwhile.
             self.source.owner()?.find_or_create(&id)?;
         }

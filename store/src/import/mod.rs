@@ -37,6 +37,7 @@ use turnleaf_projector::uuid::{uuid, uuid_text};
 use crate::append::name_patch;
 use crate::error::Error;
 use crate::open::Store;
+use crate::source::thread_id;
 
 pub use bases::{AwaitedBase, Imports, NoBase};
 use group::Group;
@@ -337,7 +338,7 @@ impl Importer<'_> {
     /// deleted; [`crate::ErrorKind::Damaged`] for a thread in quarantine; failures of the store.
     pub fn name(&mut self, listed: ListedName<'_>) -> Result<(), Error> {
         let id = listed.thread;
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = thread_id(id)?;
         let parsed = self.store.as_known(parsed);
         let patch = name_patch(listed.name, listed.named_at_ms);
         self.group.name(&parsed, listed.list, &patch)

@@ -8,6 +8,7 @@ use turnleaf_projector::fold::{MemRows, ThreadState, apply};
 use super::preview::{Previewer, each_own};
 use crate::error::Error;
 use crate::open::Store;
+use crate::source::thread_id;
 
 /// What a store knows of a thread that is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl Previewer<'_> {
     /// [`crate::ErrorKind::Invalid`] for an id that is none or was that of a thread that is
     /// deleted: an import takes no name of it.
     pub fn name(&self, id: &str) -> Result<Option<KnownName>, Error> {
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = thread_id(id)?;
         let Some(store) = self.store else {
             return Ok(None);
         };

@@ -8,6 +8,7 @@ use super::refused;
 use crate::error::Error;
 use crate::lineage::forks_of;
 use crate::open::Store;
+use crate::source::thread_id;
 
 /// How often a deletion is tried where others change the threads meanwhile.
 const TRIES: u32 = 16;
@@ -39,7 +40,7 @@ impl Store {
     /// [`crate::ErrorKind::NotFound`]; failures of the system.
     pub fn subtree(&self, id: &str) -> Result<Subtree, Error> {
         self.source.find_thread(id)?;
-        let parsed = ThreadId::parse(id).map_err(|_| Error::BadThreadId(id.to_owned()))?;
+        let parsed = thread_id(id)?;
         let mut threads = self.spawned_by(parsed.as_str())?;
         threads.reverse();
         threads.push(parsed.to_string());
