@@ -1,12 +1,14 @@
 //! Durable appends, one writer and 64 waiting ones, next to the raw write and sync of the same
-//! bytes on written blocks of the same file system; the ratios are printed.
+//! bytes on written blocks of the same file system; the ratios are printed. Then what the first
+//! pages behind many appends cost, where the store works in the background and where it does not.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use criterion::{Criterion, Throughput};
-use turnleaf::Store;
+use turnleaf::disk::OsDisk;
+use turnleaf::{ItemsRequest, Options, Order, Store, system_owner};
 use turnleaf_benches::raw::RawFile;
 
 const LINE_BYTES: usize = 1024;
@@ -101,6 +103,53 @@ fn group_commit(dir: &Path, rounds: usize) {
     );
 }
 
+/// Appends turns to all threads, waits, and pages each thread once: the mean and the longest of
+/// those pages, in milliseconds, and what the appends took.
+fn first_pages(dir: &Path, turns: usize, in_background: bool) -> (f64, f64, f64) {
+    let disk = Arc::new(OsDisk::new(dir));
+    let store = Store::open_on(
+        disk,
+        Options::default(),
+        &system_owner(),
+        in_background,
+        || 1,
+    );
+    let store = store.expect("a store");
+    let payload = r#"{"type":"user_message","message":"please look at the tests","images":[]}"#;
+    let line =
+        format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","type":"event_msg","payload":{payload}}}"#);
+    let threads: Vec<String> = (0..WRITERS).map(|at| format!("thread-{at}")).collect();
+    let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
+    let begun = Instant::now();
+    for thread in &threads {
+        store.create_thread(thread).expect("a thread");
+    }
+    for thread in threads.iter().cycle().take(turns * WRITERS) {
+        let lines = [line.as_bytes(); 4];
+        store.append(thread, None, &lines).expect("an append");
+    }
+    let appended = ms(begun);
+    if turns > 1 {
+        std::thread::sleep(std::time::Duration::from_secs(8));
+    }
+    let pages = threads.iter().map(|thread| {
+        let begun = Instant::now();
+        let page = store.items(&ItemsRequest {
+            thread: thread.clone(),
+            turn: None,
+            all: false,
+            cursor: None,
+            limit: 20,
+            order: Order::Descending,
+        });
+        assert!(!page.expect("a page").items.is_empty());
+        ms(begun)
+    });
+    let pages: Vec<f64> = pages.collect();
+    let mean = pages.iter().sum::<f64>() / f64::from(u32::try_from(WRITERS).unwrap_or(1));
+    (mean, pages.iter().copied().fold(0.0, f64::max), appended)
+}
+
 fn main() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let smoke = std::env::args().any(|arg| arg == "--test");
@@ -108,4 +157,14 @@ fn main() {
     one_writer(&mut criterion, dir.path());
     criterion.final_summary();
     group_commit(dir.path(), if smoke { 5 } else { 200 });
+    let turns = if smoke { 1 } else { 200 };
+    for in_background in [false, true, false, true] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (mean, longest, appended) = first_pages(dir.path(), turns, in_background);
+        println!(
+            "first pages of {WRITERS} threads behind {} records, in background: {in_background}: \
+             mean {mean:.2} ms, longest {longest:.2} ms; the appends took {appended:.0} ms",
+            4 * turns * WRITERS
+        );
+    }
 }

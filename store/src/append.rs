@@ -7,6 +7,7 @@ use turnleaf_engine::format::record::{Flags, Kind};
 use turnleaf_engine::{AppendError, NewRecord};
 
 use crate::error::Error;
+use crate::index::projector::follow;
 use crate::lines::boundary_flag;
 use crate::open::Store;
 use crate::source::thread_id;
@@ -40,7 +41,7 @@ impl Store {
     /// in a batch.
     ///
     /// Cost: one write and one sync of the journal, shared with all who wait at the same time. It
-    /// does not grow with the thread; the index follows when somebody reads.
+    /// does not grow with the thread; the index follows in the background, or when somebody reads.
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
@@ -165,6 +166,9 @@ impl Store {
             self.index.appended_to(number);
         }
         committer.settle(log, staged.ticket)?;
+        if let Some(projector) = &self.projector {
+            projector.tell(|| follow(self, committer));
+        }
         Ok(Appended {
             first: visible(staged.first),
             end: visible(staged.end),

@@ -16,6 +16,7 @@ use crate::commit::{Clock, Committer};
 use crate::damage_list::DamageList;
 use crate::error::{Error, Part};
 use crate::import::unfit::UnfitBases;
+use crate::index::projector::pace::Projector;
 use crate::index::slot::IndexSlot;
 use crate::older_log::OlderLog;
 use crate::reads::kept::Bodies;
@@ -31,10 +32,12 @@ use crate::sync::JoinHandle;
 pub struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) source: Source,
-    pub(crate) index: IndexSlot,
+    pub(crate) index: Arc<IndexSlot>,
     pub(crate) bodies: Bodies,
     pub(crate) report: OpenReport,
     sealer: Option<JoinHandle<()>>,
+    /// What an append tells, where something works in the background.
+    pub(crate) projector: Option<Projector>,
     pub(crate) damage_seen: Mutex<Vec<Damage>>,
     pub(crate) older_log_seen: Mutex<Vec<OlderLog>>,
     pub(crate) damage_list: Arc<DamageList>,
@@ -85,8 +88,8 @@ impl Store {
         Store::open(dir)
     }
 
-    /// As [`Store::open`], on any disk, with other sizes, with or without the thread that seals in
-    /// the background, and with another clock.
+    /// As [`Store::open`], on any disk, with other sizes, with or without the threads that seal and
+    /// bring the index up to date in the background, and with another clock.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -114,10 +117,12 @@ impl Store {
         Ok(Store {
             disk,
             source,
-            index,
+            index: Arc::new(index),
             bodies: Bodies::default(),
             report,
             sealer,
+            // Tests of this crate say when it takes its turns.
+            projector: (seals && !cfg!(test)).then(Projector::default),
             damage_seen,
             older_log_seen: Mutex::default(),
             unfit_bases: UnfitBases::default(),
@@ -206,15 +211,34 @@ impl Store {
         Store {
             disk,
             source,
-            index,
+            index: Arc::new(index),
             bodies: Bodies::default(),
             report,
             sealer: None,
+            projector: None,
             damage_seen,
             older_log_seen: Mutex::default(),
             unfit_bases: UnfitBases::default(),
             damage_list,
             is_owned,
+        }
+    }
+
+    /// The same log and index for the projector, which keeps to itself what it meets.
+    pub(crate) fn for_projector(&self, committer: &Arc<Committer>) -> Store {
+        Store {
+            disk: Arc::clone(&self.disk),
+            source: Source::Owner(Arc::clone(committer)),
+            index: Arc::clone(&self.index),
+            bodies: Bodies::default(),
+            report: self.report.clone(),
+            sealer: None,
+            projector: None,
+            damage_seen: Mutex::default(),
+            older_log_seen: Mutex::default(),
+            unfit_bases: UnfitBases::default(),
+            damage_list: Arc::clone(&self.damage_list),
+            is_owned: self.is_owned,
         }
     }
 
@@ -297,6 +321,7 @@ impl Store {
     /// When the mark of a clean close could not be written; [`crate::ErrorKind::Stopped`] when the
     /// sealer had panicked, and the store is closed all the same.
     pub fn close(mut self) -> Result<(), Error> {
+        self.stop_projector();
         let sealed = self.stop_sealer();
         if let Source::Owner(committer) = &self.source {
             let mut log = committer.lock();
@@ -316,6 +341,13 @@ impl Store {
         sealed
     }
 
+    /// Waits until the projector has ended, if it had begun.
+    fn stop_projector(&self) {
+        if let Some(projector) = &self.projector {
+            projector.stop();
+        }
+    }
+
     /// Waits until the sealer has ended; an error says that it had panicked before.
     fn stop_sealer(&mut self) -> Result<(), Error> {
         if let (Some(handle), Source::Owner(committer)) = (self.sealer.take(), &self.source) {
@@ -328,6 +360,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        self.stop_projector();
         // It was told when it panicked.
         let _ = self.stop_sealer();
     }

@@ -38,6 +38,20 @@ impl Changed {
         self.threads.insert(self.changes, thread);
     }
 
+    fn behind(&self, place: u64, most: usize) -> (u64, Vec<ThreadNumber>) {
+        let mut changed = self.threads.range(place.saturating_add(1)..);
+        let mut reached = place;
+        let threads = changed.by_ref().take(most).map(|(at, thread)| {
+            reached = *at;
+            *thread
+        });
+        let threads = threads.collect();
+        if changed.next().is_none() {
+            reached = self.changes;
+        }
+        (reached, threads)
+    }
+
     /// Notes that a rollout took or lost records.
     pub(super) fn note_rollout(&mut self, catalogue: &Catalogue, rollout: ThreadNumber) {
         if let Some(thread) = catalogue.thread_of(rollout) {
@@ -79,17 +93,21 @@ impl Changed {
 }
 
 impl Log {
-    /// Threads that changed behind a place among all changes, deleted ones among them, and the
-    /// place of the newest change: records became durable, or catalogue records that change what a
-    /// thread shows. In the order of their newest changes, each once. Places begin at 1 when the
-    /// log is opened. Costs what changed behind the place.
+    /// Threads that changed behind a place among all changes, deleted ones among them: records
+    /// became durable, or catalogue records that change what a thread shows. In the order of their
+    /// newest changes, each once, at most `most` of them. And the place behind which there are only
+    /// others. Places begin at 1 when the log is opened. Costs what is handed out.
     #[must_use]
-    pub fn changed_behind(&self, place: u64) -> (u64, Vec<ThreadNumber>) {
-        let behind = place.saturating_add(1)..;
-        let threads = self.changed.threads.range(behind);
-        (
-            self.changed.changes,
-            threads.map(|(_, thread)| *thread).collect(),
-        )
+    pub fn changed_behind(&self, place: u64, most: usize) -> (u64, Vec<ThreadNumber>) {
+        self.changed.behind(place, most)
+    }
+
+    /// The place of the newest change among all changes: it moves whenever records became durable.
+    #[must_use]
+    pub fn newest_change(&self) -> u64 {
+        self.changed.changes
     }
 }
+
+#[cfg(test)]
+mod tests;

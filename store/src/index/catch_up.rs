@@ -30,7 +30,7 @@ const DURABLE_BYTES_ANEW: u64 = 128 << 20;
 
 /// A thread with so few rows is checked against their digest on its first use: a fraction of what
 /// opening the index costs. Larger ones are checked by a verification.
-const CHEAP_ROWS: u64 = 1024;
+pub(super) const CHEAP_ROWS: u64 = 1024;
 
 /// How often a thread is taken at most where others change its rows meanwhile. Each of them brings
 /// it further, so only a mistake needs more.
@@ -290,7 +290,7 @@ impl Store {
     /// Applies the run that begins at `from` by its notes. `None` when it has none that can be
     /// used, or when another batch changed the thread meanwhile; when they end early, what was
     /// applied stands. The records tell the rest in each case, or who was overtaken.
-    fn feed_notes(
+    pub(super) fn feed_notes(
         &self,
         index: &Index,
         number: ThreadNumber,
@@ -368,11 +368,13 @@ impl Store {
     ) -> Result<Fed, Stop> {
         let mut batch = index.writer()?;
         let fed = self.feed_into(&mut batch, number, reader, (from, until), passed_by)?;
+        fed.damage.iter().for_each(|damage| self.saw_damage(damage));
         batch.commit(false)?;
         Ok(fed)
     }
 
-    /// Applies records within a batch of the index, which is to be dropped where this fails.
+    /// Applies records within a batch of the index, which is to be dropped where this fails. What
+    /// of them could not be read is handed on, and told by nobody else.
     pub(super) fn feed_into(
         &self,
         batch: &mut Batch,
@@ -406,9 +408,9 @@ impl Store {
                 damage: Vec::new(),
             },
         };
-        for damage in &before {
-            self.meet_damage(damage, &mut feed.fed.damage);
-        }
+        before
+            .into_iter()
+            .for_each(|damage| note_once(damage, &mut feed.fed.damage));
         while feed.fed.end < end {
             match feed.take_up_to(end) {
                 // Also behind the last record, if what follows it was given up.
@@ -419,9 +421,9 @@ impl Store {
                 }
                 Err(NotTaken::Unread(ReadError::Damaged(damage))) => {
                     let fed = &mut feed.fed;
-                    self.meet_damage(&damage, &mut fed.damage);
                     let resume = reader.behind(&damage).min(end);
                     fed.end = resume.clamp(fed.end.plus(1), end);
+                    note_once(*damage, &mut fed.damage);
                 }
             }
         }
@@ -433,6 +435,12 @@ impl Store {
         } = feed;
         put_watermark(&mut rows, &mut state, reader, fed.end)?;
         Ok(fed)
+    }
+}
+
+fn note_once(damage: Damage, noted: &mut Vec<Damage>) {
+    if !noted.contains(&damage) {
+        noted.push(damage);
     }
 }
 

@@ -198,6 +198,19 @@ impl IndexSlot {
         self.with_file(&work).1.map(Some)
     }
 
+    /// Works with the index of the file, which is made where there is none; what is wrong with it
+    /// stays. `None` for whoever does not own it, and while memory serves because the disk is full.
+    pub(super) fn as_it_is<T>(
+        &self,
+        work: impl Fn(&Index) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let _use = Use::begin(self);
+        if !self.is_owned || self.read().memory.is_some() {
+            return Ok(None);
+        }
+        self.with_file(&work).1.map(Some)
+    }
+
     /// Works with the index. One that cannot be trusted is moved aside and the work is done again
     /// on an empty one, which it fills from the log; one that the disk failed is opened again.
     /// While the disk takes no bytes, an index in memory serves: a full disk can still be read. So

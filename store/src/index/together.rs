@@ -139,6 +139,7 @@ impl Store {
                 let span = (from, reader.end());
                 let fed = self.feed_into(&mut batch, *number, reader, span, None);
                 let fed = fed.ok()?;
+                fed.damage.iter().for_each(|damage| self.saw_damage(damage));
                 bytes += fed.bytes;
                 from = fed.end;
             }

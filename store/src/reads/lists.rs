@@ -113,7 +113,7 @@ impl Store {
     pub(super) fn refresh_lists(&self, index: &Index) -> Result<(), Error> {
         let known_to = index.lists_known_to();
         let (newest, changed) = match &self.source {
-            Source::Owner(committer) => committer.lock().changed_behind(known_to),
+            Source::Owner(committer) => committer.lock().changed_behind(known_to, usize::MAX),
             // What it shows does not change.
             Source::Reader(_) => (1, Vec::new()),
         };
@@ -164,29 +164,39 @@ impl Store {
                 ids.map(ToString::to_string).collect::<Vec<_>>()
             });
             self.catch_up_all(index, &ids)?;
-            // INVARIANT: whoever puts a thread later has read it later.
-            let mut unlisted = index.unlisted();
-            let rows = index.reader()?;
-            let mut listings = Vec::with_capacity(threads.len());
-            for thread in threads {
-                let facts = self.source.with(|state| Facts::of(state, *thread));
-                let listing = facts.map(|facts| listing_of(&rows, facts)).transpose()?;
-                // It may also have changed since it was caught up.
-                let is_behind = listing
-                    .as_ref()
-                    .is_some_and(|(_, is_caught_up)| !is_caught_up);
-                if is_behind {
-                    unlisted.insert(*thread);
-                } else {
-                    unlisted.remove(thread);
-                }
-                if !is_behind || rows.listing(*thread)?.is_none() {
-                    listings.push((*thread, listing.map(|(listing, _)| listing)));
-                }
-            }
-            index.put_listings(&listings)?;
+            self.put_in_lists(index, threads)?;
         }
         Ok(())
+    }
+
+    /// Puts threads where what the index knows of them says. Which of them lack records is kept for
+    /// whoever asks for lists next.
+    pub(crate) fn put_in_lists(
+        &self,
+        index: &Index,
+        threads: &[ThreadNumber],
+    ) -> Result<(), Error> {
+        // INVARIANT: whoever puts a thread later has read it later.
+        let mut unlisted = index.unlisted();
+        let rows = index.reader()?;
+        let mut listings = Vec::with_capacity(threads.len());
+        for thread in threads {
+            let facts = self.source.with(|state| Facts::of(state, *thread));
+            let listing = facts.map(|facts| listing_of(&rows, facts)).transpose()?;
+            // It may also have changed since it was caught up.
+            let is_behind = listing
+                .as_ref()
+                .is_some_and(|(_, is_caught_up)| !is_caught_up);
+            if is_behind {
+                unlisted.insert(*thread);
+            } else {
+                unlisted.remove(thread);
+            }
+            if !is_behind || rows.listing(*thread)?.is_none() {
+                listings.push((*thread, listing.map(|(listing, _)| listing)));
+            }
+        }
+        Ok(index.put_listings(&listings)?)
     }
 
     /// Catches threads up, all that can be: what is wrong with one costs the others nothing.
