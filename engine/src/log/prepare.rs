@@ -10,7 +10,7 @@ use crate::damage_list;
 use crate::disk::{Access, Disk, data_end, read_agreed_at};
 use crate::error::{DiskFailure, failed};
 use crate::layout::{CATALOGUE, QUARANTINE, TEMPORARY, segment_path, torn_path};
-use crate::recovery::{Replayed, Survey};
+use crate::recovery::{Replayed, Survey, leftovers};
 use crate::reserve;
 
 /// Bytes of a file that are written anew at once.
@@ -130,15 +130,11 @@ pub(super) fn tidy(disk: &dyn Disk, survey: &Survey, replayed: &Replayed) {
     if !replayed.findings.cost_no_record() {
         return;
     }
-    let facts = &replayed.catalogue.segments;
-    let leftovers = survey.segments.iter();
-    let leftovers = leftovers.filter(|id| facts.is_retired(**id));
-    let mut paths: Vec<String> = leftovers.map(|id| segment_path(Class::Run, *id)).collect();
+    let mut paths = leftovers(survey, &replayed.catalogue, &replayed.findings);
     let catalogue = &replayed.threads[&ThreadNumber::CATALOGUE].runs;
     let uncovered = |id: &&SegmentId| !catalogue.iter().any(|run| run.file.segment == **id);
     let old = survey.catalogue.iter().filter(uncovered);
     paths.extend(old.map(|id| segment_path(Class::Catalogue, *id)));
-    paths.extend(survey.temporaries.iter().cloned());
     paths.extend(replayed.useless.iter().cloned());
     for path in paths {
         if let Err(error) = disk.remove(&path) {

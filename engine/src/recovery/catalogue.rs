@@ -14,7 +14,8 @@ use super::checkpoint::read_checkpoint;
 use super::findings::{Findings, Loss, Remark, Severity};
 use super::threads::{Growing, PublishedRun, ordinals_of};
 use super::verdict::catalogue::{
-    Link, Reach, ReachVerdict, RecordVerdict, Says, reach_verdict, record_verdict,
+    Link, Reach, ReachVerdict, ReadFrom, RecordVerdict, Says, Without, reach_verdict, read_from,
+    record_verdict,
 };
 use crate::catalogue::Catalogue;
 use crate::disk::{Disk, DiskFile};
@@ -77,10 +78,13 @@ impl Places<'_> {
         let others = files.iter().filter(|file| !bad.contains(file)).copied();
         let others: Vec<SegmentId> = others.collect();
         let again = (others.len() < files.len()).then(|| self.try_read(&others, &mut second));
-        let known = second.losses.iter().all(|loss| first.losses.contains(loss));
-        let reaches = |again: &Found| again.view.end >= found.view.end;
+        let without = again.as_ref().map(|again| Without {
+            meets_no_more: second.losses.iter().all(|loss| first.losses.contains(loss)),
+            reaches: again.view.end >= found.view.end,
+        });
+        let serves = read_from(without) == ReadFrom::Others;
         findings.absorb_unreadable(first.unreadable.clone());
-        let (found, mut told) = match again.filter(|again| known && reaches(again)) {
+        let (found, mut told) = match again.filter(|_| serves) {
             None => (found, first),
             Some(again) => {
                 for loss in first.losses {

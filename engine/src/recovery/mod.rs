@@ -11,6 +11,7 @@ mod segments;
 mod set;
 mod survey;
 mod threads;
+mod unused;
 mod verdict;
 
 pub(crate) use catalogue::sum_of_records;
@@ -20,6 +21,7 @@ pub(crate) use replay::{CatalogueFrom, Replayed, replay};
 pub use set::Refusal;
 pub use survey::store_exists;
 pub(crate) use survey::{Survey, survey};
+pub(crate) use unused::leftovers;
 pub use verdict::ends::TailVerdict;
 
 /// Why a store could not be replayed.

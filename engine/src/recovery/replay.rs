@@ -6,7 +6,6 @@ use std::sync::Arc;
 use turnleaf_format::ThreadNumber;
 use turnleaf_format::frame::{FrameHeader, HEADER_BYTES, Position};
 use turnleaf_format::journal::FRAMES_OFFSET;
-use turnleaf_format::segment::Class;
 use turnleaf_format::{Generation, JournalChain, Ordinal, SegmentId, StoreId, ThreadChain};
 
 use super::ReplayError;
@@ -18,6 +17,7 @@ use super::segments::{Budget, Suspects, suspects};
 use super::set::{FileSet, choose_files};
 use super::survey::{FileEvidence, Survey};
 use super::threads::{Growing, PublishedRun};
+use super::unused::remark_orphans;
 use super::verdict::ends::TailVerdict;
 use crate::catalogue::{Catalogue, LossRecord};
 use crate::damage_list::{self, Place};
@@ -289,16 +289,6 @@ fn thread_covers(
     let rollouts = catalogue.all_rollouts();
     let asked_for = |rollout: &ThreadNumber| !catalogue.is_deleted(*rollout);
     rollouts.filter(asked_for).map(cover).collect()
-}
-
-/// A segment without a record is kept: nothing tells a crash before its publication from a
-/// catalogue that lost the record. [R:seg-10]
-fn remark_orphans(catalogue: &Catalogue, files: &[SegmentId], findings: &mut Findings) {
-    for segment in files.iter().filter(|id| !catalogue.segments.is_known(**id)) {
-        findings.remark(Remark::Orphan {
-            file: segment_path(Class::Run, *segment),
-        });
-    }
 }
 
 fn grow(

@@ -1,8 +1,38 @@
-//! Owns the verdicts about the catalogue's records (RECOVERY.md section 6): how far they reach, and
-//! whether one fits those before it.
+//! Owns the verdicts about the catalogue's records (RECOVERY.md section 6): which segments they are
+//! read from, how far they reach, and whether one fits those before it.
 
 use turnleaf_format::catalogue::CatalogueRecord;
 use turnleaf_format::{DecodeError, StoreId};
+
+/// A reading of the catalogue without the segments that another reading met damage in, beside that
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Without {
+    /// It meets only damage that the other one met, too.
+    pub(crate) meets_no_more: bool,
+    /// It reaches as far, or farther.
+    pub(crate) reaches: bool,
+}
+
+/// Which segments the catalogue is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadFrom {
+    All,
+    /// A segment that met damage is not used: it costs no record.
+    Others,
+}
+
+/// The table of readings; `without` where any segment met damage.
+pub(crate) fn read_from(without: Option<Without>) -> ReadFrom {
+    match without.map(|it| (it.meets_no_more, it.reaches)) {
+        // [R:cat-5]
+        Some((true, true)) => ReadFrom::Others,
+        // No row: nothing is wrong.
+        None => ReadFrom::All,
+        // Nothing else holds what the segment held: its damage costs records, as cat-2 says.
+        Some((false, _) | (true, false)) => ReadFrom::All,
+    }
+}
 
 /// Whether the chain of the catalogue is the one that the newest header states for its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,49 @@
-//! Owns the verdicts about published segments (RECOVERY.md section 7): what an opening makes of the
-//! length of a file, and of damage within one.
+//! Owns the verdicts about segments (RECOVERY.md section 7): what an opening makes of a file in
+//! `segments/`, of the length of one in use, and of damage within it.
 //!
 //! What of a file is good when it is read, byte by byte, `segment/open.rs` and `segment/read.rs`
 //! find out.
+
+/// What the catalogue says of a file in `segments/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// Its name is that of a file that is being written.
+    Unfinished,
+    /// It is published, and runs of it are read.
+    InUse,
+    /// It is published, and others replaced all of its runs.
+    Replaced,
+    /// No record publishes it.
+    Nowhere,
+}
+
+/// What becomes of a file in `segments/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Its length is asked for, and it is read when somebody wants its records.
+    Used,
+    /// It is kept and reported; a repair may publish it again.
+    Orphan,
+    /// The next owner removes it.
+    Removed,
+    /// It stays where it is and is not reported.
+    Stays,
+}
+
+/// The table of files; `is_whole` where nothing that was found costs a record.
+pub(crate) fn fate(named: Named, is_whole: bool) -> Fate {
+    match (named, is_whole) {
+        // No row: what of it is wrong, the next table says.
+        (Named::InUse, _) => Fate::Used,
+        // [R:seg-10] Nothing tells a crash before its publication from a catalogue that lost the
+        // record.
+        (Named::Nowhere, _) => Fate::Orphan,
+        // [R:seg-11] [R:seg-13]
+        (Named::Replaced | Named::Unfinished, true) => Fate::Removed,
+        // [R:seg-11] [R:seg-13] What looks unused may be all that is left.
+        (Named::Replaced | Named::Unfinished, false) => Fate::Stays,
+    }
+}
 
 /// What the system says of the length of a segment in use; asked twice where it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,34 @@
 //! Section 6: how far the catalogue reaches, and its records one by one.
 
 use super::super::catalogue::{
-    Link, Reach, ReachVerdict, RecordVerdict, Says, reach_verdict, record_verdict,
+    Link, Reach, ReachVerdict, ReadFrom, RecordVerdict, Says, Without, reach_verdict, read_from,
+    record_verdict,
 };
 use super::{Row, check};
+
+#[test]
+fn every_reading_stands_in_one_row() {
+    let without = (0..4).map(|bits| Without {
+        meets_no_more: bits & 1 > 0,
+        reaches: bits & 2 > 0,
+    });
+    let patterns = without.map(Some).chain([None]);
+    let rows: [Row<Option<Without>, ReadFrom>; 3] = [
+        // [R:cat-5]
+        (
+            "cat-5",
+            |it| it.is_some_and(|it| it.meets_no_more && it.reaches),
+            ReadFrom::Others,
+        ),
+        (
+            "cat-5, nothing else holds the records",
+            |it| it.is_some_and(|it| !it.meets_no_more || !it.reaches),
+            ReadFrom::All,
+        ),
+        ("nothing is wrong", Option::is_none, ReadFrom::All),
+    ];
+    check(patterns, &rows, |it| read_from(*it));
+}
 
 const LINKS: [Link; 3] = [Link::Agrees, Link::Differs, Link::Unknown];
 

@@ -1,6 +1,8 @@
 //! Section 7: published segments, without their bytes.
 
-use super::super::segments::{Length, Presence, Shown, Told, Within, presence, told};
+use super::super::segments::{
+    Fate, Length, Named, Presence, Shown, Told, Within, fate, presence, told,
+};
 use super::{Row, check};
 
 const LENGTHS: [Length; 4] = [
@@ -17,6 +19,39 @@ const SHOWN: [Shown; 5] = [
     Shown::NoTables,
     Shown::NotReadable,
 ];
+
+const NAMED: [Named; 4] = [
+    Named::Unfinished,
+    Named::InUse,
+    Named::Replaced,
+    Named::Nowhere,
+];
+
+#[test]
+fn every_file_stands_in_one_row() {
+    let patterns = NAMED
+        .iter()
+        .flat_map(|named| [(*named, true), (*named, false)]);
+    let rows: [Row<(Named, bool), Fate>; 5] = [
+        ("in use", |it| it.0 == Named::InUse, Fate::Used),
+        // [R:seg-10]
+        ("seg-10", |it| it.0 == Named::Nowhere, Fate::Orphan),
+        // [R:seg-11]
+        ("seg-11", |it| *it == (Named::Replaced, true), Fate::Removed),
+        // [R:seg-13]
+        (
+            "seg-13",
+            |it| *it == (Named::Unfinished, true),
+            Fate::Removed,
+        ),
+        (
+            "seg-11 and seg-13, damage that costs records",
+            |it| !it.1 && [Named::Replaced, Named::Unfinished].contains(&it.0),
+            Fate::Stays,
+        ),
+    ];
+    check(patterns, &rows, |it| fate(it.0, it.1));
+}
 
 #[test]
 fn every_length_stands_in_one_row() {
