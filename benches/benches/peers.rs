@@ -1,7 +1,8 @@
 //! The same work side by side in one run, alternating: turnleaf and a JSONL rollout that is
 //! replayed as the reference runtime does it. Prints a table of CPU times and ratios.
 //!
-//! `cargo bench -p turnleaf-benches --bench peers -- [MB ...]`, by default 1, 100 and 1000 MB.
+//! `cargo bench -p turnleaf-benches --bench peers -- [MB ...]`, by default 1, 100 and 1000 MB. With
+//! `--features sqlite`, SQLite stands beside both.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use turnleaf::{ForkPoint, Store};
-use turnleaf_benches::measure::{Cost, measure, quartile};
+use turnleaf_benches::measure::{Cost, mean_of, quartile};
 use turnleaf_benches::replay::Replay;
 use turnleaf_benches::work::{PAGE, Work, did_as_asked, items};
 use turnleaf_tests::rollouts::{Rollout, RolloutMode};
@@ -125,20 +126,14 @@ fn compare(case: &Case) -> Cost {
 fn in_memory(case: &Case) {
     let store = Store::open_to_read(&case.store).expect("the store");
     let replayed = Replay::of_file(&case.jsonl).expect("a replay");
-    let many = |work: &mut dyn FnMut()| {
-        let ((), cost) = measure(|| (0..20).for_each(|_| work()));
-        Cost {
-            wall: cost.wall / 20,
-            cpu: cost.cpu / 20,
-            ..cost
-        }
-    };
-    let hot = many(&mut || drop(items(&store, &case.thread, None, PAGE)));
-    let held = many(&mut || drop(replayed.newest(PAGE)));
+    let hot = mean_of(20, || drop(items(&store, &case.thread, None, PAGE)));
+    let held = mean_of(20, || drop(replayed.newest(PAGE)));
     row("newest page, all in memory", hot, held);
     let cursor = deep_cursor(&store, case);
-    let deep = many(&mut || drop(items(&store, &case.thread, cursor.clone(), PAGE)));
-    let held = many(&mut || drop(replayed.deep(PAGE)));
+    let deep = mean_of(20, || {
+        drop(items(&store, &case.thread, cursor.clone(), PAGE))
+    });
+    let held = mean_of(20, || drop(replayed.deep(PAGE)));
     row("deep page, all in memory", deep, held);
 }
 
@@ -173,6 +168,14 @@ fn main() {
         let case = prepare(dir.path(), megabytes);
         let resume = compare(&case);
         bytes_on_disk(&case);
+        #[cfg(feature = "sqlite")]
+        turnleaf_benches::beside_sqlite::compare(&turnleaf_benches::beside_sqlite::Sides {
+            dir: dir.path(),
+            jsonl: &case.jsonl,
+            store: &case.store,
+            thread: &case.thread,
+            threads: if smoke { 50 } else { 5000 },
+        });
         let base = *first.get_or_insert(resume);
         println!(
             "  resume costs {:.2} x that of the smallest thread",

@@ -30,6 +30,16 @@ pub fn measure<T>(work: impl FnOnce() -> T) -> (T, Cost) {
     )
 }
 
+/// Does the work so many times and gives what one time costs.
+pub fn mean_of(times: u32, mut work: impl FnMut()) -> Cost {
+    let ((), cost) = measure(|| (0..times).for_each(|_| work()));
+    Cost {
+        wall: cost.wall / times,
+        cpu: cost.cpu / times,
+        ..cost
+    }
+}
+
 /// The lower quartile by CPU time: what the work costs when nothing disturbs it.
 ///
 /// # Panics

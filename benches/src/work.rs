@@ -14,6 +14,8 @@ use turnleaf_projector::payload;
 
 use crate::measure::{Cost, measure, peak_kib};
 use crate::replay::{Replay, each_line, one_pass};
+#[cfg(feature = "sqlite")]
+use crate::sqlite::{Setup, Sqlite};
 
 /// The flag before a piece of work on the command line.
 const FLAG: &str = "--work";
@@ -37,9 +39,15 @@ pub enum Work {
     Replay,
     /// JSONL: parse every line once, and nothing else.
     OnePass,
+    /// SQLite: open, and the newest page with bodies.
+    #[cfg(feature = "sqlite")]
+    SqlitePage,
+    /// The same with more memory.
+    #[cfg(feature = "sqlite")]
+    TunedSqlitePage,
 }
 
-const NAMES: [(Work, &str); 7] = [
+const NAMES: &[(Work, &str)] = &[
     (Work::Import, "import"),
     (Work::Fold, "fold"),
     (Work::Resume, "resume"),
@@ -47,6 +55,10 @@ const NAMES: [(Work, &str); 7] = [
     (Work::Rebuild, "rebuild"),
     (Work::Replay, "replay"),
     (Work::OnePass, "one-pass"),
+    #[cfg(feature = "sqlite")]
+    (Work::SqlitePage, "sqlite-page"),
+    #[cfg(feature = "sqlite")]
+    (Work::TunedSqlitePage, "tuned-sqlite-page"),
 ];
 
 impl Work {
@@ -96,6 +108,10 @@ impl Work {
             Work::Rebuild => _ = open().rebuild_index(&mut |_| {}).expect("a rebuild"),
             Work::Replay => drop(Replay::of_file(path).expect("a replay").newest(PAGE)),
             Work::OnePass => _ = one_pass(path).expect("a pass"),
+            #[cfg(feature = "sqlite")]
+            Work::SqlitePage => sqlite_page(path, Setup::Plain),
+            #[cfg(feature = "sqlite")]
+            Work::TunedSqlitePage => sqlite_page(path, Setup::Tuned),
         }
     }
 }
@@ -123,6 +139,13 @@ pub fn did_as_asked() -> bool {
         peak_kib()
     );
     true
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite_page(path: &Path, setup: Setup) {
+    let database = Sqlite::open(path, setup).expect("the database");
+    let page = database.items(1, PAGE).expect("a page");
+    assert_eq!(page.len(), PAGE);
 }
 
 fn import(jsonl: &Path, dir: &Path) {

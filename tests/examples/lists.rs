@@ -7,18 +7,14 @@ use std::time::Instant;
 
 use turnleaf::{Order, SortKey, Store, ThreadsRequest};
 use turnleaf_tests::answers::all_threads;
+use turnleaf_tests::many_threads::{id, make, make_all};
 
 fn main() {
     let arg = std::env::args().nth(1).and_then(|arg| arg.parse().ok());
     let threads: usize = arg.unwrap_or(20_000);
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).expect("a new store");
-    std::thread::scope(|scope| {
-        for part in 0..8 {
-            let store = &store;
-            scope.spawn(move || (part..threads).step_by(8).for_each(|at| make(store, at)));
-        }
-    });
+    make_all(&store, threads);
     let begun = Instant::now();
     store.threads(&request()).expect("a page");
     println!(
@@ -94,42 +90,6 @@ fn request() -> ThreadsRequest {
         sort: SortKey::Updated,
         ..all_threads()
     }
-}
-
-fn id(at: usize) -> String {
-    format!("019c0000-0000-7000-8000-{at:012x}")
-}
-
-fn make(store: &Store, at: usize) {
-    let id = id(at);
-    let _ = store.create_thread(&id);
-    let (minute, second) = (at / 60 % 60, at % 60);
-    let time = format!(
-        "2026-01-{:02}T00:{minute:02}:{second:02}.000Z",
-        at / 3600 % 28 + 1
-    );
-    let line = |kind: &str, payload: &str| {
-        format!(r#"{{"timestamp":"{time}","type":"{kind}","payload":{payload}}}"#)
-    };
-    let head = serde_json::json!({
-        "id": id, "timestamp": time, "cwd": format!("/w/{}", at % 100), "originator": "t",
-        "cli_version": "0", "source": "cli", "model_provider": null, "history_mode": "paginated",
-    });
-    let said = serde_json::json!({
-        "type": "item_completed", "thread_id": id, "turn_id": "t", "completed_at_ms": 1,
-        "item": {
-            "type": "UserMessage", "id": "i",
-            "content": [{"type": "text", "text": "please look at the tests"}],
-        },
-    });
-    let lines = [
-        line("session_meta", &head.to_string()),
-        line("event_msg", r#"{"type":"task_started","turn_id":"t"}"#),
-        line("event_msg", &said.to_string()),
-        line("event_msg", r#"{"type":"task_complete","turn_id":"t"}"#),
-    ];
-    let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
-    store.append(&id, None, &lines).expect("appended");
 }
 
 fn ms(begun: Instant) -> f64 {

@@ -6,6 +6,7 @@ pub mod crash_rig;
 pub mod fuzz;
 pub mod hooked;
 pub mod long_life;
+pub mod many_threads;
 pub mod oracle;
 pub mod parallel;
 pub mod projection;
