@@ -142,7 +142,7 @@ impl Store {
             .filter(|number| !log.state().is_announced(*number))
             .ok_or_else(|| Error::NoThread(id.to_owned()))?;
         // A revert that is staged may not be durable before the batch is.
-        let mut log = committer.wait_for_facts(log, thread);
+        let mut log = committer.wait_for_facts(log, &[thread]);
         let number = log.state().current(thread);
         let inherited = log.state().inherited_end(number);
         let visible = |own: Ordinal| own.plus(inherited.0);

@@ -165,19 +165,9 @@ impl Committer {
         self.wait_for(log, |log| is_known(log).then_some(())).0
     }
 
-    /// Waits until no fact about a thread is staged any more: which rollout it shows, what goes on
-    /// from it, that it is deleted.
+    /// Waits until no fact about any of these threads is staged any more: which rollout it shows,
+    /// what goes on from it, that it is deleted.
     pub(crate) fn wait_for_facts<'s>(
-        &'s self,
-        log: MutexGuard<'s, Log>,
-        thread: ThreadNumber,
-    ) -> MutexGuard<'s, Log> {
-        self.wait_for(log, |log| (!log.has_staged_fact(thread)).then_some(()))
-            .0
-    }
-
-    /// As [`Committer::wait_for_facts`], until nothing is staged about any of these threads.
-    pub(crate) fn wait_for_all_facts<'s>(
         &'s self,
         log: MutexGuard<'s, Log>,
         threads: &[ThreadNumber],

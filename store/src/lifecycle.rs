@@ -99,7 +99,7 @@ impl Store {
     pub fn delete(&self, id: &str) -> Result<(), Error> {
         let number = self.source.find_thread(id)?;
         let committer = self.source.owner()?;
-        let mut log = committer.wait_for_facts(committer.lock(), number);
+        let mut log = committer.wait_for_facts(committer.lock(), &[number]);
         log.set_now(committer.now_ms());
         let ticket = log.stage_deletion(number).map_err(|reason| match reason {
             AppendError::IsBase => Error::IsBase {

@@ -119,7 +119,7 @@ impl Store {
         let log = committer.wait_for_creation(committer.lock(), &parsed);
         let of_base = log.state().thread_of(base.rollout);
         let of_base = of_base.ok_or_else(|| Error::NoThread(of.to_owned()))?;
-        let mut log = committer.wait_for_facts(log, of_base);
+        let mut log = committer.wait_for_facts(log, &[of_base]);
         log.set_now(committer.now_ms());
         let (_, ticket) = log.stage_fork(&parsed, base).map_err(refused)?;
         committer.settle(log, ticket)?;
@@ -213,10 +213,10 @@ impl Store {
             thread: id.to_owned(),
             reason,
         };
-        let mut log = committer.wait_for_facts(committer.lock(), thread);
+        let mut log = committer.wait_for_facts(committer.lock(), &[thread]);
         let of_base = base.and_then(|base: Base| log.state().thread_of(base.rollout));
         if let Some(of_base) = of_base.filter(|of_base| *of_base != thread) {
-            log = committer.wait_for_facts(log, of_base);
+            log = committer.wait_for_facts(log, &[thread, of_base]);
         }
         if !is_as_read(&log, thread, reader) {
             return Ok(None);
@@ -243,7 +243,7 @@ impl Store {
         };
         let staged = log.stage(number, None, &[name]);
         committer.settle(log, staged.map_err(refused)?.ticket)?;
-        let mut log = committer.wait_for_facts(committer.lock(), thread);
+        let mut log = committer.wait_for_facts(committer.lock(), &[thread]);
         if !is_as_read(&log, thread, reader) {
             return Ok(None);
         }

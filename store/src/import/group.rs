@@ -220,10 +220,7 @@ impl<'s> Group<'s> {
         let shows = said.iter().filter(|said| said.shows.is_some());
         let shows: Vec<ThreadNumber> = shows.map(|said| said.thread).collect();
         // A revert that is staged is not seen before it is durable.
-        let mut log = self.committer.lock();
-        while let Some(thread) = shows.iter().find(|of| log.has_staged_fact(**of)) {
-            log = self.committer.wait_for_facts(log, *thread);
-        }
+        let mut log = self.committer.wait_for_facts(self.committer.lock(), &shows);
         log.set_now(self.committer.now_ms());
         let mut tickets = Vec::new();
         for said in &said {

@@ -34,10 +34,12 @@ pub struct KeptBase {
 impl Store {
     /// What [`Store::delete_tree`] would delete, and what forbids it. Changes nothing.
     ///
-    /// Cost: as [`Store::threads`].
+    /// Cost: a row of the index for each thread of the store, and what [`Store::threads`] catches
+    /// up.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`]; failures of the system.
+    /// [`crate::ErrorKind::NotFound`]; what keeps any thread of the store from being read, since
+    /// that may be one that this one spawned.
     pub fn subtree(&self, id: &str) -> Result<Subtree, Error> {
         self.source.find_thread(id)?;
         let parsed = thread_id(id)?;
@@ -63,7 +65,7 @@ impl Store {
     /// Deletes a thread and all that it spawned, as [`Store::delete`] deletes one, in one commit: a
     /// crash leaves all of them or none. A thread that it spawns meanwhile may stay.
     ///
-    /// Cost: as [`Store::threads`], one commit, and the removal of the files and rows of each.
+    /// Cost: as [`Store::subtree`], one commit, and the removal of the files and rows of each.
     ///
     /// ```no_run
     /// # fn example(store: &turnleaf::Store) -> Result<(), turnleaf::Error> {
@@ -76,8 +78,8 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`Store::delete`]: [`crate::ErrorKind::Invalid`] while a thread that stays goes on from
-    /// one of them. Then none of them is deleted.
+    /// As [`Store::delete`] and [`Store::subtree`]: [`crate::ErrorKind::Invalid`] while a thread
+    /// that stays goes on from one of them. Then none of them is deleted.
     pub fn delete_tree(&self, id: &str) -> Result<Subtree, Error> {
         for _ in 0..TRIES {
             let subtree = self.subtree(id)?;
@@ -102,7 +104,7 @@ impl Store {
             Err(Error::NoThread(_)) => return Ok(false),
             numbers => numbers?,
         };
-        let mut log = committer.wait_for_all_facts(committer.lock(), &numbers);
+        let mut log = committer.wait_for_facts(committer.lock(), &numbers);
         log.set_now(committer.now_ms());
         let ticket = match log.stage_deletions(&numbers) {
             Ok(ticket) => ticket,

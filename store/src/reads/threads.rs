@@ -173,9 +173,21 @@ impl Store {
 
     /// The threads that a thread spawned, directly or not, the nearest first. Costs as
     /// [`Store::working_directories`], for each thread.
+    ///
+    /// # Errors
+    /// What keeps any thread of the store from being read: it may be one of those.
     pub(crate) fn spawned_by(&self, id: &str) -> Result<Vec<String>, Error> {
         self.index.with(|index| {
             self.refresh_lists(index)?;
+            let unlisted = index.unlisted().clone();
+            if !unlisted.is_empty() {
+                let ids: Vec<String> = self.source.with(|state| {
+                    let ids = unlisted.iter().filter_map(|thread| state.id_of(*thread));
+                    ids.map(ToString::to_string).collect()
+                });
+                self.states_of(index, &ids)?;
+                self.refresh_lists(index)?;
+            }
             let family = self.family(&index.reader()?, id)?.into_iter();
             Ok(family.map(|(_, id)| id).collect())
         })
