@@ -28,12 +28,26 @@ impl DiskFailure {
     }
 
     /// Whether the system refuses this file: it may not be opened (`EACCES`, `EPERM`), or the
-    /// device cannot read it (`EIO`). Anything else, as too many open files or no memory, says
-    /// nothing about the file, and may be gone at the next try.
+    /// device or the file system cannot read it (`EIO`, `ENODATA`, `EBADMSG`, `EUCLEAN`). Anything
+    /// else, as too many open files or no memory, says nothing about the file, and may be gone at
+    /// the next try.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
+        let refusals = [Errno::IO, Errno::NODATA, Errno::BADMSG, Errno::UCLEAN];
         self.source.kind() == io::ErrorKind::PermissionDenied
-            || self.source.raw_os_error() == Some(Errno::IO.raw_os_error())
+            || refusals
+                .iter()
+                .any(|refusal| self.source.raw_os_error() == Some(refusal.raw_os_error()))
+    }
+
+    /// What the system said of the bytes that were to be read; the failure itself where it says
+    /// nothing about them.
+    pub(crate) fn of_bytes(self) -> Result<SystemError, DiskFailure> {
+        if self.is_refusal() || self.source.kind() == io::ErrorKind::UnexpectedEof {
+            Ok((&self.source).into())
+        } else {
+            Err(self)
+        }
     }
 }
 
@@ -153,7 +167,7 @@ pub enum Cause {
     Contradiction,
     /// Bytes between two frames are not zero; no record is lost by that.
     NonzeroPadding,
-    /// The device could not read them.
+    /// The system did not read them.
     Unreadable(SystemError),
 }
 

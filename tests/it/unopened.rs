@@ -12,7 +12,7 @@ use serde_json::Value;
 use turnleaf::{ErrorKind, ForkPoint, RolloutFile, Store};
 use turnleaf_engine::disk::Disk;
 use turnleaf_tests::answers::{all_threads, ask, options, small_store};
-use turnleaf_tests::hooked::{HookedDisk, is_segment};
+use turnleaf_tests::hooked::{HookedDisk, is_journal, is_segment};
 use turnleaf_tests::sim_disk::SimDisk;
 use turnleaf_tests::stores::{log_files, open_store, owner};
 
@@ -23,12 +23,13 @@ const EMFILE: i32 = 24;
 
 /// The store as an owner and as a reader, on disks that from then on do not open segments.
 fn on_closed_segments(disk: &SimDisk) -> [Store; 2] {
-    on_closed(disk, is_segment, EACCES)
+    on_failing(disk, "open", is_segment, EACCES)
 }
 
-/// The same for files that are told by their path, with what the system says.
-fn on_closed(
+/// The same for other calls on files that are told by their path, with what the system says.
+fn on_failing(
     disk: &SimDisk,
+    failing: &'static str,
     is_meant: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
     code: i32,
 ) -> [Store; 2] {
@@ -38,7 +39,7 @@ fn on_closed(
         let is_closed = Arc::clone(&is_closed);
         let is_meant = is_meant.clone();
         let fails = move |call: &'static str, path: &str| -> io::Result<()> {
-            match call == "open" && is_meant(path) && is_closed.load(Ordering::Relaxed) {
+            match call == failing && is_meant(path) && is_closed.load(Ordering::Relaxed) {
                 true => Err(io::Error::from_raw_os_error(code)),
                 false => Ok(()),
             }
@@ -131,28 +132,73 @@ fn a_failure_that_passes_leaves_nothing_out() {
     let (disk, ids) = small_store(1, 3).unwrap();
     let store = open_store(&disk, &options()).unwrap();
     store.seal_all().unwrap();
+    let mut whole = Vec::new();
+    store.export(&ids[0], .., &mut whole).unwrap();
     drop(store);
-    // EINTR, ENOMEM, ENFILE, EMFILE
-    for code in [4, 12, 23, 24] {
-        for store in on_closed(&disk, is_segment, code) {
-            let exported = store.export(&ids[0], .., &mut Vec::new());
-            let context = store.context(&ids[0], &ForkPoint::Latest, &mut Vec::new());
-            for error in [
-                exported.map(drop).unwrap_err(),
-                context.map(drop).unwrap_err(),
-            ] {
-                assert_eq!(error.kind(), ErrorKind::Io, "{code}: {error}");
+    // ENOMEM, ENFILE, EMFILE; an EINTR of a read is tried again by who reads.
+    for (call, code) in ["open", "read"]
+        .into_iter()
+        .flat_map(|call| [12, 23, 24].map(|code| (call, code)))
+    {
+        for store in on_failing(&disk, call, is_segment, code) {
+            fails_whole(&store, &ids[0], code);
+            assert_eq!(store.damage_seen(), [], "{call} {code}");
+        }
+    }
+    // EPERM, EIO, EACCES, ENODATA, EBADMSG, EUCLEAN
+    for code in [1, 5, EACCES, 61, 74, 117] {
+        for call in ["open", "read"] {
+            for store in on_failing(&disk, call, is_segment, code) {
+                let mut out = Vec::new();
+                store.export(&ids[0], .., &mut out).unwrap();
+                let seen = store.damage_seen();
+                assert!(!seen.is_empty() || out == whole, "{call} {code}");
+                assert!(seen.iter().all(|damage| damage.is_unreadable()));
             }
-            assert_eq!(store.damage_seen(), [], "{code}");
         }
     }
-    // EPERM, EIO, EACCES
-    for code in [1, 5, EACCES] {
-        for store in on_closed(&disk, is_segment, code) {
-            store.export(&ids[0], .., &mut Vec::new()).unwrap();
-            assert_eq!(store.damage_seen().len(), 1, "{code}");
-        }
+}
+
+/// An export and a context of a thread fail with what the system said, and give nothing up.
+fn fails_whole(store: &Store, id: &str, code: i32) {
+    let exported = store.export(id, .., &mut Vec::new()).map(drop);
+    let context = store.context(id, &ForkPoint::Latest, &mut Vec::new());
+    let context = context.map(drop);
+    for error in [exported.unwrap_err(), context.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Io, "{code}: {error}");
     }
+}
+
+/// The same of records in the journal: an append goes on behind them, since nobody said that they
+/// are lost.
+#[test]
+fn a_journal_that_cannot_be_read_now_closes_no_thread() {
+    let (disk, ids) = small_store(1, 3).unwrap();
+    let hooked_to_forget = turnleaf::Options {
+        tail_cache_bytes: 0,
+        ..options()
+    };
+    let fails_now = Arc::new(AtomicBool::new(false));
+    let fails = {
+        let fails_now = Arc::clone(&fails_now);
+        move |call: &'static str, path: &str| -> io::Result<()> {
+            match call == "read" && is_journal(path) && fails_now.load(Ordering::Relaxed) {
+                true => Err(io::Error::from_raw_os_error(12)),
+                false => Ok(()),
+            }
+        }
+    };
+    let hooked: Arc<dyn Disk> = Arc::new(HookedDisk::new(Arc::new(disk.fork()), fails));
+    let store = Store::open_on(hooked, hooked_to_forget, &owner(), false, || 1).unwrap();
+    let mut whole = Vec::new();
+    store.export(&ids[0], .., &mut whole).unwrap();
+    fails_now.store(true, Ordering::Relaxed);
+    fails_whole(&store, &ids[0], 12);
+    store.append(&ids[0], None, &[b"{}".as_slice()]).unwrap();
+    fails_now.store(false, Ordering::Relaxed);
+    let mut all = Vec::new();
+    store.export(&ids[0], .., &mut all).unwrap();
+    assert!(all == [whole.as_slice(), b"{}\n"].concat() && store.damage_seen().is_empty());
 }
 
 /// A segment holds what was sealed at one time, of whichever threads: so a lineage may meet it
@@ -192,7 +238,7 @@ fn what_stands_between_two_runs_of_a_segment_is_given() {
     let expected = [said("between"), said("in the journal"), String::new()].join("\n");
     let mut with_two_runs = 0;
     for segment in log_files(&disk).into_iter().filter(|path| is_segment(path)) {
-        for store in on_closed(&disk, move |path| path == segment, EACCES) {
+        for store in on_failing(&disk, "open", move |path| path == segment, EACCES) {
             let mut context = Vec::new();
             let report = store
                 .context(last, &ForkPoint::Latest, &mut context)
@@ -258,7 +304,7 @@ fn a_file_for_the_runtime_lacks_what_is_not_opened_and_no_more() {
     for (at, segment) in segments.iter().enumerate() {
         let closed = |code| {
             let segment = segment.clone();
-            on_closed(&disk, move |path| path == segment, code)
+            on_failing(&disk, "open", move |path| path == segment, code)
         };
         for store in closed(EACCES) {
             let file = store.rollout_file(&fork).unwrap();
@@ -346,7 +392,10 @@ fn a_thread_that_cannot_be_read_costs_lists_nothing() {
             let found = listed(&store);
             assert!(found.keys().eq(right.keys()), "{code}: {found:?}");
         }
+        // Any of them may have been spawned by it.
+        store.subtree(&ids[0]).unwrap_err();
         is_closed.store(false, Ordering::Relaxed);
+        store.subtree(&ids[0]).unwrap();
         assert_eq!(listed(&store), right, "{code}");
     }
 }

@@ -143,3 +143,9 @@ impl DiskFile for HookedFile {
 pub fn is_segment(path: &str) -> bool {
     path.starts_with("segments/")
 }
+
+/// Whether a file is of the journal.
+#[must_use]
+pub fn is_journal(path: &str) -> bool {
+    path.starts_with("journal/")
+}

@@ -9,7 +9,7 @@ use turnleaf_format::{DecodeError, Ordinal, Problem, ThreadChain, ThreadNumber};
 
 use super::RolloutReader;
 use crate::disk::read_exact_at;
-use crate::error::{Cause, Damage, ReadError};
+use crate::error::{Cause, Damage, ReadError, failed};
 use crate::segment::{Block, OpenSegment};
 use crate::view::{FrameRef, ThreadView};
 
@@ -169,8 +169,13 @@ pub(super) fn frame_unit(
     };
     let bytes = match span.and_then(within) {
         Some(bytes) => bytes,
-        None => read_exact_at(&*frame.file.file, frame.offset, len)
-            .map_err(|error| unit(Arc::default()).damage(Cause::Unreadable((&error).into())))?,
+        None => read_exact_at(&*frame.file.file, frame.offset, len).map_err(|source| {
+            let failure = failed("read", &frame.file.path)(source);
+            match failure.of_bytes() {
+                Ok(why) => unit(Arc::default()).damage(Cause::Unreadable(why)).into(),
+                Err(failure) => ReadError::Disk(failure),
+            }
+        })?,
     };
     let place = Position {
         generation: frame.file.generation,

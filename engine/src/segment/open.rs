@@ -57,6 +57,7 @@ impl OpenSegment {
         let (trailer, footer) = match tables(&*file, path, len, store, segment) {
             Ok((trailer, footer)) => (Some(trailer), footer),
             Err(Untrusted::Refused(found)) => return Err(found.into()),
+            Err(Untrusted::Unread(failure)) => return Err(failure.into()),
             Err(Untrusted::Tables(found)) => {
                 let tables = found_tables(&*file, path, len, store, segment)?;
                 invalid.push(found);
@@ -97,6 +98,8 @@ enum Untrusted {
     Refused(Damage),
     /// They are bad, or not those of the file that was published. [R:seg-2] [R:seg-4] [R:seg-8]
     Tables(Damage),
+    /// The system did not read them now, which says nothing about the file.
+    Unread(DiskFailure),
 }
 
 /// Damage of the header, which costs nothing, or the refusal of the file.
@@ -111,7 +114,7 @@ fn check_header(
         Ok(bytes) => bytes,
         Err(ReadError::Damaged(found)) => return Ok(Some(*found)),
         Err(ReadError::Disk(failure)) => {
-            let cause = Cause::Unreadable((&failure.source).into());
+            let cause = Cause::Unreadable(failure.of_bytes()?);
             return Ok(Some(damage(path, 0, HEADER_BYTES as u64, cause)));
         }
     };
@@ -140,11 +143,10 @@ fn tables(
     let read = |offset, length: usize| {
         read(file, path, offset, length).map_err(|error| match error {
             ReadError::Damaged(found) => Untrusted::Tables(*found),
-            ReadError::Disk(failure) => bad(
-                offset,
-                length as u64,
-                Cause::Unreadable((&failure.source).into()),
-            ),
+            ReadError::Disk(failure) => match failure.of_bytes() {
+                Ok(why) => bad(offset, length as u64, Cause::Unreadable(why)),
+                Err(failure) => Untrusted::Unread(failure),
+            },
         })
     };
     let trailer_at = len.saturating_sub(TRAILER_BYTES as u64);

@@ -204,10 +204,10 @@ impl OpenSegment {
 
     fn place(&self, error: ReadError, index: usize) -> ReadError {
         match error {
-            ReadError::Disk(failure) => {
-                let cause = Cause::Unreadable((&failure.source).into());
-                self.block_damage(index, cause).into()
-            }
+            ReadError::Disk(failure) => match failure.of_bytes() {
+                Ok(why) => self.block_damage(index, Cause::Unreadable(why)).into(),
+                Err(failure) => failure.into(),
+            },
             ReadError::Damaged(damage) => self.block_damage(index, damage.cause).into(),
         }
     }
@@ -312,11 +312,10 @@ impl OpenSegment {
             match self.notes(run) {
                 Ok(_) => {}
                 Err(ReadError::Damaged(damage)) => note(*damage),
-                // Notes cost no record, whatever the device says.
+                // Notes cost no record.
                 Err(ReadError::Disk(failure)) => {
-                    let cause = Cause::Unreadable((&failure.source).into());
-                    let length = u64::from(run.notes_len);
-                    note(damage(&self.path, offset, length, cause));
+                    let cause = Cause::Unreadable(failure.of_bytes()?);
+                    note(damage(&self.path, offset, u64::from(run.notes_len), cause));
                 }
             }
         }

@@ -11,7 +11,7 @@ use turnleaf_format::{Ordinal, StoreId, ThreadChain, ThreadNumber};
 
 use super::read::inflate;
 use crate::disk::{DiskFile, read_exact_at};
-use crate::error::{ReadError, SystemError, failed};
+use crate::error::{DiskFailure, ReadError, SystemError, failed};
 use crate::view::SegmentFile;
 
 /// Bytes that are searched at once.
@@ -56,10 +56,15 @@ pub(super) fn found_tables(
 ) -> Result<FoundTables, ReadError> {
     let mut search = Search {
         file,
+        path,
         len,
         unsearched: None,
+        failure: None,
     };
-    let found = search.blocks(path, store, segment)?;
+    let found = search.blocks(store, segment)?;
+    if let Some(failure) = search.failure {
+        return Err(failure.into());
+    }
     let mut footer = Footer::default();
     match &segment.published {
         Some(published) => {
@@ -82,20 +87,18 @@ pub(super) fn found_tables(
 /// A search through a file whatever the device says about parts of it.
 struct Search<'f> {
     file: &'f dyn DiskFile,
+    path: &'f str,
     len: u64,
     unsearched: Option<(u64, SystemError)>,
+    /// The first failure that says nothing about the file: what was found is not all of it.
+    failure: Option<DiskFailure>,
 }
 
 impl Search<'_> {
     /// All blocks whose headers are right, in order.
-    fn blocks(
-        &mut self,
-        path: &str,
-        store: StoreId,
-        segment: &SegmentFile,
-    ) -> Result<Vec<Found>, ReadError> {
-        let mut inflater =
-            zstd::bulk::Decompressor::new().map_err(failed("set up the decompression of", path))?;
+    fn blocks(&mut self, store: StoreId, segment: &SegmentFile) -> Result<Vec<Found>, ReadError> {
+        let mut inflater = zstd::bulk::Decompressor::new()
+            .map_err(failed("set up the decompression of", self.path))?;
         let mut found = Vec::new();
         let mut at = HEADER_BYTES as u64;
         while at + BLOCK_HEADER_BYTES as u64 <= self.len {
@@ -146,9 +149,11 @@ impl Search<'_> {
         let here = self.len.saturating_sub(at).min(bytes);
         match read_exact_at(self.file, at, usize::try_from(here).ok()?) {
             Ok(bytes) => Some(bytes),
-            Err(error) => {
-                let why = SystemError::from(&error);
-                self.unsearched.get_or_insert((at, why));
+            Err(source) => {
+                match failed("read", self.path)(source).of_bytes() {
+                    Ok(why) => _ = self.unsearched.get_or_insert((at, why)),
+                    Err(failure) => _ = self.failure.get_or_insert(failure),
+                }
                 None
             }
         }
