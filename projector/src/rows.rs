@@ -192,6 +192,16 @@ pub trait Rows {
     /// Removes the rows of such commands from a key on.
     fn remove_calls(&mut self, from: Ordinal) -> Result<(), Self::Error>;
 
+    /// Says that a record begins a turn, of which nothing was written yet: what the fold remembers
+    /// before it, so that another thread may go on from here. Rows that nobody shares need not
+    /// keep it.
+    fn keep_savepoint<S: Encode>(
+        &mut self,
+        at: Ordinal,
+        turn: TurnNo,
+        state: &S,
+    ) -> Result<(), Self::Error>;
+
     /// Removes a turn row, its items, and the name of its id if that name points to this row.
     fn remove_turn(&mut self, first: Ordinal) -> Result<(), Self::Error>;
 }

@@ -23,6 +23,7 @@ mod rot;
 mod rotation;
 mod runtime_homes;
 mod sealing;
+mod shared_rows;
 mod short_runs;
 mod texts;
 mod toy;

@@ -8,7 +8,7 @@ use crate::fold::paginated;
 use crate::fold::state::{AnomalyKind, At, Mode, ThreadMeta, ThreadState};
 use crate::payload::{Decoded, Effect, Git, MetadataHead, PathFamily, Rejection, SessionMeta};
 use crate::payload::{LegacyHead, UserText};
-use crate::rows::Rows;
+use crate::rows::{Rows, TurnNo};
 
 /// Takes one record into rows and state.
 ///
@@ -23,6 +23,9 @@ pub fn apply<R: Rows>(
     ordinal: Ordinal,
     decoded: &Decoded<'_>,
 ) -> Result<(), R::Error> {
+    if matches!(decoded.effect, Effect::TurnStarted { .. }) {
+        rows.keep_savepoint(ordinal, TurnNo(state.turns), state)?;
+    }
     let first_at_ms = &mut state.meta.first_at_ms;
     *first_at_ms = first_at_ms.or(decoded.timestamp_ms);
     state.uncounted += u64::from(decoded.is_uncounted());

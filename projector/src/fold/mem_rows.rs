@@ -131,6 +131,10 @@ impl Rows for MemRows {
         Ok(())
     }
 
+    fn keep_savepoint<S>(&mut self, _: Ordinal, _: TurnNo, _: &S) -> Result<(), Infallible> {
+        Ok(())
+    }
+
     fn remove_turn(&mut self, first: Ordinal) -> Result<(), Infallible> {
         let Some(row) = self.turns.remove(&first) else {
             return Ok(());

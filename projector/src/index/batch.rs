@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redb::{Database, Durability, ReadableTable, WriteTransaction};
+use redb::{Database, Durability, WriteTransaction};
 use turnleaf_format::ThreadNumber;
 
-use super::checksum::checksum;
-use super::error::{Fault, Guarded, Place, Table, guarded};
+use super::error::{Fault, Guarded, Place, guarded};
+use super::known::{Known, Prefix, Shared};
 use super::overlay::RowSum;
-use super::row::Row;
-use super::tables::{self, Known, THREADS};
+use super::savepoint::Savepoint;
+use super::sharers;
+use super::tables::{self, THREADS};
 use super::thread::{Open, Stamp, ThreadRows};
 use super::view::View;
 use super::{IndexError, ThreadRow};
@@ -27,6 +28,8 @@ pub struct Batch<'i> {
     view: View,
     threads: BTreeMap<u64, Open>,
     removed: BTreeSet<u64>,
+    /// What threads begin to share.
+    shared: Vec<(u64, Prefix)>,
 }
 
 impl<'i> Batch<'i> {
@@ -36,6 +39,7 @@ impl<'i> Batch<'i> {
             view,
             threads: BTreeMap::new(),
             removed: BTreeSet::new(),
+            shared: Vec::new(),
         }
     }
 
@@ -47,16 +51,7 @@ impl<'i> Batch<'i> {
         if !self.threads.contains_key(&thread.0) {
             let stored = self.view.thread(thread.0)?;
             let stamp = stored.as_ref().map(Stamp::of);
-            let row = stored.unwrap_or_default();
-            let known = Known::all(thread, &row);
-            let open = Open {
-                known,
-                row,
-                stamp,
-                is_changed: false,
-                name: None,
-            };
-            self.threads.insert(thread.0, open);
+            self.open(thread, stored.unwrap_or_default(), stamp)?;
         }
         let open = self
             .threads
@@ -68,21 +63,67 @@ impl<'i> Batch<'i> {
         })
     }
 
-    /// Removes all rows of a thread. It can be filled again in the same batch.
+    fn open(
+        &mut self,
+        thread: ThreadNumber,
+        row: ThreadRow,
+        stamp: Option<Stamp>,
+    ) -> Result<(), IndexError> {
+        let known = Known::all(thread, &row, |of| self.view.thread(of))?;
+        let open = Open {
+            known,
+            row,
+            stamp,
+            is_changed: false,
+            taken_back_to: None,
+            name: None,
+        };
+        self.threads.insert(thread.0, open);
+        Ok(())
+    }
+
+    /// Lets a thread that has no rows show those before a savepoint of another one, as if they were
+    /// its own; its watermark is to be put there. Where a row of those changes later, all rows of
+    /// the thread are to be made anew: [`Shared::Broken`].
+    ///
+    /// # Errors
+    /// As [`Batch::thread`].
+    pub fn share(
+        &mut self,
+        thread: ThreadNumber,
+        savepoint: &Savepoint,
+    ) -> Result<ThreadRows<'_>, IndexError> {
+        let Savepoint { prefix, row } = savepoint;
+        let stamp = self.view.thread(thread.0)?.as_ref().map(Stamp::of);
+        let shown = ThreadRow {
+            turn_rows: row.turn_rows,
+            item_rows: row.item_rows,
+            row_end: row.row_end,
+            items_end: row.items_end,
+            turn_end: row.turn_end,
+            shared: Shared::Prefix(*prefix),
+            ..ThreadRow::default()
+        };
+        self.open(thread, shown, stamp)?;
+        self.shared.push((thread.0, *prefix));
+        let rows = self.thread(thread)?;
+        rows.open.is_changed = true;
+        Ok(rows)
+    }
+
+    /// Removes all rows of a thread; those who show any of them are to be made anew. It can be
+    /// filled again in the same batch.
     pub fn remove_thread(&mut self, thread: ThreadNumber) {
-        let row = ThreadRow::default();
-        let known = Known::all(thread, &row);
         self.view.forget(thread.0);
-        self.threads.insert(
-            thread.0,
-            Open {
-                known,
-                row,
-                stamp: None,
-                is_changed: false,
-                name: None,
-            },
-        );
+        let open = Open {
+            known: Known::empty(thread),
+            row: ThreadRow::default(),
+            stamp: None,
+            is_changed: false,
+            taken_back_to: None,
+            name: None,
+        };
+        self.threads.insert(thread.0, open);
         self.removed.insert(thread.0);
     }
 
@@ -98,6 +139,7 @@ impl<'i> Batch<'i> {
             view,
             threads,
             removed,
+            shared,
         } = self;
         // INVARIANT: whatever changes a row marks its thread.
         let is_empty = removed.is_empty() && !threads.values().any(|open| open.is_changed);
@@ -117,11 +159,21 @@ impl<'i> Batch<'i> {
             // DURABILITY: without it, the open after a crash walks the whole file.
             txn.set_quick_repair(durable);
             check_stamps(&txn, &threads, &removed)?;
-            removed
-                .iter()
-                .try_for_each(|thread| tables::clear(&txn, *thread))?;
+            let taken_back =
+                |(thread, open): (&u64, &Open)| Some((*thread, Some(open.taken_back_to?)));
+            let changed = removed.iter().map(|thread| (*thread, None));
+            let changed = changed.chain(threads.iter().filter_map(taken_back));
+            let broken = sharers::take_back(&txn, changed)?;
+            for thread in &removed {
+                sharers::remove(&txn, *thread)?;
+                tables::clear(&txn, *thread)?;
+            }
             let tallies = changes.apply(&txn)?;
+            for (thread, prefix) in &shared {
+                sharers::add(&txn, *thread, prefix)?;
+            }
             write_threads(&txn, threads, &tallies)?;
+            sharers::write_broken(&txn, &broken)?;
             Ok(txn.commit()?)
         })
     }
@@ -133,16 +185,12 @@ fn check_stamps(
     threads: &BTreeMap<u64, Open>,
     removed: &BTreeSet<u64>,
 ) -> Result<(), Fault> {
-    let table = txn.open_table(THREADS.definition)?;
     let kept = threads
         .iter()
         .filter(|(thread, _)| !removed.contains(thread));
     for (thread, open) in kept {
-        let key = thread.to_be_bytes();
-        let place = open.known.place(Table::Threads);
-        let now = table.get(&key)?;
-        let now = now.map(|value| Stamp::read(place, &key, value.value()));
-        if now.transpose()? != open.stamp {
+        let now = THREADS.stored(txn, &thread.to_be_bytes())?;
+        if now.as_ref().map(Stamp::of) != open.stamp {
             return Err(Fault::Index(IndexError::Overtaken(ThreadNumber(*thread))));
         }
     }
@@ -154,7 +202,6 @@ fn write_threads(
     threads: BTreeMap<u64, Open>,
     tallies: &BTreeMap<u64, RowSum>,
 ) -> Result<(), Fault> {
-    let mut table = txn.open_table(THREADS.definition)?;
     for (thread, open) in threads {
         let tally = tallies.get(&thread);
         if !open.is_changed && tally.is_none() {
@@ -163,10 +210,7 @@ fn write_threads(
         let (mut row, tally) = (open.row, tally.copied().unwrap_or_default());
         row.digest = row.digest.wrapping_add(tally.digest);
         row.rows = row.rows.wrapping_add(tally.rows);
-        let key = thread.to_be_bytes();
-        let mut value = row.bytes(open.known.place(Table::Threads), &key)?;
-        value.extend_from_slice(&checksum(Table::Threads, &key, &value));
-        table.insert(&key, value.as_slice())?;
+        THREADS.write(txn, thread.to_be_bytes(), row)?;
     }
     Ok(())
 }

@@ -38,6 +38,10 @@ pub enum Table {
     Places = 10,
     /// Numbers of threads by directory.
     Directories = 11,
+    /// What a thread was where a turn began, by turn number.
+    Savepoints = 12,
+    /// Which threads show rows of another one.
+    Sharers = 13,
 }
 
 /// Where in the index a call was; `None` when it concerns all of it.
@@ -107,6 +111,10 @@ pub enum IndexError {
     /// Another batch changed the rows of the thread meanwhile. Look at them again.
     #[error("the rows of thread {0} were changed meanwhile")]
     Overtaken(ThreadNumber),
+    /// A record changes a row that the thread shows of another one. All of its rows have to be its
+    /// own.
+    #[error("a record of thread {0} changes a row that it shares")]
+    OfBase(ThreadNumber),
     /// A row is larger than the index stores. The file is right, and another try ends in the same.
     #[error("a row of {bytes} bytes is too large, {place}")]
     RowTooLarge {
@@ -164,6 +172,8 @@ impl Table {
             Table::Listed => "listed",
             Table::Places => "places",
             Table::Directories => "directories",
+            Table::Savepoints => "savepoints",
+            Table::Sharers => "sharers",
         }
     }
 }

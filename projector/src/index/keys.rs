@@ -13,6 +13,8 @@ pub(super) type RowKey = [u8; 16];
 pub(super) type NumberKey = [u8; 12];
 /// A turn id: thread, hash of the id, number.
 pub(super) type NameKey = [u8; 16];
+/// A thread that shows rows of another one: the other one, the thread.
+pub(super) type SharerKey = [u8; 16];
 /// An item id: thread, turn number, hash of the id, first ordinal.
 pub(super) type ItemIdKey = [u8; 24];
 
@@ -35,6 +37,15 @@ pub(super) fn name(thread: u64, hash: u32, turn: TurnNo) -> NameKey {
 pub(super) fn item_id(thread: u64, turn: TurnNo, hash: u32, first: Ordinal) -> ItemIdKey {
     let (turn, hash) = (turn.0.to_be_bytes(), hash.to_be_bytes());
     join(&[&thread.to_be_bytes(), &turn, &hash, &first.0.to_be_bytes()])
+}
+
+pub(super) fn sharer(of: u64, thread: u64) -> SharerKey {
+    join(&[&of.to_be_bytes(), &thread.to_be_bytes()])
+}
+
+/// The thread that shows the rows.
+pub(super) fn sharer_of(key: &SharerKey) -> u64 {
+    u64::from_be_bytes(*key.last_chunk().expect("the key ends with a thread number"))
 }
 
 /// Smallest and largest key that begin with `prefix`.

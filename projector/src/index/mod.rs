@@ -12,12 +12,16 @@ mod blocks;
 mod checksum;
 mod error;
 mod keys;
+mod known;
 mod lists;
 mod overlay;
 mod page;
 mod reader;
 mod row;
+mod savepoint;
+mod sharers;
 mod tables;
+mod tally;
 #[cfg(test)]
 pub(crate) mod test_rows;
 #[cfg(test)]
@@ -36,10 +40,12 @@ use turnleaf_format::{Ordinal, StoreId, ThreadChain, ThreadNumber};
 pub use batch::Batch;
 pub use checksum::text_hash;
 pub use error::{Damage, IndexError, Place, Table};
+pub use known::{Prefix, Shared};
 pub use lists::{Along, Entry, Listing};
 pub use page::{Anchor, InvalidToken, Order, Page, PageRequest, PageToken, Spot};
 pub use reader::Reader;
 pub use redb::StorageBackend;
+pub use savepoint::Savepoint;
 pub use thread::ThreadRows;
 
 use blocks::Blocks;
@@ -52,7 +58,7 @@ use view::View;
 /// older build is rebuilt.
 pub const PROJECTION_VERSION: u32 = 10;
 /// Version of tables, keys, checksums and blocks.
-const SCHEMA_VERSION: u32 = 4;
+const SCHEMA_VERSION: u32 = 5;
 
 const META: TableDefinition<&[u8; 1], &[u8]> = TableDefinition::new("meta");
 const META_KEY: [u8; 1] = [0];
@@ -70,7 +76,7 @@ pub struct ThreadRow {
     pub turn_rows: u64,
     /// Number of item rows.
     pub item_rows: u64,
-    /// Number of rows in all tables.
+    /// Number of its own rows in all tables.
     pub rows: u64,
     /// Wrapping sum of the hashes of those rows.
     pub digest: u64,
@@ -80,6 +86,11 @@ pub struct ThreadRow {
     pub items_end: u64,
     /// One past the largest turn number that was ever used.
     pub turn_end: u64,
+    /// Whose rows it shows before its own. Those are in the counts of turns and items, and not in
+    /// that of rows, nor in the digest.
+    pub shared: Shared,
+    /// One past the number of the newest savepoint of its own; 0 where there was none.
+    pub savepoints_end: u64,
 }
 
 impl ThreadRow {

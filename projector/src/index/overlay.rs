@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use redb::{
-    AccessGuard, Range, ReadOnlyTable, ReadTransaction, TableDefinition, TypeName, Value,
-    WriteTransaction,
+    AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TypeName,
+    Value, WriteTransaction,
 };
 
 use super::checksum::{CHECKSUM_BYTES, checked_body, checksum, row_hash};
@@ -141,6 +141,28 @@ impl<const N: usize, V: ByteValue, R: Row> Schema<N, V, R> {
     fn body<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], IndexError> {
         checked_body(self.table, key, value)
             .ok_or_else(|| self.place("read", key).damaged(Damage::Checksum))
+    }
+
+    /// The row at a key, as a transaction has it.
+    pub(super) fn stored(&self, txn: &WriteTransaction, key: &[u8; N]) -> Result<Option<R>, Fault> {
+        let table = txn.open_table(self.definition)?;
+        let Some(value) = table.get(key)? else {
+            return Ok(None);
+        };
+        let place = self.place("commit", key);
+        let body = checked_body(self.table, key, value.value());
+        let body = body.ok_or_else(|| place.damaged(Damage::Checksum))?;
+        let row = R::decode(key, body).map_err(|error| place.damaged(error))?;
+        Ok(Some(row))
+    }
+
+    /// Writes a row.
+    pub(super) fn write(&self, txn: &WriteTransaction, key: [u8; N], row: R) -> Result<(), Fault> {
+        let mut value = row.bytes(self.place("commit", &key), &key)?;
+        value.extend_from_slice(&checksum(self.table, &key, &value));
+        txn.open_table(self.definition)?
+            .insert(&key, value.as_slice())?;
+        Ok(())
     }
 
     /// Removes all rows of a thread.

@@ -1,12 +1,17 @@
 //! Owns reading: the answers of one page, from one state of the index.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use turnleaf_format::{Ordinal, ThreadNumber};
 
 use super::error::{Damage, Place};
+use super::known::{Known, Shared};
 use super::lists::{Along, Entry, Listing, Lists};
 use super::overlay::Snapshot;
 use super::page::{Page, PageRequest};
-use super::tables::Known;
+use super::savepoint::Savepoint;
+use super::tally;
 use super::view::View;
 use super::{IndexError, ThreadRow};
 use crate::rows::{ItemRow, TurnName, TurnNo, TurnRow};
@@ -18,6 +23,8 @@ use crate::rows::{ItemRow, TurnName, TurnNo, TurnRow};
 pub struct Reader {
     view: View,
     lists: Lists,
+    /// The thread that was asked about last, with where its rows stand.
+    known: RefCell<Option<Rc<Known>>>,
 }
 
 #[allow(clippy::missing_errors_doc)] // The same for all; the type says it.
@@ -26,7 +33,18 @@ impl Reader {
         Reader {
             view: View::new(snapshot),
             lists: Lists::new(snapshot),
+            known: RefCell::default(),
         }
+    }
+
+    fn known(&self, thread: ThreadNumber) -> Result<Rc<Known>, IndexError> {
+        let mut last = self.known.borrow_mut();
+        if let Some(known) = last.as_ref().filter(|known| known.thread == thread.0) {
+            return Ok(Rc::clone(known));
+        }
+        let known = Rc::new(self.view.known(thread)?);
+        *last = Some(Rc::clone(&known));
+        Ok(known)
     }
 
     /// All threads that stand in lists, by number.
@@ -79,7 +97,7 @@ impl Reader {
         thread: ThreadNumber,
         request: &PageRequest,
     ) -> Result<Page<TurnRow>, IndexError> {
-        self.view.turns_page(Known::nothing(thread), request)
+        self.view.turns_page(&*self.known(thread)?, request)
     }
 
     /// A page of a thread's items, or of those of one turn.
@@ -89,7 +107,7 @@ impl Reader {
         turn: Option<TurnNo>,
         request: &PageRequest,
     ) -> Result<Page<ItemRow>, IndexError> {
-        self.view.items_page(Known::nothing(thread), turn, request)
+        self.view.items_page(&*self.known(thread)?, turn, request)
     }
 
     /// A page of the commands of a thread, or of one turn, that only response items hold.
@@ -99,7 +117,7 @@ impl Reader {
         turn: Option<TurnNo>,
         request: &PageRequest,
     ) -> Result<Page<ItemRow>, IndexError> {
-        self.view.calls_page(Known::nothing(thread), turn, request)
+        self.view.calls_page(&*self.known(thread)?, turn, request)
     }
 
     /// All items of a turn, oldest first.
@@ -108,7 +126,7 @@ impl Reader {
         thread: ThreadNumber,
         turn: TurnNo,
     ) -> Result<Vec<(Ordinal, ItemRow)>, IndexError> {
-        self.view.items_of(Known::nothing(thread), turn)
+        self.view.items_of(&*self.known(thread)?, turn)
     }
 
     /// A turn by its key.
@@ -117,7 +135,7 @@ impl Reader {
         thread: ThreadNumber,
         first: Ordinal,
     ) -> Result<Option<TurnRow>, IndexError> {
-        self.view.turn(Known::nothing(thread), first)
+        self.view.turn(&*self.known(thread)?, first)
     }
 
     /// An item by its key.
@@ -126,7 +144,7 @@ impl Reader {
         thread: ThreadNumber,
         first: Ordinal,
     ) -> Result<Option<ItemRow>, IndexError> {
-        self.view.item(Known::nothing(thread), first)
+        self.view.item(&*self.known(thread)?, first)
     }
 
     /// What a turn id names; the first turn of the id.
@@ -135,7 +153,7 @@ impl Reader {
         thread: ThreadNumber,
         id: &str,
     ) -> Result<Option<TurnName>, IndexError> {
-        self.view.turn_name(Known::nothing(thread), id)
+        self.view.turn_name(&*self.known(thread)?, id)
     }
 
     /// The id of a turn number.
@@ -144,7 +162,7 @@ impl Reader {
         thread: ThreadNumber,
         turn: TurnNo,
     ) -> Result<Option<String>, IndexError> {
-        let number = self.view.number(Known::nothing(thread), turn)?;
+        let number = self.view.number(&*self.known(thread)?, turn)?;
         Ok(number.map(|number| number.id.0))
     }
 
@@ -168,7 +186,7 @@ impl Reader {
         turn: TurnNo,
         id: &str,
     ) -> Result<Option<(Ordinal, ItemRow)>, IndexError> {
-        self.view.item_by_id(Known::nothing(thread), turn, id)
+        self.view.item_by_id(&*self.known(thread)?, turn, id)
     }
 
     /// Fails with [`Damage::Digest`] when [`Reader::verify_thread`] says no.
@@ -180,11 +198,50 @@ impl Reader {
         Err(place.damaged(Damage::Digest))
     }
 
-    /// Reads all rows of a thread and compares them with its counts and digest.
+    /// Reads all rows of a thread's own and compares them with its counts and digest; those that
+    /// are to be made anew are not read.
     pub fn verify_thread(&self, thread: ThreadNumber) -> Result<bool, IndexError> {
         let row = self.thread(thread)?.unwrap_or_default();
-        let (tally, turn_rows, item_rows) = self.view.tally(thread.0)?;
-        Ok((tally.digest, tally.rows) == (row.digest, row.rows)
-            && (turn_rows, item_rows) == (row.turn_rows, row.item_rows))
+        let (turns, items) = match row.shared {
+            Shared::Prefix(prefix) => (prefix.turn_rows, prefix.item_rows),
+            Shared::Nothing => (0, 0),
+            Shared::Broken => return Ok(true),
+        };
+        let own = tally::of_own(&self.view, thread)?;
+        Ok((own.sum.digest, own.sum.rows) == (row.digest, row.rows)
+            && (own.turns, own.items)
+                == (
+                    row.turn_rows.wrapping_sub(turns),
+                    row.item_rows.wrapping_sub(items),
+                ))
+    }
+
+    /// The row of a thread as it would be if all rows that it shows were its own.
+    pub fn as_its_own(&self, thread: ThreadNumber) -> Result<Option<ThreadRow>, IndexError> {
+        let Some(row) = self.thread(thread)? else {
+            return Ok(None);
+        };
+        if row.shared == Shared::Nothing {
+            return Ok(Some(row));
+        }
+        let shown = tally::of_shown(&self.view, &*self.known(thread)?)?;
+        Ok(Some(ThreadRow {
+            rows: shown.sum.rows,
+            digest: shown.sum.digest,
+            turn_rows: shown.turns,
+            item_rows: shown.items,
+            ..row
+        }))
+    }
+
+    /// The newest savepoint of a thread that stands at or before an ordinal: where another one can
+    /// begin that goes on from there. `None` where there is none.
+    pub fn savepoint(
+        &self,
+        thread: ThreadNumber,
+        at_most: Ordinal,
+    ) -> Result<Option<Savepoint>, IndexError> {
+        let known = self.known(thread)?;
+        self.view.savepoint(&known, at_most)
     }
 }

@@ -8,15 +8,16 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use redb::WriteTransaction;
-use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
+use turnleaf_format::{Ordinal, ThreadChain};
 
-use super::error::{Fault, Place, Table};
-use super::overlay::{Body, Changes, KeyOnly, Probe, RowSum, Schema};
+use super::error::{Fault, Table};
+use super::overlay::{Body, Changes, KeyOnly, RowSum, Schema};
 use super::row::Row;
+use super::savepoint::SavepointRow;
 use super::turn_items::TurnItems;
 use super::{ThreadRow, keys};
 use crate::codec::{self, Id, Malformed, Shift, TooLarge};
-use crate::rows::{ItemRow, TurnNo, TurnRow};
+use crate::rows::{ItemRow, TurnRow};
 
 pub(super) const THREADS: Schema<8, Body, ThreadRow> = Schema::new(Table::Threads, "threads");
 pub(super) const TURNS: Schema<16, Body, TurnRow> = Schema::new(Table::Turns, "turns");
@@ -28,6 +29,9 @@ pub(super) const NAMES: Schema<16, KeyOnly, ()> = Schema::new(Table::TurnNames, 
 pub(super) const ITEM_IDS: Schema<24, KeyOnly, ()> = Schema::new(Table::ItemIds, "item_ids");
 pub(super) const TURN_ITEMS: Schema<12, Body, TurnItems> =
     Schema::new(Table::TurnItems, "turn_items");
+pub(super) const SAVEPOINTS: Schema<12, Body, SavepointRow> =
+    Schema::new(Table::Savepoints, "savepoints");
+pub(super) const SHARERS: Schema<16, KeyOnly, ()> = Schema::new(Table::Sharers, "sharers");
 
 /// Bytes of a row besides its texts and lists, generously.
 const ROW_BYTES: usize = 256;
@@ -44,48 +48,6 @@ pub(super) struct NumberRow {
     pub(super) is_named: bool,
 }
 
-/// What the snapshot can hold of a thread; a reader does not know and looks always.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
-    pub(super) thread: u64,
-    pub(super) row_end: u64,
-    pub(super) turn_end: u64,
-}
-
-impl Known {
-    pub(super) fn nothing(thread: ThreadNumber) -> Known {
-        Known {
-            thread: thread.0,
-            row_end: u64::MAX,
-            turn_end: u64::MAX,
-        }
-    }
-
-    pub(super) fn all(thread: ThreadNumber, row: &ThreadRow) -> Known {
-        Known {
-            thread: thread.0,
-            row_end: row.row_end,
-            turn_end: row.turn_end,
-        }
-    }
-
-    pub(super) fn at(&self, first: Ordinal) -> Probe {
-        Probe::when(first.0 < self.row_end || self.row_end == u64::MAX)
-    }
-
-    pub(super) fn of(&self, turn: TurnNo) -> Probe {
-        Probe::when(u64::from(turn.0) < self.turn_end)
-    }
-
-    pub(super) fn any(&self) -> Probe {
-        Probe::when(self.row_end > 0 || self.turn_end > 0)
-    }
-
-    pub(super) fn place(&self, table: Table) -> Place {
-        Place::new("read").table(table).thread(self.thread)
-    }
-}
-
 /// The changes of a view.
 pub(super) struct ViewChanges {
     pub(super) turns: Changes<16, TurnRow>,
@@ -95,6 +57,7 @@ pub(super) struct ViewChanges {
     pub(super) names: Changes<16, ()>,
     pub(super) item_ids: Changes<24, ()>,
     pub(super) turn_items: Changes<12, TurnItems>,
+    pub(super) savepoints: Changes<12, SavepointRow>,
 }
 
 impl ViewChanges {
@@ -108,6 +71,8 @@ impl ViewChanges {
         NAMES.apply(txn, self.names, &mut tallies)?;
         ITEM_IDS.apply(txn, self.item_ids, &mut tallies)?;
         TURN_ITEMS.apply(txn, self.turn_items, &mut tallies)?;
+        // They are no rows of the thread: they only say how to come by those of another one.
+        SAVEPOINTS.apply(txn, self.savepoints, &mut BTreeMap::new())?;
         Ok(tallies)
     }
 }
@@ -121,7 +86,8 @@ pub(super) fn clear(txn: &WriteTransaction, thread: u64) -> Result<(), Fault> {
     NUMBERS.clear(txn, thread)?;
     NAMES.clear(txn, thread)?;
     ITEM_IDS.clear(txn, thread)?;
-    TURN_ITEMS.clear(txn, thread)
+    TURN_ITEMS.clear(txn, thread)?;
+    SAVEPOINTS.clear(txn, thread)
 }
 
 /// Creates the tables of an empty index.
@@ -134,6 +100,8 @@ pub(super) fn create(txn: &WriteTransaction) -> Result<(), Fault> {
     txn.open_table(NAMES.definition)?;
     txn.open_table(ITEM_IDS.definition)?;
     txn.open_table(TURN_ITEMS.definition)?;
+    txn.open_table(SAVEPOINTS.definition)?;
+    txn.open_table(SHARERS.definition)?;
     Ok(())
 }
 
@@ -219,7 +187,8 @@ impl Encode for ThreadRow {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         (self.applied_end.0, self.chain.0, &self.state).encode(encoder)?;
         (self.turn_rows, self.item_rows, self.rows, self.digest).encode(encoder)?;
-        (self.row_end, self.items_end, self.turn_end).encode(encoder)
+        (self.row_end, self.items_end, self.turn_end).encode(encoder)?;
+        (self.shared, self.savepoints_end).encode(encoder)
     }
 }
 
@@ -228,6 +197,7 @@ impl<C> Decode<C> for ThreadRow {
         let (applied_end, chain, state) = Decode::decode(decoder)?;
         let (turn_rows, item_rows, rows, digest) = Decode::decode(decoder)?;
         let (row_end, items_end, turn_end) = Decode::decode(decoder)?;
+        let (shared, savepoints_end) = Decode::decode(decoder)?;
         let (applied_end, chain) = (Ordinal(applied_end), ThreadChain(chain));
         Ok(ThreadRow {
             applied_end,
@@ -240,6 +210,8 @@ impl<C> Decode<C> for ThreadRow {
             row_end,
             items_end,
             turn_end,
+            shared,
+            savepoints_end,
         })
     }
 }

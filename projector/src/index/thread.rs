@@ -2,15 +2,17 @@
 //! transactions.
 
 use bincode::{Decode, Encode};
-use turnleaf_format::{Ordinal, ThreadChain};
+use turnleaf_format::{Ordinal, ThreadChain, ThreadNumber};
 
-use super::checksum::{checked_body, id_hash};
-use super::error::{Damage, Place, Table};
-use super::row::Row;
-use super::tables::{Known, NumberRow};
+use super::checksum::id_hash;
+use super::error::Table;
+use super::known::{Known, Shared};
+use super::overlay::Probe;
+use super::savepoint::{SavepointRow, fits, thinned_by};
+use super::tables::NumberRow;
 use super::turn_items::{Class, TurnItems};
 use super::view::View;
-use super::{IndexError, ThreadRow, keys};
+use super::{IndexError, Order, ThreadRow, keys};
 use crate::codec::{self, Id};
 use crate::rows::{ItemRow, Landmarks, Rows, TurnName, TurnNo, TurnRow};
 
@@ -21,6 +23,7 @@ pub(super) struct Stamp {
     applied_end: Ordinal,
     rows: u64,
     digest: u64,
+    shared: Shared,
 }
 
 impl Stamp {
@@ -29,15 +32,8 @@ impl Stamp {
             applied_end: row.applied_end,
             rows: row.rows,
             digest: row.digest,
+            shared: row.shared,
         }
-    }
-
-    /// The stamp of a stored row.
-    pub(super) fn read(place: Place, key: &[u8], value: &[u8]) -> Result<Stamp, IndexError> {
-        let body = checked_body(Table::Threads, key, value);
-        let body = body.ok_or_else(|| place.damaged(Damage::Checksum))?;
-        let row = <ThreadRow as Row>::decode(key, body).map_err(|error| place.damaged(error))?;
-        Ok(Stamp::of(&row))
     }
 }
 
@@ -48,6 +44,8 @@ pub(super) struct Open {
     /// The row as it was stored; `None` where there was none.
     pub(super) stamp: Option<Stamp>,
     pub(super) is_changed: bool,
+    /// The oldest turn of which something changed that stood before a savepoint.
+    pub(super) taken_back_to: Option<u32>,
     /// The name that was asked for last; records of one turn come in a row.
     pub(super) name: Option<(String, TurnName)>,
 }
@@ -104,6 +102,39 @@ impl ThreadRows<'_> {
         keys::row(self.open.known.thread, first)
     }
 
+    /// To be called before anything of a turn changes: what others share of the thread ends where
+    /// the turn does.
+    fn touch(&mut self, turn: TurnNo, first: Option<Ordinal>) -> Result<(), IndexError> {
+        let Open { known, row, .. } = &self.open;
+        if !known.is_own(turn, first) {
+            return Err(IndexError::OfBase(ThreadNumber(known.thread)));
+        }
+        if u64::from(turn.0) + 1 >= row.savepoints_end {
+            return Ok(());
+        }
+        let [low, high] =
+            [turn.0 + 1, u32::MAX].map(|turn| keys::number(known.thread, TurnNo(turn)));
+        let mut behind = Vec::new();
+        let savepoints = &mut self.view.savepoints;
+        savepoints.scan(
+            (low, high),
+            Order::Ascending,
+            Probe::Snapshot,
+            &mut |key, _| {
+                behind.push(*key);
+                Ok(true)
+            },
+        )?;
+        for key in behind {
+            savepoints.remove(key, Probe::Snapshot);
+        }
+        let before = self.open.taken_back_to;
+        self.open.taken_back_to = Some(before.map_or(turn.0, |before| before.min(turn.0)));
+        self.open.row.savepoints_end = u64::from(turn.0) + 1;
+        self.open.is_changed = true;
+        Ok(())
+    }
+
     fn cover(&mut self, first: Option<Ordinal>, turn: TurnNo) {
         let row = &mut self.open.row;
         row.row_end = row
@@ -120,10 +151,9 @@ impl ThreadRows<'_> {
 
     /// Marks the landmarks of a turn again, from its items.
     fn mark_again(&mut self, turn: TurnNo) -> Result<(), IndexError> {
-        let known = self.open.known;
-        let rows = self.view.items_of(known, turn)?;
-        let key = keys::number(known.thread, turn);
-        self.view.turn_items.change(key, known.of(turn), |items| {
+        let rows = self.view.items_of(&self.open.known, turn)?;
+        let (key, probe) = self.open.known.number(turn);
+        self.view.turn_items.change(key, probe, |items| {
             items.unmark();
             for (key, row) in &rows {
                 items.mark(*key, Class::of(row));
@@ -133,10 +163,11 @@ impl ThreadRows<'_> {
 
     /// Takes an id from a number; without a row the number goes, too.
     fn unname(&mut self, turn: TurnNo, number: &NumberRow) -> Result<(), IndexError> {
-        let known = self.open.known;
+        self.touch(turn, None)?;
         self.open.name = None;
-        let key = keys::name(known.thread, id_hash(&number.id.0), turn);
-        self.view.names.remove(key, known.of(turn));
+        let (thread, probe) = self.open.known.of_turn(turn);
+        let key = keys::name(thread, id_hash(&number.id.0), turn);
+        self.view.names.remove(key, probe);
         self.put_number(
             turn,
             NumberRow {
@@ -147,24 +178,22 @@ impl ThreadRows<'_> {
     }
 
     fn remove_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
-        let known = self.open.known;
-        self.view.items.remove(self.key(first), known.at(first));
+        let (key, probe) = self.open.known.row(first);
+        self.view.items.remove(key, probe);
         self.open.row.item_rows -= 1;
         self.unlink_item(first, row)
     }
 
     fn unlink_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
-        let known = self.open.known;
+        let known = &self.open.known;
         let (hash, mut is_here) = (id_hash(&row.id), false);
-        let key = keys::number(known.thread, row.turn);
-        self.view
-            .turn_items
-            .change(key, known.of(row.turn), |items| {
-                is_here = items.drop_id(hash, first);
-            })?;
+        let (key, probe) = known.number(row.turn);
+        self.view.turn_items.change(key, probe, |items| {
+            is_here = items.drop_id(hash, first);
+        })?;
         if !is_here {
             let key = keys::item_id(known.thread, row.turn, hash, first);
-            self.view.item_ids.remove(key, known.at(first));
+            self.view.item_ids.remove(key, known.own_at(first));
         }
         Ok(())
     }
@@ -176,15 +205,13 @@ impl ThreadRows<'_> {
         row: &ItemRow,
         items_end: u64,
     ) -> Result<(), IndexError> {
-        let known = self.open.known;
+        let known = &self.open.known;
         let (hash, mut is_here) = (id_hash(&row.id), false);
-        let key = keys::number(known.thread, row.turn);
-        self.view
-            .turn_items
-            .change(key, known.of(row.turn), |items| {
-                items.add(first, Class::of(row), items_end);
-                is_here = items.keep_id(hash, first);
-            })?;
+        let (key, probe) = known.number(row.turn);
+        self.view.turn_items.change(key, probe, |items| {
+            items.add(first, Class::of(row), items_end);
+            is_here = items.keep_id(hash, first);
+        })?;
         if is_here {
             return Ok(());
         }
@@ -202,7 +229,7 @@ impl Rows for ThreadRows<'_> {
         {
             return Ok(Some(*name));
         }
-        let found = self.view.turn_name(self.open.known, id)?;
+        let found = self.view.turn_name(&self.open.known, id)?;
         if let Some(name) = found {
             self.open.name = Some((id.to_owned(), name));
         }
@@ -210,15 +237,15 @@ impl Rows for ThreadRows<'_> {
     }
 
     fn put_turn_name(&mut self, id: &str, name: TurnName) -> Result<(), IndexError> {
-        let known = self.open.known;
+        self.touch(name.turn, name.row)?;
         // The id may have named another turn, and the turn may have had another id.
-        if let Some(old) = self.view.turn_name(known, id)?
+        if let Some(old) = self.view.turn_name(&self.open.known, id)?
             && old.turn != name.turn
-            && let Some(number) = self.view.number(known, old.turn)?
+            && let Some(number) = self.view.number(&self.open.known, old.turn)?
         {
             self.unname(old.turn, &number)?;
         }
-        if let Some(number) = self.view.number(known, name.turn)?
+        if let Some(number) = self.view.number(&self.open.known, name.turn)?
             && number.is_named
             && number.id.0 != id
         {
@@ -233,9 +260,8 @@ impl Rows for ThreadRows<'_> {
                 is_named: true,
             },
         )?;
-        self.view
-            .names
-            .put(keys::name(known.thread, id_hash(id), name.turn), ())?;
+        let key = keys::name(self.open.known.thread, id_hash(id), name.turn);
+        self.view.names.put(key, ())?;
         self.open.name = Some((id.to_owned(), name));
         self.cover(name.row, name.turn);
         Ok(())
@@ -244,21 +270,21 @@ impl Rows for ThreadRows<'_> {
     fn turn_id(&mut self, turn: TurnNo) -> Result<Option<String>, IndexError> {
         Ok(self
             .view
-            .number(self.open.known, turn)?
+            .number(&self.open.known, turn)?
             .map(|number| number.id.0))
     }
 
     fn turn(&mut self, first: Ordinal) -> Result<Option<TurnRow>, IndexError> {
-        self.view.turn(self.open.known, first)
+        self.view.turn(&self.open.known, first)
     }
 
     fn put_turn(&mut self, first: Ordinal, row: &TurnRow) -> Result<(), IndexError> {
-        let known = self.open.known;
-        if self.view.turn(known, first)?.is_none() {
+        self.touch(row.turn, Some(first))?;
+        if self.view.turn(&self.open.known, first)?.is_none() {
             self.open.row.turn_rows += 1;
         }
         self.view.turns.put(self.key(first), row.clone())?;
-        if self.view.number(known, row.turn)?.is_none() {
+        if self.view.number(&self.open.known, row.turn)?.is_none() {
             let number = NumberRow {
                 id: Id(row.id.clone()),
                 row: Some(first.0),
@@ -271,7 +297,7 @@ impl Rows for ThreadRows<'_> {
     }
 
     fn newest_turns(&mut self, count: usize) -> Result<Vec<Ordinal>, IndexError> {
-        self.view.newest_turns(self.open.known, count)
+        self.view.newest_turns(&self.open.known, count)
     }
 
     fn turn_count(&mut self) -> Result<u64, IndexError> {
@@ -281,17 +307,20 @@ impl Rows for ThreadRows<'_> {
     fn item_key(&mut self, turn: TurnNo, id: &str) -> Result<Option<Ordinal>, IndexError> {
         Ok(self
             .view
-            .item_by_id(self.open.known, turn, id)?
+            .item_by_id(&self.open.known, turn, id)?
             .map(|(first, _)| first))
     }
 
     fn item(&mut self, first: Ordinal) -> Result<Option<ItemRow>, IndexError> {
-        self.view.item(self.open.known, first)
+        self.view.item(&self.open.known, first)
     }
 
     fn put_item(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
-        let known = self.open.known;
-        let old = self.view.item(known, first)?;
+        self.touch(row.turn, Some(first))?;
+        let old = self.view.item(&self.open.known, first)?;
+        if let Some(old) = &old {
+            self.touch(old.turn, None)?;
+        }
         self.view.items.put(self.key(first), row.clone())?;
         let items_end = self.open.row.items_end;
         self.open.row.items_end = items_end.max(first.0.saturating_add(1));
@@ -313,12 +342,9 @@ impl Rows for ThreadRows<'_> {
     }
 
     fn landmarks(&mut self, turn: TurnNo) -> Result<Landmarks, IndexError> {
-        let known = self.open.known;
-        let key = keys::number(known.thread, turn);
-        let found = self
-            .view
-            .turn_items
-            .ask(&key, known.of(turn), TurnItems::landmarks)?;
+        let (key, probe) = self.open.known.number(turn);
+        let turn_items = &self.view.turn_items;
+        let found = turn_items.ask(&key, probe, TurnItems::landmarks)?;
         Ok(found.unwrap_or_default())
     }
 
@@ -327,37 +353,73 @@ impl Rows for ThreadRows<'_> {
     }
 
     fn call(&mut self, first: Ordinal) -> Result<Option<ItemRow>, IndexError> {
-        self.view.call(self.open.known, first)
+        self.view.call(&self.open.known, first)
     }
 
     fn put_call(&mut self, first: Ordinal, row: &ItemRow) -> Result<(), IndexError> {
+        self.touch(row.turn, Some(first))?;
         self.view.calls.put(self.key(first), row.clone())?;
         self.cover(Some(first), row.turn);
         Ok(())
     }
 
     fn remove_calls(&mut self, from: Ordinal) -> Result<(), IndexError> {
-        let known = self.open.known;
-        for first in self.view.calls_from(known, from)? {
-            self.view.calls.remove(self.key(first), known.at(first));
+        for (first, turn) in self.view.calls_from(&self.open.known, from)? {
+            self.touch(turn, Some(first))?;
+            let (key, probe) = self.open.known.row(first);
+            self.view.calls.remove(key, probe);
             self.open.is_changed = true;
         }
         Ok(())
     }
 
-    fn remove_turn(&mut self, first: Ordinal) -> Result<(), IndexError> {
-        let known = self.open.known;
-        let Some(row) = self.view.turn(known, first)? else {
+    fn keep_savepoint<S: Encode>(
+        &mut self,
+        at: Ordinal,
+        turn: TurnNo,
+        state: &S,
+    ) -> Result<(), IndexError> {
+        let own_from = self.open.known.own_turns_from();
+        // A state that does not fit is none that others could begin with.
+        let Some(state) = codec::encode(state).ok().filter(|state| fits(state)) else {
             return Ok(());
         };
-        self.view.turns.remove(self.key(first), known.at(first));
+        if turn.0 <= own_from {
+            return Ok(());
+        }
+        let row = &mut self.open.row;
+        let savepoint = SavepointRow {
+            at: at.0,
+            state,
+            turn_rows: row.turn_rows,
+            item_rows: row.item_rows,
+            row_end: row.row_end,
+            items_end: row.items_end,
+            turn_end: row.turn_end,
+        };
+        row.savepoints_end = u64::from(turn.0) + 1;
+        self.open.is_changed = true;
+        let key = |turn| keys::number(self.open.known.thread, TurnNo(turn));
+        for number in thinned_by(turn.0).filter(|number| *number > own_from) {
+            self.view.savepoints.remove(key(number), Probe::Snapshot);
+        }
+        self.view.savepoints.put(key(turn.0), savepoint)
+    }
+
+    fn remove_turn(&mut self, first: Ordinal) -> Result<(), IndexError> {
+        let Some(row) = self.view.turn(&self.open.known, first)? else {
+            return Ok(());
+        };
+        self.touch(row.turn, Some(first))?;
+        let (key, probe) = self.open.known.row(first);
+        self.view.turns.remove(key, probe);
         self.open.row.turn_rows -= 1;
-        for (item, item_row) in self.view.items_of(known, row.turn)? {
+        for (item, item_row) in self.view.items_of(&self.open.known, row.turn)? {
             self.remove_item(item, &item_row)?;
         }
-        let key = keys::number(known.thread, row.turn);
-        self.view.turn_items.remove(key, known.of(row.turn));
-        let name = self.view.turn_name(known, &row.id)?;
+        let (key, probe) = self.open.known.number(row.turn);
+        self.view.turn_items.remove(key, probe);
+        let name = self.view.turn_name(&self.open.known, &row.id)?;
         for turn in [name
             .filter(|name| name.row == Some(first))
             .map(|name| name.turn)]
@@ -365,15 +427,14 @@ impl Rows for ThreadRows<'_> {
         .flatten()
         .chain([row.turn])
         {
-            if let Some(number) = self.view.number(known, turn)?
+            if let Some(number) = self.view.number(&self.open.known, turn)?
                 && number.row == Some(first.0)
             {
                 if number.is_named {
                     self.unname(turn, &number)?;
                 }
-                self.view
-                    .numbers
-                    .remove(keys::number(known.thread, turn), known.of(turn));
+                let (key, probe) = self.open.known.number(turn);
+                self.view.numbers.remove(key, probe);
             }
         }
         self.open.is_changed = true;

@@ -5,14 +5,16 @@ use std::num::NonZeroUsize;
 
 use turnleaf_format::{Ordinal, ThreadNumber};
 
-use super::checksum::{id_hash, row_hash};
+use super::checksum::id_hash;
 use super::error::{Damage, Table};
-use super::keys::{self, ItemIdKey, NameKey, RowKey, ThreadKey};
-use super::overlay::{Body, ByteValue, KeyOnly, Overlay, Probe, RowSum, Snapshot};
+use super::keys::{self, ItemIdKey, NameKey, ThreadKey};
+use super::known::{Known, LAYERS_MAX};
+use super::overlay::{Body, ByteValue, KeyOnly, Overlay, Probe, Snapshot, Visit};
 use super::page::{Anchor, Order, Page, PageRequest};
-use super::row::{Held, Row};
+use super::row::Row;
+use super::savepoint::{Savepoint, SavepointRow};
 use super::tables::{
-    CALLS, ITEM_IDS, ITEMS, Known, NAMES, NUMBERS, NumberRow, THREADS, TURN_ITEMS, TURNS,
+    CALLS, ITEM_IDS, ITEMS, NAMES, NUMBERS, NumberRow, SAVEPOINTS, THREADS, TURN_ITEMS, TURNS,
     ViewChanges,
 };
 use super::turn_items::TurnItems;
@@ -29,6 +31,7 @@ pub(super) struct View {
     pub(super) names: Overlay<16, KeyOnly, ()>,
     pub(super) item_ids: Overlay<24, KeyOnly, ()>,
     pub(super) turn_items: Overlay<12, Body, TurnItems>,
+    pub(super) savepoints: Overlay<12, Body, SavepointRow>,
 }
 
 impl View {
@@ -42,6 +45,7 @@ impl View {
             names: Overlay::new(NAMES, snapshot),
             item_ids: Overlay::new(ITEM_IDS, snapshot),
             turn_items: Overlay::new(TURN_ITEMS, snapshot),
+            savepoints: Overlay::new(SAVEPOINTS, snapshot),
         }
     }
 
@@ -55,6 +59,7 @@ impl View {
             names: self.names.into_changes(),
             item_ids: self.item_ids.into_changes(),
             turn_items: self.turn_items.into_changes(),
+            savepoints: self.savepoints.into_changes(),
         }
     }
 
@@ -67,6 +72,7 @@ impl View {
         self.names.forget(thread);
         self.item_ids.forget(thread);
         self.turn_items.forget(thread);
+        self.savepoints.forget(thread);
     }
 
     pub(super) fn thread(&self, thread: u64) -> Found<ThreadRow> {
@@ -74,58 +80,74 @@ impl View {
         self.threads.get(&key, Probe::Snapshot)
     }
 
-    pub(super) fn turn(&self, known: Known, first: Ordinal) -> Found<TurnRow> {
-        self.turns
-            .get(&keys::row(known.thread, first), known.at(first))
+    /// What is known of a thread whose rows are to be read.
+    pub(super) fn known(&self, thread: ThreadNumber) -> Result<Known, IndexError> {
+        let shared = self.thread(thread.0)?.unwrap_or_default().shared;
+        Known::to_read(thread, shared, |of| self.thread(of))
     }
 
-    pub(super) fn item(&self, known: Known, first: Ordinal) -> Found<ItemRow> {
-        self.items
-            .get(&keys::row(known.thread, first), known.at(first))
+    pub(super) fn turn(&self, known: &Known, first: Ordinal) -> Found<TurnRow> {
+        let (key, probe) = known.row(first);
+        self.turns.get(&key, probe)
     }
 
-    pub(super) fn number(&self, known: Known, turn: TurnNo) -> Found<NumberRow> {
-        self.numbers
-            .get(&keys::number(known.thread, turn), known.of(turn))
+    pub(super) fn item(&self, known: &Known, first: Ordinal) -> Found<ItemRow> {
+        let (key, probe) = known.row(first);
+        self.items.get(&key, probe)
     }
 
-    pub(super) fn turn_name(&self, known: Known, id: &str) -> Found<TurnName> {
-        let prefix = keys::name(known.thread, id_hash(id), TurnNo(0));
+    pub(super) fn number(&self, known: &Known, turn: TurnNo) -> Found<NumberRow> {
+        let (key, probe) = known.number(turn);
+        self.numbers.get(&key, probe)
+    }
+
+    pub(super) fn turn_name(&self, known: &Known, id: &str) -> Found<TurnName> {
+        let hash = id_hash(id);
         let mut found = None;
-        let span = keys::span::<{ size_of::<NameKey>() }>(&prefix[..12]);
-        self.names
-            .scan(span, Order::Ascending, known.any(), &mut |key, _| {
-                let turn = keys::turn_of(key);
-                let number = self.number(known, turn)?;
-                let number = number.ok_or_else(|| dangling(known, Table::TurnNames))?;
-                if number.id.0 == id {
-                    found = Some(TurnName {
-                        turn,
-                        row: number.row.map(Ordinal),
-                    });
-                }
-                Ok(found.is_none())
-            })?;
+        for (thread, turns, probe) in known.of_names() {
+            let prefix = keys::name(thread, hash, TurnNo(0));
+            let span = keys::span::<{ size_of::<NameKey>() }>(&prefix[..12]);
+            self.names
+                .scan(span, Order::Ascending, probe, &mut |key, _| {
+                    let turn = keys::turn_of(key);
+                    if !(turns.0..turns.1).contains(&turn.0) {
+                        return Ok(true);
+                    }
+                    let number = self.number(known, turn)?;
+                    let number = number.ok_or_else(|| dangling(known, Table::TurnNames))?;
+                    if number.id.0 == id {
+                        found = Some(TurnName {
+                            turn,
+                            row: number.row.map(Ordinal),
+                        });
+                    }
+                    Ok(found.is_none())
+                })?;
+            if found.is_some() {
+                break;
+            }
+        }
         Ok(found)
     }
 
     pub(super) fn item_by_id(
         &self,
-        known: Known,
+        known: &Known,
         turn: TurnNo,
         id: &str,
     ) -> Found<(Ordinal, ItemRow)> {
         let hash = id_hash(id);
-        let key = keys::number(known.thread, turn);
+        let (key, probe) = known.number(turn);
         let found = self
             .turn_items
-            .ask(&key, known.of(turn), |items| items.keys_of(hash))?;
+            .ask(&key, probe, |items| items.keys_of(hash))?;
         let (mut candidates, more) = found.unwrap_or_default();
         if more {
-            let prefix = keys::item_id(known.thread, turn, hash, Ordinal(0));
+            let (thread, probe) = known.of_turn(turn);
+            let prefix = keys::item_id(thread, turn, hash, Ordinal(0));
             let span = keys::span::<{ size_of::<ItemIdKey>() }>(&prefix[..16]);
             self.item_ids
-                .scan(span, Order::Ascending, known.of(turn), &mut |key, _| {
+                .scan(span, Order::Ascending, probe, &mut |key, _| {
                     candidates.push(keys::ordinal_of(key));
                     Ok(true)
                 })?;
@@ -143,45 +165,41 @@ impl View {
 
     pub(super) fn newest_turns(
         &self,
-        known: Known,
+        known: &Known,
         count: usize,
     ) -> Result<Vec<Ordinal>, IndexError> {
         let mut newest = Vec::new();
         if count == 0 {
             return Ok(newest);
         }
-        let span = keys::span(&known.thread.to_be_bytes());
-        self.turns
-            .scan(span, Order::Descending, known.any(), &mut |key, _| {
-                newest.push(keys::ordinal_of(key));
-                Ok(newest.len() < count)
-            })?;
+        along(&self.turns, known, ALL, Order::Descending, &mut |key, _| {
+            newest.push(keys::ordinal_of(key));
+            Ok(newest.len() < count)
+        })?;
         Ok(newest)
     }
 
     pub(super) fn turns_page(
         &self,
-        known: Known,
+        known: &Known,
         request: &PageRequest,
     ) -> Result<Page<TurnRow>, IndexError> {
         let mut page = Page {
             rows: Vec::new(),
             more: false,
         };
-        let Some((low, high)) = request.span() else {
+        let Some(span) = request.span() else {
             return Ok(page);
         };
-        let span: (RowKey, RowKey) = (keys::row(known.thread, low), keys::row(known.thread, high));
-        self.turns
-            .scan(span, request.order, known.any(), &mut |key, held| {
-                fill(&mut page, request, keys::ordinal_of(key), || held.row(key))
-            })?;
+        along(&self.turns, known, span, request.order, &mut |key, held| {
+            fill(&mut page, request, keys::ordinal_of(key), || held.row(key))
+        })?;
         Ok(page)
     }
 
     pub(super) fn items_page(
         &self,
-        known: Known,
+        known: &Known,
         turn: Option<TurnNo>,
         request: &PageRequest,
     ) -> Result<Page<ItemRow>, IndexError> {
@@ -193,28 +211,24 @@ impl View {
             return Ok(page);
         };
         let mut spans = vec![(low, high)];
-        let mut probe = known.any();
         if let Some(turn) = turn {
-            let key = keys::number(known.thread, turn);
+            let (key, probe) = known.number(turn);
             let of_turn = self
                 .turn_items
-                .ask(&key, known.of(turn), |items| items.within(low, high))?;
+                .ask(&key, probe, |items| items.within(low, high))?;
             spans = of_turn.unwrap_or_default();
-            probe = known.of(turn);
         }
         if request.order == Order::Descending {
             spans.reverse();
         }
-        for (low, high) in spans {
-            let span = (keys::row(known.thread, low), keys::row(known.thread, high));
-            self.items
-                .scan(span, request.order, probe, &mut |key, held| {
-                    let row = held.row(key)?;
-                    if turn.is_some_and(|turn| row.turn != turn) {
-                        return Ok(true);
-                    }
-                    fill(&mut page, request, keys::ordinal_of(key), || Ok(row))
-                })?;
+        for span in spans {
+            along(&self.items, known, span, request.order, &mut |key, held| {
+                let row = held.row(key)?;
+                if turn.is_some_and(|turn| row.turn != turn) {
+                    return Ok(true);
+                }
+                fill(&mut page, request, keys::ordinal_of(key), || Ok(row))
+            })?;
             if page.more {
                 break;
             }
@@ -222,34 +236,36 @@ impl View {
         Ok(page)
     }
 
-    pub(super) fn call(&self, known: Known, first: Ordinal) -> Found<ItemRow> {
-        self.calls
-            .get(&keys::row(known.thread, first), known.at(first))
+    pub(super) fn call(&self, known: &Known, first: Ordinal) -> Found<ItemRow> {
+        let (key, probe) = known.row(first);
+        self.calls.get(&key, probe)
     }
 
-    /// Keys of the calls from an ordinal on.
+    /// Keys of the calls from an ordinal on, each with its turn.
     pub(super) fn calls_from(
         &self,
-        known: Known,
+        known: &Known,
         from: Ordinal,
-    ) -> Result<Vec<Ordinal>, IndexError> {
+    ) -> Result<Vec<(Ordinal, TurnNo)>, IndexError> {
         let mut found = Vec::new();
-        let span = (
-            keys::row(known.thread, from),
-            keys::row(known.thread, Ordinal(u64::MAX)),
-        );
-        self.calls
-            .scan(span, Order::Ascending, known.any(), &mut |key, _| {
-                found.push(keys::ordinal_of(key));
+        let span = (from, Ordinal(u64::MAX));
+        along(
+            &self.calls,
+            known,
+            span,
+            Order::Ascending,
+            &mut |key, held| {
+                found.push((keys::ordinal_of(key), held.row(key)?.turn));
                 Ok(true)
-            })?;
+            },
+        )?;
         Ok(found)
     }
 
     /// A page of calls; those of a turn stand between its beginning and that of the next one.
     pub(super) fn calls_page(
         &self,
-        known: Known,
+        known: &Known,
         turn: Option<TurnNo>,
         request: &PageRequest,
     ) -> Result<Page<ItemRow>, IndexError> {
@@ -267,23 +283,19 @@ impl View {
             low = low.max(Ordinal(first));
             high = high.min(self.before_next_turn(known, Ordinal(first))?);
         }
-        if low > high {
-            return Ok(page);
-        }
-        let span = (keys::row(known.thread, low), keys::row(known.thread, high));
-        self.calls
-            .scan(span, request.order, known.any(), &mut |key, held| {
-                let row = held.row(key)?;
-                if turn.is_some_and(|turn| row.turn != turn) {
-                    return Ok(true);
-                }
-                fill(&mut page, request, keys::ordinal_of(key), || Ok(row))
-            })?;
+        let span = (low, high);
+        along(&self.calls, known, span, request.order, &mut |key, held| {
+            let row = held.row(key)?;
+            if turn.is_some_and(|turn| row.turn != turn) {
+                return Ok(true);
+            }
+            fill(&mut page, request, keys::ordinal_of(key), || Ok(row))
+        })?;
         Ok(page)
     }
 
     /// The last ordinal before the turn that follows the one that begins at `first`.
-    fn before_next_turn(&self, known: Known, first: Ordinal) -> Result<Ordinal, IndexError> {
+    fn before_next_turn(&self, known: &Known, first: Ordinal) -> Result<Ordinal, IndexError> {
         let next = PageRequest {
             anchor: Some(Anchor {
                 at: first,
@@ -301,7 +313,7 @@ impl View {
 
     pub(super) fn items_of(
         &self,
-        known: Known,
+        known: &Known,
         turn: TurnNo,
     ) -> Result<Vec<(Ordinal, ItemRow)>, IndexError> {
         let request = PageRequest {
@@ -310,6 +322,37 @@ impl View {
             limit: NonZeroUsize::MAX,
         };
         Ok(self.items_page(known, Some(turn), &request)?.rows)
+    }
+
+    /// The newest savepoint at or before an ordinal, of the thread or of those whose rows it shows.
+    pub(super) fn savepoint(&self, known: &Known, at_most: Ordinal) -> Found<Savepoint> {
+        // One that is found is shown with all that stands before it.
+        let mut depth = known.depth();
+        let names: Vec<_> = known.of_names().collect();
+        for (thread, turns, _) in names.into_iter().rev() {
+            // The savepoint at which the next one begins is the last of these.
+            let span =
+                [turns.0.saturating_add(1), turns.1].map(|turn| keys::number(thread, TurnNo(turn)));
+            let mut found = None;
+            let savepoints = &self.savepoints;
+            savepoints.scan(
+                span.into(),
+                Order::Descending,
+                Probe::Snapshot,
+                &mut |key, held| {
+                    let row = held.row(key)?;
+                    if row.at <= at_most.0 {
+                        found = Some(Savepoint::of(thread, keys::turn_of(key), row));
+                    }
+                    Ok(found.is_none())
+                },
+            )?;
+            if found.is_some() {
+                return Ok(found.filter(|_| depth < LAYERS_MAX));
+            }
+            depth = depth.saturating_sub(1);
+        }
+        Ok(None)
     }
 
     /// Thread rows after a thread, in the order of their numbers.
@@ -334,24 +377,36 @@ impl View {
             })?;
         Ok(rows)
     }
-
-    /// Counts and hashes all rows of a thread, except its own one.
-    pub(super) fn tally(&self, thread: u64) -> Result<(RowSum, u64, u64), IndexError> {
-        let mut tally = RowSum::default();
-        let turns = sum(&self.turns, thread, &mut tally)?;
-        let items = sum(&self.items, thread, &mut tally)?;
-        sum(&self.calls, thread, &mut tally)?;
-        sum(&self.numbers, thread, &mut tally)?;
-        sum(&self.names, thread, &mut tally)?;
-        sum(&self.item_ids, thread, &mut tally)?;
-        sum(&self.turn_items, thread, &mut tally)?;
-        Ok((tally, turns, items))
-    }
 }
 
 type Found<T> = Result<Option<T>, IndexError>;
 
-fn dangling(known: Known, table: Table) -> IndexError {
+/// Smallest and largest key there can be.
+const ALL: (Ordinal, Ordinal) = (Ordinal(0), Ordinal(u64::MAX));
+
+/// Visits the rows of a thread from one ordinal to another, both included, until `visit` answers
+/// `false`: also those that it shows of others.
+fn along<V: ByteValue, R: Row>(
+    overlay: &Overlay<16, V, R>,
+    known: &Known,
+    span: (Ordinal, Ordinal),
+    order: Order,
+    visit: &mut Visit<'_, 16, R>,
+) -> Result<(), IndexError> {
+    let mut goes_on = true;
+    for (span, probe) in known.spans(span, order) {
+        overlay.scan(span, order, probe, &mut |key, held| {
+            goes_on = visit(key, held)?;
+            Ok(goes_on)
+        })?;
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn dangling(known: &Known, table: Table) -> IndexError {
     known.place(table).damaged(Damage::Dangling)
 }
 
@@ -368,25 +423,4 @@ fn fill<T>(
     }
     page.rows.push((first, read()?));
     Ok(true)
-}
-
-fn sum<const N: usize, V: ByteValue, R: Row>(
-    overlay: &Overlay<N, V, R>,
-    thread: u64,
-    tally: &mut RowSum,
-) -> Result<u64, IndexError> {
-    let before = tally.rows;
-    let span = keys::span(&thread.to_be_bytes());
-    overlay.scan(span, Order::Ascending, Probe::Snapshot, &mut |key, held| {
-        let table = overlay.schema.table;
-        match held {
-            Held::Stored(_, body) => tally.add(row_hash(table, key, body)),
-            Held::Changed(row) => {
-                let body = row.clone().bytes(overlay.schema.place("read", key), key)?;
-                tally.add(row_hash(table, key, &body));
-            }
-        }
-        Ok(true)
-    })?;
-    Ok(tally.rows - before)
 }

@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
 use turnleaf_engine::{Damage, GoesOn, ReadError, Reader, Record};
 use turnleaf_projector::fold::{self, ThreadState};
-use turnleaf_projector::index::{Batch, Index, IndexError, Reader as Rows, ThreadRow, ThreadRows};
+use turnleaf_projector::index::{
+    Batch, Index, IndexError, Reader as Rows, Shared, ThreadRow, ThreadRows,
+};
 use turnleaf_projector::notes::NotesReader;
 use turnleaf_projector::payload::Decoded;
 use turnleaf_projector::rows;
@@ -16,7 +18,6 @@ use turnleaf_projector::rows;
 use crate::error::Error;
 use crate::lines::decoded;
 use crate::notes;
-use crate::older_log::OlderLog;
 use crate::open::Store;
 
 /// Records that one batch of the index takes; larger batches cost memory, smaller ones time.
@@ -34,7 +35,7 @@ pub(super) const CHEAP_ROWS: u64 = 1024;
 
 /// How often a thread is taken at most where others change its rows meanwhile. Each of them brings
 /// it further, so only a mistake needs more.
-const TRIES: u32 = 64;
+pub(super) const TRIES: u32 = 64;
 
 /// A thread whose rows are those of the log.
 pub(crate) struct CaughtUp {
@@ -53,9 +54,9 @@ pub(crate) struct CaughtUp {
 
 /// What was applied of a thread.
 #[derive(Default)]
-struct Applied {
+pub(super) struct Applied {
     bytes: u64,
-    damage: Vec<Damage>,
+    pub(super) damage: Vec<Damage>,
 }
 
 /// Why a batch was not applied.
@@ -113,18 +114,18 @@ impl Store {
         if let Some(done) = self.caught_up(index, id)? {
             return Ok(done);
         }
-        let (number, _) = self.source.find_any(id)?;
         let mut applied = Applied::default();
-        // Others may take the thread in a batch of many: what is left is less then.
         let mut tries = 1;
-        loop {
-            let take = || self.apply_rest(index, id, &mut applied);
-            match self.index.alone_with(&[number], take) {
-                Err(Error::Index(IndexError::Overtaken(_))) if tries < TRIES => tries += 1,
-                done => break done?,
+        let (rows, number, reader) = loop {
+            let (number, _) = self.source.find_any(id)?;
+            self.catch_up_lineage(index, number, &mut applied)?;
+            let now = self.rows_and_log(index, id)?;
+            // It may show another rollout by now.
+            if now.1 == number || tries == TRIES {
+                break now;
             }
-        }
-        let (rows, number, reader) = self.rows_and_log(index, id)?;
+            tries += 1;
+        };
         let end = rows.thread(number)?.unwrap_or_default().applied_end;
         let Applied { bytes, damage } = applied;
         Ok(CaughtUp {
@@ -159,6 +160,7 @@ impl Store {
         }
         let row = rows.thread(number)?.unwrap_or_default();
         if (row.applied_end, row.chain) != (reader.end(), reader.chain())
+            || row.shared == Shared::Broken
             || self.is_called_otherwise(&row, number)?
         {
             return Ok(None);
@@ -173,10 +175,24 @@ impl Store {
         }))
     }
 
-    fn apply_rest(&self, index: &Index, id: &str, done: &mut Applied) -> Result<(), Error> {
-        let (rows, number, reader) = self.rows_and_log(index, id)?;
-        let reader = &reader;
+    /// Applies what a rollout lacks before `until`. Its rows are made anew where they are not those
+    /// of the log, or where it shows rows of others although it may not.
+    pub(super) fn apply_rest(
+        &self,
+        index: &Index,
+        (number, until): (ThreadNumber, Option<Ordinal>),
+        may_share: bool,
+        done: &mut Applied,
+    ) -> Result<(), Error> {
+        let rows = index.reader()?;
+        let reader = &self.reader_of(number)?;
+        let end = until.map_or(reader.end(), |until| until.min(reader.end()));
         let row = rows.thread(number)?.unwrap_or_default();
+        let is_unshared = match row.shared {
+            Shared::Nothing => true,
+            Shared::Prefix(_) => may_share,
+            Shared::Broken => false,
+        };
         if !self.index.is_used(number) {
             if row.rows <= CHEAP_ROWS {
                 rows.check_thread(number)?;
@@ -191,7 +207,8 @@ impl Store {
         let is_called_otherwise = self.is_called_otherwise(&row, number)?;
         if is_called_otherwise
             || !is_same_lineage
-            || !self.may_continue(id, reader, applied, row.chain)
+            || !is_unshared
+            || !self.may_continue(number, reader, applied, row.chain)
         {
             let mut batch = index.writer()?;
             batch.remove_thread(number);
@@ -200,8 +217,6 @@ impl Store {
             if is_called_otherwise && reader.end() == applied {
                 self.feed(index, number, reader, (applied, applied))?;
             }
-        } else if applied == reader.end() {
-            return Ok(());
         }
         let start = applied;
         let interval = if start.0 == 0 {
@@ -209,22 +224,20 @@ impl Store {
         } else {
             DURABLE_BYTES
         };
-        while applied < reader.end() {
+        while applied < end {
             let fed = match self.feed_notes(index, number, reader, applied) {
                 Some(fed) => fed,
-                None => self.feed(index, number, reader, (applied, reader.end()))?,
+                None => self.feed(index, number, reader, (applied, end))?,
             };
             applied = fed.end;
             done.bytes += fed.bytes;
             done.damage.extend(fed.damage);
             self.note_undurable(index, fed.bytes, interval)?;
         }
-        tracing::debug!(
-            thread = id,
-            from = start.0,
-            end = applied.0,
-            "the index caught up"
-        );
+        if start < applied {
+            let (from, end) = (start.0, applied.0);
+            tracing::debug!(rollout = number.0, from, end, "the index caught up");
+        }
         Ok(())
     }
 
@@ -249,42 +262,6 @@ impl Store {
             index.writer()?.commit(true)?;
         }
         Ok(())
-    }
-
-    /// Whether the rows of a thread are those of the log up to their watermark. The log decides;
-    /// rows that are not are made anew.
-    fn may_continue(
-        &self,
-        id: &str,
-        reader: &Reader,
-        applied: Ordinal,
-        chain: ThreadChain,
-    ) -> bool {
-        if applied > reader.end() {
-            // The index applies only what is durable: records that it knows and the log does not
-            // have were acknowledged, and are not in this copy of it. [R:index-2]
-            self.saw_older_log(OlderLog {
-                thread: id.to_owned(),
-                log_end: reader.end(),
-                index_end: applied,
-            });
-            return false;
-        }
-        // A batch that ended before the log did left no chain, and within a run the log's is not
-        // known without reading. [R:index-1] [R:index-3]
-        let known = Some(chain).filter(|chain| *chain != ThreadChain::default());
-        let right = match (known, reader.chain_at(applied)) {
-            _ if applied == reader.end() => chain == reader.chain(),
-            (Some(applied), Some(stored)) => applied == stored,
-            _ => true,
-        };
-        if !right {
-            tracing::error!(
-                thread = id,
-                "the index is of another history and is made anew"
-            );
-        }
-        right
     }
 
     /// Applies the run that begins at `from` by its notes. `None` when it has none that can be
@@ -516,7 +493,7 @@ pub(super) fn folded<R: rows::Rows>(
 }
 
 /// Ends a batch: what is applied of the thread now, and the log's chain there where it is known.
-fn put_watermark(
+pub(super) fn put_watermark(
     rows: &mut ThreadRows<'_>,
     state: &mut ThreadState,
     reader: &Reader,

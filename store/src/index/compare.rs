@@ -1,10 +1,11 @@
 //! Owns the comparison of the index with the log: every row is read, and the log is folded again.
 
 use turnleaf_engine::Reader;
-use turnleaf_engine::format::{Ordinal, ThreadNumber};
-use turnleaf_projector::index::{Index, ThreadRow};
+use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
+use turnleaf_projector::index::{Index, Shared, ThreadRow};
 
 use crate::error::Error;
+use crate::older_log::OlderLog;
 use crate::open::Store;
 
 impl Store {
@@ -31,9 +32,14 @@ impl Store {
         let looked = self.index.peek(|index| {
             let (rows, number, reader) = self.rows_and_log(index, id)?;
             let stored = rows.thread(number)?;
-            if stored.is_some() {
-                rows.check_thread(number)?;
-            }
+            // Broken ones are made anew when they are asked for.
+            let stored = match stored.filter(|row| row.shared != Shared::Broken) {
+                None => None,
+                Some(_) => {
+                    rows.check_thread(number)?;
+                    rows.as_its_own(number)?
+                }
+            };
             let is_listed_right = self.is_listed_right(&rows, thread)?;
             Ok(stored.map(|stored| (stored, number, reader, is_listed_right)))
         });
@@ -43,6 +49,45 @@ impl Store {
             Some((stored, number, reader, true)) => self.difference(&stored, number, &reader),
             None => Ok(None),
         }
+    }
+
+    /// Whether the rows of a thread are those of the log up to their watermark. The log decides;
+    /// rows that are not are made anew.
+    pub(super) fn may_continue(
+        &self,
+        number: ThreadNumber,
+        reader: &Reader,
+        applied: Ordinal,
+        chain: ThreadChain,
+    ) -> bool {
+        if applied > reader.end() {
+            // The index applies only what is durable: records that it knows and the log does not
+            // have were acknowledged, and are not in this copy of it. [R:index-2]
+            self.saw_older_log(OlderLog {
+                thread: self.source.with(|state| {
+                    let id = state.id_of(number);
+                    id.map_or_else(String::new, ToString::to_string)
+                }),
+                log_end: reader.end(),
+                index_end: applied,
+            });
+            return false;
+        }
+        // A batch that ended before the log did left no chain, and within a run the log's is not
+        // known without reading. [R:index-1] [R:index-3]
+        let known = Some(chain).filter(|chain| *chain != ThreadChain::default());
+        let right = match (known, reader.chain_at(applied)) {
+            _ if applied == reader.end() => chain == reader.chain(),
+            (Some(applied), Some(stored)) => applied == stored,
+            _ => true,
+        };
+        if !right {
+            tracing::error!(
+                rollout = number.0,
+                "the index is of another history and is made anew"
+            );
+        }
+        right
     }
 
     fn difference(

@@ -6,6 +6,7 @@ pub(crate) mod catch_up;
 mod compare;
 mod deleted;
 pub(crate) mod file;
+mod lineage;
 pub(crate) mod projector;
 mod rebuild;
 pub(crate) mod slot;

@@ -34,7 +34,7 @@ use std::sync::atomic::Ordering;
 
 use turnleaf_engine::format::{Ordinal, ThreadChain, ThreadNumber};
 use turnleaf_engine::{Reader, State};
-use turnleaf_projector::index::{Batch, Index, IndexError};
+use turnleaf_projector::index::{Batch, Index, IndexError, Shared};
 
 use self::pace::{Step, Steps, Turn};
 use super::catch_up::{CHEAP_ROWS, DURABLE_BYTES, Fed, Stop, state_of};
@@ -186,7 +186,7 @@ impl Following {
     }
 
     /// Which of these threads lack records that the index may go on with. Rows of another history
-    /// are for reads to replace.
+    /// are for reads to replace, and those that are shared for them to look for.
     fn lacking(&self, index: &Index, threads: &[ThreadNumber]) -> Result<Vec<Lacking>, Error> {
         let rows = index.reader()?;
         let mut all = Vec::new();
@@ -204,8 +204,11 @@ impl Following {
             if from >= reader.end() || self.left_out.get(&number) == Some(&from) {
                 continue;
             }
-            let goes_on = if from == Ordinal(0) {
-                row.rows == 0
+            let is_used = self.store.index.is_used(number);
+            let goes_on = if row.shared != Shared::Nothing && !is_used {
+                false
+            } else if from == Ordinal(0) {
+                row.rows == 0 && reader.inherited_end() == Ordinal(0)
             } else {
                 // A batch that ended before the log did left no chain.
                 let known = Some(row.chain).filter(|chain| *chain != ThreadChain::default());
@@ -213,10 +216,11 @@ impl Following {
                 chains.is_none_or(|(rows, log)| rows == log)
                     && state_of(&row, number)?.inherited == reader.inherited_end().0
             };
-            if !goes_on || self.store.is_called_otherwise(&row, number)? {
+            let is_broken = row.shared == Shared::Broken;
+            if !goes_on || is_broken || self.store.is_called_otherwise(&row, number)? {
                 continue;
             }
-            if !self.store.index.is_used(number) {
+            if !is_used {
                 if row.rows <= CHEAP_ROWS {
                     rows.check_thread(number)?;
                 }
@@ -287,7 +291,9 @@ impl Following {
         let span = (at, reader.end().min(at.plus(SPAN)));
         match self.store.feed_into(into, *number, reader, span, None) {
             Ok(fed) if fed.damage.is_empty() => Ok(fed),
-            Err(Stop::Batch(Error::Index(error))) => Err(Refused::Index(error)),
+            Err(Stop::Batch(Error::Index(error))) if !matches!(error, IndexError::OfBase(_)) => {
+                Err(Refused::Index(error))
+            }
             Ok(_) | Err(_) => Err(Refused::Thread(*number, *from)),
         }
     }

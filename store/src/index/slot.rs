@@ -390,7 +390,7 @@ impl Drop for Use {
 fn calls_for_another(error: &IndexError) -> bool {
     !matches!(
         error,
-        IndexError::RowTooLarge { .. } | IndexError::Overtaken(_)
+        IndexError::RowTooLarge { .. } | IndexError::Overtaken(_) | IndexError::OfBase(_)
     )
 }
 

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use turnleaf_engine::Reader;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_projector::fold::ThreadState;
-use turnleaf_projector::index::Index;
+use turnleaf_projector::index::{Index, Shared};
 
 use super::catch_up::{DURABLE_BYTES, state_of, thread_state};
 use crate::error::Error;
@@ -57,7 +57,8 @@ impl Store {
             let row = rows.thread(number)?.unwrap_or_default();
             let (from, end) = (row.applied_end, reader.end());
             let begins_otherwise = self.is_called_otherwise(&row, number)?;
-            if from == end && row.chain == reader.chain() && !begins_otherwise {
+            let is_whole = row.shared != Shared::Broken;
+            if from == end && row.chain == reader.chain() && is_whole && !begins_otherwise {
                 let state = state_of(&row, number)?;
                 states.push((at, StateOf { id, end, state }));
                 continue;

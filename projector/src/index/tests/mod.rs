@@ -8,6 +8,7 @@ mod failure;
 mod measure;
 mod model;
 mod paging;
+mod shared;
 mod token;
 mod turns;
 
