@@ -31,8 +31,10 @@ use crate::sync::JoinHandle;
 #[derive(Debug)]
 pub struct Store {
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) source: Source,
+    /// INVARIANT: stands before the source, which holds the lock of the store: the index file is
+    /// closed before another process may open it.
     pub(crate) index: Arc<IndexSlot>,
+    pub(crate) source: Source,
     pub(crate) bodies: Bodies,
     pub(crate) report: OpenReport,
     sealer: Option<JoinHandle<()>>,

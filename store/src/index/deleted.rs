@@ -53,7 +53,10 @@ impl Store {
             let mut batch = index.writer()?;
             batch.remove_thread(thread);
             batch.commit(false)?;
-            // Lists hold texts of it, too; a rollout that is no thread stands in none.
+            // Lists hold texts of it, too; a rollout that is no thread stands in none. Nobody puts
+            // it there again who looked before it was deleted.
+            let mut unlisted = index.unlisted();
+            unlisted.remove(&thread);
             Ok(index.put_listings(&[(thread, None)])?)
         })
     }

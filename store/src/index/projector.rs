@@ -14,16 +14,18 @@
 //!   the index was opened.
 //! - *Its share*: behind a turn it pauses, and the longer, the longer the turn took. Where commits
 //!   came meanwhile it works one part in `BUSY_SHARE` of its time, else one in `QUIET_SHARE`.
-//! - *What it holds*: the index, shared; the threads of the batch; both for one batch. A page of
-//!   one of these threads waits for that, and would have had to apply the same records. Nobody who
-//!   appends waits for any of it: the log's lock is held to look up which threads changed.
+//! - *What it holds*: the index, shared; the threads of the batch; both for one batch, or for the
+//!   notes of one sealed run. A page of one of these threads waits for that, and would have had to
+//!   apply the same records. Nobody who appends waits for any of it: the log's lock is held to look
+//!   up which threads changed.
 //! - *When nothing is left* for `IDLE`, the index is made durable, so that another process goes on
 //!   there after a kill. Then it sleeps until an append wakes it: one load of an atomic for each.
 //! - *What it does not meet*: damage, records that the fold or the index refuse, rows of another
 //!   history. The batch is dropped and the thread left to reads, which tell such things, until one
 //!   of them got it further. What is wrong with the index as a whole (damage, a full disk) makes it
 //!   rest; it replaces no index.
-//! - *The end*: a close waits for the batch under way, some milliseconds.
+//! - *The end*: a close waits for what is under way: a batch takes some milliseconds, the notes of
+//!   a run of 64 MiB some hundreds.
 
 pub(crate) mod pace;
 
@@ -129,6 +131,11 @@ impl Following {
     }
 
     fn turn(&mut self) -> Turn {
+        // Where the directory was moved, another store may stand in its place.
+        let committer = self.store.source.owner();
+        if committer.is_ok_and(|committer| committer.lock().check_owned().is_err()) {
+            return Turn::Failed;
+        }
         match self.store.index.as_it_is(|index| self.look(index)) {
             Ok(Some(Looked::AtNone)) => return Turn::Nothing,
             Ok(Some(Looked::Goes)) => {}

@@ -173,7 +173,7 @@ fn work(signal: &Signal, steps: &mut Steps) -> bool {
                 } else {
                     QUIET_SHARE
                 };
-                (false, took * (share - 1))
+                (false, (took * (share - 1)).min(REST))
             }
             Turn::Nothing if !is_idle => (true, IDLE),
             Turn::Nothing => {
