@@ -184,6 +184,7 @@ impl Error {
             Error::NotIndexed(_) | Error::Index(IndexError::RowTooLarge { .. }) => {
                 ErrorKind::Unsupported
             }
+            Error::Index(IndexError::Overtaken(_) | IndexError::OfBase(_)) => ErrorKind::Busy,
             Error::Index(IndexError::Io { .. }) => ErrorKind::Io,
             Error::Index(_) => ErrorKind::Damaged,
         }

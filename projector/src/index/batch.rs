@@ -7,14 +7,15 @@ use redb::{Database, Durability, WriteTransaction};
 use turnleaf_format::ThreadNumber;
 
 use super::error::{Fault, Guarded, Place, guarded};
-use super::known::{Known, Prefix, Shared};
-use super::overlay::RowSum;
+use super::known::{Known, Shared};
+use super::overlay::{Probe, RowSum};
 use super::savepoint::Savepoint;
 use super::sharers;
 use super::tables::{self, THREADS};
 use super::thread::{Open, Stamp, ThreadRows};
 use super::view::View;
-use super::{IndexError, ThreadRow};
+use super::{IndexError, ThreadRow, keys};
+use crate::rows::TurnNo;
 
 /// Changes that are not yet visible. Dropping it forgets them.
 ///
@@ -29,7 +30,7 @@ pub struct Batch<'i> {
     threads: BTreeMap<u64, Open>,
     removed: BTreeSet<u64>,
     /// What threads begin to share.
-    shared: Vec<(u64, Prefix)>,
+    shared: Vec<(u64, Savepoint)>,
 }
 
 impl<'i> Batch<'i> {
@@ -87,13 +88,21 @@ impl<'i> Batch<'i> {
     /// the thread are to be made anew: [`Shared::Broken`].
     ///
     /// # Errors
-    /// As [`Batch::thread`].
+    /// [`IndexError::Overtaken`] where the savepoint, or the other thread, is not there as it was;
+    /// else as [`Batch::thread`].
     pub fn share(
         &mut self,
         thread: ThreadNumber,
         savepoint: &Savepoint,
     ) -> Result<ThreadRows<'_>, IndexError> {
         let Savepoint { prefix, row } = savepoint;
+        // It may have been looked up in another state of the index.
+        let key = keys::number(prefix.of, TurnNo(prefix.turns));
+        let now = self.view.savepoints.get(&key, Probe::Snapshot)?;
+        let base = self.view.thread(prefix.of)?.map(|base| base.shared);
+        if now.as_ref() != Some(row) || base.is_none_or(|shared| shared == Shared::Broken) {
+            return Err(IndexError::Overtaken(thread));
+        }
         let stamp = self.view.thread(thread.0)?.as_ref().map(Stamp::of);
         let shown = ThreadRow {
             turn_rows: row.turn_rows,
@@ -105,7 +114,7 @@ impl<'i> Batch<'i> {
             ..ThreadRow::default()
         };
         self.open(thread, shown, stamp)?;
-        self.shared.push((thread.0, *prefix));
+        self.shared.push((thread.0, savepoint.clone()));
         let rows = self.thread(thread)?;
         rows.open.is_changed = true;
         Ok(rows)
@@ -169,8 +178,8 @@ impl<'i> Batch<'i> {
                 tables::clear(&txn, *thread)?;
             }
             let tallies = changes.apply(&txn)?;
-            for (thread, prefix) in &shared {
-                sharers::add(&txn, *thread, prefix)?;
+            for (thread, savepoint) in &shared {
+                sharers::add(&txn, *thread, savepoint)?;
             }
             write_threads(&txn, threads, &tallies)?;
             sharers::write_broken(&txn, &broken)?;

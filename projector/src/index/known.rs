@@ -213,8 +213,8 @@ impl Known {
         others.chain([own])
     }
 
-    /// The parts of its rows: thread, first and last ordinal, first turn number and one past the
-    /// last.
+    /// The parts of its rows, the newest first: thread, first and last ordinal, first turn number
+    /// and one past the last.
     pub(super) fn parts(&self) -> impl Iterator<Item = (u64, (u64, u64), (u32, u32))> {
         let (ordinals, turns) = match self.layers.first() {
             Some(nearest) => (nearest.ordinals.1, nearest.turns.1),
@@ -226,6 +226,6 @@ impl Known {
             let (from, until) = layer.ordinals;
             (layer.thread, (from, until - 1), layer.turns)
         });
-        others.chain([own])
+        [own].into_iter().chain(others)
     }
 }

@@ -216,7 +216,17 @@ impl Reader {
                 ))
     }
 
-    /// The row of a thread as it would be if all rows that it shows were its own.
+    /// Whether all rows that a thread shows are there; `false` where there are none, and where they
+    /// are to be made anew.
+    pub fn is_whole(&self, thread: ThreadNumber) -> Result<bool, IndexError> {
+        match self.known(thread) {
+            Err(IndexError::Overtaken(_)) => Ok(false),
+            known => Ok(known.is_ok() && self.thread(thread)?.is_some()),
+        }
+    }
+
+    /// The row of a thread as it would be if all rows that it shows were its own. Fails with
+    /// [`Damage::Digest`] where they are not as many as the row says.
     pub fn as_its_own(&self, thread: ThreadNumber) -> Result<Option<ThreadRow>, IndexError> {
         let Some(row) = self.thread(thread)? else {
             return Ok(None);
@@ -225,11 +235,12 @@ impl Reader {
             return Ok(Some(row));
         }
         let shown = tally::of_shown(&self.view, &*self.known(thread)?)?;
+        if (shown.turns, shown.items) != (row.turn_rows, row.item_rows) {
+            return Err(Place::new("check").thread(thread.0).damaged(Damage::Digest));
+        }
         Ok(Some(ThreadRow {
             rows: shown.sum.rows,
             digest: shown.sum.digest,
-            turn_rows: shown.turns,
-            item_rows: shown.items,
             ..row
         }))
     }

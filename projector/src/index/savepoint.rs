@@ -15,8 +15,8 @@ use super::row::Row;
 use crate::codec::{self, Malformed, TooLarge, VALUE_BYTES_MAX};
 use crate::rows::TurnNo;
 
-/// So many of the newest turns have a savepoint each; of those farther back by twice that every
-/// second one has, and so on.
+/// As many of the newest turns have a savepoint each. Those farther back stand apart by about that
+/// part of how far back they are.
 const CLOSE: u32 = 16;
 
 /// Bytes of a row besides the state, generously.
@@ -55,14 +55,27 @@ pub(super) fn fits(state: &[u8]) -> bool {
     NUMBERS_BYTES + state.len() <= VALUE_BYTES_MAX
 }
 
-/// Numbers of the savepoints that are too many once that of turn `newest` is there.
-pub(super) fn thinned_by(newest: u32) -> impl Iterator<Item = u32> {
-    let far = |shift: u32| Some((shift, CLOSE.checked_shl(shift).filter(|far| *far >= CLOSE)?));
-    let far = (0..u32::BITS).map_while(far);
-    far.filter_map(move |(shift, far)| {
-        let number = newest.checked_sub(far).filter(|number| *number > 0)?;
-        (number.trailing_zeros() == shift).then_some(number)
-    })
+/// Whether it is time to thin savepoints out, when that of turn `newest` follows that of turn
+/// `before`.
+pub(super) fn is_to_thin(before: u32, newest: u32) -> bool {
+    before / CLOSE != newest / CLOSE
+}
+
+/// Numbers of the savepoints without which the others stand close enough together; all are given,
+/// the newest first.
+pub(super) fn too_close(numbers: &[u32]) -> Vec<u32> {
+    let newest = numbers.first().copied().unwrap_or_default();
+    let (mut kept, mut close) = (newest, Vec::new());
+    for (at, number) in numbers.iter().enumerate() {
+        let far = newest - number;
+        let older = numbers.get(at + 1).copied().unwrap_or_default();
+        if far > CLOSE && kept - older <= far / CLOSE {
+            close.push(*number);
+        } else {
+            kept = *number;
+        }
+    }
+    close
 }
 
 /// A place in a thread from which others may go on.
@@ -110,20 +123,28 @@ mod tests {
 
     use super::*;
 
+    /// Turns without a savepoint lie between, as those have that no record began.
     #[test]
     fn savepoints_stand_the_farther_apart_the_farther_back_they_are() {
-        let mut there = BTreeSet::new();
-        for newest in 1..5000 {
-            there.insert(newest);
-            for number in thinned_by(newest) {
-                assert!(there.remove(&number), "{number} was there before {newest}");
+        for step in [1, 2, 7] {
+            let mut there = BTreeSet::new();
+            let mut before = 0;
+            for newest in (1..5000).step_by(step) {
+                there.insert(newest);
+                if is_to_thin(before, newest) {
+                    let numbers: Vec<u32> = there.iter().rev().copied().collect();
+                    for number in too_close(&numbers) {
+                        there.remove(&number);
+                    }
+                }
+                before = newest;
+                for number in (1..newest).step_by(97) {
+                    let nearest = there.range(..=number).next_back().copied().unwrap_or(0);
+                    let (missed, far) = (number - nearest, newest - number);
+                    assert!(missed <= far / 8 + 7, "{number} of {newest}");
+                }
             }
-            for number in 1..newest {
-                let nearest = there.range(..=number).next_back().copied().unwrap_or(0);
-                let missed = number - nearest;
-                assert!(missed <= (newest - number) / 4, "{number} of {newest}");
-            }
+            assert!(there.len() < 250, "{}", there.len());
         }
-        assert!(there.len() < 160, "{}", there.len());
     }
 }

@@ -7,15 +7,18 @@ use redb::{ReadableTable, WriteTransaction};
 use turnleaf_format::ThreadNumber;
 
 use super::error::Fault;
-use super::known::{Prefix, Shared};
+use super::known::Shared;
+use super::savepoint::Savepoint;
 use super::tables::{SAVEPOINTS, SHARERS, THREADS};
 use super::{IndexError, ThreadRow, keys};
 use crate::rows::TurnNo;
 
-/// Lets a thread show a prefix of another one, whose savepoint has to be there still.
-pub(super) fn add(txn: &WriteTransaction, thread: u64, prefix: &Prefix) -> Result<(), Fault> {
-    let savepoint = SAVEPOINTS.stored(txn, &keys::number(prefix.of, TurnNo(prefix.turns)))?;
-    if savepoint.is_none_or(|row| row.at != prefix.below) {
+/// Lets a thread show what stands before a savepoint of another one; both have to be as they were.
+pub(super) fn add(txn: &WriteTransaction, thread: u64, savepoint: &Savepoint) -> Result<(), Fault> {
+    let Savepoint { prefix, row } = savepoint;
+    let now = SAVEPOINTS.stored(txn, &keys::number(prefix.of, TurnNo(prefix.turns)))?;
+    let of = THREADS.stored(txn, &prefix.of.to_be_bytes())?;
+    if now.as_ref() != Some(row) || of.is_none_or(|of| of.shared == Shared::Broken) {
         return Err(IndexError::Overtaken(ThreadNumber(thread)).into());
     }
     SHARERS.write(txn, keys::sharer(prefix.of, thread), ())

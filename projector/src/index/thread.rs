@@ -8,7 +8,7 @@ use super::checksum::id_hash;
 use super::error::Table;
 use super::known::{Known, Shared};
 use super::overlay::Probe;
-use super::savepoint::{SavepointRow, fits, thinned_by};
+use super::savepoint::{SavepointRow, fits, is_to_thin, too_close};
 use super::tables::NumberRow;
 use super::turn_items::{Class, TurnItems};
 use super::view::View;
@@ -112,27 +112,38 @@ impl ThreadRows<'_> {
         if u64::from(turn.0) + 1 >= row.savepoints_end {
             return Ok(());
         }
-        let [low, high] =
-            [turn.0 + 1, u32::MAX].map(|turn| keys::number(known.thread, TurnNo(turn)));
-        let mut behind = Vec::new();
-        let savepoints = &mut self.view.savepoints;
-        savepoints.scan(
-            (low, high),
-            Order::Ascending,
-            Probe::Snapshot,
-            &mut |key, _| {
-                behind.push(*key);
-                Ok(true)
-            },
-        )?;
-        for key in behind {
-            savepoints.remove(key, Probe::Snapshot);
+        for number in self.savepoints_within(turn.0, u32::MAX)? {
+            self.drop_savepoint(number);
         }
         let before = self.open.taken_back_to;
         self.open.taken_back_to = Some(before.map_or(turn.0, |before| before.min(turn.0)));
         self.open.row.savepoints_end = u64::from(turn.0) + 1;
         self.open.is_changed = true;
         Ok(())
+    }
+
+    /// Numbers of its own savepoints behind a turn and before another one, the newest first.
+    fn savepoints_within(&self, behind: u32, before: u32) -> Result<Vec<u32>, IndexError> {
+        let thread = self.open.known.thread;
+        let low = keys::number(thread, TurnNo(behind.saturating_add(1)));
+        let high = keys::number(thread, TurnNo(before.saturating_sub(1)));
+        let mut numbers = Vec::new();
+        let savepoints = &self.view.savepoints;
+        savepoints.scan(
+            (low, high),
+            Order::Descending,
+            Probe::Snapshot,
+            &mut |key, _| {
+                numbers.push(keys::turn_of(key).0);
+                Ok(true)
+            },
+        )?;
+        Ok(numbers)
+    }
+
+    fn drop_savepoint(&mut self, number: u32) {
+        let key = keys::number(self.open.known.thread, TurnNo(number));
+        self.view.savepoints.remove(key, Probe::Snapshot);
     }
 
     fn cover(&mut self, first: Option<Ordinal>, turn: TurnNo) {
@@ -387,6 +398,14 @@ impl Rows for ThreadRows<'_> {
         if turn.0 <= own_from {
             return Ok(());
         }
+        let before = u32::try_from(self.open.row.savepoints_end.saturating_sub(1));
+        if is_to_thin(before.unwrap_or(u32::MAX), turn.0) {
+            let mut numbers = vec![turn.0];
+            numbers.extend(self.savepoints_within(own_from, turn.0)?);
+            too_close(&numbers)
+                .into_iter()
+                .for_each(|number| self.drop_savepoint(number));
+        }
         let row = &mut self.open.row;
         let savepoint = SavepointRow {
             at: at.0,
@@ -399,11 +418,8 @@ impl Rows for ThreadRows<'_> {
         };
         row.savepoints_end = u64::from(turn.0) + 1;
         self.open.is_changed = true;
-        let key = |turn| keys::number(self.open.known.thread, TurnNo(turn));
-        for number in thinned_by(turn.0).filter(|number| *number > own_from) {
-            self.view.savepoints.remove(key(number), Probe::Snapshot);
-        }
-        self.view.savepoints.put(key(turn.0), savepoint)
+        let key = keys::number(self.open.known.thread, turn);
+        self.view.savepoints.put(key, savepoint)
     }
 
     fn remove_turn(&mut self, first: Ordinal) -> Result<(), IndexError> {

@@ -326,13 +326,12 @@ impl View {
 
     /// The newest savepoint at or before an ordinal, of the thread or of those whose rows it shows.
     pub(super) fn savepoint(&self, known: &Known, at_most: Ordinal) -> Found<Savepoint> {
-        // One that is found is shown with all that stands before it.
         let mut depth = known.depth();
-        let names: Vec<_> = known.of_names().collect();
-        for (thread, turns, _) in names.into_iter().rev() {
+        for (thread, (_, last), turns) in known.parts() {
             // The savepoint at which the next one begins is the last of these.
-            let span =
-                [turns.0.saturating_add(1), turns.1].map(|turn| keys::number(thread, TurnNo(turn)));
+            let numbers = [turns.0.saturating_add(1), turns.1];
+            let span = numbers.map(|turn| keys::number(thread, TurnNo(turn)));
+            let at_most = at_most.0.min(last.saturating_add(1));
             let mut found = None;
             let savepoints = &self.savepoints;
             savepoints.scan(
@@ -341,14 +340,15 @@ impl View {
                 Probe::Snapshot,
                 &mut |key, held| {
                     let row = held.row(key)?;
-                    if row.at <= at_most.0 {
+                    if row.at <= at_most {
                         found = Some(Savepoint::of(thread, keys::turn_of(key), row));
                     }
                     Ok(found.is_none())
                 },
             )?;
-            if found.is_some() {
-                return Ok(found.filter(|_| depth < LAYERS_MAX));
+            // Whoever goes on from it shows rows of one thread more.
+            if found.is_some() && depth < LAYERS_MAX {
+                return Ok(found);
             }
             depth = depth.saturating_sub(1);
         }

@@ -120,8 +120,8 @@ impl Store {
             let (number, _) = self.source.find_any(id)?;
             self.catch_up_lineage(index, number, &mut applied)?;
             let now = self.rows_and_log(index, id)?;
-            // It may show another rollout by now.
-            if now.1 == number || tries == TRIES {
+            // It may show another rollout by now, or rows that others changed since.
+            if now.1 == number && now.0.is_whole(number)? || tries == TRIES {
                 break now;
             }
             tries += 1;

@@ -5,10 +5,10 @@
 //! where the whole lineage, folded for this one, would lead to the same; else, and where a record
 //! changes a row that is shared, all rows of the rollout are its own.
 
-use turnleaf_engine::Reader;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
+use turnleaf_engine::{Reader, State};
 use turnleaf_projector::fold::{CalledBy, ThreadState};
-use turnleaf_projector::index::{Index, IndexError, Savepoint, Shared};
+use turnleaf_projector::index::{Index, IndexError, Savepoint};
 
 use super::catch_up::{Applied, TRIES, put_watermark};
 use crate::error::Error;
@@ -23,14 +23,37 @@ impl Store {
         number: ThreadNumber,
         done: &mut Applied,
     ) -> Result<(), Error> {
+        let mut tries = 1;
+        loop {
+            // Others may change a base, or take the thread in a batch of many.
+            match self.try_lineage(index, number, done) {
+                Err(Error::Index(IndexError::Overtaken(_))) if tries < TRIES => tries += 1,
+                tried => return tried,
+            }
+        }
+    }
+
+    fn try_lineage(
+        &self,
+        index: &Index,
+        number: ThreadNumber,
+        done: &mut Applied,
+    ) -> Result<(), Error> {
         let reader = self.reader_of(number)?;
-        let has_rows = Self::has_rows(index, number)?;
-        if !has_rows || !self.index.is_used(number) {
+        let is_whole = |rollout| Ok::<_, Error>(index.reader()?.is_whole(rollout)?);
+        if !is_whole(number)? || !self.index.is_used(number) {
             for (rollout, _, end) in reader.rollouts().filter(|part| part.0 != number) {
-                // Of rows that are there it is only asked whether they are those of the log.
-                let until = if has_rows { Ordinal(0) } else { end };
-                if !has_rows || Self::has_rows(index, rollout)? {
-                    self.catch_up_rollout(index, rollout, Some(until), done)?;
+                // What was deleted is missing in the lineage, and its rows are gone. [R:lineage-3]
+                let is_there = |state: &State| state.thread_of(rollout).is_some();
+                if !self.source.with(is_there) {
+                    continue;
+                }
+                // Of rows that are there it is only asked whether they are those of the log: where
+                // they are not, those of the others are broken from then on.
+                if !is_whole(number)? {
+                    self.catch_up_rollout(index, rollout, Some(end), done)?;
+                } else if is_whole(rollout)? {
+                    self.catch_up_rollout(index, rollout, Some(Ordinal(0)), done)?;
                 }
             }
         }
@@ -46,27 +69,19 @@ impl Store {
         until: Option<Ordinal>,
         done: &mut Applied,
     ) -> Result<(), Error> {
-        let (mut tries, mut may_share) = (1, true);
+        let mut may_share = true;
         loop {
-            // Others may take the thread in a batch of many: what is left is less then.
             let tried = self.index.alone_with(&[number], || {
-                if may_share && !Self::has_rows(index, number)? {
+                if may_share && !index.reader()?.is_whole(number)? {
                     self.share(index, number, done)?;
                 }
                 self.apply_rest(index, (number, until), may_share, done)
             });
             match tried {
-                Err(Error::Index(IndexError::Overtaken(_))) if tries < TRIES => tries += 1,
                 Err(Error::Index(IndexError::OfBase(_))) if may_share => may_share = false,
                 tried => return tried,
             }
         }
-    }
-
-    /// Whether the index has rows of a rollout that need not be made anew.
-    fn has_rows(index: &Index, number: ThreadNumber) -> Result<bool, Error> {
-        let row = index.reader()?.thread(number)?;
-        Ok(row.is_some_and(|row| row.shared != Shared::Broken))
     }
 
     /// A rollout as the log has it, unless its thread was deleted.

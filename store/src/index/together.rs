@@ -70,8 +70,10 @@ impl Store {
             } else {
                 reader.chain_at(from) == Some(row.chain)
             };
+            let is_checked = row.shared == Shared::Nothing || self.index.is_used(number);
             if !begins_otherwise
                 && continues
+                && is_checked
                 && (1..=SHORT_RECORDS).contains(&left)
                 && records < RECORDS_MAX
             {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use turnleaf_engine::State;
 use turnleaf_engine::format::{Ordinal, ThreadNumber};
 use turnleaf_projector::fold::ThreadState;
-use turnleaf_projector::index::{Index, Listing, Reader as Rows, text_hash};
+use turnleaf_projector::index::{Index, IndexError, Listing, Reader as Rows, text_hash};
 
 use super::filter::{SourceKind, same_directory};
 use super::show::created_ms;
@@ -202,6 +202,7 @@ impl Store {
     /// Catches threads up, all that can be: what is wrong with one costs the others nothing.
     fn catch_up_all(&self, index: &Index, ids: &[String]) -> Result<(), Error> {
         let tell = |done: Result<_, Error>| match done {
+            Err(Error::Index(IndexError::Overtaken(_))) => Ok(false),
             // That is of the index, and so of all.
             Err(error @ Error::Index(_)) => Err(error),
             Err(error) => {

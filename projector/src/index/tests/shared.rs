@@ -205,6 +205,29 @@ fn whoever_shows_rows_that_changed_is_made_anew() {
     assert_eq!(row(T3).unwrap().shared, Shared::Broken);
 }
 
+/// Whose own base changed has nothing to share, whoever looked before.
+#[test]
+fn a_broken_thread_is_not_shared() {
+    let steps: Vec<Step> = (0..4).map(|id| Step::Begin { id }).collect();
+    let more: Vec<Step> = (8..12).map(|id| Step::Begin { id }).collect();
+    let index = index();
+    let mut first = Played::default();
+    assert!(first.play(&index, T1, &steps));
+    let mut second = first.share(&index, [T1, T2], 4).unwrap();
+    assert!(second.play(&index, T2, &more));
+    let savepoint = reader(&index).savepoint(T2, Ordinal(6)).unwrap().unwrap();
+    let mut late = index.writer().unwrap();
+    late.share(T3, &savepoint).unwrap();
+    assert!(first.play(&index, T1, &[Step::Remove { count: 2 }]));
+    let refused = late.commit(false).unwrap_err();
+    assert!(matches!(refused, IndexError::Overtaken(T3)), "{refused}");
+    let refused = index.writer().unwrap().share(T3, &savepoint).err();
+    assert!(matches!(refused, Some(IndexError::Overtaken(T3))));
+    assert!(!reader(&index).is_whole(T2).unwrap());
+    assert!(!reader(&index).is_whole(T3).unwrap());
+    assert!(reader(&index).is_whole(T1).unwrap());
+}
+
 /// A savepoint that is gone by the time a batch is committed is not gone on from, and neither does
 /// a batch go on with a thread that was broken meanwhile.
 #[test]

@@ -1,6 +1,7 @@
 //! What forks and reverted threads take from the rows of others, and what is folded for them.
 
-use turnleaf_engine::format::ThreadNumber;
+use turnleaf_engine::format::{ThreadChain, ThreadNumber};
+use turnleaf_projector::fold::ThreadState;
 use turnleaf_projector::index::{Shared, ThreadRow};
 
 use crate::*;
@@ -145,6 +146,32 @@ fn a_change_before_the_cut_is_one_of_whoever_makes_it() {
     append(&store, "c", &turn("mine"));
     assert_eq!(turns(&store, "c").len(), 33);
     assert_eq!(shown(&store, "c").shared, Shared::Nothing);
+    is_right(&store, &["a", "b", "c"]);
+}
+
+/// Rows of a base that are not those of the log take with them whatever shows them, at the first
+/// look at any of them.
+#[test]
+fn rows_of_another_history_are_shown_by_nobody() {
+    let (dir, store) = store(40);
+    store.fork("a", "b", &ForkPoint::Latest).unwrap();
+    append(&store, "b", &turn("b1"));
+    append(&store, "b", &turn("b2"));
+    store.fork("b", "c", &ForkPoint::Latest).unwrap();
+    append(&store, "c", &turn("c1"));
+    assert_eq!(turns(&store, "c").len(), 43);
+    let spoil = store.index.with(|index| {
+        let mut batch = index.writer()?;
+        let mut rows = batch.thread(ThreadNumber(1))?;
+        let end = rows.row().applied_end;
+        let state = rows.state::<ThreadState>()?.unwrap();
+        rows.put_watermark(end, ThreadChain(7), &state)?;
+        Ok(batch.commit(true)?)
+    });
+    spoil.unwrap();
+    store.close().unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    assert_eq!(turns(&store, "c").len(), 43);
     is_right(&store, &["a", "b", "c"]);
 }
 
