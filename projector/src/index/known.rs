@@ -170,9 +170,25 @@ impl Known {
         }
     }
 
-    /// Whether any row of its own may be in the snapshot.
-    fn any_own(&self) -> Probe {
-        Probe::when(self.row_end > 0 || self.turn_end > 0)
+    /// The parts of its rows, the newest first: its own ones, then those that it shows of others.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
+        let (first, turn) = match self.layers.first() {
+            Some(nearest) => (nearest.ordinals.1, nearest.turns.1),
+            None => (0, 0),
+        };
+        let own = Part {
+            thread: self.thread,
+            ordinals: (first, u64::MAX),
+            turns: (turn, u32::MAX),
+            probe: Probe::when(self.row_end > 0 || self.turn_end > 0),
+        };
+        let others = self.layers.iter().map(|layer| Part {
+            thread: layer.thread,
+            ordinals: (layer.ordinals.0, layer.ordinals.1.saturating_sub(1)),
+            turns: layer.turns,
+            probe: Probe::Snapshot,
+        });
+        [own].into_iter().chain(others)
     }
 
     /// The ranges of keys in which rows from `low` to `high`, both included, stand, in an order.
@@ -181,51 +197,27 @@ impl Known {
         (low, high): (Ordinal, Ordinal),
         order: Order,
     ) -> Vec<((RowKey, RowKey), Probe)> {
-        let own_from = self.layers.first().map_or(0, |nearest| nearest.ordinals.1);
-        let own = (self.thread, (own_from, u64::MAX), self.any_own());
-        let others = self.layers.iter();
-        let others = others.map(|layer| {
-            let (from, until) = layer.ordinals;
-            (layer.thread, (from, until - 1), Probe::Snapshot)
-        });
-        let within = |(thread, (from, last), probe): (u64, (u64, u64), Probe)| {
-            let (low, high) = (low.0.max(from), high.0.min(last));
-            let span = [low, high].map(|at| keys::row(thread, Ordinal(at)));
-            (low <= high).then_some((span.into(), probe))
+        let within = |part: Part| {
+            let (low, high) = (low.0.max(part.ordinals.0), high.0.min(part.ordinals.1));
+            let span = [low, high].map(|at| keys::row(part.thread, Ordinal(at)));
+            (low <= high).then_some((span.into(), part.probe))
         };
-        let mut spans: Vec<_> = [own].into_iter().chain(others).filter_map(within).collect();
+        let mut spans: Vec<_> = self.parts().filter_map(within).collect();
         if order == Order::Ascending {
             spans.reverse();
         }
         spans
     }
+}
 
-    /// The threads among whose rows names of turns stand, each with its first turn number and one
-    /// past the last; the oldest turns first.
-    pub(super) fn of_names(&self) -> impl Iterator<Item = (u64, (u32, u32), Probe)> {
-        let own = (
-            self.thread,
-            (self.own_turns_from(), u32::MAX),
-            self.any_own(),
-        );
-        let others = self.layers.iter().rev();
-        let others = others.map(|layer| (layer.thread, layer.turns, Probe::Snapshot));
-        others.chain([own])
-    }
-
-    /// The parts of its rows, the newest first: thread, first and last ordinal, first turn number
-    /// and one past the last.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (u64, (u64, u64), (u32, u32))> {
-        let (ordinals, turns) = match self.layers.first() {
-            Some(nearest) => (nearest.ordinals.1, nearest.turns.1),
-            None => (0, 0),
-        };
-        let own = (self.thread, (ordinals, u64::MAX), (turns, u32::MAX));
-        let others = self.layers.iter();
-        let others = others.map(|layer| {
-            let (from, until) = layer.ordinals;
-            (layer.thread, (from, until - 1), layer.turns)
-        });
-        [own].into_iter().chain(others)
-    }
+/// Rows of one thread, among those that it or another one shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) thread: u64,
+    /// First ordinal and last.
+    pub(super) ordinals: (u64, u64),
+    /// First turn number, and one past the last.
+    pub(super) turns: (u32, u32),
+    /// Where to look for them.
+    pub(super) probe: Probe,
 }

@@ -4,7 +4,7 @@
 use turnleaf_format::ThreadNumber;
 
 use super::checksum::row_hash;
-use super::known::{Known, Shared};
+use super::known::{Known, Part, Shared};
 use super::overlay::{ByteValue, Overlay, Probe, RowSum};
 use super::page::Order;
 use super::row::{Held, Row};
@@ -29,42 +29,36 @@ pub(super) fn of_own(view: &View, thread: ThreadNumber) -> Result<Tally, IndexEr
 /// Sums up all rows that a thread shows, as if they were its own.
 pub(super) fn of_shown(view: &View, known: &Known) -> Result<Tally, IndexError> {
     let mut tally = Tally::default();
-    for (thread, ordinals, turns) in known.parts() {
-        let part = Part {
-            thread,
-            shown_by: known.thread,
-            ordinals,
-            turns,
+    for part in known.parts() {
+        let part = Shown {
+            part,
+            by: known.thread,
         };
         let sum = &mut tally.sum;
-        tally.turns += part.add(&view.turns, sum, Part::by_ordinal)?;
-        tally.items += part.add(&view.items, sum, Part::by_ordinal)?;
-        part.add(&view.calls, sum, Part::by_ordinal)?;
-        part.add(&view.numbers, sum, Part::by_turn)?;
-        part.add(&view.names, sum, Part::by_turn)?;
-        part.add(&view.item_ids, sum, Part::by_ordinal)?;
-        part.add(&view.turn_items, sum, Part::by_turn)?;
+        tally.turns += part.add(&view.turns, sum, Shown::by_ordinal)?;
+        tally.items += part.add(&view.items, sum, Shown::by_ordinal)?;
+        part.add(&view.calls, sum, Shown::by_ordinal)?;
+        part.add(&view.numbers, sum, Shown::by_turn)?;
+        part.add(&view.names, sum, Shown::by_turn)?;
+        part.add(&view.item_ids, sum, Shown::by_ordinal)?;
+        part.add(&view.turn_items, sum, Shown::by_turn)?;
     }
     Ok(tally)
 }
 
-/// Rows of one thread that are shown by it or by another one.
-struct Part {
-    thread: u64,
-    shown_by: u64,
-    /// First and last.
-    ordinals: (u64, u64),
-    /// First, and one past the last.
-    turns: (u32, u32),
+/// Rows of one thread, and the one that shows them.
+struct Shown {
+    part: Part,
+    by: u64,
 }
 
-impl Part {
+impl Shown {
     fn by_ordinal(&self, key: &[u8]) -> bool {
-        (self.ordinals.0..=self.ordinals.1).contains(&keys::ordinal_of(key).0)
+        (self.part.ordinals.0..=self.part.ordinals.1).contains(&keys::ordinal_of(key).0)
     }
 
     fn by_turn(&self, key: &[u8]) -> bool {
-        (self.turns.0..self.turns.1).contains(&keys::turn_of(key).0)
+        (self.part.turns.0..self.part.turns.1).contains(&keys::turn_of(key).0)
     }
 
     /// Adds the rows of a table; as many were added.
@@ -72,16 +66,16 @@ impl Part {
         &self,
         overlay: &Overlay<N, V, R>,
         sum: &mut RowSum,
-        is_in: impl Fn(&Part, &[u8]) -> bool,
+        is_in: impl Fn(&Shown, &[u8]) -> bool,
     ) -> Result<u64, IndexError> {
         let before = sum.rows;
-        let span = keys::span(&self.thread.to_be_bytes());
+        let span = keys::span(&self.part.thread.to_be_bytes());
         overlay.scan(span, Order::Ascending, Probe::Snapshot, &mut |key, held| {
             if !is_in(self, key) {
                 return Ok(true);
             }
             let mut shown = *key;
-            shown[..8].copy_from_slice(&self.shown_by.to_be_bytes());
+            shown[..8].copy_from_slice(&self.by.to_be_bytes());
             let table = overlay.schema.table;
             match held {
                 Held::Stored(_, body) => sum.add(row_hash(table, &shown, body)),

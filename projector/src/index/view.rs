@@ -104,13 +104,14 @@ impl View {
     pub(super) fn turn_name(&self, known: &Known, id: &str) -> Found<TurnName> {
         let hash = id_hash(id);
         let mut found = None;
-        for (thread, turns, probe) in known.of_names() {
-            let prefix = keys::name(thread, hash, TurnNo(0));
+        // A name that stands in an older part is none of a newer one.
+        for part in known.parts() {
+            let prefix = keys::name(part.thread, hash, TurnNo(0));
             let span = keys::span::<{ size_of::<NameKey>() }>(&prefix[..12]);
             self.names
-                .scan(span, Order::Ascending, probe, &mut |key, _| {
+                .scan(span, Order::Ascending, part.probe, &mut |key, _| {
                     let turn = keys::turn_of(key);
-                    if !(turns.0..turns.1).contains(&turn.0) {
+                    if !(part.turns.0..part.turns.1).contains(&turn.0) {
                         return Ok(true);
                     }
                     let number = self.number(known, turn)?;
@@ -327,11 +328,11 @@ impl View {
     /// The newest savepoint at or before an ordinal, of the thread or of those whose rows it shows.
     pub(super) fn savepoint(&self, known: &Known, at_most: Ordinal) -> Found<Savepoint> {
         let mut depth = known.depth();
-        for (thread, (_, last), turns) in known.parts() {
+        for part in known.parts() {
             // The savepoint at which the next one begins is the last of these.
-            let numbers = [turns.0.saturating_add(1), turns.1];
-            let span = numbers.map(|turn| keys::number(thread, TurnNo(turn)));
-            let at_most = at_most.0.min(last.saturating_add(1));
+            let numbers = [part.turns.0.saturating_add(1), part.turns.1];
+            let span = numbers.map(|turn| keys::number(part.thread, TurnNo(turn)));
+            let at_most = at_most.0.min(part.ordinals.1.saturating_add(1));
             let mut found = None;
             let savepoints = &self.savepoints;
             savepoints.scan(
@@ -341,7 +342,7 @@ impl View {
                 &mut |key, held| {
                     let row = held.row(key)?;
                     if row.at <= at_most {
-                        found = Some(Savepoint::of(thread, keys::turn_of(key), row));
+                        found = Some(Savepoint::of(part.thread, keys::turn_of(key), row));
                     }
                     Ok(found.is_none())
                 },
