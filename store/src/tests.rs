@@ -355,3 +355,15 @@ pub(crate) fn all_threads() -> ThreadsRequest {
         search: None,
     }
 }
+
+/// Hexadecimal digits that do not repeat, so that they take as many bytes of a block.
+pub(crate) fn noise(digits: usize) -> String {
+    let mut state = 1_u64;
+    let mut digit = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{:x}", state & 15)
+    };
+    (0..digits).map(|_| digit()).collect()
+}

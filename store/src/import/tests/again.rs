@@ -10,15 +10,7 @@ fn bring(store: &Store, files: &[lineage::File], again: bool) -> Vec<Result<Impo
     let mut importer = store.importer().unwrap().again(again);
     let mut all = Vec::new();
     for file in files {
-        let source = ImportSource {
-            path: &file.name,
-            thread_hint: None,
-            plain: &mut file.bytes.as_slice(),
-            file_bytes: file.bytes.len() as u64,
-            modified_ns: 7,
-            archived: file.archived,
-        };
-        all.push(importer.import(source, &mut |_| {}).unwrap().done());
+        all.push(lineage::bring(&mut importer, file).done());
     }
     importer.finish().unwrap();
     all

@@ -88,7 +88,8 @@ pub(super) fn shown_of_child(files: &[File]) -> Vec<u8> {
     [parts.concat(), child.bytes.clone()].concat()
 }
 
-pub(super) fn import(importer: &mut Importer<'_>, file: &File) -> Imported {
+/// Imports a file, which may be skipped.
+pub(super) fn bring(importer: &mut Importer<'_>, file: &File) -> ImportOutcome {
     let source = ImportSource {
         path: &file.name,
         thread_hint: None,
@@ -97,11 +98,11 @@ pub(super) fn import(importer: &mut Importer<'_>, file: &File) -> Imported {
         modified_ns: 7,
         archived: file.archived,
     };
-    importer
-        .import(source, &mut |_| {})
-        .unwrap()
-        .done()
-        .unwrap()
+    importer.import(source, &mut |_| {}).unwrap()
+}
+
+pub(super) fn import(importer: &mut Importer<'_>, file: &File) -> Imported {
+    bring(importer, file).done().unwrap()
 }
 
 /// Imports files one after the other, which share syncs or not.

@@ -189,20 +189,7 @@ fn lists_show_a_thread_whose_base_changed() {
     assert_eq!(shown(&store, "b").shared, Shared::Broken);
     store.close().unwrap();
     let store = Store::open(&dir.path().join("store")).unwrap();
-    let page = store.threads(&ThreadsRequest {
-        cursor: None,
-        limit: 9,
-        order: Order::Ascending,
-        sort: SortKey::Created,
-        archived: false,
-        cwds: Vec::new(),
-        sources: Vec::new(),
-        no_subagents: false,
-        parent: None,
-        ancestor: None,
-        forks_of: None,
-        search: None,
-    });
+    let page = store.threads(&crate::tests::all_threads());
     let names = page
         .unwrap()
         .threads

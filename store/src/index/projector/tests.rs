@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::pace::Projector;
 use super::*;
-use crate::tests::all_threads;
+use crate::tests::{all_threads, noise};
 use crate::{ItemsRequest, Order as PageOrder};
 
 fn message(text: &str) -> Vec<u8> {
@@ -177,18 +177,6 @@ fn spoil_segments(dir: &Path) {
             fs::write(entry.path(), bytes).unwrap();
         }
     }
-}
-
-/// Hexadecimal digits that do not repeat.
-fn noise(bytes: usize) -> String {
-    let mut state = 1_u64;
-    let mut digit = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{:x}", state & 15)
-    };
-    (0..bytes).map(|_| digit()).collect()
 }
 
 /// Nobody is told by a background thread: the damage is for the read that comes.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use turnleaf_engine::disk::OsDisk;
 
 use super::*;
+use crate::tests::noise;
 use crate::{Options, system_owner};
 
 /// Payload bytes that the index applies of the thread.
@@ -68,18 +69,6 @@ fn sealed_records_are_applied_without_reading_them() {
     // It is what a page of them meets.
     let _ = page(&store);
     assert_ne!(store.damage_seen(), []);
-}
-
-/// Hexadecimal digits that do not repeat.
-fn noise(bytes: usize) -> String {
-    let mut state = 1_u64;
-    let mut digit = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{:x}", state & 15)
-    };
-    (0..bytes).map(|_| digit()).collect()
 }
 
 /// Flips a bit in the middle of each file of records: their blocks are most of it.

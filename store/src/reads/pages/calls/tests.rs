@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::tests::noise;
 use crate::{ImportSource, ItemsRequest, Order, Store};
 
 fn append(store: &Store, kind: &str, payload: &Value) {
@@ -184,18 +185,6 @@ fn a_command_without_an_output_goes_on_with_its_turn_only() {
     store.close().unwrap();
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(status(&store, "later"), "failed");
-}
-
-/// Digits that do not repeat, so that they take a block of their own.
-fn noise(bytes: usize) -> String {
-    let mut state = 1_u64;
-    let mut digit = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{:x}", state & 15)
-    };
-    (0..bytes).map(|_| digit()).collect()
 }
 
 /// How a command ended whose output cannot be read is not known: it is left out, as other items
